@@ -1,0 +1,35 @@
+"""The console script ``mcp-storage``: one line a command, each loaded when it is called."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+import click
+
+COMMANDS = {
+    "stack": "pytest_mcp_storage.stacks.commands:stack",
+    "supabase-init": "pytest_mcp_storage.stacks.commands:supabase_init",
+}
+"""Command name -> ``module:attribute`` of a :class:`click.Command`."""
+
+
+class LazyGroup(click.Group):
+    """A group that imports a command's module only when that command is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, attribute = COMMANDS[cmd_name].partition(":")
+        command = getattr(import_module(module), attribute)
+        if not isinstance(command, click.Command):
+            raise TypeError(f"{COMMANDS[cmd_name]} is not a click command")
+        return command
+
+
+@click.command(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="pytest-mcp-storage")
+def main() -> None:
+    """Prove what an MCP session store does with its users' tokens."""
