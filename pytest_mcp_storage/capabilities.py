@@ -1,0 +1,24 @@
+"""What a harness can do with its store. Each is declared, and each declaration is checked (HA-1)."""
+
+from __future__ import annotations
+
+from enum import Enum
+
+
+class Capability(Enum):
+    """A documented fact about a store and its harness; clauses name the ones they need."""
+
+    KEY = "open() takes an encryption key"
+    DURABLE = "data outlives disconnect and a new open"
+    SHARED = "two open handles see each other's writes"
+    CLOCK = "open() takes a clock, so expiry needs no waiting"
+    AT_REST = "the harness can show, and plant, what is stored"
+    OUTAGE = "the harness can cut the store off"
+    LOST_ANSWER = "the harness can let requests arrive and lose the answers"
+    SETUP = "the harness can take the store's table away, or make it an old one"
+    FILES = "the store is made of files, which the suite may damage"
+    CRASH = "another process can find the store, so that it can be killed at work"
+    ROW_SECURITY = "the store can be opened as one of its users"
+
+    def __repr__(self) -> str:
+        return self.name

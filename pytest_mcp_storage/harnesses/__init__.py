@@ -1,0 +1,1 @@
+"""The harnesses of the bundled stores, one module a store."""

@@ -1,0 +1,33 @@
+"""The memory store: each handle is a store of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, ClassVar
+
+from pytest_mcp_storage.capabilities import Capability
+from pytest_mcp_storage.harness import BackendHarness
+from pytest_mcp_storage.harnesses.options import given
+
+if TYPE_CHECKING:
+    from reference_backends import Clock, MemoryStorageBackend
+
+
+class MemoryHarness(BackendHarness):
+    """Drives :class:`reference_backends.MemoryStorageBackend`."""
+
+    name: ClassVar[str] = "memory"
+    capabilities = frozenset({Capability.KEY, Capability.CLOCK})
+
+    async def open(
+        self,
+        *,
+        encryption_key: str | Sequence[str] | None = None,
+        clock: Clock | None = None,
+        default_ttl: float | None = None,
+    ) -> MemoryStorageBackend:
+        from reference_backends import MemoryStorageBackend
+
+        backend = MemoryStorageBackend(**given(encryption_key, clock, default_ttl))
+        await backend.init()
+        return backend

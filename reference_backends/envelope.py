@@ -1,0 +1,82 @@
+"""The envelope of one sealed value: ``enc:1:<24 hex IV>:<32 hex tag>:<hex ciphertext>``.
+
+AES-256-GCM over the value's JSON in UTF-8, a fresh 12-byte IV, a 16-byte tag, no associated data. Byte-compatible
+with ``encryptObject`` of ``@mcp-ts/sdk``, and read more strictly: one spelling, all lengths checked, and nothing is
+parsed before it is authenticated.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable
+from typing import Any
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from reference_backends.errors import DecryptionError, InvalidSessionError
+
+PREFIX = "enc:1:"
+IV_BYTES = 12
+TAG_BYTES = 16
+_IV_END = len(PREFIX) + 2 * IV_BYTES
+_TAG_END = _IV_END + 1 + 2 * TAG_BYTES
+
+_encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
+
+
+def seal(cipher: AESGCM, value: Any) -> str:
+    """The envelope of a JSON value. Raises :class:`InvalidSessionError` where it is not JSON."""
+    try:
+        plain = _encode(value).encode()
+    except (TypeError, ValueError):
+        plain = b""
+    if not plain:
+        raise InvalidSessionError("only a JSON value can be sealed")
+    iv = os.urandom(IV_BYTES)
+    sealed = cipher.encrypt(iv, plain, None)
+    return f"{PREFIX}{iv.hex()}:{sealed[-TAG_BYTES:].hex()}:{sealed[:-TAG_BYTES].hex()}"
+
+
+def open_envelope(ciphers: Iterable[AESGCM], text: object) -> Any:
+    """The JSON value in an envelope, by the first cipher that fits. Raises :class:`DecryptionError`."""
+    iv, sealed = _parts(text)
+    for cipher in ciphers:
+        try:
+            plain = cipher.decrypt(iv, sealed, None)
+        except InvalidTag:
+            continue
+        return _value(plain)
+    raise DecryptionError("it was altered, or sealed with another key")
+
+
+def _parts(text: object) -> tuple[bytes, bytes]:
+    """IV, and ciphertext followed by tag, as AESGCM takes them."""
+    if (
+        isinstance(text, str)
+        and text.startswith(PREFIX)
+        and text[_IV_END : _IV_END + 1] == ":" == text[_TAG_END : _TAG_END + 1]
+    ):
+        spelled = (text[len(PREFIX) : _IV_END], text[_IV_END + 1 : _TAG_END], text[_TAG_END + 1 :])
+        try:
+            iv, tag, ciphertext = map(bytes.fromhex, spelled)
+        except ValueError:
+            pass
+        else:
+            # fromhex takes capitals and spaces; only the spelling that seal() writes is an envelope.
+            if (iv.hex(), tag.hex(), ciphertext.hex()) == spelled:
+                return iv, ciphertext + tag
+    raise DecryptionError("it is not an envelope of the form enc:1:<iv>:<tag>:<ciphertext>")
+
+
+def _value(plain: bytes) -> Any:
+    try:
+        return json.loads(plain, parse_constant=_refuse)
+    except (ValueError, RecursionError):
+        pass  # raised below, outside the handler: the error's context would show the plaintext
+    raise DecryptionError("what it holds is not JSON")
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(constant)
