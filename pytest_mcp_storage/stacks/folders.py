@@ -1,0 +1,67 @@
+"""Where a stack's files lie: a cache that stays, and a folder for each run that never outlives it for long."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+import platformdirs
+
+RUN_PREFIX = "mcp-storage-stack-"
+
+
+def cache_folder(*parts: str) -> Path:
+    """A folder in the user's cache (``MCP_STORAGE_CACHE``, else the platform's), made if need be."""
+    root = os.environ.get("MCP_STORAGE_CACHE") or platformdirs.user_cache_dir("pytest-mcp-storage")
+    folder = Path(root, *parts)
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def temporary_root() -> Path:
+    """Where run folders lie: the system's temporary folder, or ``/tmp`` where its name is too long for a socket."""
+    root = Path(tempfile.gettempdir())
+    return root if len(str(root)) <= 60 else Path("/tmp")  # noqa: S108 - a socket's path holds 103 characters
+
+
+@contextlib.contextmanager
+def run_folder() -> Iterator[Path]:
+    """An empty private folder for one run, removed at its end.
+
+    The run holds a lock in it. A folder whose lock nobody holds is what a killed run left behind: the next run
+    removes it.
+    """
+    root = temporary_root()
+    sweep(root)
+    fresh = Path(tempfile.mkdtemp(prefix=f".{RUN_PREFIX}", dir=root))
+    with (fresh / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        folder = root / fresh.name.removeprefix(".")
+        fresh.chmod(0o711)  # PostgreSQL, as another user, goes through it to a folder of its own
+        fresh.rename(folder)  # under this name a sweep finds it, and by now it is locked
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def sweep(root: Path) -> None:
+    """Remove the folders of this user's dead runs."""
+    for folder in root.glob(f"{RUN_PREFIX}*"):
+        with contextlib.suppress(OSError), (folder / "lock").open("r") as lock:
+            if os.fstat(lock.fileno()).st_uid == os.geteuid() and _lockable(lock):
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+def _lockable(lock: IO[str]) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

@@ -1,0 +1,152 @@
+"""The front door of a project: ``/rest/v1`` in front of PostgREST, with the keys of Supabase's own gateway.
+
+PostgREST has no base path and takes JWTs alone, clients call ``{url}/rest/v1/…`` with an ``apikey`` header, so each
+request is passed on with a shorter path and with the JWT that its key stands for.
+"""
+
+from __future__ import annotations
+
+import logging
+import socket
+from collections.abc import Mapping
+from pathlib import Path
+
+from aiohttp import (
+    ClientError,
+    ClientResponse,
+    ClientSession,
+    ClientTimeout,
+    StreamReader,
+    TCPConnector,
+    UnixConnector,
+    web,
+)
+from multidict import CIMultiDict
+from yarl import URL
+
+from pytest_mcp_storage.stacks.keys import ProjectKeys
+
+PREFIX = "/rest/v1"
+HOP_BY_HOP = frozenset(  # RFC 9110, 7.6.1: between two neighbours only
+    {"connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade", "host", "apikey"}
+)
+CHUNK = 256 * 1024
+ONE_PIECE = 1024 * 1024
+"""Answers up to this many bytes are passed on in one piece, which is quicker."""
+
+
+class Gateway:
+    """One project's gateway on a loopback port of its own, in front of PostgREST at ``upstream``.
+
+    ``upstream`` is the path of a Unix socket, or a base URL.
+    """
+
+    def __init__(self, keys: ProjectKeys, upstream: Path | str) -> None:
+        self.keys = keys
+        self.upstream = upstream
+        self.port = 0
+        self._runner: web.ServerRunner | None = None
+        self._client: ClientSession | None = None
+
+    @property
+    def url(self) -> str:
+        """The base URL that clients are given."""
+        return f"http://127.0.0.1:{self.port}"
+
+    async def start(self) -> None:
+        """Listen: on any free port the first time, on the same one after :meth:`stop`."""
+        unix = isinstance(self.upstream, Path)
+        connector = UnixConnector(str(self.upstream), limit=0) if unix else TCPConnector(limit=0)
+        self._client = ClientSession(connector=connector, auto_decompress=False, timeout=ClientTimeout(total=None))
+        server = web.Server(self._answer, access_log=None, logger=logging.getLogger(__name__))
+        self._runner = web.ServerRunner(server, shutdown_timeout=0.05)
+        await self._runner.setup()
+        await web.SockSite(self._runner, _listener(self.port)).start()
+        self.port = self._runner.addresses[0][1]
+
+    async def stop(self) -> None:
+        """Stop listening and cut every connection: callers get a refused connection."""
+        if self._runner is not None:
+            await self._runner.cleanup()
+            self._runner = None
+        if self._client is not None:
+            await self._client.close()
+            self._client = None
+
+    async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
+        if not request.rel_url.raw_path.startswith(f"{PREFIX}/") and request.path != PREFIX:
+            return _refusal(404, "no Route matched with those values")
+        key = request.headers.get("apikey")
+        if key is None:
+            return _refusal(401, "No API key found in request")
+        bearer = authorization(self.keys, key, request.headers.get("Authorization"))
+        if bearer is None:
+            return _refusal(401, "Invalid API key")
+        return await self._forward(request, bearer)
+
+    async def _forward(self, request: web.BaseRequest, bearer: str) -> web.StreamResponse:
+        assert self._client is not None
+        headers = _end_to_end(request.headers)
+        headers["Authorization"] = bearer
+        base = "http://localhost" if isinstance(self.upstream, Path) else str(self.upstream)
+        target = URL(base + (request.raw_path.removeprefix(PREFIX) or "/"), encoded=True)
+        body = await _body(request)
+        try:
+            async with self._client.request(
+                request.method, target, headers=headers, data=body, allow_redirects=False
+            ) as answer:
+                return await _pass_on(request, answer)
+        except ClientError:
+            return _refusal(503, "name resolution failed")
+
+
+def authorization(keys: ProjectKeys, key: str, given: str | None) -> str | None:
+    """The ``Authorization`` that PostgREST gets; ``None``: the key is not one of the project's.
+
+    A caller's own JWT goes before the key; an opaque key is no JWT and stands for one.
+    """
+    stands_for = {
+        keys.publishable: keys.anon,
+        keys.secret: keys.service_role,
+        keys.anon: keys.anon,
+        keys.service_role: keys.service_role,
+    }.get(key)
+    if stands_for is None:
+        return None
+    if given is not None and not given.startswith("Bearer sb_"):
+        return given
+    return f"Bearer {stands_for}"
+
+
+async def _body(request: web.BaseRequest) -> bytes | StreamReader | None:
+    if not request.body_exists:
+        return None
+    length = request.content_length
+    return await request.read() if length is not None and length <= ONE_PIECE else request.content
+
+
+async def _pass_on(request: web.BaseRequest, answer: ClientResponse) -> web.StreamResponse:
+    headers = _end_to_end(answer.headers)
+    if request.method == "HEAD" or (answer.content_length is not None and answer.content_length <= ONE_PIECE):
+        return web.Response(status=answer.status, headers=headers, body=await answer.read())
+    response = web.StreamResponse(status=answer.status, headers=headers)
+    await response.prepare(request)
+    async for chunk in answer.content.iter_chunked(CHUNK):
+        await response.write(chunk)
+    await response.write_eof()
+    return response
+
+
+def _end_to_end(headers: Mapping[str, str]) -> CIMultiDict[str]:
+    return CIMultiDict((name, value) for name, value in headers.items() if name.lower() not in HOP_BY_HOP)
+
+
+def _refusal(status: int, message: str) -> web.Response:
+    return web.json_response({"message": message}, status=status)
+
+
+def _listener(port: int) -> socket.socket:
+    listener = socket.socket()
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.bind(("127.0.0.1", port))
+    return listener

@@ -1,0 +1,82 @@
+"""The native provider: PostgreSQL and PostgREST as processes of this run, no Docker needed."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from pytest_mcp_storage.stacks.binaries import postgres_programs, postgrest_program
+from pytest_mcp_storage.stacks.keeper import Note, Upstream
+from pytest_mcp_storage.stacks.kept import KeptServer
+from pytest_mcp_storage.stacks.keys import ProjectKeys
+from pytest_mcp_storage.stacks.postgres import BARE, FORGETFUL, PREPARED, Postgres
+from pytest_mcp_storage.stacks.postgrest import Postgrest
+from reference_backends.errors import StorageSetupError
+
+
+def start(*, say: Callable[[str], None], fsync: bool = False, settings: Mapping[str, str] | None = None) -> KeptServer:
+    """Start a native stack; ``settings`` are PostgreSQL's own, and ``fsync`` makes a commit outlive a crash.
+
+    Raises :class:`StorageSetupError` where a program is missing or does not start.
+    """
+    if sys.platform == "win32":
+        raise StorageSetupError("the native stack needs a POSIX system; on Windows use --mcp-supabase=docker")
+    postgres, postgrest = postgres_programs(), postgrest_program(say)
+    say(f"Supabase stack: starting PostgreSQL ({postgres}) and PostgREST")
+    order = {
+        "postgres": str(postgres),
+        "postgrest": str(postgrest),
+        "settings": {**({} if fsync else FORGETFUL), **(settings or {})},
+    }
+    return KeptServer("native", f"{__name__}:NativeServers", order, say=say)
+
+
+class NativeServers:
+    """One PostgreSQL, and a PostgREST for each database; run by the keeper."""
+
+    def __init__(
+        self, folder: Path, keys: ProjectKeys, *, postgres: str, postgrest: str, settings: Mapping[str, str]
+    ) -> None:
+        self.folder = folder
+        self.keys = keys
+        self.postgrest = Path(postgrest)
+        self.postgres = Postgres(Path(postgres), folder / "postgres", settings)
+        self.faces: dict[str, Postgrest] = {}
+
+    async def start(self, note: Note) -> None:
+        if not self.postgres.has_template():
+            note.say("Supabase stack: making the database template, once")
+        await self.postgres.prepare()
+        note.part("data directory")
+        await self.postgres.start()
+        await self.postgres.control()
+        await self.postgres.open_port()
+        note.part("postgres")
+
+    async def add(self, name: str, *, migrated: bool, max_rows: int) -> Upstream:
+        await self.postgres.create_database(name, PREPARED if migrated else BARE)
+        face = self.faces[name] = Postgrest(self.postgrest, self.folder, f"postgrest-{len(self.faces)}")
+        await face.start(self.postgres.local(name, "authenticator"), jwt_secret=self.keys.jwt_secret, max_rows=max_rows)
+        return Upstream(face.address, self.postgres.url(name))
+
+    async def ready(self, name: str) -> None:
+        await self.faces[name].ready()
+
+    async def remove(self, name: str) -> None:
+        await self.faces.pop(name).stop()
+        await self.postgres.drop_database(name)
+
+    def facts(self) -> dict[str, Any]:
+        return {
+            "postgres": self.postgres.pid,
+            "postgrest": {name: face.pid for name, face in self.faces.items()},
+            "data_directory": str(self.postgres.data),
+            "folder": str(self.folder),
+        }
+
+    async def stop(self) -> None:
+        for face in self.faces.values():
+            await face.stop()
+        await self.postgres.stop()

@@ -1,0 +1,25 @@
+-- What a Supabase project holds before its first migration: the roles that PostgREST takes on, the claims of the
+-- caller's token as functions, and the default privileges. Applied once to an empty cluster.
+
+create role anon nologin noinherit;
+create role authenticated nologin noinherit;
+create role service_role nologin noinherit bypassrls;
+create role authenticator login noinherit;
+grant anon, authenticated, service_role to authenticator;
+
+create schema auth;
+grant usage on schema auth to anon, authenticated, service_role;
+
+create function auth.jwt() returns jsonb language sql stable as
+    $$ select nullif(current_setting('request.jwt.claims', true), '')::jsonb $$;
+
+create function auth.uid() returns uuid language sql stable as
+    $$ select (auth.jwt() ->> 'sub')::uuid $$;
+
+create function auth.role() returns text language sql stable as
+    $$ select auth.jwt() ->> 'role' $$;
+
+grant usage on schema public to anon, authenticated, service_role;
+alter default privileges in schema public grant all on tables to anon, authenticated, service_role;
+alter default privileges in schema public grant all on sequences to anon, authenticated, service_role;
+alter default privileges in schema public grant all on functions to anon, authenticated, service_role;

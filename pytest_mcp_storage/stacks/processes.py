@@ -1,0 +1,123 @@
+"""Child processes that end with their parent, and that are not root where root is refused."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ctypes
+import os
+import pwd
+import shutil
+import signal
+import stat
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from reference_backends.errors import StorageSetupError
+
+PR_SET_PDEATHSIG = 1
+
+
+def dies_with_parent(with_signal: int) -> Callable[[], None] | None:
+    """What a child runs before its program so that the kernel ends it after its parent (Linux; elsewhere ``None``).
+
+    The tie is to the thread that starts the child, so that one must live as long as the process: here the main thread.
+    """
+    if not sys.platform.startswith("linux"):
+        return None
+    prctl = ctypes.CDLL(None, use_errno=True).prctl
+    parent = os.getpid()
+
+    def tie() -> None:
+        prctl(PR_SET_PDEATHSIG, with_signal)
+        if os.getppid() != parent:  # it died before the tie was made
+            os._exit(1)
+
+    return tie
+
+
+async def spawn(
+    command: Sequence[str | Path],
+    *,
+    env: Mapping[str, str],
+    log: Path,
+    end_with: signal.Signals = signal.SIGTERM,
+    **options: Any,
+) -> asyncio.subprocess.Process:
+    """Start ``command`` with nothing but ``env``, both outputs appended to ``log``, tied to this process's life."""
+    with log.open("ab") as output:
+        return await asyncio.create_subprocess_exec(
+            *map(str, command),
+            env=dict(env),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            preexec_fn=dies_with_parent(end_with),
+            **options,
+        )
+
+
+async def end(process: asyncio.subprocess.Process, with_signal: signal.Signals, *, grace: float = 5.0) -> None:
+    """End ``process`` and wait for it; after ``grace`` seconds it is killed."""
+    with contextlib.suppress(ProcessLookupError):
+        process.send_signal(with_signal)
+        try:
+            await asyncio.wait_for(process.wait(), grace)
+        except TimeoutError:
+            process.kill()
+            await process.wait()
+
+
+@dataclass(frozen=True)
+class Unprivileged:
+    """How a program that refuses to run as root is run: as we are, as ``nobody``, or in a user namespace."""
+
+    prefix: tuple[str, ...] = ()
+    user: int | None = None
+    group: int | None = None
+
+    def options(self) -> dict[str, Any]:
+        """Keyword arguments for a subprocess."""
+        if self.user is None:
+            return {"cwd": "/"}
+        return {"cwd": "/", "user": self.user, "group": self.group, "extra_groups": []}
+
+    def own(self, folder: Path) -> None:
+        """Give ``folder`` and all in it to that user."""
+        if self.user is None:
+            return
+        assert self.group is not None
+        os.chown(folder, self.user, self.group)
+        for parent, folders, files in os.walk(folder):
+            for name in folders + files:
+                os.chown(os.path.join(parent, name), self.user, self.group, follow_symlinks=False)
+
+
+def unprivileged(*needs: Path) -> Unprivileged:
+    """How to run a program that must not be root and must enter the folders ``needs``.
+
+    ``nobody`` has the passwd entry that initdb asks for. What lies in a private folder (``/root`` mostly) only root
+    can reach: there a user namespace shows another user id to the program and keeps root's rights on files.
+
+    Raises :class:`StorageSetupError` where neither works.
+    """
+    if os.geteuid() != 0:
+        return Unprivileged()
+    hidden = next((need for need in needs if not _open_to_all(need)), None)
+    if hidden is None:
+        nobody = pwd.getpwnam("nobody")
+        return Unprivileged(user=nobody.pw_uid, group=nobody.pw_gid)
+    if (unshare := shutil.which("unshare")) is not None:
+        return Unprivileged(prefix=(unshare, "--user", "--map-user=65534", "--map-group=65534", "--"))
+    raise StorageSetupError(
+        f"PostgreSQL refuses to run as root, and the user nobody can't enter {hidden}: run as another user, "
+        "or install PostgreSQL for the whole machine"
+    )
+
+
+def _open_to_all(path: Path) -> bool:
+    """Whether any user may enter every folder on the way to ``path``."""
+    return all(folder.stat().st_mode & stat.S_IXOTH for folder in (path.resolve(), *path.resolve().parents))

@@ -1,0 +1,130 @@
+"""A Supabase stack for a run: what a harness is given, and who can provide it."""
+
+from __future__ import annotations
+
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, Self
+
+from reference_backends.errors import ConfigurationError, StorageSetupError
+
+MAX_ROWS = 1000
+"""How many rows a listing may hold, here as in a hosted project."""
+
+Choice = Literal["auto", "url", "native", "docker", "cli"]
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class SupabaseStack:
+    """One project: a database behind a gateway, and its keys."""
+
+    url: str
+    """The gateway's base URL; clients add ``/rest/v1``."""
+    anon_key: str | None = field(repr=False)
+    service_role_key: str | None = field(repr=False)
+    jwt_secret: str | None = field(repr=False)
+    """What user tokens are signed with; ``None`` where a hosted project keeps it to itself."""
+    database_url: str | None = field(repr=False)
+    """PostgreSQL's connection string, of a role that row security does not bind; ``None`` where there is none."""
+    provider: str
+    owned: bool
+    """Whether this run started the server, so that nothing in it is anybody else's."""
+    isolated: bool
+    """Whether this store was made for the caller alone: store-wide calls touch no other's rows."""
+    publishable_key: str | None = field(default=None, repr=False)
+    secret_key: str | None = field(default=None, repr=False)
+
+    def token(self, user: str, *, lifetime: float = 3600.0) -> str:
+        """A JWT of the signed-in user ``user``, good for ``lifetime`` seconds (negative: expired already).
+
+        Raises :class:`ConfigurationError` where the project's secret is not known.
+        """
+        if self.jwt_secret is None:
+            raise ConfigurationError(
+                "a user's token can't be signed: set SUPABASE_JWT_SECRET to the project's JWT secret "
+                "(dashboard, project settings, JWT keys)"
+            )
+        from pytest_mcp_storage.stacks.keys import sign
+
+        return sign(self.jwt_secret, "authenticated", subject=user, lifetime=lifetime)
+
+
+class StackServer(ABC):
+    """A running stack. Every call blocks until it is done, and may be made from any thread."""
+
+    provider: str
+    owned: bool
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    @abstractmethod
+    def store(
+        self, name: str | None = None, *, migrated: bool = True, max_rows: int = MAX_ROWS, port: int = 0
+    ) -> SupabaseStack:
+        """An empty store of the caller's own where the server can make one, else the one store there is.
+
+        ``migrated=False`` leaves the migrations out. The result's ``isolated`` tells which of the two it is.
+        """
+
+    @abstractmethod
+    def drop(self, stack: SupabaseStack) -> None:
+        """Destroy a store that :meth:`store` made; one that it only found is left as it is."""
+
+    def pause(self, stack: SupabaseStack) -> None:
+        """Make the gateway of ``stack`` refuse connections. Raises :class:`NotImplementedError` where it can't."""
+        raise NotImplementedError(f"the {self.provider} provider can't stop its gateway")
+
+    def resume(self, stack: SupabaseStack) -> None:
+        """Open the gateway of ``stack`` again, on the same port."""
+        raise NotImplementedError(f"the {self.provider} provider can't stop its gateway")
+
+    def facts(self) -> dict[str, Any]:
+        """Process ids, folders and start times in seconds, as far as the provider knows them."""
+        return {}
+
+    @abstractmethod
+    def close(self) -> None:
+        """End what was started, and nothing else. May be called twice."""
+
+
+def start_stack(
+    choice: Choice = "auto", *, environ: Mapping[str, str] = os.environ, say: Say = lambda text: None
+) -> StackServer:
+    """Find or start a stack: ``choice`` names a provider, ``auto`` takes the first that can.
+
+    They are tried in the order ``url`` (only where ``SUPABASE_URL`` is set, and then no other), ``native``,
+    ``docker``, ``cli``. ``say`` gets a line for each thing that is going on.
+
+    Raises :class:`ConfigurationError`, :class:`StorageSetupError` or :class:`StorageUnavailableError`, each with what
+    to do about it; under ``auto`` a :class:`StorageSetupError` that tells what each provider lacked.
+    """
+    if choice == "url" or (choice == "auto" and environ.get("SUPABASE_URL")):
+        from pytest_mcp_storage.stacks import url
+
+        return url.start(environ=environ, say=say)
+    starters: dict[str, Callable[[], StackServer]] = {
+        "native": lambda: _start_native(say),
+    }
+    if choice != "auto":
+        return starters[choice]()
+    lacking = []
+    for provider, starter in starters.items():
+        try:
+            return starter()
+        except StorageSetupError as error:
+            lacking.append(f"{provider}: {error}")
+            say(f"Supabase stack: {provider} can't be used: {error}")
+    raise StorageSetupError("no Supabase stack can be started.\n  " + "\n  ".join(lacking))
+
+
+def _start_native(say: Say) -> StackServer:
+    from pytest_mcp_storage.stacks import native
+
+    return native.start(say=say)

@@ -1,0 +1,82 @@
+"""The url provider: a project that runs already, told by environment variables."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from urllib.parse import urlsplit
+
+from pytest_mcp_storage.stacks.supabase import MAX_ROWS, Say, StackServer, SupabaseStack
+from reference_backends.errors import ConfigurationError, StorageUnavailableError
+
+ANSWER_LIMIT = 5.0
+
+
+class GivenServer(StackServer):
+    """A project that this run found. Its one store may hold anybody's rows, and nothing here ends or empties it."""
+
+    owned = False
+
+    def __init__(self, stack: SupabaseStack) -> None:
+        self.provider = stack.provider
+        self._stack = stack
+
+    def store(
+        self, name: str | None = None, *, migrated: bool = True, max_rows: int = MAX_ROWS, port: int = 0
+    ) -> SupabaseStack:
+        return self._stack
+
+    def drop(self, stack: SupabaseStack) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+
+def start(*, environ: Mapping[str, str], say: Say) -> GivenServer:
+    """The project of ``SUPABASE_URL``.
+
+    ``SUPABASE_SERVICE_ROLE_KEY`` or ``SUPABASE_ANON_KEY`` must be there too; with ``SUPABASE_DB_URL`` a harness can
+    look into the database, and with ``SUPABASE_JWT_SECRET`` sign in users.
+
+    Raises :class:`ConfigurationError` for a variable that is missing or no URL, and
+    :class:`StorageUnavailableError` where nothing answers within 5 seconds.
+    """
+    url = environ.get("SUPABASE_URL", "").rstrip("/")
+    if not url:
+        raise ConfigurationError("SUPABASE_URL is not set: it is the project's URL, such as https://<ref>.supabase.co")
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ConfigurationError("SUPABASE_URL is no http(s) URL; it looks like https://<ref>.supabase.co")
+    service_role_key = environ.get("SUPABASE_SERVICE_ROLE_KEY") or None
+    anon_key = environ.get("SUPABASE_ANON_KEY") or None
+    if service_role_key is None and anon_key is None:
+        raise ConfigurationError(
+            "SUPABASE_URL is set, but no key: set SUPABASE_SERVICE_ROLE_KEY (dashboard, project settings, API keys)"
+        )
+    say(f"Supabase stack: using the project at {url}")
+    _knock(url)
+    return GivenServer(
+        SupabaseStack(
+            url=url,
+            anon_key=anon_key,
+            service_role_key=service_role_key,
+            jwt_secret=environ.get("SUPABASE_JWT_SECRET") or None,
+            database_url=environ.get("SUPABASE_DB_URL") or None,
+            provider="url",
+            owned=False,
+            isolated=False,
+        )
+    )
+
+
+def _knock(url: str) -> None:
+    """See that some server answers; what it says to a key is the backend's to judge."""
+    import httpx
+
+    try:
+        httpx.head(f"{url}/rest/v1/", timeout=ANSWER_LIMIT)
+    except httpx.HTTPError as error:
+        raise StorageUnavailableError(
+            f"the Supabase project at {url} can't be reached ({type(error).__name__}): check SUPABASE_URL and the "
+            "network; a project that was paused must be restored in its dashboard"
+        ) from None

@@ -1,0 +1,108 @@
+-- The table behind SupabaseStorageBackend: one row a session of one user.
+--
+-- It may be applied to an empty project, on top of the table of @mcp-ts/sdk, or twice: it keeps every row,
+-- and leaves the same columns, indexes, trigger and policies in each case.
+
+create table if not exists public.mcp_sessions (
+    id uuid primary key default gen_random_uuid(),
+    session_id text not null unique,
+    user_id text not null,
+    identity text not null,
+    server_id text,
+    server_name text,
+    server_url text not null,
+    transport_type text not null,
+    callback_url text not null,
+    created_at timestamptz not null default now(),
+    updated_at timestamptz not null default now(),
+    expires_at timestamptz not null,
+    active boolean,
+    headers jsonb,
+    client_information jsonb,
+    tokens jsonb,
+    code_verifier text,
+    client_id text
+);
+
+-- What an older table may lack. Rows whose expiry was never written down live as long as a new session would.
+alter table public.mcp_sessions
+    add column if not exists server_id text,
+    add column if not exists server_name text,
+    add column if not exists created_at timestamptz not null default now(),
+    add column if not exists updated_at timestamptz not null default now(),
+    add column if not exists expires_at timestamptz not null default now() + interval '12 hours',
+    add column if not exists active boolean,
+    add column if not exists headers jsonb,
+    add column if not exists client_information jsonb,
+    add column if not exists tokens jsonb,
+    add column if not exists code_verifier text,
+    add column if not exists client_id text;
+
+alter table public.mcp_sessions
+    alter column active drop default,
+    alter column active drop not null,
+    alter column expires_at drop default;
+
+comment on table public.mcp_sessions is
+    'MCP sessions, contract 2026-11. tokens and headers hold enc:1: envelopes where a key is set.';
+comment on column public.mcp_sessions.user_id is
+    'The owner: the same text as identity. A row is a signed-in user''s own where both are their id.';
+
+-- One identity's sessions, paged by session_id: an index range that holds nothing of anybody else's. expires_at
+-- rides along, so that ids are listed from the index alone. The unique index on session_id pages through all ids.
+create index if not exists idx_mcp_sessions_identity_session
+    on public.mcp_sessions (identity, session_id) include (expires_at);
+create index if not exists idx_mcp_sessions_expires_at on public.mcp_sessions (expires_at);
+-- It indexed identity alone, which the first of the two does as well.
+drop index if exists public.idx_mcp_sessions_identity;
+
+create or replace function public.mcp_sessions_touch() returns trigger
+    language plpgsql
+    set search_path = ''
+as $$
+begin
+    new.updated_at := now();
+    return new;
+end;
+$$;
+
+drop trigger if exists trg_mcp_sessions_updated_at on public.mcp_sessions;
+create trigger trg_mcp_sessions_updated_at
+    before update on public.mcp_sessions
+    for each row execute function public.mcp_sessions_touch();
+
+-- Who may do what. Without a signed-in user no row is visible; the table itself is, so that a backend can tell a
+-- missing table from a missing login. TRUNCATE knows no row security: nobody but the service role has it.
+revoke all on public.mcp_sessions from anon, authenticated;
+grant select on public.mcp_sessions to anon;
+grant select, insert, update, delete on public.mcp_sessions to authenticated;
+grant all on public.mcp_sessions to service_role;
+
+alter table public.mcp_sessions enable row level security;
+
+-- Both columns must be the signed-in user: with either of them alone a row could be written that is listed among
+-- another user's sessions. The id is the token's subject as text, which need not be a UUID, and is read once a
+-- statement (the inner select), not once a row. The names are upstream's, so these replace its policies.
+drop policy if exists "Users can view their own sessions" on public.mcp_sessions;
+create policy "Users can view their own sessions" on public.mcp_sessions
+    for select to authenticated
+    using ((select auth.jwt() ->> 'sub') = user_id and (select auth.jwt() ->> 'sub') = identity);
+
+drop policy if exists "Users can insert their own sessions" on public.mcp_sessions;
+create policy "Users can insert their own sessions" on public.mcp_sessions
+    for insert to authenticated
+    with check ((select auth.jwt() ->> 'sub') = user_id and (select auth.jwt() ->> 'sub') = identity);
+
+drop policy if exists "Users can update their own sessions" on public.mcp_sessions;
+create policy "Users can update their own sessions" on public.mcp_sessions
+    for update to authenticated
+    using ((select auth.jwt() ->> 'sub') = user_id and (select auth.jwt() ->> 'sub') = identity)
+    with check ((select auth.jwt() ->> 'sub') = user_id and (select auth.jwt() ->> 'sub') = identity);
+
+drop policy if exists "Users can delete their own sessions" on public.mcp_sessions;
+create policy "Users can delete their own sessions" on public.mcp_sessions
+    for delete to authenticated
+    using ((select auth.jwt() ->> 'sub') = user_id and (select auth.jwt() ->> 'sub') = identity);
+
+-- A PostgREST that is up already learns of the table now.
+notify pgrst, 'reload schema';
