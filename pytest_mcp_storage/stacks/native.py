@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +12,23 @@ from pytest_mcp_storage.stacks.binaries import postgres_programs, postgrest_prog
 from pytest_mcp_storage.stacks.keeper import Note, Upstream
 from pytest_mcp_storage.stacks.kept import KeptServer
 from pytest_mcp_storage.stacks.keys import ProjectKeys
-from pytest_mcp_storage.stacks.postgres import BARE, FORGETFUL, PREPARED, Postgres
+from pytest_mcp_storage.stacks.postgres import FORGETFUL, Postgres
 from pytest_mcp_storage.stacks.postgrest import Postgrest
+from pytest_mcp_storage.stacks.schema import BARE, PREPARED
+from pytest_mcp_storage.stacks.supabase import Say
 from reference_backends.errors import StorageSetupError
 
 
-def start(*, say: Callable[[str], None], fsync: bool = False, settings: Mapping[str, str] | None = None) -> KeptServer:
-    """Start a native stack; ``settings`` are PostgreSQL's own, and ``fsync`` makes a commit outlive a crash.
+def start(
+    *,
+    environ: Mapping[str, str] = os.environ,
+    say: Say = lambda text: None,
+    fsync: bool = False,
+    settings: Mapping[str, str] | None = None,
+) -> KeptServer:
+    """Start a native stack.
+
+    ``settings`` are PostgreSQL's own; ``fsync`` makes what is committed outlive a crash of the machine, at a price.
 
     Raises :class:`StorageSetupError` where a program is missing or does not start.
     """

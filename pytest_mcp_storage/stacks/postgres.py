@@ -18,16 +18,11 @@ from typing import TYPE_CHECKING
 
 from pytest_mcp_storage.stacks.folders import cache_folder
 from pytest_mcp_storage.stacks.processes import Unprivileged, end, spawn, unprivileged
-from pytest_mcp_storage.stacks.schema import migration_sql, platform_sql
+from pytest_mcp_storage.stacks.schema import install, migration_sql, platform_sql
 from reference_backends.errors import StorageSetupError
 
 if TYPE_CHECKING:
     import psycopg
-
-BARE = "template1"
-"""The database with the platform's roles and schemas, and nothing of ours."""
-PREPARED = "mcp_template"
-"""The same with the migrations applied."""
 
 CLEAN_ENVIRONMENT = {"PATH": os.defpath, "LC_ALL": "C"}  # an inherited LANG that the wheel lacks breaks initdb
 INITDB = ("-U", "postgres", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync", "--wal-segsize=1")
@@ -95,13 +90,8 @@ class Postgres:
         self.launch.own(self.folder)
         await self._initdb()
         await self.start(template_building=True)
-        control = await self.control()
-        for database, base, texts in ((BARE, None, [platform_sql()]), (PREPARED, BARE, migration_sql())):
-            if base is not None:
-                await control.execute(f'create database "{database}" template "{base}"')
-            async with await self._connect(database) as connection:
-                for text in texts:
-                    await connection.execute(text.encode())
+        await self.control()
+        await install(self._connect)
         await self.stop(signal.SIGINT)  # a clean end: the files are whole without recovery
         fresh = Path(tempfile.mkdtemp(dir=template.parent))
         shutil.copytree(self.data, fresh / "data", symlinks=True, copy_function=shutil.copyfile)

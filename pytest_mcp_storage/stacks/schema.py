@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from psycopg import AsyncConnection
+
+BARE = "template1"
+"""The database with the platform's roles and schemas, and nothing of ours."""
+PREPARED = "mcp_template"
+"""The same with the migrations applied."""
 
 HERE = Path(__file__).parent
 
@@ -26,3 +36,16 @@ def platform_sql() -> str:
 def migration_sql() -> list[str]:
     """The text of each migration, in order. Each may be applied again at any time."""
     return [path.read_text("utf-8") for path in migrations()]
+
+
+async def install(connect: Callable[[str], Awaitable[AsyncConnection[tuple[object, ...]]]]) -> None:
+    """Make the databases :data:`BARE` and :data:`PREPARED` of an empty server.
+
+    ``connect`` opens a superuser's connection to the database it is given, in autocommit mode.
+    """
+    async with await connect(BARE) as connection:
+        await connection.execute(platform_sql().encode())
+        await connection.execute(f"create database {PREPARED} template {BARE}".encode())
+    async with await connect(PREPARED) as connection:
+        for text in migration_sql():
+            await connection.execute(text.encode())

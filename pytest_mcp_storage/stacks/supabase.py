@@ -6,12 +6,17 @@ import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from importlib import import_module
 from typing import Any, Literal, Self
 
 from reference_backends.errors import ConfigurationError, StorageSetupError
 
 MAX_ROWS = 1000
 """How many rows a listing may hold, here as in a hosted project."""
+
+STARTED = ("native", "docker", "cli")
+PROVIDERS = ("url", *STARTED)
+"""The providers, in the order in which ``auto`` tries them; each is the module of that name."""
 
 Choice = Literal["auto", "url", "native", "docker", "cli"]
 Say = Callable[[str], None]
@@ -105,26 +110,22 @@ def start_stack(
     Raises :class:`ConfigurationError`, :class:`StorageSetupError` or :class:`StorageUnavailableError`, each with what
     to do about it; under ``auto`` a :class:`StorageSetupError` that tells what each provider lacked.
     """
-    if choice == "url" or (choice == "auto" and environ.get("SUPABASE_URL")):
-        from pytest_mcp_storage.stacks import url
-
-        return url.start(environ=environ, say=say)
-    starters: dict[str, Callable[[], StackServer]] = {
-        "native": lambda: _start_native(say),
-    }
+    if choice == "auto" and environ.get("SUPABASE_URL"):
+        choice = "url"
     if choice != "auto":
-        return starters[choice]()
+        return _start(choice, environ, say)
     lacking = []
-    for provider, starter in starters.items():
+    for provider in STARTED:
         try:
-            return starter()
+            return _start(provider, environ, say)
         except StorageSetupError as error:
             lacking.append(f"{provider}: {error}")
             say(f"Supabase stack: {provider} can't be used: {error}")
     raise StorageSetupError("no Supabase stack can be started.\n  " + "\n  ".join(lacking))
 
 
-def _start_native(say: Say) -> StackServer:
-    from pytest_mcp_storage.stacks import native
-
-    return native.start(say=say)
+def _start(provider: str, environ: Mapping[str, str], say: Say) -> StackServer:
+    if provider not in PROVIDERS:
+        raise ConfigurationError(f"no Supabase provider is called {provider!r}; there are: {', '.join(PROVIDERS)}")
+    start: Callable[..., StackServer] = import_module(f"pytest_mcp_storage.stacks.{provider}").start
+    return start(environ=environ, say=say)

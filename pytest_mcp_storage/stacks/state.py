@@ -1,0 +1,85 @@
+"""The stack that ``mcp-storage stack up`` holds open: told to other processes by a file that is locked meanwhile."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import signal
+import time
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+
+from pytest_mcp_storage.stacks.folders import cache_folder
+from pytest_mcp_storage.stacks.supabase import SupabaseStack
+from reference_backends.errors import ConfigurationError, StorageUnavailableError
+
+END_LIMIT = 30.0
+
+
+def state_file() -> Path:
+    """Where the stack of this user is told."""
+    return cache_folder("stack") / "stack.json"
+
+
+@contextlib.contextmanager
+def announced(stack: SupabaseStack) -> Iterator[None]:
+    """Tell other processes of this user about ``stack``, readable by nobody else, as long as the block runs.
+
+    Raises :class:`ConfigurationError` where another process does that already.
+    """
+    path = state_file()
+    with open(path, "a+", opener=_private) as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ConfigurationError("a stack is up already; mcp-storage stack down ends it") from None
+        file.truncate(0)
+        json.dump({"pid": os.getpid(), "stack": asdict(stack)}, file)
+        file.flush()
+        try:
+            yield
+        finally:
+            file.truncate(0)
+
+
+def announced_stack() -> SupabaseStack | None:
+    """The stack that some process holds open, if one does."""
+    told = _read()
+    return SupabaseStack(**told["stack"]) if told else None  # type: ignore[arg-type]
+
+
+def end_announced() -> bool:
+    """End the process that holds it, and wait until it is gone; whether there was one.
+
+    Raises :class:`StorageUnavailableError` where it does not end within 30 seconds.
+    """
+    told = _read()
+    if not told:
+        return False
+    pid = told["pid"]
+    assert isinstance(pid, int)
+    os.kill(pid, signal.SIGTERM)
+    limit = time.monotonic() + END_LIMIT
+    while time.monotonic() < limit:
+        if not _read():
+            return True
+        time.sleep(0.02)
+    raise StorageUnavailableError(f"the stack (process {pid}) did not end within {END_LIMIT:.0f} s")
+
+
+def _read() -> dict[str, object] | None:
+    """What the file tells, while its lock is held; a file without one is a dead process's."""
+    with contextlib.suppress(FileNotFoundError), state_file().open("r") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            text = file.read()
+            return json.loads(text) if text else None
+    return None
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
