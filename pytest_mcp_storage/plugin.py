@@ -1,1 +1,74 @@
-"""pytest's hooks, and nothing else."""
+"""pytest's hooks, and nothing else. Loaded in every pytest run of the environment: it imports next to nothing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_mcp_storage import options
+from pytest_mcp_storage.fixtures import RUN, mcp_backend, mcp_backend_harness
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+    from pathlib import Path
+
+    from pytest_mcp_storage.judging import Judging
+
+__all__ = ["mcp_backend", "mcp_backend_harness"]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    options.register(parser)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "mcp_conformance(clause): a test of the MCP storage contract, by clause id")
+    if not options.names_given(config):
+        return
+    from pytest_mcp_storage.judging import Judging
+
+    judging = Judging(config)
+    config.stash[RUN] = judging.run
+    config.pluginmanager.register(JudgingHooks(judging), "mcp-storage-judging")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "mcp_backend_harness" in metafunc.fixturenames:
+        names = options.names_given(metafunc.config)
+        none = pytest.param("none", marks=pytest.mark.skip(reason="not measured: name a store with --mcp-backend"))
+        metafunc.parametrize("mcp_backend_harness", names or [none], indirect=True)
+
+
+class JudgingHooks:
+    """The hooks of a run that judges backends; without one they are not even registered."""
+
+    def __init__(self, judging: Judging) -> None:
+        self.judging = judging
+
+    def pytest_report_header(self) -> str:
+        return self.judging.header()
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_pycollect_makemodule(self, module_path: Path, parent: pytest.Collector) -> pytest.Module | None:
+        return self.judging.suite_module(module_path, parent)
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(self, item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        report = yield
+        self.judging.tell(item, report)
+        return report
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_report_teststatus(self, report: Any) -> tuple[str, str, str] | None:
+        return self.judging.status(report)
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        self.judging.take(report)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        self.judging.finish(session)
+
+    def pytest_terminal_summary(self, terminalreporter: Any) -> None:
+        self.judging.show(terminalreporter)

@@ -1,0 +1,94 @@
+"""Known deviations: clauses that a backend is known to break, each with a reason, held to strictly."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+_KEYS = {"clause": ("clause", "id"), "reason": ("reason",), "backend": ("backend",), "link": ("link",),
+         "expires": ("expires", "expiry", "until")}  # fmt: skip
+
+
+class DeviationsError(ValueError):
+    """The file of deviations can't be used; the message names the line."""
+
+
+@dataclass(frozen=True)
+class Deviation:
+    """One entry. ``backend``: empty for every backend; ``expires``: the last day on which it holds."""
+
+    clause: str
+    reason: str
+    line: int
+    backend: str = ""
+    link: str = ""
+    expires: datetime.date | None = None
+
+    def covers(self, backend: str, clause: str, today: datetime.date) -> bool:
+        """Whether it accepts that the backend breaks the clause."""
+        return self.clause == clause and self.backend in ("", backend) and not self.expired(today)
+
+    def expired(self, today: datetime.date) -> bool:
+        return self.expires is not None and today > self.expires
+
+
+def load_deviations(path: Path, clauses: Iterable[str]) -> tuple[Deviation, ...]:
+    """The entries of a YAML file: a list of mappings, or a mapping of clause id to reason or mapping.
+
+    Raises :class:`DeviationsError` for a file that can't be read, and for an entry with an unknown clause, an unknown
+    key, or no reason.
+    """
+    known = set(clauses)
+    try:
+        node = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise DeviationsError(f"{path}: {error}") from None
+    found = tuple(_deviation(path, line, entry) for line, entry in _entries(path, node)) if node else ()
+    for deviation in found:
+        if deviation.clause not in known:
+            raise DeviationsError(f"{path}:{deviation.line}: there is no clause {deviation.clause!r}; delete the entry")
+    return found
+
+
+def _entries(path: Path, node: yaml.Node) -> Iterator[tuple[int, dict[str, Any]]]:
+    if isinstance(node, yaml.MappingNode) and [key.value for key, _ in node.value] == ["deviations"]:
+        node = node.value[0][1]
+    if isinstance(node, yaml.SequenceNode):
+        for item in node.value:
+            yield item.start_mark.line + 1, _value(item)
+    elif isinstance(node, yaml.MappingNode):
+        for key, item in node.value:
+            entry = _value(item)
+            yield (
+                key.start_mark.line + 1,
+                {"clause": key.value, **(entry if isinstance(entry, dict) else {"reason": entry})},
+            )
+    else:
+        raise DeviationsError(f"{path}: a list of entries is needed, each with 'clause' and 'reason'")
+
+
+def _value(node: yaml.Node) -> Any:
+    return yaml.SafeLoader.construct_document(yaml.SafeLoader(""), node)
+
+
+def _deviation(path: Path, line: int, entry: Any) -> Deviation:
+    place = f"{path}:{line}"
+    if not isinstance(entry, dict):
+        raise DeviationsError(f"{place}: an entry is a mapping with 'clause' and 'reason'")
+    spelled = {name: key for key, names in _KEYS.items() for name in names}
+    if unknown := [str(name) for name in entry if name not in spelled]:
+        raise DeviationsError(f"{place}: unknown key {unknown[0]!r} (known: {', '.join(_KEYS)})")
+    fields = {spelled[name]: value for name, value in entry.items()}
+    for needed in ("clause", "reason"):
+        if not isinstance(fields.get(needed), str) or not fields[needed].strip():
+            raise DeviationsError(f"{place}: the entry needs a {needed}")
+    expires = fields.pop("expires", None)
+    if expires is not None and not isinstance(expires, datetime.date):
+        raise DeviationsError(f"{place}: expires must be a date, as in 2027-01-31")
+    texts = {key: str(value) for key, value in fields.items() if value is not None}
+    return Deviation(line=line, expires=expires, **texts)

@@ -1,0 +1,29 @@
+"""A report to a file, in the form that the file's ending names."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+
+from pytest_mcp_storage.report.model import Report
+
+FACES = {
+    ".json": "pytest_mcp_storage.report.write:as_json",
+    ".html": "pytest_mcp_storage.report.html:as_html",
+    ".md": "pytest_mcp_storage.report.markdown:as_markdown",
+    ".svg": "pytest_mcp_storage.report.badge:as_badge",
+}
+
+
+def as_json(report: Report) -> str:
+    """The whole report as JSON text."""
+    return json.dumps(report.to_json(), indent=1, ensure_ascii=False) + "\n"
+
+
+def write(report: Report, path: Path) -> None:
+    """Write the report. Raises ``OSError`` where the file can't be written."""
+    module, _, name = FACES[path.suffix].partition(":")
+    face: Callable[[Report], str] = getattr(import_module(module), name)
+    path.write_text(face(report), encoding="utf-8")

@@ -1,0 +1,174 @@
+"""The trial: what a clause's test is handed."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from typing import Any, TypeVar
+
+from pytest_mcp_storage.bench import Bench
+from pytest_mcp_storage.capabilities import Capability
+from pytest_mcp_storage.clock import SuiteClock
+from pytest_mcp_storage.harness import BackendHarness
+from pytest_mcp_storage.tiers import Tier
+from pytest_mcp_storage.witness import History, Witness
+from reference_backends import SessionData
+
+Value = TypeVar("Value")
+
+KEY = "5e" * 32
+OTHER_KEY = "a7" * 32
+
+_examples = itertools.count(1)
+
+
+class Trial:
+    """One test of one clause on one backend: its handles, its time, its names, and what has happened so far.
+
+    Each example writes under identities of its own, so that it neither meets others' sessions nor older ones.
+    """
+
+    key = KEY
+    other_key = OTHER_KEY
+
+    def __init__(self, bench: Bench, tier: Tier, seed: int, *, destructive: bool) -> None:
+        self.bench = bench
+        self.harness = bench.harness
+        self.tier = tier
+        self.seed = seed
+        self.destructive = destructive
+        self.history = History()
+        self.notes: list[str] = []
+        self._handles: list[Witness] = []
+        self._stores: dict[bool, Witness] = {}
+        self._histories: list[History] = []
+        self.begin()
+
+    # -- the example ---------------------------------------------------------------------------------------------
+
+    def begin(self) -> None:
+        """Start an example: a new history, and names that no example had before."""
+        self.history = History()
+        self._histories.append(self.history)
+        self._mark = f"{next(_examples):x}"
+
+    def identity(self, name: str) -> str:
+        """``name`` as this example's own identity. What names share in front of them, theirs alone differs behind."""
+        return f"{self._mark}.{name}"
+
+    def session_id(self, name: str) -> str:
+        """``name`` as this example's own session id."""
+        return f"{name}.{self._mark}"
+
+    def own(self, value: Value) -> Value:
+        """The value with every session in it renamed into this example."""
+        renamed: Any = value
+        if isinstance(value, SessionData):
+            names = {"identity": self.identity(value.identity), "session_id": self.session_id(value.session_id)}
+            renamed = value.model_copy(update=names)
+        elif isinstance(value, (list, tuple)):
+            renamed = type(value)(self.own(item) for item in value)
+        elif isinstance(value, dict):
+            renamed = {name: self.own(item) for name, item in value.items()}
+        return renamed  # type: ignore[no-any-return]
+
+    # -- the store -----------------------------------------------------------------------------------------------
+
+    def can(self, capability: Capability) -> bool:
+        """Whether the harness declares it."""
+        return capability in self.harness.capabilities
+
+    @property
+    def store_is_ours(self) -> bool:
+        """Whether store-wide calls are allowed: on a dedicated store, or with ``--mcp-allow-destructive``."""
+        return self.harness.dedicated or self.destructive
+
+    async def store(self, *, sealed: bool = True) -> Witness:
+        """The handle that the examples of this test share: with a key where ``sealed`` and the store takes one."""
+        sealed = sealed and self.can(Capability.KEY)
+        if sealed not in self._stores:
+            self._stores[sealed] = await self.open(*([self.key] if sealed else []), name="store")
+        return self._stores[sealed]
+
+    async def open(
+        self,
+        *keys: str,
+        name: str = "",
+        default_ttl: float | None = None,
+        real_time: bool = False,
+        harness: BackendHarness | None = None,
+    ) -> Witness:
+        """A new handle, closed when the test ends. ``real_time``: without the suite's clock.
+
+        What the harness raises here counts as raised by the store.
+        """
+        options: dict[str, Any] = {}
+        if keys:
+            options["encryption_key"] = keys[0] if len(keys) == 1 else list(keys)
+        if default_ttl is not None:
+            options["default_ttl"] = default_ttl
+        if isinstance(self.bench.time, SuiteClock) and not real_time:
+            options["clock"] = self.bench.time
+        name = name or f"handle{len(self._handles) + 1}"
+        try:
+            backend = await (harness or self.harness).open(**options)
+        except Exception as error:
+            error.__mcp_call__ = "open"  # type: ignore[attr-defined]
+            raise
+        witness = Witness(backend, name, lambda: self.history)
+        self._handles.append(witness)
+        return witness
+
+    @asynccontextmanager
+    async def another_store(self) -> AsyncIterator[BackendHarness]:
+        """A further, empty store of the same kind, which the test may damage."""
+        harness = self.bench.make()
+        async with harness:
+            yield harness
+
+    # -- time ----------------------------------------------------------------------------------------------------
+
+    def now(self) -> float:
+        """Seconds, on the clock by which the store's sessions expire."""
+        return self.bench.time()
+
+    async def pass_time(self, seconds: float) -> None:
+        """Let at least so much time pass."""
+        self.history.note(f"… {seconds:g} s pass …")
+        await self.bench.time.pass_time(seconds)
+
+    def ttl(self, seconds: float) -> float:
+        """``seconds`` where the clock is ours to move, else a TTL of 1 to 2 seconds that a test can wait for."""
+        return self.bench.time.measurable(seconds)
+
+    # -- the end -------------------------------------------------------------------------------------------------
+
+    async def tidy(self) -> None:
+        """Remove what the examples wrote, and close every handle. Errors here are not the clause's."""
+        with suppress(Exception):
+            await self._remove_sessions()
+        for handle in self._handles:
+            with suppress(Exception):
+                await handle.backend.disconnect()
+
+    async def _remove_sessions(self) -> None:
+        if not self._handles:
+            return
+        backend = self._handles[-1].backend
+        await backend.init()
+        if self.harness.dedicated:
+            await backend.clear_all()
+            return
+        for identity, session_id in self._written():
+            with suppress(Exception):
+                await backend.remove_session(identity, session_id)
+
+    def _written(self) -> set[tuple[str, str]]:
+        created = (
+            call.arguments[0]
+            for history in self._histories
+            for call in history.calls()
+            if call.method == "create_session"
+        )
+        return {(each.identity, each.session_id) for each in created if isinstance(each, SessionData)}

@@ -1,0 +1,155 @@
+"""From measurements to a report: each clause's outcome, each backend's verdict, and whether the run passes."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterable, Mapping, Sequence
+from importlib.metadata import version
+from typing import Any
+
+from pytest_mcp_storage.clauses import Clause, Level
+from pytest_mcp_storage.deviations import Deviation
+from pytest_mcp_storage.options import Options
+from pytest_mcp_storage.outcome import Measurement, Outcome
+from pytest_mcp_storage.report.model import (
+    CONFORMANT,
+    NOT_CONFORMANT,
+    NOT_MEASURED,
+    WITH_DEVIATIONS,
+    BackendReport,
+    ClauseReport,
+    Report,
+)
+
+UNDECLARED = "there, but not declared: "
+"""A note with this beginning names a capability that HA-1 found and that the harness does not declare."""
+
+
+def judge(
+    options: Options,
+    deviations: Sequence[Deviation],
+    measured: Mapping[str, Iterable[Measurement]],
+    described: Mapping[str, Mapping[str, Any]],
+) -> Report:
+    """The report of a run. ``measured`` and ``described``: by backend name."""
+    today = datetime.datetime.now(datetime.UTC).date()
+    backends = []
+    for name in options.backends:
+        found = list(measured.get(name, ()))
+        rows = [_clause(options, deviations, name, clause, found, today) for clause in options.clauses]
+        about = described.get(name, {"harness": "", "version": "unknown", "capabilities": []})
+        backends.append(
+            BackendReport(
+                name=name,
+                harness=about["harness"],
+                version=about["version"],
+                capabilities=list(about["capabilities"]),
+                verdict=_verdict(rows, strict=options.strict),
+                clauses=rows,
+                undeclared=[n.removeprefix(UNDECLARED) for m in found for n in m.notes if n.startswith(UNDECLARED)],
+            )
+        )
+    return Report(
+        suite=f"pytest-mcp-storage {version('pytest-mcp-storage')}",
+        revision=options.revision,
+        tier=options.tier.name,
+        seed=options.seed,
+        backends=backends,
+        groups={clause.group: clause.group_title for clause in options.clauses},
+        problems=_stale(options, deviations, backends, today),
+    )
+
+
+def passes(options: Options, report: Report) -> bool:
+    """Whether every selected, applicable MUST clause was measured and passed, or is a listed deviation."""
+    scored = [
+        row
+        for backend in report.backends
+        for row in backend.clauses
+        if row.id in options.selected and (row.level == Level.MUST.value or options.strict)
+    ]
+    good = (Outcome.PASSED, Outcome.DEVIATION, Outcome.NOT_APPLICABLE)
+    return bool(scored) and not report.problems and all(row.outcome in good for row in scored)
+
+
+def _clause(
+    options: Options,
+    deviations: Sequence[Deviation],
+    backend: str,
+    clause: Clause,
+    found: Sequence[Measurement],
+    today: datetime.date,
+) -> ClauseReport:
+    mine = [each for each in found if each.clause == clause.id]
+    outcome, shown = _outcome(options, clause, mine)
+    row = ClauseReport(
+        id=clause.id,
+        level=clause.level.value,
+        outcome=outcome,
+        statement=clause.statement,
+        group=clause.group,
+        examples=sum(each.examples for each in mine),
+        seconds=round(sum(each.seconds for each in mine), 3),
+        message=shown.message,
+        should=shown.should,
+        history=shown.history,
+        notes=list(dict.fromkeys(n for each in mine for n in each.notes if not n.startswith(UNDECLARED))),
+        reproduce=options.reproduce(backend, clause.id),
+    )
+    accepted = [each for each in deviations if each.covers(backend, clause.id, today)]
+    if outcome is Outcome.FAILED and accepted:
+        row.outcome, row.deviation = Outcome.DEVIATION, accepted[0].reason
+    return row
+
+
+def _outcome(options: Options, clause: Clause, mine: Sequence[Measurement]) -> tuple[Outcome, Measurement]:
+    """The worst that a clause's tests saw, and the measurement that tells of it."""
+    nothing = Measurement(clause.id, "", Outcome.NOT_MEASURED)
+    if clause.id not in options.selected:
+        nothing.message = "not selected by --mcp-clause"
+        return Outcome.NOT_MEASURED, nothing
+    for outcome in (Outcome.FAILED, Outcome.NOT_MEASURED):
+        for each in mine:
+            if each.outcome is outcome:
+                return outcome, each
+    if lost := [test for test in clause.tests if test not in {each.test for each in mine}]:
+        nothing.message = "it did not run: deselected, interrupted or not collected"
+        nothing.notes = [f"did not run: {', '.join(lost)}"]
+        return Outcome.NOT_MEASURED, nothing
+    for each in mine:
+        if each.outcome is Outcome.PASSED:
+            return Outcome.PASSED, each
+    return Outcome.NOT_APPLICABLE, mine[0]
+
+
+def _verdict(rows: Sequence[ClauseReport], *, strict: bool) -> str:
+    must = [row for row in rows if row.level == Level.MUST.value]
+    if any(row.outcome is Outcome.FAILED for row in (rows if strict else must)):
+        return NOT_CONFORMANT
+    if any(row.outcome is Outcome.NOT_MEASURED for row in must):
+        return NOT_MEASURED
+    return WITH_DEVIATIONS if any(row.outcome is Outcome.DEVIATION for row in rows) else CONFORMANT
+
+
+def _stale(
+    options: Options, deviations: Sequence[Deviation], backends: Sequence[BackendReport], today: datetime.date
+) -> list[str]:
+    problems = []
+    for deviation in deviations:
+        where = f"{options.deviations}:{deviation.line}: {deviation.clause}"
+        if deviation.backend and deviation.backend not in options.backends:
+            continue  # about a backend that this run does not judge
+        outcomes = {
+            row.outcome
+            for backend in backends
+            if deviation.backend in ("", backend.name)
+            for row in backend.clauses
+            if row.id == deviation.clause
+        }
+        if deviation.expired(today):
+            problems.append(
+                f"{where}: the deviation expired on {deviation.expires}; mend the store or delete the entry"
+            )
+        elif outcomes and outcomes <= {Outcome.PASSED, Outcome.NOT_APPLICABLE}:
+            problems.append(f"{where}: the deviation is stale, the clause is kept now; delete the entry")
+    return problems
