@@ -1,0 +1,202 @@
+"""Sessions in a Supabase project: the table ``mcp_sessions``, over PostgREST.
+
+Each write is one request, which the database does wholly or not at all and which is never sent twice: where its answer
+is lost, the old session or the new one is there. Expiry is judged by the handle's clock, in the filter of each request.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Unpack
+
+from reference_backends.arguments import check_changes, check_identity, check_names, check_session
+from reference_backends.errors import ConfigurationError, SessionExistsError, SessionNotFoundError, StorageError
+from reference_backends.handle import Handle, HandleOptions, logger
+from reference_backends.record import CREDENTIALS
+from reference_backends.session import SessionData, SessionUpdate
+from reference_backends.supabase_role import acts_as_anon
+from reference_backends.supabase_rows import (
+    SECRET_COLUMNS,
+    SESSION_COLUMNS,
+    VERSION_COLUMNS,
+    Row,
+    changed_columns,
+    expiry,
+    moment,
+    new_row,
+    record_of,
+)
+from reference_backends.supabase_table import SessionTable
+
+if TYPE_CHECKING:
+    from postgrest import AsyncSelectRequestBuilder
+    from supabase import AsyncClient
+
+TIME_LIMIT = 8.0
+SEALING_ATTEMPTS = 5
+
+
+class SupabaseOptions(HandleOptions, total=False):
+    """The keyword arguments of :class:`SupabaseStorageBackend`."""
+
+    seal_all: bool
+    time_limit: float
+
+
+class SupabaseStorageBackend(Handle):
+    """A :class:`StorageBackend` in the table that ``mcp-storage supabase-init`` sets up.
+
+    ``client`` is supabase-py's async client (``await acreate_client(url, key)``), with the service role key or signed
+    in as a user. It stays the caller's: it is used in the event loop that it was made in, and ``disconnect`` leaves it
+    open. An id is unique in the table, so the same one under two identities is refused (ID-4).
+
+    ``seal_all``: seal ``code_verifier`` and the ``client_secret`` in client information too, not only tokens and
+    headers (EN-11); ``@mcp-ts/sdk``, where it reads the same table, cannot open those two. ``time_limit``: seconds
+    after which a request without an answer raises ``StorageUnavailableError``, whatever the client's own timeout is.
+    """
+
+    label = "supabase"
+
+    def __init__(
+        self,
+        client: AsyncClient,
+        *,
+        seal_all: bool = False,
+        time_limit: float = TIME_LIMIT,
+        **options: Unpack[HandleOptions],
+    ) -> None:
+        super().__init__(seal_all=seal_all, **options)
+        self._client = _asynchronous(client)
+        self._table = SessionTable(client, time_limit)
+        self._guarded = (SECRET_COLUMNS if seal_all else CREDENTIALS) if self._codec.seals else ()
+        self._verified = False
+
+    async def init(self) -> None:
+        """Check that table and columns are there. Raises ``StorageSetupError``, ``ConfigurationError``."""
+        await self._table.rows(self._table.reading(*SESSION_COLUMNS, "user_id", "expires_at", "updated_at").limit(0))
+        if not self._verified:
+            self._verified = True
+            logger.info("[mcp-storage] supabase: table mcp_sessions verified")
+            if acts_as_anon(self._client):
+                logger.warning(
+                    "[mcp-storage] supabase: the anon key is used for server-side storage, and row-level security "
+                    "hides every row from it; use SUPABASE_SERVICE_ROLE_KEY, or sign in"
+                )
+        self._opened()
+
+    async def create_session(self, session: SessionData, ttl: float | None = None) -> None:
+        record = self._codec.record(check_session(session))
+        row = new_row(record, expiry(self._expiry(ttl)))
+        self._require_open()
+        try:
+            return await self._table.insert(row)
+        except SessionExistsError:
+            pass  # alive, or expired and in the way
+        expired = self._table.deleting().eq("session_id", session.session_id).lte("expires_at", self._now())
+        await self._table.delete(expired)
+        # Inserted anew even where nothing was deleted: a clean-up may have been quicker.
+        try:
+            return await self._table.insert(row)
+        except SessionExistsError:
+            pass
+        raise SessionExistsError(f"session {session.session_id!r} exists already")
+
+    async def update_session(
+        self, identity: str, session_id: str, changes: SessionUpdate, ttl: float | None = None
+    ) -> None:
+        identity, session_id = check_names(identity, session_id)
+        named = self._codec.harden(check_changes(changes))
+        row = changed_columns(named) | {"expires_at": expiry(self._expiry(ttl))}
+        self._require_open()
+        if not await self._update(identity, session_id, row):
+            raise SessionNotFoundError(f"there is no live session {session_id!r} of this identity")
+
+    async def get_session(self, identity: str, session_id: str) -> SessionData | None:
+        identity, session_id = check_names(identity, session_id)
+        self._require_open()
+        found = await self._table.rows(self._live(self._table.reading(*SESSION_COLUMNS), identity, session_id))
+        return self._session(found[0]) if found else None
+
+    async def get_identity_sessions_data(self, identity: str) -> list[SessionData]:
+        return [self._session(row) for row in await self._listed(*SESSION_COLUMNS, identity=check_identity(identity))]
+
+    async def get_identity_mcp_sessions(self, identity: str) -> list[str]:
+        return [row["session_id"] for row in await self._listed("session_id", identity=check_identity(identity))]
+
+    async def remove_session(self, identity: str, session_id: str) -> None:
+        identity, session_id = check_names(identity, session_id)
+        self._require_open()
+        await self._table.delete(self._table.deleting().eq("identity", identity).eq("session_id", session_id))
+
+    async def get_all_session_ids(self) -> list[str]:
+        return [row["session_id"] for row in await self._listed("session_id")]
+
+    async def clear_all(self) -> None:
+        self._require_open()
+        await self._table.delete_in_pages()
+
+    async def cleanup_expired_sessions(self) -> None:
+        self._require_open()
+        await self._table.delete_in_pages(expired_at=self._now())
+
+    async def disconnect(self) -> None:
+        """Close this handle; the client stays open."""
+        self._open = False
+
+    def _now(self) -> str:
+        return moment(self._clock())
+
+    def _live(self, request: AsyncSelectRequestBuilder, identity: str, session_id: str) -> AsyncSelectRequestBuilder:
+        """The request, narrowed to this session while it is alive."""
+        return request.eq("identity", identity).eq("session_id", session_id).gt("expires_at", self._now())
+
+    async def _listed(self, *columns: str, identity: str | None = None) -> list[Row]:
+        self._require_open()
+        pages = self._table.pages(*columns, live_at=self._now(), identity=identity)
+        return [row async for page in pages for row in page]
+
+    def _session(self, row: Row) -> SessionData:
+        try:
+            record = record_of(row)
+        except ValueError:
+            record = None
+        if record is None:
+            raise StorageError(f"the stored session {row.get('session_id')!r} is damaged: created_at is no timestamp")
+        return self._codec.session(record)
+
+    async def _update(self, identity: str, session_id: str, row: Row) -> bool:
+        """Whether a live session was there to be changed.
+
+        With a key, secrets that still lie there in clear are sealed by the same request (MX-5): the first one changes
+        the row only where nothing lies in clear; where something does, it is read, and sealed by a second one that
+        changes the row only where it is still the one that was read.
+        """
+        table = self._table
+        left = [column for column in self._guarded if column not in row]
+        for _ in range(SEALING_ATTEMPTS if left else 0):
+            request = table.changing(row, nothing_in_clear=left)
+            if await table.rows(self._live(request, identity, session_id)):
+                return True
+            found = await table.rows(self._live(table.reading(*left, *VERSION_COLUMNS), identity, session_id))
+            if not found:
+                return False
+            version = {column: found[0].pop(column) for column in VERSION_COLUMNS}
+            request = table.changing(self._codec.harden(found[0]) | row).match(version)
+            if await table.rows(self._live(request, identity, session_id)):
+                return True
+        # Others have written between each reading and sealing: the change itself must not be lost.
+        return bool(await table.rows(self._live(table.changing(row), identity, session_id)))
+
+
+def create_supabase_storage_backend(client: AsyncClient, **options: Unpack[SupabaseOptions]) -> SupabaseStorageBackend:
+    """A backend on a client that the application already has; ``await init()`` it. Options as in the class."""
+    return SupabaseStorageBackend(client, **options)
+
+
+def _asynchronous(client: object) -> AsyncClient:
+    from supabase import AsyncClient
+
+    if isinstance(client, AsyncClient):
+        return client
+    raise ConfigurationError(
+        "the Supabase backend needs supabase-py's async client; make one with: await supabase.acreate_client(url, key)"
+    )

@@ -1,0 +1,135 @@
+"""Requests to the table ``mcp_sessions``: each bounded in time, sent once, and answered with rows or a typed error."""
+
+from __future__ import annotations
+
+import asyncio
+import warnings
+from collections.abc import AsyncIterator, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+from postgrest.types import CountMethod, ReturnMethod
+
+from reference_backends.supabase_errors import FAULTS, not_postgrest, typed_error
+from reference_backends.supabase_rows import GLIMPSE, NOT_IN_CLEAR, TABLE, Row
+
+if TYPE_CHECKING:
+    from postgrest import APIResponse, AsyncSelectRequestBuilder
+    from supabase import AsyncClient
+
+PAGE = 1000
+"""Rows asked for, or deleted, at a time. A server may give fewer (``max_rows``), which does not end a listing."""
+
+
+class Answer(NamedTuple):
+    """Rows, and how many fit the filters altogether where that was asked for."""
+
+    rows: list[Row]
+    total: int | None
+
+
+class Request(Protocol):
+    """A request that is built and not yet sent: any builder of supabase-py."""
+
+    def retry(self, enabled: bool) -> Any: ...
+
+    async def execute(self) -> APIResponse: ...
+
+
+class SessionTable:
+    """The table, by a client of supabase-py; ``time_limit``: the seconds that a request may take.
+
+    Every method raises the errors of :func:`typed_error`, without cause or context.
+    """
+
+    def __init__(self, client: AsyncClient, time_limit: float) -> None:
+        self._client = client
+        self._time_limit = time_limit
+        with warnings.catch_warnings():
+            # supabase-py warns of its own call of a deprecated argument when it builds its REST client.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            _ = client.postgrest
+
+    def reading(self, *columns: str, count: CountMethod | None = None) -> AsyncSelectRequestBuilder:
+        """A SELECT to be filtered."""
+        return self._client.table(TABLE).select(*columns, count=count)
+
+    def changing(self, row: Row, *, nothing_in_clear: Sequence[str] = ()) -> AsyncSelectRequestBuilder:
+        """An UPDATE to be filtered: it answers with the rows that it changed, and passes over those where a secret
+        lies in clear in one of the columns ``nothing_in_clear``.
+        """
+        glimpses = (GLIMPSE[column] for column in nothing_in_clear)
+        request = self._client.table(TABLE).update(row).select("session_id", *glimpses)
+        for column in nothing_in_clear:
+            request = request.or_(NOT_IN_CLEAR[column])
+        return request
+
+    def deleting(self) -> AsyncSelectRequestBuilder:
+        """A DELETE to be filtered: hosted projects refuse one without a filter."""
+        return self._client.table(TABLE).delete(returning=ReturnMethod.minimal)
+
+    async def insert(self, row: Row) -> None:
+        """Insert the row. Raises ``SessionExistsError`` where its id is taken, by whomever."""
+        answer = await self.answer(self._client.table(TABLE).insert(row).select("session_id"))
+        # A redirection turns a POST into a GET, which answers with other rows.
+        if answer.rows != [{"session_id": row["session_id"]}]:
+            raise not_postgrest()
+
+    async def delete(self, request: AsyncSelectRequestBuilder) -> None:
+        """Send a DELETE."""
+        if (await self.answer(request)).rows:
+            raise not_postgrest()
+
+    async def rows(self, request: Request) -> list[Row]:
+        """Send a request; the rows that it answers with."""
+        return (await self.answer(request)).rows
+
+    async def pages(self, *columns: str, live_at: str, identity: str | None = None) -> AsyncIterator[list[Row]]:
+        """The rows that live at a moment, in pages ordered by id; ``columns`` has ``session_id`` among them.
+
+        Paged by key: rows that others remove meanwhile shift nothing. The server's own limit of rows is not known, so
+        a short page ends a listing only where the count, or a longer page before it, shows that it was not cut.
+        """
+        longest = 0
+        after: str | None = None
+        while True:
+            count = CountMethod.exact if after is None and identity is not None else None
+            request = self.reading(*columns, count=count).gt("expires_at", live_at).order("session_id").limit(PAGE)
+            if identity is not None:
+                request = request.eq("identity", identity)
+            if after is not None:
+                request = request.gt("session_id", after)
+            page, total = await self.answer(request)
+            yield page
+            if not page or len(page) == total or len(page) < longest:
+                return
+            longest = max(longest, len(page))
+            after = page[-1]["session_id"]
+
+    async def delete_in_pages(self, expired_at: str | None = None) -> None:
+        """Delete every row, or those that have expired at a moment, so many at a time that no statement is long."""
+        last = False
+        while not last:
+            boundary = self.reading("session_id").order("session_id").limit(1).offset(PAGE - 1)
+            if expired_at is not None:
+                boundary = boundary.lte("expires_at", expired_at)
+            found = await self.rows(boundary)
+            request = self.deleting().not_.is_("session_id", None)
+            if expired_at is not None:
+                request = request.lte("expires_at", expired_at)
+            if found:
+                request = request.lte("session_id", found[0]["session_id"])
+            await self.delete(request)
+            last = not found
+
+    async def answer(self, request: Request) -> Answer:
+        """Send a request, once. supabase-py's retries would only hold back the news of an outage."""
+        try:
+            async with asyncio.timeout(self._time_limit):
+                response = await request.retry(False).execute()
+        except FAULTS as fault:
+            problem = typed_error(fault)
+        else:
+            if isinstance(response.data, list):
+                return Answer(response.data, response.count)
+            problem = not_postgrest()
+        raise problem
