@@ -1,0 +1,148 @@
+"""One handle of a store behind a bridge, as a :class:`StorageBackend`."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping
+from typing import Any
+
+from pytest_mcp_storage.bridge.errors import ForeignAnswerError
+from pytest_mcp_storage.bridge.values import UNDEFINED, mark
+from pytest_mcp_storage.bridge.wire import Wire
+from reference_backends import Clock, InvalidSessionError, SessionData, SessionUpdate
+from reference_backends.record import FIELD_NAMES, WIRE_NAMES
+
+MOST_IDS = 4096
+"""Session ids that are asked for at once; the first time it is one, then twice as many each time."""
+
+
+class BridgeBackend:
+    """Every method is one call on the wire, its answer checked for its shape.
+
+    Raises what the backend raised: the errors of :mod:`reference_backends.errors`, ``ForeignError`` for any other,
+    ``ForeignAnswerError`` for an answer of the wrong shape, ``BridgeFault`` where the bridge is to blame.
+    """
+
+    def __init__(self, wire: Wire, handle: str, clock: Clock | None) -> None:
+        self._wire = wire
+        self._handle = handle
+        self._clock = clock
+        self._ids: deque[str] = deque()
+        self._next_ids = 1
+
+    async def init(self) -> None:
+        self._ids.clear()
+        await self._do("init")
+
+    def generate_session_id(self) -> str:
+        """The next id. Each comes from one call of the backend's own method; many cross the wire together."""
+        if not self._ids:
+            ids = self._wire.call_now("generateSessionIds", **self._common(), count=self._next_ids)
+            if not isinstance(ids, list) or len(ids) != self._next_ids:
+                raise self._wire.fault(f"answered a call for {self._next_ids} session ids with something else")
+            self._ids.extend(ids)
+            self._next_ids = min(MOST_IDS, 2 * self._next_ids)
+        session_id = self._ids.popleft()
+        if not isinstance(session_id, str):
+            raise ForeignAnswerError(f"generateSessionId returned {_kind(session_id)}, not text")
+        return session_id
+
+    async def create_session(self, session: SessionData, ttl: float | None = None) -> None:
+        await self._do("createSession", session=to_foreign(session), **_given(ttl))
+
+    async def update_session(
+        self, identity: str, session_id: str, changes: SessionUpdate, ttl: float | None = None
+    ) -> None:
+        named = {
+            WIRE_NAMES.get(field, field): UNDEFINED if value is None else value for field, value in changes.items()
+        }
+        mark(named)  # an update is unchecked, and the JSON encoder would turn the key 1 into "1" without a word
+        await self._do("updateSession", identity=identity, sessionId=session_id, changes=named, **_given(ttl))
+
+    async def get_session(self, identity: str, session_id: str) -> SessionData | None:
+        answer = await self._ask("getSession", identity=identity, sessionId=session_id)
+        return None if answer is None else from_foreign(answer, "getSession")
+
+    async def get_identity_sessions_data(self, identity: str) -> list[SessionData]:
+        answer = _list(await self._ask("getIdentitySessionsData", identity=identity), "getIdentitySessionsData")
+        return [from_foreign(item, "getIdentitySessionsData") for item in answer]
+
+    async def get_identity_mcp_sessions(self, identity: str) -> list[str]:
+        return _texts(await self._ask("getIdentityMcpSessions", identity=identity), "getIdentityMcpSessions")
+
+    async def remove_session(self, identity: str, session_id: str) -> None:
+        await self._do("removeSession", identity=identity, sessionId=session_id)
+
+    async def get_all_session_ids(self) -> list[str]:
+        return _texts(await self._ask("getAllSessionIds"), "getAllSessionIds")
+
+    async def clear_all(self) -> None:
+        await self._do("clearAll")
+
+    async def cleanup_expired_sessions(self) -> None:
+        await self._do("cleanupExpiredSessions")
+
+    async def disconnect(self) -> None:
+        self._ids.clear()
+        await self._do("disconnect")
+
+    async def _ask(self, call: str, **arguments: Any) -> Any:
+        return await self._wire.call(call, **self._common(), **arguments)
+
+    async def _do(self, call: str, **arguments: Any) -> None:
+        if await self._wire.call(call, **self._common(), **arguments) is not None:
+            raise self._wire.fault(f"answered {call!r} with a result, where there is none to give but null")
+
+    def _common(self) -> dict[str, Any]:
+        return {"handle": self._handle} if self._clock is None else {"handle": self._handle, "now": self._clock()}
+
+
+def to_foreign(session: SessionData) -> dict[str, Any]:
+    """The session as it goes over the wire: camelCase, an absent field absent."""
+    return {WIRE_NAMES[field]: value for field, value in session.__dict__.items() if value is not None}
+
+
+def from_foreign(answer: Any, call: str) -> SessionData:
+    """The session that a backend returned; ``null`` reads as absent. Raises :class:`ForeignAnswerError`."""
+    if not isinstance(answer, Mapping):
+        raise ForeignAnswerError(f"{call} returned {_kind(answer)} where a session belongs")
+    if not answer.keys() <= FIELD_NAMES.keys():
+        raise ForeignAnswerError(f"{call} returned a session with a field that no session has")
+    try:
+        return SessionData.model_validate({name: value for name, value in answer.items() if value is not None})
+    except InvalidSessionError as error:
+        reason = str(error)
+    raise ForeignAnswerError(f"{call} returned what is {reason}")
+
+
+def _list(answer: Any, call: str) -> list[Any]:
+    if not isinstance(answer, list):
+        raise ForeignAnswerError(f"{call} returned {_kind(answer)}, not a list")
+    return answer
+
+
+def _texts(answer: Any, call: str) -> list[str]:
+    for item in _list(answer, call):
+        if not isinstance(item, str):
+            raise ForeignAnswerError(f"{call} returned a list with {_kind(item)} in it, where only ids belong")
+    texts: list[str] = answer
+    return texts
+
+
+def _given(ttl: Any) -> dict[str, Any]:
+    return {} if ttl is None else {"ttl": ttl}
+
+
+def _kind(value: object) -> str:
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return "a boolean"
+        case int() | float():
+            return "a number"
+        case str():
+            return "text"
+        case list():
+            return "a list"
+    return "an object"

@@ -1,0 +1,212 @@
+"""The bridge's process: started, fed with lines, read by lines, and ended by its process id."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import shutil
+import signal
+import subprocess
+import tempfile
+from asyncio import AbstractEventLoop
+from collections.abc import Callable, Mapping, Sequence
+
+from pytest_mcp_storage.bridge.errors import BridgeFault
+from pytest_mcp_storage.stacks.processes import dies_with_parent
+
+READ_BYTES = 1 << 16  # what a pipe holds
+STDERR_LINES = 12
+STDERR_BYTES = 4000
+
+
+class Child:
+    """A program that reads lines on stdin and writes lines on stdout. Its stderr is kept in a nameless file.
+
+    ``on_line`` gets each whole line without its end; ``on_end`` what was left of a last line when stdout closed.
+    Both are called from the loop given to :meth:`follow`, or from :meth:`pump`.
+    """
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        *,
+        on_line: Callable[[bytes], None],
+        on_end: Callable[[bytes], None],
+        on_overlong: Callable[[], None],
+        longest_line: int,
+        env: Mapping[str, str] | None = None,
+    ) -> None:
+        self._on_line = on_line
+        self._on_end = on_end
+        self._on_overlong = on_overlong
+        self._longest_line = longest_line
+        self._loop: AbstractEventLoop | None = None
+        self._head = bytearray()  # the beginning of a line whose end has not come yet
+        self._unsent: bytearray = bytearray()
+        # Opened to append: the child shares the file's offset, which reading it here moves.
+        self._stderr = tempfile.TemporaryFile("a+b")  # noqa: SIM115 - closed by end()
+        if shutil.which(command[0]) is None:
+            raise BridgeFault(f"the bridge can't be started: there is no program {command[0]!r} on the PATH")
+        try:
+            self._process = subprocess.Popen(  # noqa: PLW1509 - the only way to tie a child to its parent's life
+                list(command),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=self._stderr,
+                env=env,
+                bufsize=0,
+                start_new_session=True,
+                preexec_fn=dies_with_parent(signal.SIGKILL),
+            )
+        except OSError as error:
+            raise BridgeFault(f"the bridge can't be started: {error}") from None
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._stdin = self._process.stdin.fileno()
+        self._stdout = self._process.stdout.fileno()
+        os.set_blocking(self._stdin, False)
+        os.set_blocking(self._stdout, False)
+        self._reading = True
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def follow(self, loop: AbstractEventLoop) -> None:
+        """Read (and write) on this loop from now on."""
+        if loop is self._loop:
+            return
+        self._unfollow()
+        self._loop = loop
+        if self._reading:
+            loop.add_reader(self._stdout, self._read)
+        if self._unsent:
+            loop.add_writer(self._stdin, self._write)
+
+    def send(self, line: bytes) -> None:
+        """Write the line now as far as the pipe takes it; the loop writes the rest."""
+        if self._unsent:
+            self._unsent += line
+            return
+        try:
+            written = os.write(self._stdin, line)
+        except BlockingIOError:
+            written = 0
+        except OSError:
+            return  # it reads no more; that it is gone shows where its stdout ends
+        if written < len(line):
+            self._unsent += line[written:]
+            if self._loop is not None:
+                self._loop.add_writer(self._stdin, self._write)
+
+    def pump(self, seconds: float) -> bool:
+        """Read and write without a loop, for at most ``seconds``. False where nothing moved."""
+        poll = select.poll()
+        if self._reading:
+            poll.register(self._stdout, select.POLLIN)
+        if self._unsent:
+            poll.register(self._stdin, select.POLLOUT)
+        ready = [fd for fd, _ in poll.poll(seconds * 1000)]
+        if self._stdin in ready:
+            self._write()
+        if self._stdout in ready:
+            self._read()
+        return bool(ready)
+
+    def obituary(self) -> str:
+        """How the process ended, if it has, and the last lines of its stderr: text to end a message with."""
+        if not self._reading:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(0.5)  # its stdout closes a moment before it is gone
+        code = self._process.poll()
+        how = "" if code is None else f" It ended by {_signal(-code)}." if code < 0 else f" It ended with status {code}."
+        lines = self._last_errors()
+        return how + (f" Its stderr ends:\n{lines}" if lines else " Its stderr is empty.")
+
+    @property
+    def head(self) -> bytes:
+        """The beginning of a line whose end has not come."""
+        return bytes(self._head)
+
+    def hang_up(self) -> None:
+        """Close its stdin and stdout: a bridge that still lives sees the end, and can tidy up."""
+        self._unfollow()
+        self._reading = False
+        self._unsent.clear()
+        for pipe in (self._process.stdin, self._process.stdout):
+            assert pipe is not None
+            with contextlib.suppress(OSError):
+                pipe.close()
+
+    def end(self, grace: float) -> bool:
+        """Close its stdin and wait; after ``grace`` seconds it and all that it started are killed.
+
+        True where it left by itself.
+        """
+        self.hang_up()
+        left = True
+        try:
+            self._process.wait(grace)
+        except subprocess.TimeoutExpired:
+            left = False
+            os.killpg(self._process.pid, signal.SIGKILL)  # the group is ours alone: start_new_session made it
+            self._process.wait()
+        self._stderr.close()
+        return left
+
+    def _unfollow(self) -> None:
+        if self._loop is not None and not self._loop.is_closed():
+            self._loop.remove_reader(self._stdout)
+            self._loop.remove_writer(self._stdin)
+        self._loop = None
+
+    def _write(self) -> None:
+        try:
+            while self._unsent:
+                del self._unsent[: os.write(self._stdin, self._unsent)]
+        except BlockingIOError:
+            return
+        except OSError:
+            self._unsent.clear()
+        if self._loop is not None:
+            self._loop.remove_writer(self._stdin)
+
+    def _read(self) -> None:
+        try:
+            data = os.read(self._stdout, READ_BYTES)
+        except BlockingIOError:
+            return
+        if not data:
+            self._reading = False
+            if self._loop is not None:
+                self._loop.remove_reader(self._stdout)
+            self._on_end(self.head)
+            return
+        *lines, rest = data.split(b"\n")
+        if lines and self._head:
+            lines[0] = bytes(self._head) + lines[0]
+            self._head.clear()
+        self._head += rest
+        for line in lines:
+            self._on_line(line)
+            if not self._reading:
+                return
+        if len(self._head) > self._longest_line:
+            self._head.clear()
+            self._on_overlong()
+
+    def _last_errors(self) -> str:
+        if self._stderr.closed:
+            return ""
+        size = self._stderr.seek(0, os.SEEK_END)
+        self._stderr.seek(max(0, size - STDERR_BYTES))
+        lines = self._stderr.read().decode(errors="replace").splitlines()[-STDERR_LINES:]
+        return "\n".join(f"  {line}" for line in lines)
+
+
+def _signal(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"

@@ -1,0 +1,70 @@
+"""What a bridge says of itself before its first store."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from pytest_mcp_storage.bridge.wire import LONGEST_LINE, Wire
+from pytest_mcp_storage.capabilities import Capability
+
+PROTOCOL = 1
+SMALLEST_LINE = 2**16
+"""Bytes: a bridge that accepts less can't take an ordinary session."""
+
+
+@dataclass(frozen=True)
+class Hello:
+    """A bridge's answer to ``hello``."""
+
+    name: str
+    version: str
+    capabilities: frozenset[Capability]
+    dedicated: bool
+    time_limit: float
+    """Seconds within which the backend reports a store that can't be reached (FA-1)."""
+    longest_line: int
+    """Bytes that the bridge accepts in a line."""
+
+
+async def shake_hands(wire: Wire) -> Hello:
+    """Ask the bridge who it is. Raises ``BridgeFault`` where it speaks another version, or says what can't be."""
+    answer = await wire.call("hello", limit=wire.limits.start, protocol=PROTOCOL, maxLine=LONGEST_LINE)
+    if not isinstance(answer, dict):
+        raise wire.fault("answered 'hello' with something that is not an object")
+    if answer.get("protocol") != PROTOCOL:
+        raise wire.fault(f"speaks version {answer.get('protocol')!r} of the protocol, and this suite {PROTOCOL}")
+    wrong = [name for name, check in _MEMBERS.items() if name in answer and not check(answer[name])]
+    wrong += [name for name in ("name", "version", "capabilities") if name not in answer]
+    wrong += sorted(answer.keys() - _MEMBERS.keys())
+    if wrong:
+        raise wire.fault(f"answered 'hello' with members that are missing, unknown or wrong: {', '.join(wrong)}")
+    unknown = sorted(set(answer["capabilities"]) - Capability.__members__.keys())
+    if unknown:
+        raise wire.fault(
+            f"declares capabilities that do not exist: {', '.join(unknown)} (known: {', '.join(Capability.__members__)})"
+        )
+    return Hello(
+        name=answer["name"],
+        version=answer["version"],
+        capabilities=frozenset(Capability[name] for name in answer["capabilities"]),
+        dedicated=answer.get("dedicated", True),
+        time_limit=float(answer.get("timeLimit", 10)),
+        longest_line=answer.get("maxLine", LONGEST_LINE),
+    )
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+_MEMBERS = {
+    "protocol": lambda value: type(value) is int,
+    "name": lambda value: isinstance(value, str) and value != "",
+    "version": lambda value: isinstance(value, str),
+    "capabilities": lambda value: isinstance(value, list) and all(isinstance(name, str) for name in value),
+    "dedicated": lambda value: isinstance(value, bool),
+    "timeLimit": lambda value: _is_number(value) and 0 < value < math.inf,
+    "maxLine": lambda value: type(value) is int and value >= SMALLEST_LINE,
+}

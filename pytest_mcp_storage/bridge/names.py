@@ -1,0 +1,58 @@
+"""The names of backends behind a bridge: ``stdio:COMMAND`` and ``mcp-ts:STORE``."""
+
+from __future__ import annotations
+
+import shlex
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pytest_mcp_storage.bridge.harness import StdioHarness
+    from pytest_mcp_storage.harness import BackendHarness
+
+MCP_TS_STORES = {
+    "memory": "pytest_mcp_storage.bridge.mcp_ts.memory:McpTsMemory",
+    "file": "pytest_mcp_storage.bridge.mcp_ts.file:McpTsFile",
+    "sqlite": "pytest_mcp_storage.bridge.mcp_ts.sqlite:McpTsSqlite",
+    "redis": "pytest_mcp_storage.bridge.mcp_ts.redis:McpTsRedis",
+    "supabase": "pytest_mcp_storage.bridge.mcp_ts.supabase:McpTsSupabase",
+}
+"""Store of ``@mcp-ts/sdk`` -> ``module:class`` of its harness."""
+
+
+def bridge_harness(name: str) -> type[BackendHarness]:
+    """The harness class that a name such as ``stdio:node ./bridge.mjs`` or ``mcp-ts:redis`` stands for.
+
+    Raises ``ValueError`` that says what is wrong with the name.
+    """
+    scheme, colon, rest = name.partition(":")
+    if colon and scheme == "stdio":
+        return stdio_harness(rest)
+    if colon and scheme == "mcp-ts":
+        return mcp_ts_harness(rest)
+    raise ValueError(f"{name!r} names no bridge: write stdio:COMMAND or mcp-ts:STORE")
+
+
+def stdio_harness(command: str) -> type[StdioHarness]:
+    """The harness of a bridge program; ``command`` is split as a shell would, and run without one.
+
+    Raises ``ValueError`` for an empty command, or one whose quotes are not closed.
+    """
+    from pytest_mcp_storage.bridge.harness import StdioHarness
+
+    try:
+        words = shlex.split(command)
+    except ValueError as error:
+        raise ValueError(f"stdio:{command} can't be split into words: {error}") from None
+    if not words:
+        raise ValueError("stdio: needs a command, such as 'stdio:node ./bridge.mjs'")
+    return StdioHarness.of(words)
+
+
+def mcp_ts_harness(store: str) -> type[BackendHarness]:
+    """The harness of a store of ``@mcp-ts/sdk``. Raises ``ValueError`` for one that it does not have."""
+    if store not in MCP_TS_STORES:
+        raise ValueError(f"@mcp-ts/sdk has no store {store!r}: choose from {', '.join(MCP_TS_STORES)}")
+    module, _, attribute = MCP_TS_STORES[store].partition(":")
+    harness: type[BackendHarness] = getattr(import_module(module), attribute)
+    return harness

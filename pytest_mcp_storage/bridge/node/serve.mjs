@@ -1,0 +1,179 @@
+// Serves any object with the methods of StorageBackend of @mcp-ts/sdk to pytest-mcp-storage:
+//
+//   import { serve } from "./serve.mjs";
+//   import { MyBackend } from "./my-backend.mjs";
+//   serve({ name: "my-backend", version: "1.0.0", capabilities: ["DURABLE"], open: (options) => new MyBackend(options) });
+//
+// and then `pytest --mcp-backend='stdio:node ./bridge.mjs'`. Import this module first: it keeps stdout for the wire.
+// The protocol, and every option of serve(), are in docs/bridge-protocol.md. Node 20 or newer, no dependencies.
+
+import { format } from "node:util";
+import { parse, stringify } from "./values.mjs";
+
+const PROTOCOL = 1;
+const LONGEST_LINE = 64 * 2 ** 20;
+const ERRORS = new Set([
+  "StorageError",
+  "InvalidSessionError",
+  "SessionExistsError",
+  "SessionNotFoundError",
+  "DecryptionError",
+  "StorageUnavailableError",
+  "StorageSetupError",
+  "ConfigurationError",
+]);
+const LEVELS = { debug: "DEBUG", log: "INFO", info: "INFO", warn: "WARNING", error: "ERROR" };
+
+const write = process.stdout.write.bind(process.stdout);
+const send = (message) => write(stringify(message) + "\n");
+process.stdout.write = process.stderr.write.bind(process.stderr);
+for (const [method, level] of Object.entries(LEVELS)) {
+  console[method] = (...words) => send({ log: { level, message: format(...words) } });
+}
+
+/** What a bridge can't do: the clause is then not measured, with this reason. */
+export class Declined extends Error {
+  name = "Declined";
+}
+
+/** An error of one of the types that the contract names, for code that has no classes of its own for them. */
+export function storageError(type, message, sessionId) {
+  return Object.assign(new Error(message), { name: type, sessionId });
+}
+
+/** A call on a handle of the store. */
+const BACKEND_CALLS = {
+  init: async (backend) => void (await backend.init?.()),
+  createSession: async (backend, { session, ttl }) => void (await backend.createSession(session, ttl)),
+  updateSession: async (backend, { identity, sessionId, changes, ttl }) =>
+    void (await backend.updateSession(identity, sessionId, changes, ttl)),
+  getSession: (backend, { identity, sessionId }) => backend.getSession(identity, sessionId),
+  getIdentitySessionsData: (backend, { identity }) => backend.getIdentitySessionsData(identity),
+  getIdentityMcpSessions: (backend, { identity }) => backend.getIdentityMcpSessions(identity),
+  removeSession: async (backend, { identity, sessionId }) => void (await backend.removeSession(identity, sessionId)),
+  getAllSessionIds: (backend) => backend.getAllSessionIds(),
+  clearAll: async (backend) => void (await backend.clearAll()),
+  cleanupExpiredSessions: async (backend) => void (await backend.cleanupExpiredSessions()),
+  disconnect: async (backend) => void (await backend.disconnect()),
+  async generateSessionIds(backend, { count }) {
+    const ids = [];
+    while (ids.length < count) ids.push(await backend.generateSessionId());
+    return ids;
+  },
+};
+const RETURN_VALUES = new Set([
+  "getSession",
+  "getIdentitySessionsData",
+  "getIdentityMcpSessions",
+  "getAllSessionIds",
+  "generateSessionIds",
+]);
+
+/**
+ * Answer the suite's calls until stdin ends.
+ *
+ * Needed: name, version, and open({ encryptionKey?, defaultTtl?, clock? }), which returns a backend (or a promise of
+ * one); its init() is called here. clock() is in seconds, and given where the capability CLOCK is declared.
+ * As the declared capabilities ask: provision(), destroy(), attach(locator), storedBytes() -> Buffer,
+ * storedFields(identity, sessionId), replaceStoredField(identity, sessionId, field, value), enter(condition, how),
+ * leave(condition, how), files(), locator(), openAs(user), writeRowAs(user, session, owner).
+ * errorType(error) names the type of an error whose own name is none of the contract's.
+ * around(handle, run) runs each call on a handle.
+ */
+export function serve(bridge) {
+  const handles = new Map();
+  let provisioned = false;
+
+  const opened = async (make, now) => {
+    const handle = { id: `h${handles.size + 1}`, now, backend: undefined };
+    handles.set(handle.id, handle);
+    await around(handle, async () => {
+      handle.backend = await make(now === undefined ? undefined : () => handle.now);
+      await handle.backend.init?.();
+    });
+    return { handle: handle.id };
+  };
+  const around = bridge.around ?? ((_handle, run) => run());
+  const needed = (method) => {
+    if (typeof bridge[method] !== "function") throw new Declined(`the bridge ${bridge.name} has no ${method}()`);
+    return bridge[method].bind(bridge);
+  };
+  const calls = {
+    hello: ({ protocol }) => {
+      if (protocol !== PROTOCOL) return { protocol: PROTOCOL, name: bridge.name, version: bridge.version };
+      const { name, version, capabilities = [], dedicated = true, timeLimit = 10 } = bridge;
+      return { protocol: PROTOCOL, name, version, capabilities, dedicated, timeLimit, maxLine: LONGEST_LINE };
+    },
+    ping: () => null,
+    provision: async () => {
+      await bridge.provision?.();
+      provisioned = true;
+      return null;
+    },
+    attach: async ({ locator }) => void (await needed("attach")(locator)),
+    destroy: async () => {
+      provisioned = false;
+      await bridge.destroy?.();
+      return null;
+    },
+    open: ({ options, now }) => opened((clock) => bridge.open({ ...options, clock }), now),
+    openAs: ({ user }) => opened(() => needed("openAs")(user)),
+    writeRowAs: async ({ user, session, owner }) => void (await needed("writeRowAs")(user, session, owner)),
+    storedBytes: async ({ from = 0 }) => {
+      // In parts, each well under the longest line.
+      const bytes = Buffer.from(await needed("storedBytes")());
+      const end = from + 2 ** 22;
+      return { data: bytes.subarray(from, end).toString("base64"), next: end < bytes.length ? end : null };
+    },
+    storedFields: async ({ identity, sessionId }) => (await needed("storedFields")(identity, sessionId)) ?? null,
+    replaceStoredField: async ({ identity, sessionId, field, value }) =>
+      void (await needed("replaceStoredField")(identity, sessionId, field, value)),
+    enter: async ({ condition, how }) => void (await needed("enter")(condition, how)),
+    leave: async ({ condition, how }) => void (await needed("leave")(condition, how)),
+    files: () => needed("files")(),
+    locator: () => needed("locator")(),
+  };
+
+  const answer = async (message) => {
+    if (message.call in calls) return calls[message.call](message);
+    if (!(message.call in BACKEND_CALLS)) throw new Declined(`the bridge knows no call ${message.call}`);
+    const handle = handles.get(message.handle);
+    if (message.now !== undefined) handle.now = message.now;
+    const result = await around(handle, () => BACKEND_CALLS[message.call](handle.backend, message));
+    return RETURN_VALUES.has(message.call) ? result : null;
+  };
+  const take = async (line) => {
+    const message = parse(line);
+    const reply = { id: message.id };
+    try {
+      reply.result = (await answer(message)) ?? null;
+    } catch (error) {
+      reply.error = describe(error, bridge);
+    }
+    send(reply);
+  };
+
+  let head = [];
+  process.stdin.on("data", (chunk) => {
+    let start = 0;
+    for (let end; (end = chunk.indexOf(10, start)) >= 0; start = end + 1) {
+      const part = chunk.subarray(start, end);
+      take(head.length ? Buffer.concat([...head, part]).toString() : part.toString());
+      head = [];
+    }
+    if (start < chunk.length) head.push(chunk.subarray(start));
+  });
+  process.stdin.on("end", async () => {
+    if (provisioned) await bridge.destroy?.();
+    process.exit(0);
+  });
+}
+
+function describe(error, bridge) {
+  if (!(error instanceof Error)) return { type: "thrown value", message: format(error) };
+  const own = error.name === "Error" ? error.constructor.name : error.name;
+  const type = own === "Declined" || ERRORS.has(own) ? own : (bridge.errorType?.(error) ?? own);
+  const described = { type, message: String(error.message) };
+  if (typeof error.sessionId === "string") described.sessionId = error.sessionId;
+  return described;
+}

@@ -1,0 +1,134 @@
+"""One JSON object a line, and stand-ins for what JSON lacks or other languages alter.
+
+A stand-in is an object whose only key is ``$``::
+
+    {"$": "undefined"}  {"$": "NaN"}  {"$": "Infinity"}  {"$": "-Infinity"}  {"$": "-0"}
+    {"$": {"integer": "9007199254740993"}}     beyond ±(2⁵³ - 1)
+    {"$": {"utf16": "0061d800"}}               text with a lone surrogate: its UTF-16 code units in hexadecimal
+    {"$": {"quoted": 5}}                       the plain object {"$": 5}
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+from pytest_mcp_storage.harness import NotMeasurable
+from reference_backends.bounds import LARGEST_NUMBER
+
+MARK = "$"
+
+
+class Undefined:
+    """Type of :data:`UNDEFINED`."""
+
+    def __repr__(self) -> str:
+        return "UNDEFINED"
+
+
+UNDEFINED: Final = Undefined()
+"""JavaScript's ``undefined``: in an update, the field is to be gone."""
+
+_FLOATS = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf, "-0": -0.0}
+_NEEDS_MARKS = re.compile(r'"\$"|NaN|Infinity|-0\.0(?!\d)|\d{16}').search
+_dumps = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
+
+def write_line(message: Mapping[str, Any]) -> bytes:
+    """The message as one line of UTF-8. Raises :class:`NotMeasurable` for a value that is not JSON.
+
+    Most messages need no stand-in. Encoding one and looking at the text is quicker than walking every value.
+    """
+    try:
+        text = _dumps(message)
+        if _NEEDS_MARKS(text) is None:
+            return text.encode() + b"\n"
+    except (TypeError, UnicodeEncodeError, RecursionError):
+        pass  # marking says what is wrong, or mends it
+    try:
+        return _dumps({key: mark(value) for key, value in message.items()}).encode() + b"\n"
+    except RecursionError:
+        pass  # raised below, without that traceback
+    raise NotMeasurable("the value is nested too deeply for JSON")
+
+
+def read_line(line: bytes) -> Any:
+    """The value of one line. Raises ``ValueError`` for what is not strict JSON in UTF-8, or an unknown stand-in."""
+    text = line.decode()
+    value = json.loads(text, parse_constant=_refuse)
+    return unmark(value) if '"$"' in text or "\\u0024" in text else value
+
+
+def mark(value: object) -> Any:
+    """A copy in which stand-ins replace what JSON lacks. Raises :class:`NotMeasurable` for what is no JSON value."""
+    if isinstance(value, str):
+        return _marked_text(value)
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, int):
+        return value if -LARGEST_NUMBER <= value <= LARGEST_NUMBER else {MARK: {"integer": str(value)}}
+    if isinstance(value, float):
+        return _marked_float(value)
+    if isinstance(value, Mapping):
+        return _marked_object(value)
+    if isinstance(value, (list, tuple)):
+        return [mark(item) for item in value]
+    if isinstance(value, Undefined):
+        return {MARK: "undefined"}
+    raise NotMeasurable(f"the bridge carries JSON values, and none of type {type(value).__name__}")
+
+
+def unmark(value: Any) -> Any:
+    """The value with every stand-in replaced by what it stands for; ``undefined`` becomes ``None``."""
+    if isinstance(value, list):
+        return [unmark(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    if len(value) != 1 or MARK not in value:
+        return {key: unmark(item) for key, item in value.items()}
+    match value[MARK]:
+        case "undefined":
+            return None
+        case "NaN" | "Infinity" | "-Infinity" | "-0" as name:
+            return _FLOATS[name]
+        case {"integer": str(digits)}:
+            return int(digits)
+        case {"utf16": str(units)}:
+            return bytes.fromhex(units).decode("utf-16-be", "surrogatepass")
+        case {"quoted": quoted}:
+            return {MARK: unmark(quoted)}
+    raise ValueError("an unknown stand-in")
+
+
+def _marked_text(text: str) -> Any:
+    return text if _is_encodable(text) else {MARK: {"utf16": text.encode("utf-16-be", "surrogatepass").hex()}}
+
+
+def _marked_float(number: float) -> Any:
+    if math.isnan(number):
+        return {MARK: "NaN"}
+    if math.isinf(number):
+        return {MARK: "Infinity" if number > 0 else "-Infinity"}
+    return {MARK: "-0"} if number == 0 and math.copysign(1, number) < 0 else number
+
+
+def _marked_object(value: Mapping[Any, Any]) -> Any:
+    if not all(isinstance(key, str) and _is_encodable(key) for key in value):
+        raise NotMeasurable("the bridge carries objects whose keys are text")
+    copy = {key: mark(item) for key, item in value.items()}
+    return {MARK: {"quoted": copy[MARK]}} if len(copy) == 1 and MARK in copy else copy
+
+
+def _is_encodable(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is not JSON")

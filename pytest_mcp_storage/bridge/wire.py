@@ -1,0 +1,292 @@
+"""Calls and answers: many in flight, each answered once, in any order, within a limit."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import Any
+
+from pytest_mcp_storage.bridge.child import Child
+from pytest_mcp_storage.bridge.errors import DECLINED, TYPED, BridgeFault, ForeignError
+from pytest_mcp_storage.bridge.values import read_line, write_line
+from pytest_mcp_storage.harness import NotMeasurable
+from reference_backends.errors import DecryptionError
+
+LONGEST_LINE = 64 * 2**20
+"""Bytes that a line from the bridge may have. A session of RT-5, every character escaped, takes 12 MiB."""
+
+LEVELS = {"DEBUG": logging.DEBUG, "INFO": logging.INFO, "WARNING": logging.WARNING, "ERROR": logging.ERROR}
+SHOWN = 80
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How long a bridge may take, in seconds."""
+
+    start: float = 60.0
+    """From its start to the answer to ``hello``: a compiler or an installer may run before it."""
+    provision: float = 180.0
+    """To provision, attach or destroy a store."""
+    call: float = 25.0
+    """For any other call. Then it is pinged: a bridge that answers lives, and it is the backend that hangs."""
+    ping: float = 5.0
+    """To answer a ping."""
+    leave: float = 5.0
+    """To end after its stdin was closed."""
+
+
+@dataclass
+class _Waiting:
+    call: str
+    future: asyncio.Future[Any] | Future[Any]
+    """``asyncio``'s where a task waits for it; the other kind blocks nobody and needs no loop."""
+    deadline: float
+    final: bool = False
+    """Whether the deadline is the last: no ping first."""
+
+
+@dataclass
+class Wire:
+    """A started bridge. Every call raises :class:`BridgeFault` from the moment that it broke the protocol.
+
+    ``observer`` is shown each message, both ways, before it is judged.
+    """
+
+    command: Sequence[str]
+    limits: Limits = field(default_factory=Limits)
+    env: Mapping[str, str] | None = None
+    observer: Callable[[Mapping[str, Any]], None] | None = None
+    accepted: int = LONGEST_LINE
+    """Bytes that the bridge accepts in a line, as its handshake says."""
+
+    def __post_init__(self) -> None:
+        self._fault: str | None = None
+        self._fault_shown = False
+        self._last_id = 0
+        self._waiting: dict[int, _Waiting] = {}
+        self._abandoned: set[int] = set()
+        self._watch: asyncio.TimerHandle | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._log = logging.getLogger("pytest_mcp_storage.bridge")
+        self._child = Child(
+            self.command,
+            on_line=self._take,
+            on_end=self._ended,
+            on_overlong=self._overlong,
+            longest_line=LONGEST_LINE,
+            env=self.env,
+        )
+
+    @property
+    def pid(self) -> int:
+        """The process id of the bridge."""
+        return self._child.pid
+
+    async def call(self, call: str, limit: float | None = None, **arguments: Any) -> Any:
+        """The result of one call.
+
+        Raises the typed error that it answered, :class:`ForeignError` for one of another type,
+        :class:`NotMeasurable` where the bridge declines, :class:`BridgeFault`.
+        """
+        loop = asyncio.get_running_loop()
+        if loop is not self._loop:
+            self._follow(loop)
+        number = self._send(call, arguments)
+        future: asyncio.Future[Any] = loop.create_future()
+        seconds = self.limits.call if limit is None else limit
+        self._waiting[number] = _Waiting(call, future, time.monotonic() + seconds, final=limit is not None)
+        if self._watch is None or (limit is not None and limit < self.limits.call):
+            self._watch_again()
+        try:
+            return await future
+        except asyncio.CancelledError:
+            if self._waiting.pop(number, None) is not None:
+                self._abandoned.add(number)
+            raise
+        except BridgeFault:
+            self._fault_shown = True
+            raise
+
+    def call_now(self, call: str, **arguments: Any) -> Any:
+        """The same, without a loop: blocks until the answer is there. For the one call that is not async."""
+        number = self._send(call, arguments)
+        future: Future[Any] = Future()
+        deadline = time.monotonic() + self.limits.call
+        self._waiting[number] = _Waiting(call, future, deadline)
+        while not future.done():
+            left = deadline - time.monotonic()
+            if left <= 0:
+                self.break_off(f"did not answer {call!r} within {self.limits.call:g} s{self._unfinished()}")
+            else:
+                self._child.pump(left)
+        try:
+            return future.result()
+        except BridgeFault:
+            self._fault_shown = True
+            raise
+
+    def break_off(self, what: str) -> None:
+        """From now on every call raises a fault that says ``what`` the bridge did. The first fault stands."""
+        if self._fault is None:
+            self._fault = f"the bridge `{' '.join(self.command)}` {what}.{self._child.obituary()}"
+            self._child.hang_up()
+        for waiting in self._waiting.values():
+            if not waiting.future.done():
+                waiting.future.set_exception(BridgeFault(self._fault))
+        self._waiting.clear()
+
+    def fault(self, what: str) -> BridgeFault:
+        """Break off, and the error to raise."""
+        self.break_off(what)
+        self._fault_shown = True
+        assert self._fault is not None
+        return BridgeFault(self._fault)
+
+    def close(self) -> None:
+        """End the process. Raises :class:`BridgeFault` where it broke the protocol and no call has told so yet."""
+        if self._watch is not None:
+            self._watch.cancel()
+        while self._fault is None and self._child.pump(0):
+            pass  # an answer too many may lie in the pipe
+        left = self._child.end(self.limits.leave)
+        if self._fault is None and not left:
+            self._log.warning(
+                "the bridge `%s` did not end within %g s of the end of its stdin, and was killed",
+                " ".join(self.command),
+                self.limits.leave,
+            )
+        if self._fault is not None and not self._fault_shown:
+            raise BridgeFault(self._fault)
+
+    def _send(self, call: str, arguments: dict[str, Any]) -> int:
+        if self._fault is not None:
+            self._fault_shown = True
+            raise BridgeFault(self._fault)
+        number = self._last_id + 1
+        message = {"id": number, "call": call, **arguments}
+        line = write_line(message)
+        if len(line) > self.accepted:
+            raise NotMeasurable(f"the bridge takes lines of {self.accepted:,} bytes, and {call!r} needs {len(line):,}")
+        self._last_id = number
+        if self.observer is not None:
+            self.observer(message)
+        self._child.send(line)
+        return number
+
+    def _follow(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._watch = None
+        self._child.follow(loop)
+
+    def _take(self, line: bytes) -> None:
+        if self._fault is not None:
+            return
+        if len(line) > LONGEST_LINE:
+            self._overlong()
+            return
+        try:
+            message = read_line(line)
+        except (ValueError, RecursionError) as error:
+            self.break_off(f"wrote a line that is not JSON in UTF-8 ({error}): {_shown(line)}")
+            return
+        if self.observer is not None:
+            self.observer(message)
+        if not isinstance(message, dict):
+            self.break_off(f"wrote a line that is not an object: {_shown(line)}")
+        elif "log" in message:
+            self._take_log(message)
+        else:
+            self._take_answer(message)
+
+    def _take_answer(self, answer: dict[str, Any]) -> None:
+        number = answer.get("id")
+        if type(number) is not int or len(answer) != 2 or not ("result" in answer or "error" in answer):
+            members = ", ".join(sorted(answer)) or "none"
+            self.break_off(f"wrote an answer that is not of the form id and result, or id and error (members: {members})")
+            return
+        waiting = self._waiting.pop(number, None)
+        if waiting is None:
+            if number in self._abandoned:
+                self._abandoned.discard(number)
+            elif 1 <= number <= self._last_id:
+                self.break_off(f"answered call {number} twice")
+            else:
+                self.break_off(f"answered call {number}, which was never made")
+            return
+        if "result" in answer:
+            if not waiting.future.done():
+                waiting.future.set_result(answer["result"])
+            return
+        error = _error(answer["error"])
+        if error is None:
+            self._waiting[number] = waiting
+            self.break_off("wrote an error that is not of the form type and message")
+        elif not waiting.future.done():
+            waiting.future.set_exception(error)
+
+    def _take_log(self, message: dict[str, Any]) -> None:
+        match message:
+            case {"log": {"level": str(level), "message": str(text)}} if len(message) == 1 and level in LEVELS:
+                self._log.log(LEVELS[level], "%s", text)
+            case _:
+                self.break_off(f"wrote a log line without a message or with a level other than {', '.join(LEVELS)}")
+
+    def _ended(self, rest: bytes) -> None:
+        if self._fault is None:
+            calls = sorted({waiting.call for waiting in self._waiting.values()})
+            doing = f" while it had {', '.join(calls)} to answer" if calls else ""
+            half = f" in the middle of a line: {_shown(rest)}" if rest else ""
+            self.break_off(f"closed its stdout{doing}{half}")
+
+    def _overlong(self) -> None:
+        self.break_off(f"wrote a line of more than {LONGEST_LINE:,} bytes")
+
+    def _unfinished(self) -> str:
+        return f"; it wrote half a line: {_shown(self._child.head)}" if self._child.head else ""
+
+    def _watch_again(self) -> None:
+        """Set the timer for the earliest deadline."""
+        if self._watch is not None:
+            self._watch.cancel()
+            self._watch = None
+        if self._waiting and self._loop is not None:
+            earliest = min(waiting.deadline for waiting in self._waiting.values())
+            self._watch = self._loop.call_later(max(0.0, earliest - time.monotonic()), self._look)
+
+    def _look(self) -> None:
+        """Break off where a deadline has passed; ping first where the backend may be the one that hangs."""
+        self._watch = None
+        now = time.monotonic()
+        late = [waiting for waiting in self._waiting.values() if waiting.deadline <= now]
+        for waiting in late:
+            if waiting.final:
+                self.break_off(f"did not answer {waiting.call!r} in time{self._unfinished()}")
+                return
+            waiting.deadline = now + self.limits.call
+        if late:
+            self._waiting[self._send("ping", {})] = _Waiting("ping", Future(), now + self.limits.ping, final=True)
+        self._watch_again()
+
+
+def _error(error: object) -> Exception | None:
+    """The exception that an error on the wire stands for; ``None`` where it is not well-formed."""
+    match error:
+        case {"type": str(kind), "message": str(message), **rest} if set(rest) <= {"sessionId"}:
+            session_id = rest.get("sessionId")
+            if session_id is not None and not isinstance(session_id, str):
+                return None
+            if kind == DECLINED:
+                return NotMeasurable(message)
+            if kind == "DecryptionError":
+                return DecryptionError(message, session_id=session_id)
+            return TYPED[kind](message) if kind in TYPED else ForeignError(kind, message)
+    return None
+
+
+def _shown(line: bytes) -> str:
+    text = line[: SHOWN * 4].decode(errors="replace")
+    return repr(text if len(text) <= SHOWN else f"{text[:SHOWN]}…")
