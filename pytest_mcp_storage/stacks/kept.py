@@ -9,6 +9,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 from pytest_mcp_storage.stacks.keys import ProjectKeys
@@ -35,9 +36,8 @@ class KeptServer(StackServer):
             stderr=self._log,
             start_new_session=True,  # a Ctrl-C is for us; the keeper ends when we let go of it
         )
-        keys = {"jwt_secret": self._keys.jwt_secret, "publishable": self._keys.publishable, "secret": self._keys.secret}
         try:
-            self._exchange({"servers": servers, "settings": dict(settings), "keys": keys})
+            self._exchange({"servers": servers, "settings": dict(settings), "keys": asdict(self._keys)})
         except BaseException:
             self.close()
             raise
