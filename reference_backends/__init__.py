@@ -19,10 +19,15 @@ if TYPE_CHECKING:
         StorageSetupError,
         StorageUnavailableError,
     )
+    from reference_backends.file import FileStorageBackend
     from reference_backends.keyring import Keyring
     from reference_backends.memory import MemoryStorageBackend
     from reference_backends.protocol import Clock, StorageBackend
+    from reference_backends.redis import RedisStorageBackend
+    from reference_backends.selection import create_storage, storage
     from reference_backends.session import SessionData, SessionUpdate
+    from reference_backends.sqlite import SqliteStorageBackend
+    from reference_backends.supabase import SupabaseStorageBackend, create_supabase_storage_backend
 
 _HOMES = {
     "errors": (
@@ -35,10 +40,15 @@ _HOMES = {
         "StorageSetupError",
         "StorageUnavailableError",
     ),
+    "file": ("FileStorageBackend",),
     "keyring": ("Keyring",),
     "memory": ("MemoryStorageBackend",),
     "protocol": ("Clock", "StorageBackend"),
+    "redis": ("RedisStorageBackend",),
+    "selection": ("create_storage", "storage"),
     "session": ("SessionData", "SessionUpdate"),
+    "sqlite": ("SqliteStorageBackend",),
+    "supabase": ("SupabaseStorageBackend", "create_supabase_storage_backend"),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 
@@ -46,17 +56,24 @@ __all__ = [
     "Clock",
     "ConfigurationError",
     "DecryptionError",
+    "FileStorageBackend",
     "InvalidSessionError",
     "Keyring",
     "MemoryStorageBackend",
+    "RedisStorageBackend",
     "SessionData",
     "SessionExistsError",
     "SessionNotFoundError",
     "SessionUpdate",
+    "SqliteStorageBackend",
     "StorageBackend",
     "StorageError",
     "StorageSetupError",
     "StorageUnavailableError",
+    "SupabaseStorageBackend",
+    "create_storage",
+    "create_supabase_storage_backend",
+    "storage",
 ]
 
 
