@@ -37,6 +37,13 @@ _NEEDS_MARKS = re.compile(r'"\$"|NaN|Infinity|-0\.0(?!\d)|\d{16}').search
 _dumps = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is not JSON")
+
+
+_loads = json.JSONDecoder(parse_constant=_refuse).decode
+
+
 def write_line(message: Mapping[str, Any]) -> bytes:
     """The message as one line of UTF-8. Raises :class:`NotMeasurable` for a value that is not JSON.
 
@@ -58,7 +65,7 @@ def write_line(message: Mapping[str, Any]) -> bytes:
 def read_line(line: bytes) -> Any:
     """The value of one line. Raises ``ValueError`` for what is not strict JSON in UTF-8, or an unknown stand-in."""
     text = line.decode()
-    value = json.loads(text, parse_constant=_refuse)
+    value = _loads(text)
     return unmark(value) if '"$"' in text or "\\u0024" in text else value
 
 
@@ -128,7 +135,3 @@ def _is_encodable(text: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
-
-
-def _refuse(constant: str) -> None:
-    raise ValueError(f"{constant} is not JSON")
