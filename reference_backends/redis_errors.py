@@ -1,0 +1,70 @@
+"""What went wrong in Redis, in the store's own words: no text of the server's, which may repeat what it was sent."""
+
+from __future__ import annotations
+
+import re
+
+from redis import exceptions as theirs
+
+from reference_backends.errors import ConfigurationError, StorageError, StorageSetupError, StorageUnavailableError
+
+FAILURES = (theirs.RedisError, theirs.RedisClusterException, OSError)
+"""Everything that a call of redis-py may raise on purpose. A time limit's ``TimeoutError`` is an ``OSError``."""
+
+_REMEDIES: dict[str, tuple[type[StorageError], str]] = {
+    "NOAUTH": (ConfigurationError, "asks for a password: give the client one"),
+    "WRONGPASS": (ConfigurationError, "refused the client's user name or password: correct them"),
+    "NOPERM": (StorageSetupError, "forbids a command or a key: allow this user +@all on the store's prefix"),
+    "WRONGTYPE": (StorageSetupError, "holds other data under the store's keys: choose another prefix"),
+    "OOM": (StorageSetupError, "has no memory left: raise maxmemory, or clean up expired sessions"),
+    "MISCONF": (StorageSetupError, "can't save its data to its disk and takes no writes: see its log"),
+    "CROSSSLOT": (StorageSetupError, "is a cluster: use redis.asyncio.RedisCluster as the client"),
+    "MOVED": (StorageSetupError, "is a cluster: use redis.asyncio.RedisCluster as the client"),
+    "READONLY": (StorageUnavailableError, "is a read-only replica: connect to the primary"),
+    "LOADING": (StorageUnavailableError, "is still loading its data: try again"),
+    "BUSY": (StorageUnavailableError, "is busy with a script: try again, or end it with SCRIPT KILL"),
+    "TRYAGAIN": (StorageUnavailableError, "is moving this identity to another node: try again"),
+    "CLUSTERDOWN": (StorageUnavailableError, "is a cluster that does not serve all slots: see CLUSTER INFO"),
+    "MASTERDOWN": (StorageUnavailableError, "is a replica that has lost its primary"),
+    "NOREPLICAS": (StorageUnavailableError, "has fewer replicas than it asks for: see min-replicas-to-write"),
+}
+_CODE = re.compile(rf"\b({'|'.join(_REMEDIES)})\b")
+
+# redis-py cuts the code off a message that has a class of its own.
+_CODE_OF_CLASS = (
+    (theirs.AuthenticationError, "WRONGPASS"),
+    (theirs.AuthenticationWrongNumberOfArgsError, "WRONGPASS"),
+    (theirs.NoPermissionError, "NOPERM"),
+    (theirs.OutOfMemoryError, "OOM"),
+    (theirs.ReadOnlyError, "READONLY"),
+    (theirs.BusyLoadingError, "LOADING"),
+    (theirs.MasterDownError, "MASTERDOWN"),
+    (theirs.ClusterDownError, "CLUSTERDOWN"),
+    (theirs.TryAgainError, "TRYAGAIN"),
+    (theirs.MovedError, "MOVED"),
+    (theirs.ClusterCrossSlotError, "CROSSSLOT"),
+)
+
+
+def explain(error: BaseException, server: str) -> StorageError:
+    """The store's error for one of redis-py. ``server`` says which server it was. Raise it outside the handler."""
+    code = _code(error)
+    if code is not None:
+        kind, remedy = _REMEDIES[code]
+        return kind(f"{server} {remedy} ({code})")
+    if isinstance(error, theirs.MaxConnectionsError):
+        return StorageUnavailableError(f"{server}: the client's connections are all in use: raise max_connections")
+    if isinstance(error, (TimeoutError, theirs.TimeoutError)):
+        return StorageUnavailableError(f"{server} did not answer in time; the call may or may not have been done")
+    if isinstance(error, theirs.ConnectionError | theirs.RedisClusterException | theirs.ClusterError | OSError):
+        return StorageUnavailableError(f"{server} can't be reached, or hung up; the call may or may not have been done")
+    if isinstance(error, theirs.InvalidResponse):
+        return StorageSetupError(f"{server} does not speak Redis's protocol: correct the address")
+    return StorageSetupError(f"{server} refused a command that the store needs (is it Redis 6.2, Valkey or newer?)")
+
+
+def _code(error: BaseException) -> str | None:
+    found = _CODE.search(str(error))
+    if found is not None:
+        return found[1]
+    return next((code for kind, code in _CODE_OF_CLASS if isinstance(error, kind)), None)

@@ -1,0 +1,121 @@
+"""Where a session lies in Redis, and how: its keys, and its record as the fields of a hash.
+
+With the prefix ``mcp-storage``, the session ``S1`` of ``alice`` is the hash ``mcp-storage:{alice}:session:S1``, and
+the sorted set ``mcp-storage:{alice}:sessions`` holds the ids of all her sessions by the moment of their expiry.
+Names are percent-encoded, so that none of them can hold what parts a key (ID-3). The braces are Redis Cluster's hash
+tag: all keys of one identity share a slot, and no call but the store-wide ones touches two identities.
+
+A field of the hash is the session's field: text as it is, an envelope as it is, everything else as JSON. Beside them
+lie ``expires_at`` (milliseconds since the epoch) and, where a key was set, ``sealed``: no secret lies here in clear.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+from urllib.parse import quote, unquote_to_bytes
+
+from reference_backends.errors import ConfigurationError, DecryptionError
+from reference_backends.record import Record
+
+EXPIRES_AT = b"expires_at"
+SEALED = b"sealed"
+
+SECRETS = ("tokens", "headers", "code_verifier", "client_information")
+"""The fields that may hold secrets."""
+
+_OBJECTS = frozenset({b"tokens", b"headers", b"client_information"})
+_JSON = frozenset({b"created_at", b"active"})
+
+_encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
+
+
+class Keys:
+    """The keys under a prefix. Raises :class:`ConfigurationError` for a prefix that would break the hash tag."""
+
+    def __init__(self, prefix: str) -> None:
+        if not isinstance(prefix, str) or not re.fullmatch(r"[^{}\s]+", prefix):
+            raise ConfigurationError("the key prefix must be text without white space and without braces")
+        self._prefix = f"{prefix}:{{"
+        everything = re.sub(r"([*?\[\]\\^-])", r"\\\1", self._prefix)
+        self.indexes = f"{everything}*}}:sessions".encode()
+        """The pattern, for SCAN, of every index."""
+        self.everything = f"{everything}*}}:session*".encode()
+        """The pattern of every key of the store."""
+
+    def index(self, identity: str) -> bytes:
+        """The sorted set of an identity's sessions."""
+        return f"{self._prefix}{quote(identity, safe='')}}}:sessions".encode()
+
+    def session(self, identity: str, member: bytes) -> bytes:
+        """The hash of a session; ``member`` names it in the index."""
+        return f"{self._prefix}{quote(identity, safe='')}}}:session:".encode() + member
+
+
+def index_beside(key: bytes) -> bytes:
+    """The index of the identity that any of its keys belongs to."""
+    return key[: key.rindex(b"}") + 1] + b":sessions"
+
+
+def member(session_id: str) -> bytes:
+    """A session id as its index holds it, and its key ends with it."""
+    return quote(session_id, safe="").encode()
+
+
+def session_id(member: bytes) -> str:
+    """The session id that a member of an index stands for."""
+    return unquote_to_bytes(member).decode(errors="surrogateescape")
+
+
+def fields(record: Mapping[str, Any]) -> list[bytes]:
+    """The record's fields as HSET takes them; identity and session id are left to the key."""
+    flat: list[bytes] = []
+    for name, value in record.items():
+        if name not in ("identity", "session_id"):
+            flat += (name.encode(), value.encode() if isinstance(value, str) else _encode(value).encode())
+    return flat
+
+
+def record(identity: str, session_id: str, stored: Mapping[bytes, bytes]) -> Record:
+    """The record in a hash. What is not as :func:`fields` writes it stays text, which the codec refuses."""
+    record: Record = {"identity": identity, "session_id": session_id}
+    for name, value in stored.items():
+        is_json = name in _JSON or (name in _OBJECTS and value.startswith(b"{"))
+        record[name.decode(errors="surrogateescape")] = _parsed(value) if is_json else _text(value)
+    return record
+
+
+def unpack(packed: bytes) -> tuple[str, dict[bytes, bytes]]:
+    """Session id and hash of a row as the scripts pack it: member, number of parts, and the parts, between NULs.
+
+    No session, no envelope and no JSON holds a NUL. Raises :class:`DecryptionError` where the number shows one.
+    """
+    member, count, *parts = packed.split(b"\0")
+    if int(count) != len(parts):
+        name = session_id(member)
+        raise DecryptionError(f"session {name!r} was altered: a stored field holds a NUL character", session_id=name)
+    return session_id(member), dict(zip(parts[::2], parts[1::2], strict=True))
+
+
+def is_live(stored: Mapping[bytes, bytes], now_ms: int) -> bool:
+    """Whether the session in a hash is still served."""
+    expiry = stored.get(EXPIRES_AT, b"")
+    return expiry.isdigit() and now_ms < int(expiry)
+
+
+def names(packed: Iterable[bytes]) -> list[str]:
+    """The session ids in members that the scripts joined by NULs, a text for each index."""
+    return [session_id(member) for joined in packed if joined for member in joined.split(b"\0")]
+
+
+def _text(value: bytes) -> str:
+    return value.decode(errors="surrogateescape")
+
+
+def _parsed(value: bytes) -> Any:
+    try:
+        return json.loads(value)
+    except (ValueError, RecursionError):
+        return _text(value)

@@ -1,0 +1,172 @@
+"""The way to the server: one link for each event loop, each call sent at most once and answered within a limit.
+
+redis-py's own ``execute_command`` sends a command again when its answer is lost, so that a create could fail over its
+own first attempt, or undo a removal in between. A link takes a connection from the client's pool, asks once, and
+gives it back. Connecting is tried as often as the client's ``Retry`` says: nothing was asked by then.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING, Any, Protocol
+
+from redis.asyncio import BlockingConnectionPool, ConnectionPool, Redis, RedisCluster
+from redis.exceptions import NoScriptError, ReadOnlyError, ResponseError
+
+from reference_backends.errors import ConfigurationError
+from reference_backends.redis_errors import FAILURES, explain
+from reference_backends.redis_scripts import Script
+
+if TYPE_CHECKING:
+    from redis.asyncio.cluster import ClusterNode
+
+MOST_CONNECTIONS = 64
+"""How many calls of one loop are under way at once; the rest wait in line."""
+
+PAGE = 1000
+"""How many keys SCAN looks at in a step."""
+
+Argument = bytes | int
+
+
+class Link(Protocol):
+    """What the store needs of a server, or of a cluster of them."""
+
+    one_slot: bool
+    """Whether the keys of a call must share a slot."""
+
+    async def ask(self, command: bytes, *arguments: Argument, key: bytes | None = None) -> Any:
+        """The answer to one command, in bytes. ``key`` says which node of a cluster. Raises redis-py's errors."""
+
+    def scan(self, pattern: bytes) -> AsyncIterator[list[bytes]]:
+        """The keys that match, in pages; a key may come twice."""
+        ...
+
+    async def close(self) -> None:
+        """Close the connections that nobody uses just now."""
+
+
+class ServerLink:
+    """A link to one server, by a :class:`redis.asyncio.Redis` and its pool."""
+
+    one_slot = False
+
+    def __init__(self, client: Redis, limit: float) -> None:
+        self._pool = client.connection_pool
+        self._limit = limit
+        self._line = asyncio.Semaphore(min(self._pool.max_connections, MOST_CONNECTIONS))
+
+    async def ask(self, command: bytes, *arguments: Argument, key: bytes | None = None) -> Any:
+        async with asyncio.timeout(self._limit), self._line:
+            connection = await self._pool.get_connection()  # type: ignore[no-untyped-call]
+            try:
+                await connection.send_command(command, *arguments)
+                return await connection.read_response(disable_decoding=True)
+            except ReadOnlyError:  # after a failover the next connection may lead to the primary
+                await connection.disconnect(nowait=True)
+                raise
+            except ResponseError:
+                raise
+            except BaseException:  # a late answer must not meet the next question
+                await connection.disconnect(nowait=True)
+                raise
+            finally:
+                await self._pool.release(connection)
+
+    async def scan(self, pattern: bytes) -> AsyncIterator[list[bytes]]:
+        cursor = b"0"
+        while True:
+            cursor, page = await self.ask(b"SCAN", cursor, b"MATCH", pattern, b"COUNT", PAGE)
+            yield page
+            if cursor == b"0":
+                return
+
+    async def close(self) -> None:
+        async with asyncio.timeout(self._limit):
+            await self._pool.disconnect(inuse_connections=False)
+
+
+class ClusterLink:
+    """A link to a cluster: each call goes to the node that holds its slot, the store-wide ones to every primary."""
+
+    one_slot = True
+
+    def __init__(self, client: RedisCluster, limit: float) -> None:
+        self._client = client
+        self._limit = limit
+        self._line = asyncio.Semaphore(MOST_CONNECTIONS)
+
+    async def ask(self, command: bytes, *arguments: Argument, key: bytes | None = None) -> Any:
+        async with asyncio.timeout(self._limit), self._line:
+            await self._client.initialize()
+            node = self._client.get_default_node() if key is None else self._client.get_node_from_key(key.decode())
+            return await self._ask(node, command, *arguments)
+
+    async def scan(self, pattern: bytes) -> AsyncIterator[list[bytes]]:
+        async with asyncio.timeout(self._limit):
+            await self._client.initialize()
+        for node in self._client.get_primaries():
+            cursor = 0
+            while True:
+                async with asyncio.timeout(self._limit), self._line:
+                    answer = await self._ask(node, b"SCAN", cursor, b"MATCH", pattern, b"COUNT", PAGE)
+                cursor = int(answer[0])
+                yield answer[1]
+                if not cursor:
+                    break
+
+    async def close(self) -> None:
+        async with asyncio.timeout(self._limit):
+            await self._client.aclose()
+
+    async def _ask(self, node: ClusterNode | None, command: bytes, *arguments: Argument) -> Any:
+        # With a node named, redis-py follows a moved slot but sends nothing twice.
+        return _bytes(await self._client.execute_command(command.decode(), *arguments, target_nodes=node))
+
+
+async def run(link: Link, server: str, script: Script, keys: list[bytes], *arguments: Argument) -> Any:
+    """Run a script on ``keys``, which lie in one slot where the link asks for it. Raises :class:`StorageError`."""
+    try:
+        try:
+            return await link.ask(b"EVALSHA", script.digest, len(keys), *keys, *arguments, key=keys[0])
+        except NoScriptError:  # nothing has run: this server does not know the script yet, or any more
+            return await link.ask(b"EVAL", script.source, len(keys), *keys, *arguments, key=keys[0])
+    except FAILURES as error:
+        problem = explain(error, server)
+    raise problem
+
+
+def link_to(client: Redis | RedisCluster, limit: float) -> Link:
+    """A link by this client. Raises :class:`ConfigurationError` for anything else than an asyncio client."""
+    if isinstance(client, RedisCluster):
+        return ClusterLink(client, limit)
+    if isinstance(client, Redis):
+        return ServerLink(client, limit)
+    raise ConfigurationError("RedisStorageBackend takes a client of redis.asyncio, or a function that returns one")
+
+
+def sibling(client: Redis | RedisCluster) -> Redis:
+    """A client with the same settings, for another event loop: redis-py's connections belong to the loop they began in.
+
+    Raises :class:`ConfigurationError` where a client can't be copied.
+    """
+    pool = getattr(client, "connection_pool", None)
+    if pool is None or type(pool) not in (ConnectionPool, BlockingConnectionPool):
+        raise ConfigurationError(
+            "this client belongs to another event loop: give RedisStorageBackend a function that returns a new client"
+        )
+    return Redis(
+        connection_pool=type(pool)(
+            connection_class=pool.connection_class, max_connections=pool.max_connections, **pool.connection_kwargs
+        )
+    )
+
+
+def _bytes(answer: Any) -> Any:
+    """An answer of a client that decodes, in bytes again."""
+    if isinstance(answer, str):
+        return answer.encode()
+    if isinstance(answer, (list, tuple)):
+        return [_bytes(item) for item in answer]
+    return answer

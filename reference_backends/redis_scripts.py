@@ -1,0 +1,164 @@
+"""What Redis does in one step: the store's Lua scripts.
+
+Session values pass them as bytes and are never parsed there: Lua's cjson turns ``[]`` into ``{}`` and keeps 14 digits
+of a number. All keys of a call share a slot of Redis Cluster; those of the hashes that an index names are built from
+the index's own key, so a script that takes an index touches its identity's hashes only.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from hashlib import sha1
+
+_SHARED = """
+local function hash_of(index, member)
+  return string.sub(index, 1, -2) .. ':' .. member
+end
+
+local function packed(member, hash)
+  local row = redis.call('HGETALL', hash)
+  if #row == 0 then return false end
+  return member .. '\\0' .. #row .. '\\0' .. table.concat(row, '\\0')
+end
+
+local function live(hash, now)
+  local ends = redis.call('HGET', hash, 'expires_at')
+  return ends and tonumber(ends) > tonumber(now)
+end
+"""
+
+
+@dataclass(frozen=True)
+class Script:
+    """A script, and the digest by which the server knows it once it has run."""
+
+    body: str
+    source: bytes = field(init=False)
+    digest: bytes = field(init=False)
+
+    def __post_init__(self) -> None:
+        source = f"{_SHARED}{self.body}".encode()
+        object.__setattr__(self, "source", source)
+        object.__setattr__(self, "digest", sha1(source, usedforsecurity=False).hexdigest().encode())
+
+
+# A native expiry is housekeeping: it lies well after the session's own, and a key that once was left without one,
+# because an injected clock decides there, never gets one.
+
+CREATE = Script("""
+-- KEYS hash, index; ARGV now, expiry, native expiry or '', member, field, value, ...
+if live(KEYS[1], ARGV[1]) then return 0 end
+local bounded = ARGV[3] ~= ''
+local index_bounded = bounded and redis.call('PTTL', KEYS[2]) ~= -1
+redis.call('UNLINK', KEYS[1])
+redis.call('HSET', KEYS[1], 'expires_at', ARGV[2], unpack(ARGV, 5))
+redis.call('ZADD', KEYS[2], ARGV[2], ARGV[4])
+if bounded then redis.call('PEXPIREAT', KEYS[1], ARGV[3]) end
+if index_bounded then
+  local slack = ARGV[3] - ARGV[2]
+  redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', ARGV[1] - slack)
+  local last = redis.call('ZREVRANGE', KEYS[2], 0, 0, 'WITHSCORES')[2]
+  redis.call('PEXPIREAT', KEYS[2], string.format('%.0f', last + slack))
+else
+  redis.call('PERSIST', KEYS[2])
+end
+return 1
+""")
+"""1: created; 0: a live session is there."""
+
+UPDATE = Script("""
+-- KEYS hash, index; ARGV now, expiry, native expiry or '', member, '1' to leave no secret in clear,
+-- number of fields to remove, those, then field, value, ...
+if not live(KEYS[1], ARGV[1]) then return 0 end
+if ARGV[5] == '1' and redis.call('HEXISTS', KEYS[1], 'sealed') == 0 then return 2 end
+local removed = tonumber(ARGV[6])
+if removed > 0 then redis.call('HDEL', KEYS[1], unpack(ARGV, 7, 6 + removed)) end
+redis.call('HSET', KEYS[1], 'expires_at', ARGV[2], unpack(ARGV, 7 + removed))
+redis.call('ZADD', KEYS[2], ARGV[2], ARGV[4])
+if ARGV[3] == '' then
+  redis.call('PERSIST', KEYS[1])
+  redis.call('PERSIST', KEYS[2])
+else
+  if redis.call('PTTL', KEYS[1]) ~= -1 then redis.call('PEXPIREAT', KEYS[1], ARGV[3]) end
+  if redis.call('PTTL', KEYS[2]) ~= -1 then
+    local last = redis.call('ZREVRANGE', KEYS[2], 0, 0, 'WITHSCORES')[2]
+    redis.call('PEXPIREAT', KEYS[2], string.format('%.0f', last + (ARGV[3] - ARGV[2])))
+  end
+end
+return 1
+""")
+"""1: updated; 0: no live session; 2: secrets may lie in clear, seal them first and come again."""
+
+SEAL = Script("""
+-- KEYS hash; ARGV for each secret field: its name, '=' .. what it holds or '', what to put there or ''
+for i = 1, #ARGV, 3 do
+  local held = redis.call('HGET', KEYS[1], ARGV[i])
+  if (held and '=' .. held or '') ~= ARGV[i + 1] then return 0 end
+end
+for i = 1, #ARGV, 3 do
+  if ARGV[i + 2] ~= '' then redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 2]) end
+end
+if redis.call('EXISTS', KEYS[1]) == 1 then redis.call('HSET', KEYS[1], 'sealed', '1') end
+return 1
+""")
+"""1: no secret lies in clear any more; 0: they have changed since they were read."""
+
+READ = Script("""
+-- KEYS hash; ARGV member
+return packed(ARGV[1], KEYS[1])
+""")
+"""The packed row, or nothing."""
+
+LIST = Script("""
+-- KEYS index; ARGV now
+local rows = {}
+for _, member in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '(' .. ARGV[1], '+inf')) do
+  local row = packed(member, hash_of(KEYS[1], member))
+  if row then rows[#rows + 1] = row end
+end
+return rows
+""")
+"""The packed rows of an identity's live sessions."""
+
+NAMES = Script("""
+-- KEYS indexes; ARGV now
+local names = {}
+for i, index in ipairs(KEYS) do
+  names[i] = table.concat(redis.call('ZRANGEBYSCORE', index, '(' .. ARGV[1], '+inf'), '\\0')
+end
+return names
+""")
+"""The members of each index that are live, joined by NULs."""
+
+REMOVE = Script("""
+-- KEYS hash, index; ARGV member
+redis.call('UNLINK', KEYS[1])
+redis.call('ZREM', KEYS[2], ARGV[1])
+return 1
+""")
+
+SWEEP = Script("""
+-- KEYS indexes; ARGV now
+for _, index in ipairs(KEYS) do
+  for _, member in ipairs(redis.call('ZRANGEBYSCORE', index, '-inf', ARGV[1])) do
+    redis.call('UNLINK', hash_of(index, member))
+  end
+  redis.call('ZREMRANGEBYSCORE', index, '-inf', ARGV[1])
+end
+return 1
+""")
+"""Removes what has expired."""
+
+CLEAR = Script("""
+-- KEYS indexes, then hashes; ARGV number of indexes
+for i, key in ipairs(KEYS) do
+  if i <= tonumber(ARGV[1]) then
+    for _, member in ipairs(redis.call('ZRANGE', key, 0, -1)) do
+      redis.call('UNLINK', hash_of(key, member))
+    end
+  end
+  redis.call('UNLINK', key)
+end
+return 1
+""")
+"""Removes identities whole, and hashes that no index names."""
