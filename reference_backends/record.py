@@ -59,9 +59,17 @@ class RecordCodec:
             sealed |= self._sealed_client_secrets(self._keyring, record)
         return {**record, **sealed} if sealed else record
 
+    def exposes(self, record: Record) -> bool:
+        """Whether a secret lies in the record in clear although a key is set."""
+        return self.harden(record) is not record
+
     def updated(self, record: Record, changes: Mapping[str, Any]) -> Record:
-        """The record after an update: named fields replaced, ``None`` ones gone, secrets still in clear sealed."""
-        return self.harden({field: value for field, value in {**record, **changes}.items() if value is not None})
+        """The record after an update: named fields replaced, ``None`` ones gone, secrets still in clear sealed.
+
+        What is not a session's field is another program's, and stays as it is.
+        """
+        merged = {**record, **changes}
+        return self.harden({key: value for key, value in merged.items() if value is not None or key not in FIELDS})
 
     def session(self, record: Mapping[str, Any]) -> SessionData:
         """The session in a record.

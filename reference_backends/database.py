@@ -1,0 +1,183 @@
+"""Opening a SQLite file: private, in WAL, and only where it is sound.
+
+A check of every page costs time in proportion to the file, so files of more than ``WHOLE_CHECK`` bytes are checked
+along the edges of their trees only: the schema, each root, and the way from it to the first and to the last row.
+Damage in between shows when a call meets it, as the same :class:`StorageSetupError`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import sqlite3
+import stat
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from urllib.parse import quote
+
+from reference_backends.errors import StorageError, StorageSetupError, StorageUnavailableError
+from reference_backends.filesystem import create_private, storage_error, tighten
+from reference_backends.patience import attempts
+from reference_backends.worker import PATIENCE
+
+WHOLE_CHECK = 64 * 2**20
+"""Bytes up to which every page is checked."""
+
+SIDE_FILES = ("-wal", "-shm", "-journal")
+
+COLUMNS = ("sessionId", "identity", "data", "expiresAt")
+
+_SCHEMA = """
+    CREATE TABLE IF NOT EXISTS mcp_sessions (
+        sessionId TEXT PRIMARY KEY, identity TEXT NOT NULL, data TEXT NOT NULL, expiresAt INTEGER
+    );
+    CREATE INDEX IF NOT EXISTS idx_mcp_sessions_identity ON mcp_sessions (identity);
+    CREATE INDEX IF NOT EXISTS idx_mcp_sessions_expires_at ON mcp_sessions (expiresAt);
+"""
+
+_PASSING = frozenset(
+    {
+        sqlite3.SQLITE_BUSY,
+        sqlite3.SQLITE_LOCKED,
+        sqlite3.SQLITE_NOMEM,
+        sqlite3.SQLITE_INTERRUPT,
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_FULL,
+    }
+)
+_DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+
+
+def open_database(path: Path) -> sqlite3.Connection:
+    """A connection in autocommit mode to the sound and private database at ``path``, with its table.
+
+    Raises :class:`StorageSetupError`, and then leaves the file as it is, and :class:`StorageUnavailableError`.
+    """
+    with typed_errors(path):
+        _make(path)
+        if _has_content(path.with_name(f"{path.name}-wal")):
+            # A writable connection would move the log into a damaged database when it is closed.
+            with contextlib.closing(_connect(path, "ro")) as reader:
+                _inspect(reader, path)
+        connection = _connect(path, "rw")
+        try:
+            _inspect(connection, path)
+            for name in ("", *SIDE_FILES):
+                tighten(path.with_name(path.name + name))
+            _prepare(connection, path)
+        except BaseException:
+            connection.close()
+            raise
+    return connection
+
+
+def execute(connection: sqlite3.Connection, sql: str, values: Sequence[object] = ()) -> list[tuple[object, ...]]:
+    """All rows of a statement, asked for anew while another connection holds a lock that it needs."""
+    for _ in attempts(PATIENCE):
+        try:
+            return connection.execute(sql, values).fetchall()
+        except sqlite3.OperationalError as error:
+            if _primary(error) != sqlite3.SQLITE_BUSY:
+                raise
+    raise StorageUnavailableError("the database is locked by another process; end that process, or try again")
+
+
+@contextlib.contextmanager
+def typed_errors(path: Path) -> Iterator[None]:
+    """Turns what SQLite and the operating system raise into :class:`StorageError`."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise _storage_error(error, path) from error
+    except OSError as error:
+        raise storage_error(error, path) from error
+
+
+def _storage_error(error: sqlite3.Error, path: Path) -> StorageError:
+    code = _primary(error)
+    if code in _DAMAGED:
+        return StorageSetupError(f"{path} is damaged or not a SQLite database; restore it, or move it away")
+    if code in _PASSING:
+        return StorageUnavailableError(f"{path}: {error}; the store cannot be used until that is mended")
+    return StorageSetupError(f"{path}: {error}; give the store a database that this user may read and write")
+
+
+def _primary(error: sqlite3.Error) -> int:
+    """SQLite's primary result code; an error of Python's own module has none."""
+    code: int = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
+    return code & 0xFF
+
+
+def _connect(path: Path, mode: str) -> sqlite3.Connection:
+    return sqlite3.connect(f"file:{quote(str(path))}?mode={mode}", uri=True, timeout=0, isolation_level=None)
+
+
+def _make(path: Path) -> None:
+    """An empty private file where there is none.
+
+    It is made under another name: a descriptor of the database itself, when closed, would drop the locks of every
+    other connection to it in this process.
+    """
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
+        os.close(create_private(temporary, os.O_EXCL))
+        try:
+            with contextlib.suppress(FileExistsError):
+                os.link(temporary, path)
+        finally:
+            temporary.unlink()
+    else:
+        if not stat.S_ISREG(status.st_mode):
+            raise StorageSetupError(f"{path} is not a regular file; give the store another path")
+
+
+def _has_content(path: Path) -> bool:
+    try:
+        return path.stat().st_size > 0
+    except FileNotFoundError:
+        return False
+
+
+def _inspect(connection: sqlite3.Connection, path: Path) -> None:
+    """Raises :class:`StorageSetupError`, or what SQLite raises, for a database that can't be used. Writes nothing."""
+    columns = execute(connection, "SELECT name, pk, \"notnull\", dflt_value FROM pragma_table_info('mcp_sessions')")
+    [(pages,)], [(page_size,)] = execute(connection, "PRAGMA page_count"), execute(connection, "PRAGMA page_size")
+    assert isinstance(pages, int)
+    assert isinstance(page_size, int)
+    if pages * page_size <= WHOLE_CHECK:
+        if execute(connection, "PRAGMA quick_check(1)") != [("ok",)]:
+            raise StorageSetupError(f"{path} is damaged; restore it, or move it away")
+    elif columns:
+        for order in ("ASC", "DESC"):
+            for key in ("rowid", *COLUMNS):
+                execute(connection, f"SELECT {key} FROM mcp_sessions ORDER BY {key} {order} LIMIT 1")  # noqa: S608
+    if columns and not _fits(columns):
+        raise StorageSetupError(
+            f"the table mcp_sessions of {path} is of another version: it needs the columns {', '.join(COLUMNS)} with "
+            "sessionId as its primary key, and no other that must be filled; rename it, or give the store another path"
+        )
+
+
+def _fits(columns: list[tuple[object, ...]]) -> bool:
+    keys = [name for name, place, _, _ in columns if place]
+    foreign = [column for column in columns if column[0] not in COLUMNS]
+    return (
+        {name for name, *_ in columns} >= set(COLUMNS)
+        and keys == ["sessionId"]
+        and all(default is not None or not required for _, _, required, default in foreign)
+    )
+
+
+def _prepare(connection: sqlite3.Connection, path: Path) -> None:
+    """WAL, a commit that is on the disk when it returns, no remnants of deleted content, and the table."""
+    if execute(connection, "PRAGMA journal_mode = WAL") != [("wal",)]:
+        raise StorageSetupError(f"{path} lies on a file system without shared memory, which SQLite's WAL needs")
+    for setting in ("synchronous = FULL", "secure_delete = ON", "temp_store = MEMORY", "trusted_schema = OFF"):
+        execute(connection, f"PRAGMA {setting}")
+    execute(connection, "BEGIN IMMEDIATE")
+    for statement in _SCHEMA.split(";"):
+        connection.execute(statement)
+    execute(connection, "COMMIT")

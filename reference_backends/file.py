@@ -1,0 +1,29 @@
+"""Sessions in one JSON file, shared by handles and processes."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Unpack
+
+from reference_backends.embedded import EmbeddedStorage
+from reference_backends.filesystem import StrPath, resolved
+from reference_backends.handle import HandleOptions
+from reference_backends.session_file import SessionFile
+
+
+class FileStorageBackend(EmbeddedStorage):
+    """A :class:`StorageBackend` in the JSON file at ``path``, in the layout of ``@mcp-ts/sdk``.
+
+    Keyword arguments as in :class:`Handle`. Each write replaces the file atomically and durably, and the writes that
+    wait at that moment share it; it suits some thousands of sessions. An advisory lock on ``<path>.lock`` keeps
+    handles and processes from losing each other's writes; a program that does not take it, as upstream's, must not
+    write at the same time. Sessions of the same id under two identities are kept apart (ID-4). POSIX only.
+
+    ``init`` makes missing folders, makes file and lock file 0600, gives rows without an expiry the default TTL from
+    now on, and raises :class:`StorageSetupError` for a file that is not an array of sessions, which it leaves as it is.
+    """
+
+    label = "file"
+
+    def __init__(self, path: StrPath, **options: Unpack[HandleOptions]) -> None:
+        super().__init__(partial(SessionFile, resolved(path)), **options)

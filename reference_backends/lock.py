@@ -1,0 +1,54 @@
+"""An advisory lock between the handles on one file, in this process and in others."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from pathlib import Path
+
+from reference_backends.errors import StorageUnavailableError
+from reference_backends.filesystem import create_private
+from reference_backends.patience import attempts
+
+
+class FileLock:
+    """``with lock:`` holds ``flock`` on the file at ``path``, which is made where it is missing and never removed.
+
+    Raises :class:`StorageUnavailableError` where another holds it for longer than ``patience`` seconds. The kernel
+    lets go of it when the process ends, however it ends. POSIX only.
+    """
+
+    def __init__(self, path: Path, patience: float) -> None:
+        self._path = path
+        self._patience = patience
+        self._descriptor: int | None = None
+
+    def __enter__(self) -> None:
+        for _ in attempts(self._patience):
+            if self._descriptor is None:
+                self._descriptor = create_private(self._path, os.O_NOFOLLOW)
+            try:
+                fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                continue
+            if self._is_in_place(self._descriptor):
+                return
+            self.close()  # somebody removed the lock file; the lock of the new one is what counts
+        raise StorageUnavailableError(f"{self._path} is locked by another process; end that process, or try again")
+
+    def __exit__(self, *exc: object) -> None:
+        if self._descriptor is not None:
+            fcntl.flock(self._descriptor, fcntl.LOCK_UN)
+
+    def close(self) -> None:
+        """Let go of the lock and of its file. The lock can be taken again."""
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+    def _is_in_place(self, descriptor: int) -> bool:
+        try:
+            there = self._path.stat()
+        except FileNotFoundError:
+            return False
+        return os.path.samestat(there, os.fstat(descriptor))

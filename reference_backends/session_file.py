@@ -1,0 +1,235 @@
+"""The sessions of one JSON file: an array of camelCase sessions, each with its ``expiresAt`` in ms since the epoch.
+
+``@mcp-ts/sdk`` reads and writes the same array, without ``expiresAt``. Here each session stands on a line of its own,
+kept encoded, so that a write costs a join and a reload decodes only the lines that are new.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+from reference_backends import filesystem
+from reference_backends.errors import StorageError, StorageSetupError
+from reference_backends.filesystem import HeldFile
+from reference_backends.lock import FileLock
+from reference_backends.record import Record, from_wire
+from reference_backends.rows import decoded, row_text
+from reference_backends.session import IDENTIFYING
+from reference_backends.worker import PATIENCE
+
+
+class Entry(NamedTuple):
+    """A record, when it expires (``None``: nobody said yet), and its line in the file."""
+
+    record: Record
+    expires_at: int | None
+    line: bytes
+
+    @classmethod
+    def of(cls, record: Record, expires_at: int) -> Entry:
+        return cls(record, expires_at, row_text(record, expiresAt=expires_at).encode())
+
+    def live(self, now: int) -> bool:
+        return self.expires_at is None or now < self.expires_at
+
+
+class SessionFile:
+    """The engine of the file store; ``stamp`` is the expiry of rows that have none."""
+
+    def __init__(self, path: Path, stamp: Callable[[], int]) -> None:
+        self._path = path
+        self._stamp = stamp
+        self._lock: FileLock | None = None
+        self._entries: dict[str, dict[str, Entry]] = {}
+        self._unstamped = False
+        self._changed = False
+        self._held: HeldFile | None = None
+
+    def open(self) -> None:
+        if self._lock is not None:
+            with self.reading():
+                return
+        try:
+            filesystem.make_folder(self._path.parent)
+            self._path = self._path.resolve()
+            self._lock = FileLock(self._path.with_name(f"{self._path.name}.lock"), PATIENCE)
+            with self._lock:
+                filesystem.remove_leftovers(self._path)
+                if self._path.exists():
+                    self._load()
+                    filesystem.tighten(self._path)
+                    self._adopt()
+                else:
+                    self._changed = True
+                if self._changed:
+                    self._save()
+        except OSError as error:
+            raise filesystem.storage_error(error, self._path) from error
+
+    def close(self) -> None:
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+        self._arrange([])
+        self._held = None
+
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        try:
+            self._refresh()
+        except OSError as error:
+            raise filesystem.storage_error(error, self._path) from error
+        if self._unstamped:
+            with self.writing():
+                pass
+        yield
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        if self._lock is None:
+            raise StorageError("this file store is not open; await init() first")
+        try:
+            with self._lock:
+                self._refresh()
+                self._adopt()
+                yield
+                if self._changed:
+                    self._save()
+        except OSError as error:
+            raise filesystem.storage_error(error, self._path) from error
+        finally:
+            if self._changed:  # and yet not saved: what the file holds is what counts
+                self._changed = False
+                self._held = None
+
+    def find(self, identity: str, session_id: str, now: int) -> Record | None:
+        entry = self._entries.get(identity, {}).get(session_id)
+        return entry.record if entry is not None and entry.live(now) else None
+
+    def find_all(self, identity: str, now: int) -> list[Record]:
+        return [entry.record for entry in self._entries.get(identity, {}).values() if entry.live(now)]
+
+    def ids_of(self, identity: str, now: int) -> list[str]:
+        return [session_id for session_id, entry in self._entries.get(identity, {}).items() if entry.live(now)]
+
+    def ids(self, now: int) -> list[str]:
+        return [session_id for identity in self._entries for session_id in self.ids_of(identity, now)]
+
+    def insert(self, record: Record, expires_at: int, now: int) -> bool:
+        if self.find(record["identity"], record["session_id"], now) is not None:
+            return False
+        self.replace(record, expires_at)
+        return True
+
+    def replace(self, record: Record, expires_at: int) -> None:
+        self._put(Entry.of(record, expires_at))
+        self._changed = True
+
+    def delete(self, identity: str, session_id: str) -> None:
+        if session_id in self._entries.get(identity, {}):
+            del self._entries[identity][session_id]
+            self._changed = True
+
+    def delete_all(self) -> None:
+        self._entries = {}
+        self._changed = True
+
+    def delete_expired(self, now: int) -> None:
+        live = [entry for entry in self._all() if entry.live(now)]
+        self._changed = self._changed or len(live) < sum(map(len, self._entries.values()))
+        self._arrange(live)
+
+    def scrub(self) -> None:
+        """Nothing to do: each write replaces the whole file."""
+
+    def _refresh(self) -> None:
+        """Load the file where another handle, or another program, has changed it."""
+        version = filesystem.version_of(self._path)
+        if self._held is None or version != self._held.version:
+            self._load()
+
+    def _load(self) -> None:
+        self._held = None  # until it is read: an error here must not leave the old entries in force
+        content, held = filesystem.read(self._path)
+        known = {entry.line: entry for entry in self._all()}
+        entries = _by_line(content, known)
+        if entries is None:
+            entries = _as_array(content)
+        if entries is None:
+            raise StorageSetupError(
+                f"{self._path} is not a JSON array of sessions, and was left as it is; repair it, or move it away"
+            )
+        self._arrange(entries)
+        self._held = held
+
+    def _adopt(self) -> None:
+        """Give the rows of another program their expiry."""
+        if self._unstamped:
+            expires_at = self._stamp()
+            stamped = [
+                entry if entry.expires_at is not None else Entry.of(entry.record, expires_at) for entry in self._all()
+            ]
+            self._arrange(stamped)
+            self._changed = True
+
+    def _save(self) -> None:
+        lines = b",\n".join(entry.line for entry in self._all())
+        self._held = filesystem.replace(self._path, b"[\n%b\n]\n" % lines if lines else b"[]\n")
+        self._changed = False
+
+    def _all(self) -> Iterator[Entry]:
+        return (entry for sessions in self._entries.values() for entry in sessions.values())
+
+    def _put(self, entry: Entry) -> None:
+        record = entry.record
+        self._entries.setdefault(record["identity"], {})[record["session_id"]] = entry
+
+    def _arrange(self, entries: list[Entry]) -> None:
+        self._entries = {}
+        self._unstamped = any(entry.expires_at is None for entry in entries)
+        for entry in entries:
+            self._put(entry)
+
+
+def _by_line(content: bytes, known: Mapping[bytes, Entry]) -> list[Entry] | None:
+    """The entries of a file laid out as this store does it, ``None`` for any other; known lines are not decoded."""
+    if not content.startswith(b"[\n{") or not content.endswith(b"}\n]\n"):
+        return None
+    entries = []
+    for line in content[2:-3].split(b",\n"):
+        entry = known.get(line) or _entry(decoded(line), line)
+        if entry is None or b"\n" in line:
+            return None
+        entries.append(entry)
+    return entries
+
+
+def _as_array(content: bytes) -> list[Entry] | None:
+    """The entries of any JSON array of sessions, ``None`` for anything else."""
+    rows = decoded(content)
+    if not isinstance(rows, list):
+        return None
+    entries = [_entry(row) for row in rows]
+    return None if None in entries else [entry for entry in entries if entry is not None]
+
+
+def _entry(row: object, line: bytes | None = None) -> Entry | None:
+    """The entry of one row, ``None`` where it is not a session's."""
+    if not isinstance(row, dict):
+        return None
+    expires_at = row.pop("expiresAt", None)
+    if expires_at is not None and not _is_moment(expires_at):
+        return None
+    moment = None if expires_at is None else math.ceil(expires_at)
+    record = from_wire(row)
+    if not all(isinstance(record.get(name), str) and record[name] for name in IDENTIFYING):
+        return None
+    return Entry(record, moment, line or row_text(record, expiresAt=moment).encode())
+
+
+def _is_moment(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
