@@ -1,4 +1,7 @@
-"""The docker provider: the official images of PostgreSQL and PostgREST, on loopback ports."""
+"""The docker provider: the official images of PostgreSQL and PostgREST, on loopback ports.
+
+So the Docker engine must run on this machine, and this process not in a container beside it.
+"""
 
 from __future__ import annotations
 
@@ -18,11 +21,14 @@ from reference_backends.errors import StorageSetupError
 if TYPE_CHECKING:
     from psycopg import AsyncConnection
     from testcontainers.core.container import DockerContainer
+    from testcontainers.core.network import Network
 
 POSTGRES_IMAGE = "postgres:17-alpine"
 POSTGREST_IMAGE = "postgrest/postgrest:v12.2.3"
 START_LIMIT = 60.0
-LOOPBACK = ("127.0.0.1", 0)
+HOST = "127.0.0.1"
+LOOPBACK = (HOST, 0)
+"""What a container's port is published on: any free port of this machine, for this machine alone."""
 
 
 def start(*, environ: Mapping[str, str] = os.environ, say: Say = lambda text: None) -> KeptServer:
@@ -63,17 +69,17 @@ class DockerServers:
     """One PostgreSQL container, and a PostgREST container for each database; run by the keeper."""
 
     def __init__(self, folder: Path, keys: ProjectKeys, *, postgres_image: str, postgrest_image: str) -> None:
-        from testcontainers.core.network import Network
-
         self.keys = keys
         self.images = {"postgres": postgres_image, "postgrest": postgrest_image}
         self.password = os.urandom(24).hex()
-        self.network = Network()
+        self.network: Network | None = None
         self.postgres: DockerContainer | None = None
         self.faces: dict[str, DockerContainer] = {}
 
     async def start(self, note: Note) -> None:
-        self.network.create()
+        from testcontainers.core.network import Network
+
+        self.network = Network().create()
         self.postgres = self._run("postgres", 5432, POSTGRES_PASSWORD=self.password)
         note.part("postgres container")
         await self._answers()
@@ -96,25 +102,23 @@ class DockerServers:
             PGRST_DB_CONFIG="false",
             PGRST_JWT_SECRET=self.keys.jwt_secret,
         )
-        address = f"http://{face.get_container_host_ip()}:{face.get_exposed_port(3000)}"
-        return Upstream(address, self._url(name))
+        return Upstream(_address(face), self._url(name))
 
     async def ready(self, name: str) -> None:
         from aiohttp import ClientError, ClientSession
 
         face = self.faces[name]
-        address = f"http://{face.get_container_host_ip()}:{face.get_exposed_port(3000)}/"
         limit = asyncio.get_running_loop().time() + START_LIMIT
         async with ClientSession() as client:
             while asyncio.get_running_loop().time() < limit:
                 try:
-                    async with client.head(address) as answer:
+                    async with client.head(_address(face)) as answer:
                         if answer.status == 200:
                             return
                 except (ClientError, OSError):
                     pass
                 await asyncio.sleep(0.02)
-        raise StorageSetupError(f"PostgREST did not start ({self.images['postgrest']}): {_last_words(face)}")
+        raise StorageSetupError(_silent("PostgREST", face))
 
     async def remove(self, name: str) -> None:
         self.faces.pop(name).stop()
@@ -129,12 +133,14 @@ class DockerServers:
         for container in (*self.faces.values(), self.postgres):
             if container is not None:
                 container.stop()
-        self.network.remove()
+        if self.network is not None:
+            self.network.remove()
 
     def _run(self, part: str, port: int, **environment: str) -> DockerContainer:
         from docker.errors import DockerException
         from testcontainers.core.container import DockerContainer
 
+        assert self.network is not None
         container = DockerContainer(self.images[part]).with_envs(**environment).with_network(self.network)
         container.with_network_aliases(part)
         container.ports = {str(port): LOOPBACK}  # type: ignore[dict-item]  # Docker takes the pair
@@ -159,12 +165,12 @@ class DockerServers:
                 await asyncio.sleep(0.05)
             else:
                 return
-        raise StorageSetupError(f"PostgreSQL did not start ({self.images['postgres']}): {_last_words(self.postgres)}")
+        raise StorageSetupError(_silent("PostgreSQL", self.postgres))
 
     def _url(self, database: str) -> str:
         assert self.postgres is not None
-        host, port = self.postgres.get_container_host_ip(), self.postgres.get_exposed_port(5432)
-        return f"postgresql://postgres:{self.password}@{host}:{port}/{database}"
+        port = self.postgres.get_exposed_port(5432)
+        return f"postgresql://postgres:{self.password}@{HOST}:{port}/{database}"
 
     async def _connect(self, database: str) -> AsyncConnection[tuple[object, ...]]:
         import psycopg
@@ -172,5 +178,12 @@ class DockerServers:
         return await psycopg.AsyncConnection.connect(self._url(database), autocommit=True, connect_timeout=5)
 
 
-def _last_words(container: DockerContainer) -> str:
-    return " · ".join(b"".join(container.get_logs()).decode("utf-8", "replace").splitlines()[-5:])
+def _address(face: DockerContainer) -> str:
+    return f"http://{HOST}:{face.get_exposed_port(3000)}"
+
+
+def _silent(part: str, container: DockerContainer) -> str:
+    words = " · ".join(b"".join(container.get_logs()).decode("utf-8", "replace").splitlines()[-5:])
+    return (
+        f"{part} of {container.image} does not answer on {HOST}, where a Docker engine on this machine puts it: {words}"
+    )

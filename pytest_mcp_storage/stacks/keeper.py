@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from pytest_mcp_storage.stacks.folders import run_folder
 from pytest_mcp_storage.stacks.keys import ProjectKeys
+from reference_backends.errors import StorageError, StorageSetupError
 
 if TYPE_CHECKING:
     from pytest_mcp_storage.stacks.gateway import Gateway
@@ -33,10 +34,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Upstream:
-    """A database behind a PostgREST: where that answers, and the superuser's connection string."""
+    """A database behind a PostgREST: where that answers, and the superuser's connection string.
+
+    ``keys`` are there where it stands behind a gateway already, which has keys of its own.
+    """
 
     address: Path | str
     database_url: str
+    keys: Mapping[str, str] | None = None
 
 
 class Servers(Protocol):
@@ -95,6 +100,8 @@ class Keeper:
         self.note.part("idle")
         upstream = await self.servers.add(name, migrated=migrated, max_rows=max_rows)
         self.note.part("database")
+        if upstream.keys is not None:
+            return {"url": str(upstream.address), "database_url": upstream.database_url, "keys": dict(upstream.keys)}
         from pytest_mcp_storage.stacks.gateway import Gateway  # PostgREST starts while this loads
 
         self.note.part("import aiohttp")
@@ -105,23 +112,29 @@ class Keeper:
         self.gateways[name] = gateway
         await self.servers.ready(name)
         self.note.part("postgrest")
-        return {"url": gateway.url, "database_url": upstream.database_url}
+        return {"url": gateway.url, "database_url": upstream.database_url, "keys": self.keys.told()}
 
     async def drop(self, name: str) -> dict[str, Any]:
         """Destroy a store."""
-        await self.gateways.pop(name).stop()
+        if name in self.gateways:
+            await self.gateways.pop(name).stop()
         await self.servers.remove(name)
         return {}
 
     async def pause(self, name: str) -> dict[str, Any]:
         """Close a store's gateway: its port refuses connections."""
-        await self.gateways[name].stop()
+        await self._gateway(name).stop()
         return {}
 
     async def resume(self, name: str) -> dict[str, Any]:
         """Open it again, on the same port."""
-        await self.gateways[name].start()
+        await self._gateway(name).start()
         return {}
+
+    def _gateway(self, name: str) -> Gateway:
+        if name not in self.gateways:
+            raise StorageSetupError("this provider's gateway is not ours to stop: use --mcp-supabase=native")
+        return self.gateways[name]
 
     async def facts(self) -> dict[str, Any]:
         """Process ids, folders, and how long each part took."""
@@ -153,9 +166,14 @@ def tell(message: Mapping[str, Any]) -> None:
 
 def describe(error: Exception) -> str:
     """An error in words: our own as they are, others with their type."""
-    from reference_backends.errors import StorageError
-
     return str(error) if isinstance(error, StorageError) else f"{type(error).__name__}: {error}"
+
+
+async def orphaned(parent: int, requests: asyncio.StreamReader) -> None:
+    """End the requests once ``parent`` is gone: a fork of it may still hold the pipe."""
+    while os.getppid() == parent:  # noqa: ASYNC110 - the system tells of it in no other portable way
+        await asyncio.sleep(1.0)
+    requests.feed_eof()
 
 
 async def standard_input() -> asyncio.StreamReader:
@@ -171,11 +189,12 @@ async def keep() -> None:
     requests = await standard_input()
     order = json.loads(await requests.readline())
     note.part("import")
-    keys = ProjectKeys(**order["keys"])
+    keys = ProjectKeys.generate()
     module, _, name = order["servers"].partition(":")
     kind: type[Servers] = getattr(import_module(module), name)
     for ending in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         asyncio.get_running_loop().add_signal_handler(ending, requests.feed_eof)
+    watch = asyncio.create_task(orphaned(os.getppid(), requests))
     with run_folder() as folder:
         keeper = Keeper(kind(folder, keys, **order["settings"]), keys, note)
         try:
@@ -185,6 +204,7 @@ async def keep() -> None:
         except Exception as error:
             tell({"error": describe(error)})
         finally:
+            watch.cancel()
             await keeper.close()
 
 

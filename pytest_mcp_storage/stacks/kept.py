@@ -9,10 +9,8 @@ import sys
 import tempfile
 import threading
 from collections.abc import Mapping
-from dataclasses import asdict
 from typing import Any
 
-from pytest_mcp_storage.stacks.keys import ProjectKeys
 from pytest_mcp_storage.stacks.supabase import MAX_ROWS, Say, StackServer, SupabaseStack
 from reference_backends.errors import StorageSetupError, StorageUnavailableError
 
@@ -24,7 +22,6 @@ class KeptServer(StackServer):
 
     def __init__(self, provider: str, servers: str, settings: Mapping[str, Any], *, say: Say) -> None:
         self.provider = provider
-        self._keys = ProjectKeys.generate()
         self._say = say
         self._lock = threading.Lock()
         self._names: dict[str, str] = {}
@@ -37,7 +34,7 @@ class KeptServer(StackServer):
             start_new_session=True,  # a Ctrl-C is for us; the keeper ends when we let go of it
         )
         try:
-            self._exchange({"servers": servers, "settings": dict(settings), "keys": asdict(self._keys)})
+            self._exchange({"servers": servers, "settings": dict(settings)})
         except BaseException:
             self.close()
             raise
@@ -48,17 +45,18 @@ class KeptServer(StackServer):
         name = name or f"store_{len(self._names) + 1}"
         answer = self._ask("open", name=name, migrated=migrated, max_rows=max_rows, port=port)
         self._names[answer["url"]] = name
+        keys = answer["keys"]
         return SupabaseStack(
             url=answer["url"],
-            anon_key=self._keys.anon,
-            service_role_key=self._keys.service_role,
-            publishable_key=self._keys.publishable,
-            secret_key=self._keys.secret,
-            jwt_secret=self._keys.jwt_secret,
+            anon_key=keys["anon"],
+            service_role_key=keys["service_role"],
+            jwt_secret=keys["jwt_secret"],
             database_url=answer["database_url"],
             provider=self.provider,
             owned=True,
             isolated=True,
+            publishable_key=keys.get("publishable"),
+            secret_key=keys.get("secret"),
         )
 
     def drop(self, stack: SupabaseStack) -> None:

@@ -10,13 +10,11 @@ from functools import cached_property
 TEN_YEARS = 3650 * 86400.0
 
 
-def sign(
-    jwt_secret: str, role: str, *, subject: str | None = None, lifetime: float = TEN_YEARS, now: float | None = None
-) -> str:
+def sign(jwt_secret: str, role: str, *, subject: str | None = None, lifetime: float = TEN_YEARS) -> str:
     """A JWT (RFC 7519, HS256) that PostgREST takes as ``role``; ``lifetime`` in seconds, negative: expired."""
     import jwt
 
-    now = time.time() if now is None else now
+    now = time.time()
     claims: dict[str, object] = {"iss": "supabase", "role": role, "iat": int(now), "exp": int(now + lifetime)}
     if subject is not None:
         claims |= {"sub": subject, "aud": "authenticated"}
@@ -25,13 +23,11 @@ def sign(
 
 @dataclass(frozen=True, repr=False)
 class ProjectKeys:
-    """What a project hands to its applications."""
+    """What a project hands to its applications: made once, where the gateway is, and told from there."""
 
     jwt_secret: str
     publishable: str
     secret: str
-    issued: float
-    """Seconds since the epoch: the two JWTs are signed as of then, so that every process signs the same."""
 
     @classmethod
     def generate(cls) -> ProjectKeys:
@@ -40,15 +36,24 @@ class ProjectKeys:
             jwt_secret=secrets.token_hex(32),
             publishable=f"sb_publishable_{secrets.token_hex(20)}",
             secret=f"sb_secret_{secrets.token_hex(20)}",
-            issued=time.time(),
         )
 
     @cached_property
     def anon(self) -> str:
         """The JWT of nobody in particular."""
-        return sign(self.jwt_secret, "anon", now=self.issued)
+        return sign(self.jwt_secret, "anon")
 
     @cached_property
     def service_role(self) -> str:
         """The JWT that row security does not bind."""
-        return sign(self.jwt_secret, "service_role", now=self.issued)
+        return sign(self.jwt_secret, "service_role")
+
+    def told(self) -> dict[str, str]:
+        """What the project's dashboard would tell."""
+        return {
+            "anon": self.anon,
+            "service_role": self.service_role,
+            "jwt_secret": self.jwt_secret,
+            "publishable": self.publishable,
+            "secret": self.secret,
+        }

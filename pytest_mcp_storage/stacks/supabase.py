@@ -83,12 +83,15 @@ class StackServer(ABC):
         """Destroy a store that :meth:`store` made; one that it only found is left as it is."""
 
     def pause(self, stack: SupabaseStack) -> None:
-        """Make the gateway of ``stack`` refuse connections. Raises :class:`NotImplementedError` where it can't."""
-        raise NotImplementedError(f"the {self.provider} provider can't stop its gateway")
+        """Make the gateway of ``stack`` refuse connections.
+
+        Raises :class:`StorageSetupError` where the gateway is not ours to stop: a hosted project's, or the cli's.
+        """
+        raise StorageSetupError(f"the gateway of {self.provider} is not ours to stop: use --mcp-supabase=native")
 
     def resume(self, stack: SupabaseStack) -> None:
         """Open the gateway of ``stack`` again, on the same port."""
-        raise NotImplementedError(f"the {self.provider} provider can't stop its gateway")
+        raise StorageSetupError(f"the gateway of {self.provider} is not ours to stop: use --mcp-supabase=native")
 
     def facts(self) -> dict[str, Any]:
         """Process ids, folders and start times in seconds, as far as the provider knows them."""
