@@ -1,0 +1,210 @@
+"""The Supabase store: a project that this run starts, or one that it is given."""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import logging
+import threading
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+
+from pytest_mcp_storage.capabilities import Capability
+from pytest_mcp_storage.harness import BackendHarness
+from pytest_mcp_storage.harnesses.options import given
+from pytest_mcp_storage.harnesses.supabase_clients import Clients
+from pytest_mcp_storage.harnesses.supabase_database import Database
+from pytest_mcp_storage.stacks.supabase import Choice, Say, StackServer, SupabaseStack, start_stack
+
+if TYPE_CHECKING:
+    from reference_backends import Clock, SessionData, SupabaseStorageBackend
+
+logger = logging.getLogger("pytest_mcp_storage")
+
+_ALWAYS = frozenset({Capability.KEY, Capability.DURABLE, Capability.SHARED, Capability.CLOCK, Capability.CRASH})
+
+_servers: dict[Choice, StackServer] = {}
+_starting = threading.Lock()
+
+
+class SupabaseHarness(BackendHarness):
+    """Drives :class:`reference_backends.SupabaseStorageBackend`.
+
+    On a server that this run started each harness has a database of its own. On a project that it was given
+    (``SUPABASE_URL``) it is not ``dedicated``, removes the rows that it created and no others, and declares only what
+    it can do there: AT_REST needs ``SUPABASE_DB_URL``, ROW_SECURITY ``SUPABASE_ANON_KEY`` and ``SUPABASE_JWT_SECRET``.
+    """
+
+    name: ClassVar[str] = "supabase"
+    capabilities = _ALWAYS | {Capability.AT_REST, Capability.OUTAGE, Capability.SETUP, Capability.ROW_SECURITY}
+    provider: ClassVar[Choice] = "auto"
+    """Where the stack comes from: what ``--mcp-supabase`` says."""
+    say: ClassVar[Say] = staticmethod(logger.info)
+    """Gets a line for each thing that is going on while the stack starts."""
+
+    def __init__(self) -> None:
+        self._server: StackServer | None = None
+        self._stack: SupabaseStack | None = None
+        self._database: Database | None = None
+        self._clients = Clients()
+        self._created: set[tuple[str, str]] = set()
+
+    async def __aenter__(self) -> Self:
+        server = self._server = await asyncio.to_thread(_server, self.provider, type(self).say)
+        stack = self._stack = await asyncio.to_thread(server.store)
+        self.dedicated = stack.isolated
+        self.capabilities = type(self).capabilities - _out_of_reach(server, stack)
+        if Capability.AT_REST in self.capabilities and stack.database_url is not None:
+            folder = server.facts().get("data_directory") if stack.owned else None
+            self._database = await Database.connect(stack.database_url, Path(folder) if folder else None)
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        if not self.dedicated and self._created:
+            backend = await self.open()
+            for identity, session_id in self._created:
+                await backend.remove_session(identity, session_id)
+        await self._clients.close()
+        if self._database is not None:
+            await self._database.close()
+        if self._server is not None and self._stack is not None:
+            await asyncio.to_thread(self._server.drop, self._stack)
+
+    async def open(
+        self,
+        *,
+        encryption_key: str | Sequence[str] | None = None,
+        clock: Clock | None = None,
+        default_ttl: float | None = None,
+    ) -> SupabaseStorageBackend:
+        """A new handle, as the service role.
+
+        It is opened with ``seal_all``, so that EN-11 is met: ``@mcp-ts/sdk`` could read such rows but for
+        ``code_verifier`` and the ``client_secret``.
+        """
+        stack = self._in_use
+        return await self._opened(
+            await self._clients.of(stack.url, stack.service_role_key or stack.anon_key),
+            **given(encryption_key, clock, default_ttl),
+        )
+
+    async def stored_bytes(self) -> bytes:
+        """The rows of all tables; on this run's own server also the database's files and its write-ahead log."""
+        return await self._behind.everything()
+
+    async def stored_fields(self, identity: str, session_id: str) -> Mapping[str, Any]:
+        return await self._behind.secrets(identity, session_id)
+
+    async def replace_stored_field(self, identity: str, session_id: str, field: str, value: Any) -> None:
+        await self._behind.plant(identity, session_id, field, value)
+
+    @asynccontextmanager
+    async def outage(self) -> AsyncIterator[None]:
+        """Inside it the gateway refuses connections, and those that were open are cut."""
+        assert self._server is not None
+        await asyncio.to_thread(self._server.pause, self._in_use)
+        try:
+            yield
+        finally:
+            await asyncio.to_thread(self._server.resume, self._in_use)
+
+    @asynccontextmanager
+    async def unprepared(self, how: Literal["missing", "old"]) -> AsyncIterator[None]:
+        """Inside it ``open`` leads to another database: without the table, or with one that lacks a column."""
+        assert self._server is not None
+        usual = self._in_use
+        self._stack = spare = await asyncio.to_thread(self._server.store, migrated=how == "old")
+        try:
+            if how == "old":
+                assert spare.database_url is not None
+                database = await Database.connect(spare.database_url)
+                await database.execute("alter table public.mcp_sessions drop column client_id")
+                await database.close()
+            yield
+        finally:
+            self._stack = usual
+            await asyncio.to_thread(self._server.drop, spare)
+
+    def locator(self) -> Mapping[str, Any]:
+        """The project's URL and the key that ``open`` uses."""
+        stack = self._in_use
+        return {"url": stack.url, "key": stack.service_role_key or stack.anon_key}
+
+    @classmethod
+    def attach(cls, locator: Mapping[str, Any]) -> Self:
+        harness = cls()
+        harness.capabilities = _ALWAYS
+        harness._stack = SupabaseStack(
+            url=locator["url"],
+            anon_key=None,
+            service_role_key=locator["key"],
+            jwt_secret=None,
+            database_url=None,
+            provider="url",
+            owned=False,
+            isolated=True,
+        )
+        return harness
+
+    async def open_as(self, user: str | None) -> SupabaseStorageBackend:
+        stack = self._in_use
+        token = None if user is None else stack.token(user)
+        return await self._opened(await self._clients.of(stack.url, stack.anon_key, token))
+
+    async def write_row_as(self, user: str | None, session: SessionData, owner: str) -> None:
+        stack = self._in_use
+        token = None if user is None else stack.token(user)
+        self._created.add((session.identity, session.session_id))
+        await self._clients.write_row(await self._clients.of(stack.url, stack.anon_key, token), session, owner)
+
+    async def _opened(self, client: Any, **options: Any) -> SupabaseStorageBackend:
+        from reference_backends.supabase import SupabaseStorageBackend
+
+        created = self._created
+
+        class Noting(SupabaseStorageBackend):
+            """Notes what it creates, so that it can be removed from a project that is shared."""
+
+            async def create_session(self, session: SessionData, ttl: float | None = None) -> None:
+                created.add((session.identity, session.session_id))
+                await super().create_session(session, ttl)
+
+        backend = (SupabaseStorageBackend if self.dedicated else Noting)(client, seal_all=True, **options)
+        await backend.init()
+        return backend
+
+    @property
+    def _in_use(self) -> SupabaseStack:
+        if self._stack is None:
+            raise RuntimeError("enter the harness first: async with SupabaseHarness() as harness")
+        return self._stack
+
+    @property
+    def _behind(self) -> Database:
+        assert self._database is not None, "AT_REST is declared only where there is a database connection"
+        return self._database
+
+
+def _out_of_reach(server: StackServer, stack: SupabaseStack) -> set[Capability]:
+    """What this project doesn't offer a harness."""
+    missing = set()
+    if stack.database_url is None:
+        missing.add(Capability.AT_REST)
+    if stack.anon_key is None or stack.jwt_secret is None:
+        missing.add(Capability.ROW_SECURITY)
+    if not stack.isolated:
+        missing.add(Capability.SETUP)
+    if type(server).pause is StackServer.pause:
+        missing.add(Capability.OUTAGE)
+    return missing
+
+
+def _server(provider: Choice, say: Say) -> StackServer:
+    """This process's server, started when it is first asked for; it ends with the process."""
+    with _starting:
+        if provider not in _servers:
+            _servers[provider] = start_stack(provider, say=say)
+            atexit.register(_servers[provider].close)
+        return _servers[provider]

@@ -1,0 +1,76 @@
+"""Clients of a Supabase project, one for each key and user, over one pool of connections."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from postgrest.types import CountMethod, ReturnMethod
+
+from reference_backends.arguments import LONGEST_TTL
+from reference_backends.errors import StorageError
+from reference_backends.record import RecordCodec
+from reference_backends.supabase_errors import FAULTS, typed_error
+from reference_backends.supabase_rows import TABLE, expiry, new_row
+
+if TYPE_CHECKING:
+    from httpx import AsyncClient as HttpClient
+    from supabase import AsyncClient
+
+    from reference_backends import SessionData
+
+HTTP_TIMEOUT = 60.0
+"""Seconds; longer than any backend waits, so that its own limit is what counts."""
+
+
+class Clients:
+    """Supabase clients for the event loop that first asks for one."""
+
+    def __init__(self) -> None:
+        self._http: HttpClient | None = None
+        self._clients: dict[tuple[str, str, str | None], AsyncClient] = {}
+
+    async def of(self, url: str, key: str | None, token: str | None = None) -> AsyncClient:
+        """A client with a project's key, signed in by a user's token where there is one."""
+        from httpx import AsyncClient as HttpClient
+        from supabase import AsyncClientOptions, acreate_client
+
+        assert key is not None, "a stack has at least one key"
+        if self._http is None:
+            self._http = HttpClient(timeout=HTTP_TIMEOUT)
+        named = (url, key, token)
+        if named not in self._clients:
+            options = AsyncClientOptions(httpx_client=self._http, auto_refresh_token=False, persist_session=False)
+            if token is not None:
+                options.headers["Authorization"] = f"Bearer {token}"
+            self._clients[named] = await acreate_client(url, key, options)
+        return self._clients[named]
+
+    async def close(self) -> None:
+        """Close the pool."""
+        if self._http is not None:
+            await self._http.aclose()
+            self._http = None
+        self._clients.clear()
+
+    @staticmethod
+    async def write_row(client: AsyncClient, session: SessionData, owner: str) -> None:
+        """Insert a session's row with ``user_id = owner``; where it is there, hand it over: every column is set.
+
+        Raises :class:`StorageError` where that is refused.
+        """
+        # Nothing is asked back: what a user may not read, they might still have written.
+        row = new_row(RecordCodec(None).record(session), expiry(time.time() + LONGEST_TTL)) | {"user_id": owner}
+        table = client.table(TABLE)
+        try:
+            found = await table.select("session_id").eq("session_id", session.session_id).execute()
+            if not found.data:
+                await table.insert(row, returning=ReturnMethod.minimal).execute()
+                return
+            update = table.update(row, count=CountMethod.exact, returning=ReturnMethod.minimal)
+            if (await update.eq("session_id", session.session_id).execute()).count:
+                return
+            refusal = StorageError("no row was written")
+        except FAULTS as fault:
+            refusal = typed_error(fault)
+        raise refusal
