@@ -20,6 +20,7 @@ from reference_backends.redis_scripts import Script
 
 if TYPE_CHECKING:
     from redis.asyncio.cluster import ClusterNode
+    from redis.asyncio.connection import AbstractConnection
 
 MOST_CONNECTIONS = 64
 """How many calls of one loop are under way at once; the rest wait in line."""
@@ -61,6 +62,8 @@ class ServerLink:
         async with asyncio.timeout(self._limit), self._line:
             connection = await self._pool.get_connection()  # type: ignore[no-untyped-call]
             try:
+                if _hung_up(connection):  # then nothing was sent: connect anew
+                    await connection.disconnect(nowait=True)
                 await connection.send_command(command, *arguments)
                 return await connection.read_response(disable_decoding=True)
             except ReadOnlyError:  # after a failover the next connection may lead to the primary
@@ -161,6 +164,12 @@ def sibling(client: Redis | RedisCluster) -> Redis:
             connection_class=pool.connection_class, max_connections=pool.max_connections, **pool.connection_kwargs
         )
     )
+
+
+def _hung_up(connection: AbstractConnection) -> bool:
+    """Whether an idle connection was reset meanwhile, which the pool, looking for an orderly end, does not see."""
+    writer = getattr(connection, "_writer", None)
+    return isinstance(writer, asyncio.StreamWriter) and writer.is_closing()
 
 
 def _bytes(answer: Any) -> Any:

@@ -1,0 +1,251 @@
+"""A TCP proxy that loses what passes it, for the clauses about outages and lost answers (FA-1 to FA-3)."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import struct
+from collections import deque
+from collections.abc import AsyncIterator
+from enum import Enum
+from typing import Self, cast
+
+Address = tuple[str, int] | str
+"""Host and port, or the path of a Unix socket."""
+
+
+class Fault(Enum):
+    """What the proxy does to requests. A request begins with what a client sends first, or next after an answer."""
+
+    REFUSE = "connections are refused, and open ones reset"
+    DROP_REQUEST = "a request is not forwarded, and its connection is reset"
+    DROP_ANSWER = "a request is forwarded, and its connection reset when the answer comes"
+    SWALLOW_REQUEST = "a request is not forwarded, and nothing answers it; the connection stays open"
+    SWALLOW_ANSWER = "a request is forwarded, and its answer goes nowhere; the connection stays open"
+
+
+class FaultProxy:
+    """Stands between clients and the server at ``target``, on a loopback port of its own.
+
+    ::
+
+        async with FaultProxy(("127.0.0.1", 6379)) as proxy:
+            client = Redis(host=proxy.host, port=proxy.port)
+            async with proxy.fault(Fault.DROP_ANSWER):
+                ...                       # requests arrive, answers don't
+            proxy.delay = 0.2             # seconds before anything is forwarded to the server
+
+    It knows no protocol: it holds for Redis, HTTP and whatever else asks and waits for the answer. Faults reach
+    connections that are open already, and answers that are under way. All of it belongs to one event loop.
+    """
+
+    def __init__(self, target: Address) -> None:
+        self.target = target
+        self.host = "127.0.0.1"
+        self.port = 0
+        """The port to connect to; kept, also while connections are refused."""
+        self.delay = 0.0
+        """Seconds that pass before what a client sends is forwarded."""
+        self.requests = 0
+        """How many requests have come, lost ones included."""
+        self._fault: Fault | None = None
+        self._after = 0
+        self._lines: set[_Line] = set()
+        self._held: socket.socket | None = None
+        self._server: asyncio.Server | None = None
+
+    async def __aenter__(self) -> Self:
+        # A second socket holds the port without listening: while connections are refused nobody else gets it.
+        self._held = _bound(self.host, 0)
+        self.port = self._held.getsockname()[1]
+        await self._listen()
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        self._stop_listening()
+        connecting = [line.connecting for line in self._lines]
+        for task in connecting:
+            task.cancel()
+        await asyncio.gather(*connecting, return_exceptions=True)
+        self._cut_all()
+        if self._held is not None:
+            self._held.close()
+            self._held = None
+        await asyncio.sleep(0)  # the loop closes them in its next round
+
+    async def inject(self, fault: Fault, *, after: int = 0) -> None:
+        """Begin with ``fault``, once ``after`` more requests have passed unharmed (not for ``REFUSE``)."""
+        await self.heal()
+        self._fault, self._after = fault, after
+        if fault is Fault.REFUSE:
+            self._stop_listening()
+            self._cut_all()
+        elif not after:
+            for line in self._lines:
+                line.fate = fault
+
+    async def heal(self) -> None:
+        """End the fault. Connections that it left unanswered are reset: their clients hear of it at last."""
+        self._fault, self._after = None, 0
+        for line in list(self._lines):
+            if line.robbed:
+                line.cut()
+            line.fate = None
+        if self._server is None:
+            await self._listen()
+
+    @contextlib.asynccontextmanager
+    async def fault(self, fault: Fault, *, after: int = 0) -> AsyncIterator[None]:
+        """:meth:`inject`, and :meth:`heal` at the end of the block."""
+        await self.inject(fault, after=after)
+        try:
+            yield
+        finally:
+            await self.heal()
+
+    def _next_fate(self) -> Fault | None:
+        """What is to become of the request that begins now."""
+        self.requests += 1
+        if self._fault is not None and self._after > 0:
+            self._after -= 1
+            return None
+        return self._fault
+
+    async def _listen(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_server(lambda: _Line(self), sock=_bound(self.host, self.port), backlog=512)
+
+    def _stop_listening(self) -> None:
+        if self._server is not None:
+            self._server.close()
+            self._server = None
+
+    def _cut_all(self) -> None:
+        for line in list(self._lines):
+            line.cut()
+
+
+class _Line(asyncio.Protocol):
+    """One client's connection, with the one to the server behind it."""
+
+    def __init__(self, proxy: FaultProxy) -> None:
+        self.proxy = proxy
+        self.fate: Fault | None = None
+        self.robbed = False
+        """Whether something of this connection was swallowed."""
+        self.client: asyncio.Transport | None = None
+        self.server: asyncio.Transport | None = None
+        self._asking = False
+        self._waiting: deque[tuple[float, bytes]] = deque()
+        """What is to be forwarded, and when."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.client = cast(asyncio.Transport, transport)
+        self.proxy._lines.add(self)
+        self.connecting = asyncio.ensure_future(self._connect())
+
+    async def _connect(self) -> None:
+        loop, target = asyncio.get_running_loop(), self.proxy.target
+        try:
+            if isinstance(target, str):
+                self.server, _ = await loop.create_unix_connection(lambda: _Answers(self), target)
+            else:
+                self.server, _ = await loop.create_connection(lambda: _Answers(self), *target)
+        except OSError:
+            self.cut()
+        else:
+            self._forward(loop.time())
+
+    def data_received(self, data: bytes) -> None:
+        if not self._asking:
+            self._asking = True
+            self.fate = self.proxy._next_fate()
+        if self.fate is Fault.DROP_REQUEST:
+            self.cut()
+        elif self.fate is Fault.SWALLOW_REQUEST:
+            self.robbed = True
+        elif self.server is not None and not self.proxy.delay and not self._waiting:
+            self.server.write(data)
+        else:
+            loop = asyncio.get_running_loop()
+            due = loop.time() + self.proxy.delay
+            if self._waiting:
+                due = max(due, self._waiting[-1][0])
+            self._waiting.append((due, data))
+            loop.call_at(due, self._forward, due)
+
+    def _forward(self, until: float) -> None:
+        """Send on what is due. What was on its way arrives, even where the client has given up by then."""
+        if self.server is None:
+            return
+        while self._waiting and self._waiting[0][0] <= until:
+            self.server.write(self._waiting.popleft()[1])
+        if self.client is None and not self._waiting:
+            self.server.close()
+
+    def answered(self, data: bytes) -> None:
+        self._asking = False
+        if self.fate is Fault.DROP_ANSWER:
+            self.cut()
+        elif self.fate in (Fault.SWALLOW_ANSWER, Fault.SWALLOW_REQUEST):
+            self.robbed = True
+        elif self.client is not None:
+            self.client.write(data)
+
+    def pause_writing(self) -> None:
+        if self.server is not None:
+            self.server.pause_reading()
+
+    def resume_writing(self) -> None:
+        if self.server is not None:
+            self.server.resume_reading()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self.client = None
+        self.proxy._lines.discard(self)
+        if self.server is not None:
+            self._forward(0)
+
+    def cut(self) -> None:
+        """Reset the connection, as a server that dies or a firewall that has enough does."""
+        self._waiting.clear()
+        for transport in (self.client, self.server):
+            if transport is not None:
+                with contextlib.suppress(OSError):
+                    transport.get_extra_info("socket").setsockopt(
+                        socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0)
+                    )
+                transport.abort()
+
+
+class _Answers(asyncio.Protocol):
+    """The server's side of a line."""
+
+    def __init__(self, line: _Line) -> None:
+        self.line = line
+
+    def data_received(self, data: bytes) -> None:
+        self.line.answered(data)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self.line.server = None
+        if self.line.client is not None:
+            self.line.client.close()
+
+    def pause_writing(self) -> None:
+        if self.line.client is not None:
+            self.line.client.pause_reading()
+
+    def resume_writing(self) -> None:
+        if self.line.client is not None:
+            self.line.client.resume_reading()
+
+
+def _bound(host: str, port: int) -> socket.socket:
+    """A socket that shares ``port`` with its like, bound and not listening."""
+    bound = socket.socket()
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    bound.bind((host, port))
+    return bound

@@ -1,0 +1,188 @@
+"""Redis and Valkey: a server of the run's own, or a key prefix of its own on the server of ``REDIS_URL``."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import secrets
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+from urllib.parse import quote, urlsplit
+
+from pytest_mcp_storage.capabilities import Capability
+from pytest_mcp_storage.faults.proxy import Fault, FaultProxy
+from pytest_mcp_storage.harness import BackendHarness, NotMeasurable
+from pytest_mcp_storage.harnesses.options import given
+
+if TYPE_CHECKING:
+    from redis.asyncio import Redis
+
+    from pytest_mcp_storage.stacks.redis import Fsync
+    from reference_backends import Clock, RedisStorageBackend
+
+THROUGH_A_PROXY = frozenset({Capability.OUTAGE, Capability.LOST_ANSWER})
+
+
+class RedisHarness(BackendHarness):
+    """Drives :class:`reference_backends.RedisStorageBackend`, through a proxy that can cut it off.
+
+    Each harness keeps to a key prefix of its own, which it deletes at its end, so its store is its own on a shared
+    server too. What lies in the store is read by a plain client.
+    """
+
+    name: ClassVar[str] = "redis"
+    appendfsync: ClassVar[Fsync] = "everysec"
+    """How a server that this harness starts syncs its log (DU-2's deep tier: ``always``)."""
+    capabilities = frozenset(
+        {
+            Capability.KEY,
+            Capability.DURABLE,
+            Capability.SHARED,
+            Capability.CLOCK,
+            Capability.AT_REST,
+            Capability.OUTAGE,
+            Capability.LOST_ANSWER,
+            Capability.CRASH,
+        }
+    )
+
+    def __init__(self) -> None:
+        self.url = ""
+        self.prefix = f"mcp-storage-test-{secrets.token_hex(8)}"
+        self.folder: Path | None = None
+        """Where the server keeps its log, when it is ours."""
+        self._proxy: FaultProxy | None = None
+        self._stack = AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        from pytest_mcp_storage.stacks.redis import redis_server
+
+        async with AsyncExitStack() as stack:
+            server = await stack.enter_async_context(redis_server(appendfsync=self.appendfsync))
+            self.url, self.folder = server.url, server.folder
+            if not server.owned:
+                stack.push_async_callback(self._delete_all)
+            address = urlsplit(self.url)
+            if address.scheme in ("redis", "valkey"):
+                target = (address.hostname or "localhost", address.port or 6379)
+                self._proxy = await stack.enter_async_context(FaultProxy(target))
+            else:  # TLS would notice the proxy
+                self.capabilities -= THROUGH_A_PROXY
+            self._stack = stack.pop_all()
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        await self._stack.aclose()
+
+    async def open(
+        self,
+        *,
+        encryption_key: str | Sequence[str] | None = None,
+        clock: Clock | None = None,
+        default_ttl: float | None = None,
+    ) -> RedisStorageBackend:
+        from reference_backends import RedisStorageBackend
+
+        client = self._client(through_proxy=True)
+        backend = RedisStorageBackend(client, prefix=self.prefix, **given(encryption_key, clock, default_ttl))
+        await backend.init()
+        return backend
+
+    async def stored_bytes(self) -> bytes:
+        pieces: list[bytes] = []
+        async with self._client() as client:
+            async for key in client.scan_iter(match=f"{self.prefix}:*", count=1000):
+                pieces += (key, await client.dump(key) or b"")
+                if await client.type(key) == b"hash":
+                    pieces += await self._hash(client, key)
+        if self.folder is not None:
+            pieces += await asyncio.to_thread(_contents, self.folder)
+        return b"\n".join(pieces)
+
+    async def stored_fields(self, identity: str, session_id: str) -> Mapping[str, Any]:
+        async with self._client() as client:
+            parts = await self._hash(client, self._key(identity, session_id))
+        if not parts:
+            raise LookupError(f"no hash of session {session_id!r}")
+        stored = dict(zip(parts[::2], parts[1::2], strict=True))
+        names = ("tokens", "headers", "code_verifier", "client_information")
+        return {name: _shown(stored.get(name.encode())) for name in names}
+
+    async def replace_stored_field(self, identity: str, session_id: str, field: str, value: Any) -> None:
+        key = self._key(identity, session_id)
+        async with self._client() as client:
+            if not await client.exists(key):
+                raise LookupError(f"no hash of session {session_id!r}")
+            text = value if isinstance(value, str) else json.dumps(value)
+            await client.hset(key, field, text.encode("utf-8", "surrogatepass"))
+            await client.hdel(key, "sealed")
+
+    @asynccontextmanager
+    async def outage(self) -> AsyncIterator[None]:
+        async with self._between().fault(Fault.REFUSE):
+            yield
+
+    @asynccontextmanager
+    async def lost_answer(self) -> AsyncIterator[None]:
+        async with self._between().fault(Fault.DROP_ANSWER):
+            yield
+
+    def locator(self) -> Mapping[str, Any]:
+        return {"url": self.url, "prefix": self.prefix}
+
+    @classmethod
+    def attach(cls, locator: Mapping[str, Any]) -> Self:
+        harness = cls()
+        harness.url, harness.prefix = locator["url"], locator["prefix"]
+        return harness
+
+    def _client(self, *, through_proxy: bool = False) -> Redis:
+        from redis.asyncio import Redis
+        from redis.asyncio.retry import Retry
+        from redis.backoff import NoBackoff
+
+        client = Redis.from_url(self.url, retry=Retry(NoBackoff(), 0))
+        if through_proxy and self._proxy is not None:
+            client.connection_pool.connection_kwargs |= {"host": self._proxy.host, "port": self._proxy.port}
+        return client
+
+    def _key(self, identity: str, session_id: str) -> str:
+        return f"{self.prefix}:{{{quote(identity, safe='')}}}:session:{quote(session_id, safe='')}"
+
+    def _between(self) -> FaultProxy:
+        if self._proxy is None:
+            raise NotMeasurable("an attached harness, and one of a server behind TLS, has no proxy")
+        return self._proxy
+
+    @staticmethod
+    async def _hash(client: Redis, key: str | bytes) -> list[bytes]:
+        """Names and values of a hash's fields, in turn."""
+        fields = await client.hgetall(key)
+        return [part for pair in fields.items() for part in pair if isinstance(part, bytes)]
+
+    async def _delete_all(self) -> None:
+        async with self._client() as client:
+            keys = [key async for key in client.scan_iter(match=f"{self.prefix}:*", count=1000)]
+            for start in range(0, len(keys), 1000):
+                await client.unlink(*keys[start : start + 1000])
+
+
+def _contents(folder: Path) -> list[bytes]:
+    """Every file below, as far as it is still there when it is read: the server rewrites its log."""
+    contents = []
+    for path in sorted(folder.rglob("*")):
+        if path.is_file():
+            try:
+                contents.append(path.read_bytes())
+            except FileNotFoundError:
+                continue
+    return contents
+
+
+def _shown(stored: bytes | None) -> Any:
+    """A stored field as the suite wants it: envelope text, an object in clear, or ``None``."""
+    if stored is None:
+        return None
+    return json.loads(stored) if stored.startswith(b"{") else stored.decode(errors="surrogateescape")
