@@ -1,0 +1,74 @@
+"""The gateway's keys and its manners."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+import httpx
+import pytest
+
+from pytest_mcp_storage.stacks.kept import KeptServer
+from pytest_mcp_storage.stacks.supabase import SupabaseStack
+from tests.stacks.conftest import ROW, Rest
+
+
+@pytest.fixture
+def stocked(stack: SupabaseStack, rest: Rest) -> SupabaseStack:
+    """A stack with one row, alice's."""
+    rest(stack, "mcp_sessions", method="POST", json=ROW).raise_for_status()
+    return stack
+
+
+@pytest.mark.parametrize(
+    ("key", "rows"), [("anon_key", 0), ("publishable_key", 0), ("service_role_key", 1), ("secret_key", 1)]
+)
+@pytest.mark.parametrize("bearer", [True, False])
+def test_each_key_stands_for_its_role(stocked: SupabaseStack, rest: Rest, key: str, rows: int, bearer: bool) -> None:
+    value = getattr(stocked, key)
+    answer = rest(stocked, "mcp_sessions", key=value, user=value if bearer else None)
+    assert len(answer.json()) == rows
+
+
+def test_a_users_token_goes_before_the_key(stocked: SupabaseStack, rest: Rest) -> None:
+    for key in (stocked.anon_key, stocked.secret_key):
+        assert len(rest(stocked, "mcp_sessions", key=key, user=stocked.token("alice")).json()) == 1
+        assert rest(stocked, "mcp_sessions", key=key, user=stocked.token("bob")).json() == []
+
+
+def test_an_expired_token_is_refused(stocked: SupabaseStack, rest: Rest) -> None:
+    answer = rest(stocked, "mcp_sessions", key=stocked.anon_key, user=stocked.token("alice", lifetime=-60))
+    assert answer.status_code == 401
+    assert answer.json()["code"] == "PGRST301"
+
+
+def test_a_wrong_key_and_none_at_all_are_refused(stocked: SupabaseStack, rest: Rest) -> None:
+    wrong = rest(stocked, "mcp_sessions", key="sb_secret_wrong", user=stocked.service_role_key)
+    assert (wrong.status_code, wrong.json()["message"]) == (401, "Invalid API key")
+    none = httpx.get(f"{stocked.url}/rest/v1/mcp_sessions")
+    assert (none.status_code, none.json()["message"]) == (401, "No API key found in request")
+
+
+def test_nothing_but_rest_v1_is_served(stocked: SupabaseStack) -> None:
+    for path in ("/", "/mcp_sessions", "/rest/v2/mcp_sessions", "/rest/v1x"):
+        assert httpx.get(stocked.url + path, headers={"apikey": str(stocked.secret_key)}).status_code == 404
+
+
+def test_queries_arrive_as_they_were_sent(stack: SupabaseStack, rest: Rest) -> None:
+    odd = 'a b&c=d%2F"é\\+,(x)'
+    rest(stack, "mcp_sessions", method="POST", json={**ROW, "session_id": odd}).raise_for_status()
+    quoted = odd.replace("\\", "\\\\").replace('"', '\\"')
+    found = rest(stack, "mcp_sessions", params={"session_id": f'in.("{quoted}")', "select": "session_id"})
+    assert found.json() == [{"session_id": odd}]
+
+
+def test_answers_keep_their_headers(stocked: SupabaseStack, rest: Rest) -> None:
+    answer = rest(stocked, "mcp_sessions", method="HEAD", headers={"Prefer": "count=exact"})
+    assert answer.headers["Content-Range"] == "0-0/1"
+    assert answer.content == b""
+
+
+def test_a_dead_postgrest_is_a_server_error(server: KeptServer, stack: SupabaseStack, rest: Rest) -> None:
+    name = list(server.facts()["postgrest"])[-1]
+    os.kill(server.facts()["postgrest"][name], signal.SIGKILL)
+    assert rest(stack, "mcp_sessions").status_code == 503

@@ -1,0 +1,206 @@
+"""The native stack: what it serves, and that nothing of it outlives its run."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psycopg
+import pytest
+
+from pytest_mcp_storage.stacks import native
+from pytest_mcp_storage.stacks.kept import KeptServer
+from pytest_mcp_storage.stacks.supabase import SupabaseStack
+from reference_backends.errors import StorageSetupError, StorageUnavailableError
+from tests.stacks.conftest import ROW, Rest
+
+linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+
+HOLDER = """
+import json, sys
+from pytest_mcp_storage.stacks import native
+server = native.start()
+server.store()
+print(json.dumps(server.facts()), flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def holder() -> Iterator[tuple[subprocess.Popen[str], dict[str, Any]]]:
+    """Another process that holds a stack open, and what the stack tells of itself."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLDER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    with process:
+        assert process.stdout is not None
+        yield process, json.loads(process.stdout.readline())
+        process.kill()
+
+
+def processes(facts: dict[str, Any]) -> list[int]:
+    return [facts["keeper"], facts["postgres"], *facts["postgrest"].values()]
+
+
+def alive(pid: int) -> bool:
+    """Whether a process runs; one that has ended and is not yet collected does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def becomes_true(question: Callable[[], bool], *, limit: float = 20.0) -> bool:
+    end = time.monotonic() + limit
+    while not question():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.02)
+    return True
+
+
+def test_a_row_goes_in_and_out(stack: SupabaseStack, rest: Rest) -> None:
+    assert rest(stack, "mcp_sessions", method="POST", json=ROW).status_code == 201
+    assert [row["session_id"] for row in rest(stack, "mcp_sessions").json()] == ["s1"]
+
+
+def test_stores_share_nothing(server: KeptServer, stack: SupabaseStack, rest: Rest) -> None:
+    other = server.store()
+    rest(stack, "mcp_sessions", method="POST", json=ROW)
+    assert rest(other, "mcp_sessions").json() == []
+    assert other.isolated
+    assert other.owned
+    server.drop(other)
+    with pytest.raises(httpx.ConnectError):
+        rest(other, "mcp_sessions")
+
+
+def test_a_store_without_migrations_lacks_the_table(server: KeptServer, rest: Rest) -> None:
+    bare = server.store(migrated=False)
+    answer = rest(bare, "mcp_sessions")
+    assert answer.status_code == 404
+    assert answer.json()["code"] == "42P01"
+    server.drop(bare)
+
+
+def test_listings_are_cut_as_in_a_hosted_project(server: KeptServer, rest: Rest) -> None:
+    def listed(stack: SupabaseStack) -> int:
+        with psycopg.connect(str(stack.database_url)) as database:
+            database.execute(
+                "insert into mcp_sessions"
+                " (session_id, user_id, identity, server_url, transport_type, callback_url, expires_at)"
+                " select 's' || n, 'u', 'u', '', 'sse', '', now() from generate_series(1, 1001) n"
+            )
+        return len(rest(stack, "mcp_sessions?limit=5000").json())
+
+    usual, small = server.store(), server.store(max_rows=10)
+    assert listed(usual) == 1000
+    assert listed(small) == 10
+    server.drop(usual)
+    server.drop(small)
+
+
+@pytest.mark.parametrize("size", [1, 8 * 1024 * 1024])
+def test_bodies_of_8_mib_pass_both_ways(stack: SupabaseStack, rest: Rest, size: int) -> None:
+    text = "x" * size
+    written = rest(stack, "mcp_sessions", method="POST", json={**ROW, "tokens": text})
+    assert written.status_code == 201, written.text[:200]
+    assert rest(stack, "mcp_sessions?select=tokens").json() == [{"tokens": text}]
+
+
+def test_a_paused_gateway_refuses_and_comes_back(server: KeptServer, stack: SupabaseStack, rest: Rest) -> None:
+    other = server.store()
+    with httpx.Client(base_url=stack.url, headers={"apikey": str(stack.service_role_key)}) as client:
+        client.get("/rest/v1/mcp_sessions")
+        server.pause(stack)
+        with pytest.raises(httpx.TransportError):  # not by the connection that was open either
+            client.get("/rest/v1/mcp_sessions")
+        with pytest.raises(httpx.ConnectError):
+            client.get("/rest/v1/mcp_sessions")
+        assert rest(other, "mcp_sessions").status_code == 200
+        server.resume(stack)
+        assert client.get("/rest/v1/mcp_sessions").json() == []
+    server.drop(other)
+
+
+@linux
+def test_it_listens_on_the_loopback_address_alone(server: KeptServer, stack: SupabaseStack) -> None:
+    sockets = {
+        os.readlink(link).removeprefix("socket:[").removesuffix("]")
+        for pid in processes(server.facts())
+        for link in Path(f"/proc/{pid}/fd").iterdir()
+        if os.path.islink(link) and "socket:" in os.readlink(link)
+    }
+    listening = [
+        fields[1].partition(":")[0]
+        for table in ("tcp", "tcp6")
+        for line in Path(f"/proc/self/net/{table}").read_text().splitlines()[1:]
+        if (fields := line.split())[3] == "0A" and fields[9] in sockets
+    ]
+    assert len(listening) >= 2
+    assert set(listening) == {"0100007F"}
+
+
+@linux
+def test_nothing_outlives_a_killed_run(holder: tuple[subprocess.Popen[str], dict[str, Any]]) -> None:
+    process, facts = holder
+    assert all(map(alive, processes(facts)))
+    assert Path(facts["folder"]).exists()
+    process.kill()
+    assert becomes_true(lambda: not any(map(alive, processes(facts))))
+    assert not Path(facts["folder"]).exists()
+
+
+@linux
+def test_no_server_outlives_a_killed_keeper(holder: tuple[subprocess.Popen[str], dict[str, Any]]) -> None:
+    _, facts = holder
+    os.kill(facts["keeper"], signal.SIGKILL)
+    assert becomes_true(lambda: not any(map(alive, processes(facts))))
+    with native.start():  # which sweeps
+        assert not Path(facts["folder"]).exists()
+
+
+def test_a_dead_stack_is_told_apart_from_a_closed_one() -> None:
+    server = native.start()
+    os.kill(server.facts()["keeper"], signal.SIGKILL)
+    with pytest.raises(StorageUnavailableError, match="start it anew"):
+        server.store()
+    server.close()
+    server.close()
+    with pytest.raises(StorageUnavailableError, match="closed"):
+        server.store()
+
+
+def test_settings_reach_postgres() -> None:
+    with native.start(fsync=True, settings={"work_mem": "5MB"}) as server:
+        with psycopg.connect(str(server.store().database_url)) as database:
+            assert database.execute("show fsync").fetchone() == ("on",)
+            assert database.execute("show work_mem").fetchone() == ("5MB",)
+
+
+def test_a_server_that_does_not_start_says_why() -> None:
+    with pytest.raises(StorageSetupError, match="no_such_setting"):
+        native.start(settings={"no_such_setting": "1"})
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="is about root")
+@pytest.mark.parametrize("mode", [0o755, 0o700])
+def test_root_can_run_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: int) -> None:
+    """As nobody, or where nobody may not enter (tmp_path itself is 0700) in a user namespace."""
+    monkeypatch.setattr("tempfile.tempdir", "/tmp" if mode == 0o755 else str(tmp_path))
+    monkeypatch.setenv("TMPDIR", "/tmp" if mode == 0o755 else str(tmp_path))
+    with native.start() as server, psycopg.connect(str(server.store().database_url)) as database:
+        assert database.execute("select 1").fetchone() == (1,)
+
+
+def test_secrets_are_not_shown(stack: SupabaseStack) -> None:
+    secrets = (stack.anon_key, stack.service_role_key, stack.secret_key, stack.jwt_secret, stack.database_url)
+    assert not any(str(secret) in repr(stack) for secret in secrets)
