@@ -12,7 +12,7 @@ from importlib.metadata import PackageNotFoundError, entry_points, packages_dist
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytest_mcp_storage.harness import BackendHarness
+from pytest_mcp_storage.harness import BackendHarness, NotMeasurable
 
 if TYPE_CHECKING:
     from reference_backends import Clock, StorageBackend
@@ -113,6 +113,8 @@ class FactoryHarness(BackendHarness):
         clock: Clock | None = None,
         default_ttl: float | None = None,
     ) -> StorageBackend:
+        if default_ttl is not None:
+            raise NotMeasurable("a callable that returns a backend takes no default TTL; write a harness for it")
         made = self.make()
         backend: StorageBackend = await made if inspect.isawaitable(made) else made
         await backend.init()
@@ -125,6 +127,8 @@ def described(harness: BackendHarness) -> tuple[str, str]:
     module = getattr(source, "__module__", "") or ""
     package = module.partition(".")[0]
     distributions = packages_distributions().get(package, [])
+    if package in ("pytest_mcp_storage", "reference_backends"):
+        distributions = ["pytest-mcp-storage"]  # an editable install has no list of files
     try:
         release = version(distributions[0]) if distributions else "unknown"
     except PackageNotFoundError:

@@ -61,7 +61,7 @@ class Judging:
         """The collector of a module of the suite; ``None`` for any other module."""
         if str(path) not in suite_files():
             return None
-        module: SuiteModule = SuiteModule.from_parent(parent, path=path)
+        module: SuiteModule = SuiteModule.from_parent(parent, path=path, nodeid=path.name)
         module.run = self.run
         return module
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from hypothesis import strategies as st
@@ -34,6 +36,11 @@ AWKWARD_NAMES = (
     "a", "b", "A", "aa", "a:b", "b:c", "a/b", "*", "?", "[a]", "%", "_", "a_", "a%", "'", '"', "\\", " ", "a ", ".",
     "..", "é", "e\u0301", "ß", "ss", "İ", "null", "{a}", "a,b", "a\nb", "(a)", "$a", "#", "&", "+", "eq.a", "👩‍👩‍👧",
     "a" * 200,
+)  # fmt: skip
+LOOK_ALIKES = (
+    ("al%", "alice"), ("a_ice", "alice"), ("alice", "Alice"), ("é", "e\u0301"), ("alice", "alice "), ("*", "alice"),
+    ("al*", "alice"), ("[a]lice", "alice"), ("alice?", "alice1"), ("ß", "ss"), ("a", "aa"), ("a'", "a''"), ("\\a", "a"),
+    ("İ", "i"), ("1", "01"), ("1", "1.0"), ("a", "a\u200b"), ("true", "True"), ("ａ", "a"), ("/a", "a"), ("..", "a"),
 )  # fmt: skip
 
 
@@ -133,8 +140,10 @@ REQUIRED_FIELDS: dict[str, st.SearchStrategy[Any]] = {
 
 
 @st.composite
-def sessions(draw: st.DrawFn, identity: str | None = None, **fixed: st.SearchStrategy[Any]) -> SessionData:
-    """Sessions of every shape. ``identity``: of this one; ``fixed``: fields with a strategy of their own."""
+def sessions(
+    draw: st.DrawFn, identity: str | None = None, fixed: Mapping[str, st.SearchStrategy[Any]] = MappingProxyType({})
+) -> SessionData:
+    """Sessions of every shape. ``identity``: of this one; ``fixed``: fields that are there, by strategy."""
     name = st.just(identity) if identity is not None else names()
     drawn = draw(
         st.fixed_dictionaries(
@@ -150,6 +159,23 @@ def families(min_size: int = 1, max_size: int = 6) -> st.SearchStrategy[list[Ses
     some = st.sampled_from(["alice", "alice2", "ALICE", "bob", "al", "alice:s"])
     one = some.flatmap(lambda identity: sessions(identity=identity))
     return st.lists(one, min_size=min_size, max_size=max_size, unique_by=lambda session: session.session_id)
+
+
+def look_alikes() -> st.SearchStrategy[tuple[tuple[str, str], tuple[str, str]]]:
+    """Two names (identity, session id) that a careless key, pattern or collation takes for one; two different ids."""
+    part = st.sampled_from(["a", "b", "A", "0", "é", "ab"])
+    separator = st.sampled_from([":", "/", "|", ".", "-", "_", " ", ",", "\x1f", "::", "\n", "%3A"])
+
+    def moved(x: str, y: str, z: str, by: str) -> tuple[tuple[str, str], tuple[str, str]]:
+        return (f"{x}{by}{y}", z), (x, f"{y}{by}{z}")
+
+    alike = st.sampled_from(LOOK_ALIKES)
+    return st.one_of(
+        st.builds(moved, part, part, part, separator),
+        alike.map(lambda two: ((two[0], "s"), (two[1], "t"))),
+        alike.map(lambda two: (("alice", two[0]), ("alice", two[1]))),
+        st.tuples(st.tuples(names(), st.just("s")), st.tuples(names(), st.just("t"))),
+    )
 
 
 def changes(min_size: int = 0) -> st.SearchStrategy[dict[str, Any]]:

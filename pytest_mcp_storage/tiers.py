@@ -9,6 +9,7 @@ from dataclasses import dataclass
 class Tier:
     """``examples`` of each property, ``steps`` of each state machine, ``shrinking`` a failure in seconds.
 
+    ``listed``, ``clearing``, ``ids``: how many sessions ID-6 lists, LC-10 clears, and ids LC-13 draws.
     ``unhurried``: slow stores get every example too.
     """
 
@@ -16,17 +17,18 @@ class Tier:
     examples: int
     steps: int
     shrinking: float
-    bulk: int
-    """How many sessions make a large number, where a clause speaks of any number."""
+    listed: int
+    clearing: int
+    ids: int
     unhurried: bool = False
 
 
 TIERS = {
     tier.name: tier
     for tier in (
-        Tier("smoke", examples=8, steps=15, shrinking=3, bulk=300),
-        Tier("standard", examples=40, steps=25, shrinking=10, bulk=2500),
-        Tier("deep", examples=400, steps=50, shrinking=60, bulk=10000, unhurried=True),
+        Tier("smoke", examples=8, steps=15, shrinking=3, listed=1100, clearing=300, ids=10_000),
+        Tier("standard", examples=40, steps=25, shrinking=10, listed=2500, clearing=1100, ids=100_000),
+        Tier("deep", examples=400, steps=50, shrinking=60, listed=2500, clearing=10_000, ids=100_000, unhurried=True),
     )
 }
 DEFAULT_TIER = "standard"

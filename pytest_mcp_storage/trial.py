@@ -142,6 +142,13 @@ class Trial:
         """``seconds`` where the clock is ours to move, else a TTL of 1 to 2 seconds that a test can wait for."""
         return self.bench.time.measurable(seconds)
 
+    # -- the verdict ---------------------------------------------------------------------------------------------
+
+    def leave_out(self, what: str) -> None:
+        """Note, once, a half of the clause that could not be looked at here."""
+        if (note := f"left out: {what}") not in self.notes:
+            self.notes.append(note)
+
     # -- the end -------------------------------------------------------------------------------------------------
 
     async def tidy(self) -> None:

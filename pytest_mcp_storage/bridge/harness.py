@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Literal, Self
 from pytest_mcp_storage.bridge.backend import BridgeBackend, to_foreign
 from pytest_mcp_storage.bridge.errors import BridgeFault
 from pytest_mcp_storage.bridge.handshake import Hello, shake_hands
-from pytest_mcp_storage.bridge.wire import Limits, Wire
+from pytest_mcp_storage.bridge.wire import Limits, Observer, Wire
 from pytest_mcp_storage.capabilities import Capability
 from pytest_mcp_storage.harness import BackendHarness
 from reference_backends import Clock, SessionData
@@ -26,8 +26,10 @@ class StdioHarness(BackendHarness):
     name: ClassVar[str] = "stdio"
     command: ClassVar[Sequence[str]] = ()
     limits: ClassVar[Limits] = Limits()
-    env: ClassVar[Mapping[str, str] | None] = None
+    env: Mapping[str, str] | None = None
     """The whole environment of the bridge; ``None``: this process's own."""
+    observer: ClassVar[Observer | None] = None
+    """Is shown every message, both ways: for tests that hold them to the schema."""
 
     def __init__(self) -> None:
         self._wire: Wire | None = None
@@ -57,19 +59,34 @@ class StdioHarness(BackendHarness):
         return self._wire
 
     async def __aenter__(self) -> Self:
-        self._wire = self._start()
+        hello = await self.start()
+        self.capabilities = hello.capabilities if _ends_with_us() else hello.capabilities - _TIED
+        self.dedicated, self.time_limit = hello.dedicated, hello.time_limit
         try:
-            self.hello = await shake_hands(self._wire)
-            self._wire.accepted = self.hello.longest_line
-            self.capabilities = self.hello.capabilities if _ends_with_us() else self.hello.capabilities - _TIED
-            self.dedicated, self.time_limit = self.hello.dedicated, self.hello.time_limit
-            await self._do("attach" if self._attached is not None else "provision", **self._where())
+            if self._attached is None:
+                await self._do("provision")
+            else:
+                await self._do("attach", locator=self._attached)
         except BaseException:
-            self._wire.break_off("was given up")  # the error under way says why
-            with suppress(BridgeFault):
-                self._wire.close()
+            self.stop()
             raise
         return self
+
+    async def start(self) -> Hello:
+        """Start the program and shake hands."""
+        self._wire = Wire(self.command, self.limits, self.env, self.observer)
+        try:
+            self.hello = await shake_hands(self._wire)
+        except BaseException:
+            self.stop()
+            raise
+        self._wire.accepted = self.hello.longest_line
+        return self.hello
+
+    def stop(self) -> None:
+        """End the program, on the way out of an error that matters more than what the wire has to say."""
+        with suppress(BridgeFault):
+            self.wire.close()
 
     async def __aexit__(self, *exc: object) -> None:
         try:
@@ -156,12 +173,6 @@ class StdioHarness(BackendHarness):
 
     async def write_row_as(self, user: str | None, session: SessionData, owner: str) -> None:
         await self._do("writeRowAs", user=user, session=to_foreign(session), owner=owner)
-
-    def _start(self) -> Wire:
-        return Wire(self.command, self.limits, self.env)
-
-    def _where(self) -> dict[str, Any]:
-        return {} if self._attached is None else {"locator": self._attached}
 
     async def _opened(self, call: str, clock: Clock | None, **arguments: Any) -> BridgeBackend:
         now = {} if clock is None else {"now": clock()}

@@ -22,6 +22,9 @@ LONGEST_LINE = 64 * 2**20
 LEVELS = {"DEBUG": logging.DEBUG, "INFO": logging.INFO, "WARNING": logging.WARNING, "ERROR": logging.ERROR}
 SHOWN = 80
 
+Observer = Callable[[Any], None]
+"""Is shown each message that crosses the wire."""
+
 
 @dataclass(frozen=True)
 class Limits:
@@ -59,7 +62,7 @@ class Wire:
     command: Sequence[str]
     limits: Limits = field(default_factory=Limits)
     env: Mapping[str, str] | None = None
-    observer: Callable[[Mapping[str, Any]], None] | None = None
+    observer: Observer | None = None
     accepted: int = LONGEST_LINE
     """Bytes that the bridge accepts in a line, as its handshake says."""
 

@@ -15,14 +15,19 @@ WITH_DEVIATIONS = "conformant_with_deviations"
 NOT_CONFORMANT = "not_conformant"
 NOT_MEASURED = "not_measured"
 
+SHOULD = "SHOULD"
+
 
 class ReportError(ValueError):
-    """A file is not a report of this suite."""
+    """A file is not a report of this suite, or reports do not go together."""
 
 
 @dataclass
 class ClauseReport:
-    """What became of one clause on one backend. ``seconds``: how long its tests took together."""
+    """What became of one clause on one backend. ``seconds``: how long its tests took together.
+
+    ``fault``: a traceback, where the harness and not the backend broke down.
+    """
 
     id: str
     level: str
@@ -35,13 +40,22 @@ class ClauseReport:
     should: str = ""
     history: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    fault: str = ""
     deviation: str = ""
     reproduce: str = ""
+
+    @property
+    def advice(self) -> bool:
+        """Whether a SHOULD failed: told of, and held against the store only under ``--mcp-strict``."""
+        return self.outcome is Outcome.FAILED and self.level == SHOULD
 
 
 @dataclass
 class BackendReport:
-    """A backend, its verdict, and every clause of the revision."""
+    """A backend, its verdict, and every clause of the revision.
+
+    ``suite``, ``tier``, ``seed`` and ``when`` stand here in a merged report, and are those of this backend's own run.
+    """
 
     name: str
     harness: str
@@ -51,6 +65,10 @@ class BackendReport:
     clauses: list[ClauseReport]
     undeclared: list[str] = field(default_factory=list)
     """Capabilities that seem to be there and are not declared."""
+    suite: str = ""
+    tier: str = ""
+    seed: int | None = None
+    when: str = ""
 
     def count(self, outcome: Outcome, level: str = "") -> int:
         """How many clauses ended so."""
@@ -59,7 +77,10 @@ class BackendReport:
 
 @dataclass
 class Report:
-    """One run. ``groups``: title by group id. ``problems``: why the run fails although no clause did."""
+    """One run, or several merged. ``groups``: title by group id. ``when``: its end, UTC, ISO 8601.
+
+    ``problems``: why the run fails although no clause did.
+    """
 
     suite: str
     revision: str
@@ -68,6 +89,19 @@ class Report:
     backends: list[BackendReport]
     groups: dict[str, str] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
+    when: str = ""
+
+    def __post_init__(self) -> None:
+        """A report that some other program wrote may leave groups out: they stand in the ids."""
+        for backend in self.backends:
+            for clause in backend.clauses:
+                clause.group = clause.group or clause.id.partition("-")[0]
+                self.groups.setdefault(clause.group, "")
+
+    def about(self, backend: BackendReport) -> str:
+        """What one backend was judged by: ``tier standard · seed 7``."""
+        seed = self.seed if backend.seed is None else backend.seed
+        return f"tier {backend.tier or self.tier} · seed {seed}"
 
     def to_json(self) -> dict[str, Any]:
         """As ``--mcp-report FILE.json`` writes it."""
@@ -78,31 +112,25 @@ class Report:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Report:
-        """Read a report back. Raises :class:`ReportError`."""
+        """Read a report back; keys that this version does not know are left out. Raises :class:`ReportError`."""
+        from pydantic import TypeAdapter, ValidationError
+
         try:
-            backends = [
-                BackendReport(
-                    **{
-                        **backend,
-                        "clauses": [
-                            ClauseReport(**{**row, "outcome": Outcome(row["outcome"])}) for row in backend["clauses"]
-                        ],
-                    }
-                )
-                for backend in data["backends"]
-            ]
-            return cls(**{**data, "backends": backends})
-        except (KeyError, TypeError, ValueError) as error:
-            raise ReportError(f"not a report of this suite: {type(error).__name__}: {error}") from None
+            return TypeAdapter(cls).validate_python(data)
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=False)[0]
+            place = ".".join(str(part) for part in first["loc"]) or "the whole"
+            raise ReportError(f"not a report of this suite: {place}: {first['msg'].lower()}") from None
 
     @classmethod
     def load(cls, path: Path) -> Report:
-        """The report in a JSON file. Raises :class:`ReportError`."""
+        """The report in a JSON file. Raises :class:`ReportError`, which names the file."""
         try:
-            data = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
+            return cls.from_json(json.loads(path.read_text(encoding="utf-8")))
+        except OSError as error:
+            raise ReportError(f"{path}: {error.strerror}") from None
+        except (ValueError, RecursionError) as error:
             raise ReportError(f"{path}: {error}") from None
-        return cls.from_json(data)
 
 
 def _clauses(data: Mapping[str, Any]) -> Iterator[dict[str, Any]]:

@@ -30,7 +30,7 @@ async def test_get_returns_what_was_created(trial: Trial, session: SessionData, 
 async def test_absent_empty_false_and_none_stay_apart(trial: Trial, session: SessionData, sealed: bool) -> None:
     store = await trial.store(sealed=sealed)
     variants = [
-        session.model_copy(update={"session_id": f"{number}{session.session_id}", **fields})
+        session.model_copy(update=fields | {"session_id": f"{number}{session.session_id}"})
         for number, fields in enumerate(
             (
                 {"headers": None, "tokens": None, "client_information": None, "code_verifier": None, "active": None},

@@ -1,0 +1,83 @@
+"""The oracle: what the contract says that a store answers, kept in a plain dict."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from enum import Enum
+from typing import Any, NamedTuple
+
+from reference_backends import SessionData
+
+Name = tuple[str, str]
+"""Identity and session id."""
+
+ROUNDING = 1.0
+"""Seconds by which a store may keep a session longer than its TTL."""
+
+
+class Presence(Enum):
+    """Whether a session must be there, must not, or may be: within the rounding of its expiry."""
+
+    LIVE = "live"
+    GONE = "gone"
+    UNSURE = "unsure"
+
+
+class Kept(NamedTuple):
+    """A session, and the moment in seconds at which it expires."""
+
+    session: SessionData
+    expires_at: float
+
+
+class Model:
+    """The sessions that a store should hold. ``now``: the clock by which they expire; ``default_ttl`` in seconds."""
+
+    def __init__(self, now: Callable[[], float], default_ttl: float = 43_200.0) -> None:
+        self.now = now
+        self.default_ttl = default_ttl
+        self.kept: dict[Name, Kept] = {}
+
+    def presence(self, name: Name) -> Presence:
+        """Whether a read must show the session now."""
+        kept = self.kept.get(name)
+        if kept is None or self.now() >= kept.expires_at + ROUNDING:
+            return Presence.GONE
+        return Presence.LIVE if self.now() < kept.expires_at else Presence.UNSURE
+
+    def created(self, session: SessionData, ttl: float | None = None) -> None:
+        """The store took a new session."""
+        name = session.identity, session.session_id
+        self.kept[name] = Kept(SessionData.model_validate(session.__dict__), self._expiry(ttl))
+
+    def updated(self, name: Name, changes: Mapping[str, Any], ttl: float | None = None) -> None:
+        """The store took an update."""
+        fields = {**self.kept[name].session.__dict__, **changes}
+        self.kept[name] = Kept(SessionData.model_validate(fields), self._expiry(ttl))
+
+    def removed(self, name: Name) -> None:
+        """The store forgot the session."""
+        self.kept.pop(name, None)
+
+    def forget_expired(self) -> None:
+        """Drop what no read may show any more."""
+        self.kept = {name: kept for name, kept in self.kept.items() if self.presence(name) is not Presence.GONE}
+
+    def of(self, identity: str, *presences: Presence) -> dict[str, SessionData]:
+        """The identity's sessions by id, of these presences."""
+        return {
+            session_id: kept.session
+            for (owner, session_id), kept in self.kept.items()
+            if owner == identity and self.presence((owner, session_id)) in presences
+        }
+
+    def id_is_taken(self, name: Name) -> bool:
+        """Whether another identity may hold a session of this id, so that creating it may be refused (ID-4)."""
+        identity, session_id = name
+        return any(
+            other == session_id and owner != identity and self.presence((owner, other)) is not Presence.GONE
+            for owner, other in self.kept
+        )
+
+    def _expiry(self, ttl: float | None) -> float:
+        return self.now() + (self.default_ttl if ttl is None else ttl)

@@ -1,0 +1,267 @@
+"""EX · expiry: a session lives for its TTL, no longer, and no read shows it after that."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from hypothesis import strategies as st
+
+from pytest_mcp_storage.capabilities import Capability
+from pytest_mcp_storage.comparison import difference
+from pytest_mcp_storage.harness import NotMeasurable
+from pytest_mcp_storage.machine import ExpiryMachine
+from pytest_mcp_storage.measure import measures
+from pytest_mcp_storage.model import ROUNDING
+from pytest_mcp_storage.presence import must_be_gone, must_be_live
+from pytest_mcp_storage.strategies import sessions, ttls
+from pytest_mcp_storage.trial import Trial
+from pytest_mcp_storage.violation import Violation, must_raise
+from reference_backends import InvalidSessionError, SessionData, SessionNotFoundError
+from reference_backends.arguments import LONGEST_TTL
+from reference_backends.protocol import DEFAULT_TTL
+
+TEN_YEARS = 10 * 365.25 * 86_400
+BAD_TTLS = (0, -1, 0.0, -0.5, math.nan, math.inf, -math.inf, LONGEST_TTL + 1, 1e300, 10**30, True, False, "60", [60])
+
+
+def batches() -> st.SearchStrategy[list[tuple[SessionData, float]]]:
+    """Sessions, each with a TTL of its own."""
+    return st.lists(st.tuples(sessions(), ttls()), min_size=1, max_size=4, unique_by=lambda each: each[0].session_id)
+
+
+@measures("EX-1", waits=True, session=sessions(), ttl=ttls())
+async def test_a_session_lives_until_its_ttl_has_passed(trial: Trial, session: SessionData, ttl: float) -> None:
+    store = await trial.store()
+    ttl = trial.ttl(ttl)
+    born = trial.now()
+    await store.create_session(session, ttl)
+    await must_be_live(trial, store, session, until=born + ttl)
+    await trial.pass_time(ttl * 0.6)
+    await must_be_live(trial, store, session, until=born + ttl)
+    if trial.can(Capability.CLOCK):
+        await trial.pass_time(ttl * 0.39)
+        await must_be_live(trial, store, session, until=born + ttl)
+
+
+@measures("EX-2", waits=True, batch=batches(), cleaned=st.booleans())
+async def test_no_read_shows_an_expired_session(
+    trial: Trial, batch: list[tuple[SessionData, float]], cleaned: bool
+) -> None:
+    store = await trial.store()
+    batch = [(session, trial.ttl(ttl)) for session, ttl in batch]
+    for session, ttl in batch:
+        await store.create_session(session, ttl)
+    await trial.pass_time(max(ttl for _, ttl in batch) + ROUNDING)
+    if cleaned and trial.store_is_ours:
+        await store.cleanup_expired_sessions()
+    for session, ttl in batch:
+        await must_be_gone(store, session, why=f"its TTL of {ttl:g} s has passed")
+
+
+@measures("EX-3", waits=True, session=sessions(), ttl=ttls())
+async def test_an_expired_session_cannot_be_updated(trial: Trial, session: SessionData, ttl: float) -> None:
+    store = await trial.store()
+    ttl = trial.ttl(ttl)
+    await store.create_session(session, ttl)
+    await trial.pass_time(ttl + ROUNDING)
+    update = store.update_session(session.identity, session.session_id, {"server_name": "revived"}, 60)
+    await must_raise(SessionNotFoundError, update, doing="updating an expired session")
+    await must_be_gone(store, session, why="an update must not bring it back")
+
+
+@measures("EX-4", waits=True, old=sessions(), new=sessions(), ttl=ttls())
+async def test_an_expired_id_can_be_created_anew(trial: Trial, old: SessionData, new: SessionData, ttl: float) -> None:
+    store = await trial.store()
+    ttl = trial.ttl(ttl)
+    new = new.model_copy(update={"identity": old.identity, "session_id": old.session_id})
+    await store.create_session(old, ttl)
+    await trial.pass_time(ttl + ROUNDING)
+    born = trial.now()
+    await store.create_session(new, 3600)
+    if found := difference(await store.get_session(new.identity, new.session_id), new):
+        raise Violation(f"get_session returned {found}", should="show the new session, and nothing of the old one")
+    if trial.can(Capability.CLOCK):
+        await trial.pass_time(1800)
+    await must_be_live(trial, store, new, until=born + 3600)
+
+
+@measures("EX-4", waits=True, old=sessions(), new=sessions(), ttl=ttls())
+async def test_an_expired_id_can_be_created_by_another_identity(
+    trial: Trial, old: SessionData, new: SessionData, ttl: float
+) -> None:
+    store = await trial.store()
+    ttl = trial.ttl(ttl)
+    new = new.model_copy(update={"identity": trial.identity("another"), "session_id": old.session_id})
+    await store.create_session(old, ttl)
+    await trial.pass_time(ttl + ROUNDING)
+    await store.create_session(new)
+    if found := difference(await store.get_session(new.identity, new.session_id), new):
+        raise Violation(f"get_session returned {found}", should="show the new session, and nothing of the old one")
+    await must_be_gone(store, old, why="it expired, and its id is another identity's now", everywhere=False)
+
+
+@measures("EX-5", waits=True, batch=batches(), living=sessions())
+async def test_cleanup_removes_the_expired_and_no_other(
+    trial: Trial, batch: list[tuple[SessionData, float]], living: SessionData
+) -> None:
+    store = await trial.store()
+    batch = [(session, trial.ttl(ttl)) for session, ttl in batch]
+    living = living.model_copy(update={"session_id": f"1{living.session_id}"})
+    await store.create_session(living, 500_000)
+    for session, ttl in batch:
+        await store.create_session(session, ttl)
+    await trial.pass_time(max(ttl for _, ttl in batch) + ROUNDING)
+    for _ in range(2):
+        await store.cleanup_expired_sessions()
+        if found := difference(await store.get_session(living.identity, living.session_id), living):
+            raise Violation(f"after cleanup get_session of a live session returned {found}", should="leave it alone")
+    for session, ttl in batch if trial.can(Capability.AT_REST) else ():
+        try:
+            await trial.harness.stored_fields(session.identity, session.session_id)
+        except LookupError:
+            continue
+        raise Violation(f"after cleanup a row with a TTL of {ttl:g} s still lies in the store", should="be removed")
+
+
+@measures("EX-6", waits=True, session=sessions())
+async def test_the_default_ttl_is_twelve_hours(trial: Trial, session: SessionData) -> None:
+    store = await trial.store()
+    born = trial.now()
+    await store.create_session(session)
+    await must_be_live(trial, store, session, until=born + DEFAULT_TTL)
+    if trial.can(Capability.CLOCK):
+        await trial.pass_time(DEFAULT_TTL - 0.5)
+        await must_be_live(trial, store, session, until=born + DEFAULT_TTL)
+        await trial.pass_time(0.5 + ROUNDING)
+        await must_be_gone(store, session, why="the default TTL of 43,200 s has passed")
+
+
+@measures("EX-6", waits=True, at_most=10, session=sessions(), default=ttls())
+async def test_a_handle_may_have_another_default_ttl(trial: Trial, session: SessionData, default: float) -> None:
+    default = trial.ttl(default)
+    try:
+        store = await trial.open(default_ttl=default)
+    except NotMeasurable as reason:
+        trial.leave_out(f"another default TTL: {reason}")
+        return
+    born = trial.now()
+    await store.create_session(session)
+    await must_be_live(trial, store, session, until=born + default)
+    await trial.pass_time(default + ROUNDING)
+    await must_be_gone(store, session, why=f"the handle's default TTL of {default:g} s has passed")
+
+
+@measures("EX-7", waits=True, session=sessions(), first=ttls(), second=ttls())
+async def test_an_update_with_ttl_sets_it_anew(trial: Trial, session: SessionData, first: float, second: float) -> None:
+    store = await trial.store()
+    first, second = trial.ttl(first), trial.ttl(second)
+    born = trial.now()
+    await store.create_session(session, first)
+    await trial.pass_time(first * 0.1)
+    if not trial.can(Capability.CLOCK) and trial.now() > born + first * 0.8:
+        raise NotMeasurable("the store was too slow to update a session before its TTL of 1 to 2 s had passed")
+    renewed = trial.now()
+    await store.update_session(session.identity, session.session_id, {"server_name": "renewed"}, second)
+    await must_be_live(trial, store, session, until=renewed + second)
+    await trial.pass_time(second * 0.9)
+    await must_be_live(trial, store, session, until=renewed + second)
+    await trial.pass_time(second * 0.1 + ROUNDING)
+    await must_be_gone(store, session, why=f"the renewed TTL of {second:g} s has passed")
+
+
+@measures("EX-7", waits=True, session=sessions(), ttl=ttls(), changed=st.booleans())
+async def test_an_update_without_ttl_renews_for_the_default(
+    trial: Trial, session: SessionData, ttl: float, changed: bool
+) -> None:
+    store = await trial.store()
+    ttl = trial.ttl(ttl) + 2
+    await store.create_session(session, ttl)
+    renewed = trial.now()
+    named: dict[str, Any] = {"server_name": "renewed"} if changed else {}
+    await store.update_session(session.identity, session.session_id, named)
+    await trial.pass_time(DEFAULT_TTL - 0.5 if trial.can(Capability.CLOCK) else ttl + ROUNDING)
+    await must_be_live(trial, store, session, until=renewed + DEFAULT_TTL)
+    if trial.can(Capability.CLOCK):
+        await trial.pass_time(0.5 + ROUNDING)
+        await must_be_gone(store, session, why="the default TTL has passed since the update")
+
+
+@measures("EX-8", session=sessions(), ttl=st.sampled_from(BAD_TTLS))
+async def test_a_ttl_that_makes_no_sense_is_refused(trial: Trial, session: SessionData, ttl: Any) -> None:
+    store = await trial.store()
+    await must_raise(InvalidSessionError, store.create_session(session, ttl), doing=f"creating with ttl={ttl!r}")
+    await must_be_gone(store, session, why=f"the create with ttl={ttl!r} was refused")
+    await store.create_session(session)
+    update = store.update_session(session.identity, session.session_id, {"server_name": "changed"}, ttl)
+    await must_raise(InvalidSessionError, update, doing=f"updating with ttl={ttl!r}")
+    if found := difference(await store.get_session(session.identity, session.session_id), session):
+        raise Violation(f"after the refused update get_session returned {found}", should="change nothing")
+
+
+@measures("EX-8", at_most=1, session=sessions())
+async def test_the_longest_ttl_is_taken(trial: Trial, session: SessionData) -> None:
+    store = await trial.store()
+    born = trial.now()
+    await store.create_session(session, LONGEST_TTL)
+    await must_be_live(trial, store, session, until=born + LONGEST_TTL)
+
+
+@measures("EX-9", waits=True, at_most=3, session=sessions())
+async def test_ten_years_are_kept_as_given(trial: Trial, session: SessionData) -> None:
+    store = await trial.store()
+    born = trial.now()
+    await store.create_session(session, TEN_YEARS)
+    await must_be_live(trial, store, session, until=born + TEN_YEARS)
+    if trial.can(Capability.CLOCK):
+        await trial.pass_time(TEN_YEARS - 1)
+        await must_be_live(trial, store, session, until=born + TEN_YEARS)
+        await trial.pass_time(1 + ROUNDING)
+        await must_be_gone(store, session, why="its TTL of ten years has passed")
+
+
+@measures("EX-9", waits=True, session=sessions(), part=st.floats(0.05, 0.95))
+async def test_a_fraction_of_a_second_is_honoured(trial: Trial, session: SessionData, part: float) -> None:
+    store = await trial.store()
+    ttl = 1 + part
+    born = trial.now()
+    await store.create_session(session, ttl)
+    await trial.pass_time(ttl - 0.02 if trial.can(Capability.CLOCK) else 1.0)
+    await must_be_live(trial, store, session, until=born + ttl)
+    await trial.pass_time(0.02 + ROUNDING if trial.can(Capability.CLOCK) else part + ROUNDING)
+    await must_be_gone(store, session, why=f"its TTL of {ttl:g} s has passed")
+
+
+@measures("EX-10", waits=True, batch=batches())
+async def test_neighbours_expire_each_in_its_own_time(trial: Trial, batch: list[tuple[SessionData, float]]) -> None:
+    store = await trial.store()
+    identity = batch[0][0].identity
+    family = [(session.model_copy(update={"identity": identity}), trial.ttl(ttl)) for session, ttl in batch]
+    born = trial.now()
+    for session, ttl in family:
+        await store.create_session(session, ttl)
+    for session, ttl in sorted(family, key=lambda each: each[1]):
+        created = trial.now() if not trial.can(Capability.CLOCK) else born
+        await trial.pass_time(max(0.0, born + ttl + ROUNDING - created))
+        await must_be_gone(store, session, why=f"its own TTL of {ttl:g} s has passed")
+        for other, longer in family:
+            if born + longer > trial.now():
+                await must_be_live(trial, store, other, until=born + longer)
+
+
+@measures("EX-10")
+def test_any_mixture_of_ttls_and_renewals_answers_as_the_model_does(trial: Trial) -> type[ExpiryMachine]:
+    return ExpiryMachine
+
+
+@measures("EX-11", waits=True, at_most=8, session=sessions(), ttl=ttls())
+async def test_expiry_survives_a_new_open(trial: Trial, session: SessionData, ttl: float) -> None:
+    ttl = trial.ttl(ttl)
+    first = await trial.open()
+    born = trial.now()
+    await first.create_session(session, ttl)
+    await first.disconnect()
+    second = await trial.open()
+    await must_be_live(trial, second, session, until=born + ttl)
+    await trial.pass_time(ttl + ROUNDING)
+    await must_be_gone(second, session, why=f"its TTL of {ttl:g} s has passed since it was created")
