@@ -24,6 +24,11 @@ ID_LENGTH = 16
 _ALPHABET = string.ascii_letters + string.digits
 
 
+def new_session_id() -> str:
+    """A letter, then letters and digits, from the system's source of randomness (LC-13)."""
+    return secrets.choice(string.ascii_letters) + "".join(secrets.choice(_ALPHABET) for _ in range(ID_LENGTH - 1))
+
+
 class HandleOptions(TypedDict, total=False):
     """The keyword arguments that every bundled backend takes."""
 
@@ -57,8 +62,7 @@ class Handle:
         self._warned = False
 
     def generate_session_id(self) -> str:
-        """A letter, then letters and digits, from the system's source of randomness (LC-13)."""
-        return secrets.choice(string.ascii_letters) + "".join(secrets.choice(_ALPHABET) for _ in range(ID_LENGTH - 1))
+        return new_session_id()
 
     def _lifetime(self, ttl: float | None) -> float:
         """Seconds that a session written now shall live. Raises ``InvalidSessionError`` (EX-8)."""

@@ -68,19 +68,21 @@ class SupabaseStorageBackend(Handle):
         self._client = _asynchronous(client)
         self._table = SessionTable(client, time_limit)
         self._guarded = (SECRET_COLUMNS if seal_all else CREDENTIALS) if self._codec.seals else ()
-        self._verified = False
+        self._introduced = False
 
     async def init(self) -> None:
-        """Check that table and columns are there. Raises ``StorageSetupError``, ``ConfigurationError``."""
-        await self._table.rows(self._table.reading(*SESSION_COLUMNS, "user_id", "expires_at", "updated_at").limit(0))
-        if not self._verified:
-            self._verified = True
-            logger.info("[mcp-storage] supabase: table mcp_sessions verified")
-            if acts_as_anon(self._client):
-                logger.warning(
-                    "[mcp-storage] supabase: the anon key is used for server-side storage, and row-level security "
-                    "hides every row from it; use SUPABASE_SERVICE_ROLE_KEY, or sign in"
-                )
+        """Check that table and columns are there, by a SELECT of no row.
+
+        Raises ``StorageSetupError``, ``ConfigurationError`` for a key that is refused, ``StorageUnavailableError``.
+        """
+        if not self._introduced and self._acts_as_anon():
+            logger.warning(
+                "[mcp-storage] supabase: SUPABASE_ANON_KEY is used for server-side storage, and row-level security "
+                "hides every row from it; use SUPABASE_SERVICE_ROLE_KEY, or sign in"
+            )
+        self._introduced = True
+        await self._table.rows(self._table.reading(*SESSION_COLUMNS, "user_id", *VERSION_COLUMNS).limit(0))
+        logger.info("[mcp-storage] supabase: table mcp_sessions verified")
         self._opened()
 
     async def create_session(self, session: SessionData, ttl: float | None = None) -> None:
@@ -141,6 +143,9 @@ class SupabaseStorageBackend(Handle):
     async def disconnect(self) -> None:
         """Close this handle; the client stays open."""
         self._open = False
+
+    def _acts_as_anon(self) -> bool:
+        return acts_as_anon(self._client)
 
     def _now(self) -> str:
         return moment(self._clock())

@@ -83,6 +83,8 @@ def _of_answer(code: str | None, message: str) -> StorageError:
         return StorageSetupError(
             f"no table mcp_sessions is served at the Supabase URL; check SUPABASE_URL, or {MIGRATE}"
         )
+    if code is not None and re.fullmatch(r"3\d\d", code):
+        return not_postgrest()
     if code is None:
         return StorageUnavailableError("the gateway of this Supabase project cannot reach its database now; try again")
     if code == "23505":
