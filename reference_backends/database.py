@@ -24,7 +24,8 @@ from reference_backends.worker import PATIENCE
 WHOLE_CHECK = 64 * 2**20
 """Bytes up to which every page is checked."""
 
-SIDE_FILES = ("-wal", "-shm", "-journal")
+LOGS = ("-wal", "-journal")
+SIDE_FILES = (*LOGS, "-shm")
 
 COLUMNS = ("sessionId", "identity", "data", "expiresAt")
 
@@ -56,15 +57,15 @@ def open_database(path: Path) -> sqlite3.Connection:
     """
     with typed_errors(path):
         _make(path)
-        if _has_content(path.with_name(f"{path.name}-wal")):
+        if _size(_beside(path, "-wal")):
             # A writable connection would move the log into a damaged database when it is closed.
             with contextlib.closing(_connect(path, "ro")) as reader:
                 _inspect(reader, path)
         connection = _connect(path, "rw")
         try:
             _inspect(connection, path)
-            for name in ("", *SIDE_FILES):
-                tighten(path.with_name(path.name + name))
+            for suffix in ("", *SIDE_FILES):
+                tighten(_beside(path, suffix))
             _prepare(connection, path)
         except BaseException:
             connection.close()
@@ -72,9 +73,11 @@ def open_database(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def execute(connection: sqlite3.Connection, sql: str, values: Sequence[object] = ()) -> list[tuple[object, ...]]:
+def execute(
+    connection: sqlite3.Connection, sql: str, values: Sequence[object] = (), *, patience: float = PATIENCE
+) -> list[tuple[object, ...]]:
     """All rows of a statement, asked for anew while another connection holds a lock that it needs."""
-    for _ in attempts(PATIENCE):
+    for _ in attempts(patience):
         try:
             return connection.execute(sql, values).fetchall()
         except sqlite3.OperationalError as error:
@@ -134,11 +137,15 @@ def _make(path: Path) -> None:
             raise StorageSetupError(f"{path} is not a regular file; give the store another path")
 
 
-def _has_content(path: Path) -> bool:
+def _beside(path: Path, suffix: str) -> Path:
+    return path.with_name(path.name + suffix)
+
+
+def _size(path: Path) -> int:
     try:
-        return path.stat().st_size > 0
+        return path.stat().st_size
     except FileNotFoundError:
-        return False
+        return 0
 
 
 def _inspect(connection: sqlite3.Connection, path: Path) -> None:
@@ -147,10 +154,12 @@ def _inspect(connection: sqlite3.Connection, path: Path) -> None:
     [(pages,)], [(page_size,)] = execute(connection, "PRAGMA page_count"), execute(connection, "PRAGMA page_size")
     assert isinstance(pages, int)
     assert isinstance(page_size, int)
-    if pages * page_size <= WHOLE_CHECK:
-        if execute(connection, "PRAGMA quick_check(1)") != [("ok",)]:
-            raise StorageSetupError(f"{path} is damaged; restore it, or move it away")
-    elif columns:
+    # SQLite reads what a file cut off within its last page lacks as zeros, and takes one of a byte for a new one.
+    cut_off = _size(path) % page_size and not any(_size(_beside(path, suffix)) for suffix in LOGS)
+    whole = pages * page_size <= WHOLE_CHECK
+    if cut_off or (whole and execute(connection, "PRAGMA quick_check(1)") != [("ok",)]):
+        raise StorageSetupError(f"{path} is damaged; restore it, or move it away")
+    if columns and not whole:
         for order in ("ASC", "DESC"):
             for key in ("rowid", *COLUMNS):
                 execute(connection, f"SELECT {key} FROM mcp_sessions ORDER BY {key} {order} LIMIT 1")  # noqa: S608

@@ -54,8 +54,8 @@ class Engine(Scopes, Protocol):
     def replace(self, record: Record, expires_at: int) -> None:
         """Put the record in the place of the one that ``find`` gave in this ``writing()``."""
 
-    def delete(self, identity: str, session_id: str) -> None:
-        """Forget one record, if it is there."""
+    def delete(self, identity: str, session_id: str) -> Record | None:
+        """Forget one record, live or not, and return it where it was there."""
 
     def delete_all(self) -> None:
         """Forget every record."""
@@ -169,7 +169,13 @@ class EmbeddedStorage(Handle):
     async def remove_session(self, identity: str, session_id: str) -> None:
         identity, session_id = check_names(identity, session_id)
         engine, worker = self._service()
-        await worker.write(lambda: engine.delete(identity, session_id))
+
+        def remove() -> None:
+            record = engine.delete(identity, session_id)
+            if record is not None and self._codec.exposes(record):
+                engine.scrub()
+
+        await worker.write(remove)
 
     async def get_all_session_ids(self) -> list[str]:
         now = self._now_ms()
@@ -178,7 +184,13 @@ class EmbeddedStorage(Handle):
 
     async def clear_all(self) -> None:
         engine, worker = self._service()
-        await worker.write(engine.delete_all, STORE_TIME_LIMIT)
+
+        def clear() -> None:
+            engine.delete_all()
+            if self._codec.seals:
+                engine.scrub()
+
+        await worker.write(clear, STORE_TIME_LIMIT)
 
     async def cleanup_expired_sessions(self) -> None:
         now = self._now_ms()

@@ -129,10 +129,15 @@ class SessionFile:
         self._put(Entry.of(record, expires_at))
         self._changed = True
 
-    def delete(self, identity: str, session_id: str) -> None:
-        if session_id in self._entries.get(identity, {}):
-            del self._entries[identity][session_id]
-            self._changed = True
+    def delete(self, identity: str, session_id: str) -> Record | None:
+        sessions = self._entries.get(identity, {})
+        entry = sessions.pop(session_id, None)
+        if entry is None:
+            return None
+        if not sessions:
+            del self._entries[identity]
+        self._changed = True
+        return entry.record
 
     def delete_all(self) -> None:
         self._entries = {}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +17,7 @@ from reference_backends.filesystem import make_folder
 from reference_backends.patience import attempts
 from reference_backends.record import Record, from_wire
 from reference_backends.rows import decoded, row_text
+from reference_backends.worker import PATIENCE
 
 # The + keeps the planner off the index on expiresAt. Data is read as a BLOB: sqlite3 puts text that is not UTF-8 into
 # the message of its error.
@@ -37,13 +39,16 @@ _INSERT = """
     RETURNING 1
 """
 _REPLACE = "UPDATE mcp_sessions SET data = ?, expiresAt = ? WHERE sessionId = ? AND identity = ?"
-_DELETE = "DELETE FROM mcp_sessions WHERE sessionId = ? AND identity = ?"
+_DELETE = "DELETE FROM mcp_sessions WHERE sessionId = ? AND identity = ? RETURNING CAST(data AS BLOB)"
 _DELETE_ALL = "DELETE FROM mcp_sessions"
 _DELETE_EXPIRED = "DELETE FROM mcp_sessions WHERE expiresAt <= ?"
 _ADOPT = "UPDATE mcp_sessions SET expiresAt = ? WHERE expiresAt IS NULL"
 
 SCRUB_PATIENCE = 0.5
-"""Seconds to wait for readers of the log before it is emptied; after that it is tried at the next write."""
+"""Seconds to wait for other connections before a scrub is put off to the next write."""
+
+COMPACT_AT_ONCE = 4 * 2**20
+"""Bytes up to which a scrub compacts the database at once; ``cleanup_expired_sessions`` does it for a larger one."""
 
 
 class SessionTable:
@@ -54,7 +59,9 @@ class SessionTable:
         self._stamp = stamp
         self._connection: sqlite3.Connection | None = None
         self._status: os.stat_result | None = None
-        self._scrub_due = False
+        self._log_due = False
+        self._compact_due = False
+        self._compact_limit = COMPACT_AT_ONCE
 
     def open(self) -> None:
         if self._connection is None:
@@ -71,8 +78,7 @@ class SessionTable:
 
     def close(self) -> None:
         if self._connection is not None:
-            with contextlib.suppress(sqlite3.Error):
-                self._scrub()
+            self._scrub()
             self._connection.close()
             self._connection = None
 
@@ -93,8 +99,7 @@ class SessionTable:
             except BaseException:
                 self._roll_back()
                 raise
-        with contextlib.suppress(sqlite3.Error):  # the write itself is done; what is left is tried again
-            self._scrub()
+        self._scrub()
 
     def find(self, identity: str, session_id: str, now: int) -> Record | None:
         rows = self._execute(_FIND, (session_id, identity, now))
@@ -116,8 +121,10 @@ class SessionTable:
     def replace(self, record: Record, expires_at: int) -> None:
         self._execute(_REPLACE, (row_text(record), expires_at, record["session_id"], record["identity"]))
 
-    def delete(self, identity: str, session_id: str) -> None:
-        self._execute(_DELETE, (session_id, identity))
+    def delete(self, identity: str, session_id: str) -> Record | None:
+        rows = self._execute(_DELETE, (session_id, identity))
+        row = decoded(rows[0][0]) if rows else None
+        return from_wire(row) if isinstance(row, dict) else None
 
     def delete_all(self) -> None:
         self._execute(_DELETE_ALL)
@@ -125,14 +132,15 @@ class SessionTable:
     def delete_expired(self, now: int) -> None:
         self._execute(_ADOPT, (self._stamp(),))
         self._execute(_DELETE_EXPIRED, (now,))
+        self._compact_limit = sys.maxsize
 
     def scrub(self) -> None:
-        self._scrub_due = True
+        self._log_due = self._compact_due = True
 
-    def _execute(self, sql: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:
+    def _execute(self, sql: str, values: Sequence[object] = (), *, patience: float = PATIENCE) -> list[tuple[Any, ...]]:
         if self._connection is None:
             raise StorageError("this sqlite store is not open; await init() first")
-        return execute(self._connection, sql, values)
+        return execute(self._connection, sql, values, patience=patience)
 
     def _reach(self) -> None:
         """A database that was moved or replaced still takes writes, and they are lost: refuse."""
@@ -151,13 +159,27 @@ class SessionTable:
                 self._connection.execute("ROLLBACK")
 
     def _scrub(self) -> None:
-        """Move the log into the database and empty it, where an update has just sealed what lay there in clear."""
-        if self._scrub_due:
-            for _ in attempts(SCRUB_PATIENCE):
-                [(blocked, _, _)] = self._execute("PRAGMA wal_checkpoint(TRUNCATE)")
-                if not blocked:
-                    self._scrub_due = False
-                    return
+        """Compact the database, then move the log into it and empty that, where clear text has just been replaced.
+
+        ``secure_delete`` wipes freed pages and cells, but where rows move between pages their old places stay
+        legible until the page is used up; only ``VACUUM`` leaves nothing. The write itself is done already: what
+        fails here is tried again at the next one.
+        """
+        limit, self._compact_limit = self._compact_limit, COMPACT_AT_ONCE
+        with contextlib.suppress(sqlite3.Error, StorageError):
+            if self._compact_due and self._size() <= limit:
+                self._execute("VACUUM", patience=SCRUB_PATIENCE)
+                self._compact_due, self._log_due = False, True
+            if self._log_due:
+                for _ in attempts(SCRUB_PATIENCE):
+                    [(blocked, _, _)] = self._execute("PRAGMA wal_checkpoint(TRUNCATE)")
+                    if not blocked:
+                        self._log_due = False
+                        break
+
+    def _size(self) -> int:
+        [(pages,)], [(page_size,)] = self._execute("PRAGMA page_count"), self._execute("PRAGMA page_size")
+        return int(pages) * int(page_size)
 
 
 def _record(identity: str, session_id: str, data: object) -> Record:
