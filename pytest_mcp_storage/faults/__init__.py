@@ -1,12 +1,25 @@
 """What goes wrong between a store and its server, and to the processes that use it: made to happen on purpose.
 
 :class:`~pytest_mcp_storage.faults.proxy.FaultProxy` stands between a client and a server and cuts them off;
-:class:`~pytest_mcp_storage.faults.worker.Worker` is a process that works on a store until it is killed. Both serve
+:class:`~pytest_mcp_storage.faults.workers.Worker` is a process that works on a store until it is killed. Both serve
 harnesses of other repositories too.
 """
 
 from __future__ import annotations
 
-from pytest_mcp_storage.faults.proxy import Fault, FaultProxy
+from importlib import import_module
+from typing import TYPE_CHECKING
 
-__all__ = ["Fault", "FaultProxy"]
+if TYPE_CHECKING:
+    from pytest_mcp_storage.faults.proxy import Fault, FaultProxy
+    from pytest_mcp_storage.faults.workers import Step, Worker, WorkerError
+
+_HOMES = {"Fault": "proxy", "FaultProxy": "proxy", "Step": "workers", "Worker": "workers", "WorkerError": "workers"}
+
+__all__ = ["Fault", "FaultProxy", "Step", "Worker", "WorkerError"]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
