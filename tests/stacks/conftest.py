@@ -58,7 +58,13 @@ def rest() -> Rest:
     """Ask a stack for a path under ``/rest/v1``, with its service key unless another is given."""
 
     def ask(
-        stack: SupabaseStack, path: str, *, method: str = "GET", key: str | None = None, user: str | None = None, **more: Any
+        stack: SupabaseStack,
+        path: str,
+        *,
+        method: str = "GET",
+        key: str | None = None,
+        user: str | None = None,
+        **more: Any,
     ) -> httpx.Response:
         headers = {"apikey": key or str(stack.service_role_key), **more.pop("headers", {})}
         if user is not None:

@@ -37,9 +37,7 @@ sys.stdin.read()
 @pytest.fixture
 def holder() -> Iterator[tuple[subprocess.Popen[str], dict[str, Any]]]:
     """Another process that holds a stack open, and what the stack tells of itself."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", HOLDER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
+    process = subprocess.Popen([sys.executable, "-c", HOLDER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     with process:
         assert process.stdout is not None
         yield process, json.loads(process.stdout.readline())
@@ -180,10 +178,10 @@ def test_a_dead_stack_is_told_apart_from_a_closed_one() -> None:
 
 
 def test_settings_reach_postgres() -> None:
-    with native.start(fsync=True, settings={"work_mem": "5MB"}) as server:
-        with psycopg.connect(str(server.store().database_url)) as database:
-            assert database.execute("show fsync").fetchone() == ("on",)
-            assert database.execute("show work_mem").fetchone() == ("5MB",)
+    server = native.start(fsync=True, settings={"work_mem": "5MB"})
+    with server, psycopg.connect(str(server.store().database_url)) as database:
+        assert database.execute("show fsync").fetchone() == ("on",)
+        assert database.execute("show work_mem").fetchone() == ("5MB",)
 
 
 def test_a_server_that_does_not_start_says_why() -> None:

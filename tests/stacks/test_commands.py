@@ -1,0 +1,128 @@
+"""``mcp-storage stack`` and ``mcp-storage supabase-init``, as a user runs them."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+import pytest
+
+from pytest_mcp_storage.stacks.folders import cache_folder
+from pytest_mcp_storage.stacks.schema import migrations
+
+COMMAND = Path(sys.executable).with_name("mcp-storage")
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A cache of the test's own for the state file; PostgREST and the template are taken along."""
+    usual = cache_folder()
+    folder = tmp_path / "cache"
+    folder.mkdir()
+    for part in ("npm", "postgres"):
+        if (usual / part).exists():
+            (folder / part).symlink_to(usual / part)
+    monkeypatch.setenv("MCP_STORAGE_CACHE", str(folder))
+    return folder
+
+
+def run(*arguments: str, cwd: Path | None = None, code: int = 0) -> str:
+    done = subprocess.run([COMMAND, *arguments], cwd=cwd, capture_output=True, text=True, check=False)
+    assert done.returncode == code, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+@pytest.mark.usefixtures("cache")
+def test_a_detached_stack_goes_up_and_down() -> None:
+    assert "no stack is up" in run("stack", "status", code=1)
+    assert "no stack is up" in run("stack", "env", code=1)
+    try:
+        assert "is up" in run("stack", "up", "--detach")
+        told = dict(
+            shlex.split(line.removeprefix("export "))[0].split("=", 1) for line in run("stack", "env").splitlines()
+        )
+        assert set(told) == {
+            "SUPABASE_URL",
+            "SUPABASE_ANON_KEY",
+            "SUPABASE_SERVICE_ROLE_KEY",
+            "SUPABASE_JWT_SECRET",
+            "SUPABASE_DB_URL",
+        }
+        rows = httpx.get(
+            told["SUPABASE_URL"] + "/rest/v1/mcp_sessions", headers={"apikey": told["SUPABASE_SERVICE_ROLE_KEY"]}
+        )
+        assert rows.json() == []
+        assert told["SUPABASE_URL"] in run("stack", "status")
+        assert "up already" in run("stack", "up", code=1)
+    finally:
+        down = run("stack", "down")
+    assert "the stack is down" in down
+    assert "no stack is up" in run("stack", "down")
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(told["SUPABASE_URL"])
+
+
+@pytest.mark.usefixtures("cache")
+def test_a_stack_in_the_foreground_ends_with_ctrl_c() -> None:
+    with subprocess.Popen([COMMAND, "stack", "up"], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert "is up" in process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        assert process.wait(30) == 0
+    assert "no stack is up" in run("stack", "status", code=1)
+
+
+def test_only_its_owner_can_read_the_keys(cache: Path) -> None:
+    run("stack", "up", "--detach")
+    try:
+        assert (cache / "stack" / "stack.json").stat().st_mode & 0o077 == 0
+    finally:
+        run("stack", "down")
+    assert (cache / "stack" / "stack.json").read_text() == ""
+
+
+@pytest.mark.usefixtures("cache")
+def test_a_stack_that_cannot_start_says_why(tmp_path: Path) -> None:
+    environment = {**os.environ, "DOCKER_HOST": f"unix://{tmp_path}/none.sock"}
+    for detach in ([], ["--detach"]):
+        done = subprocess.run(
+            [COMMAND, "stack", "up", "--provider=docker", *detach],
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 1
+        assert done.stderr.splitlines()[-1].startswith("Error: no Docker engine answers")
+
+
+def test_supabase_init_copies_the_migrations_and_tells_what_is_next(tmp_path: Path) -> None:
+    said = run("supabase-init", cwd=tmp_path)
+    for migration in migrations():
+        assert (tmp_path / "supabase" / "migrations" / migration.name).read_bytes() == migration.read_bytes()
+    for step in (
+        "supabase link --project-ref <ref>",
+        "supabase db push",
+        "SUPABASE_URL",
+        "SUPABASE_SERVICE_ROLE_KEY",
+        "API Keys",
+    ):
+        assert step in said
+
+
+def test_supabase_init_never_overwrites(tmp_path: Path) -> None:
+    first, second = (migration.name for migration in migrations())
+    run("supabase-init", cwd=tmp_path)
+    folder = tmp_path / "supabase" / "migrations"
+    (folder / first).write_text("-- mine")
+    (folder / second).unlink()
+    said = run("supabase-init", cwd=tmp_path)
+    assert (folder / first).read_text() == "-- mine"
+    assert f"left supabase/migrations/{first}: it is there already, and differs" in said
+    assert f"wrote supabase/migrations/{second}" in said
+    assert "it is there already\n" in run("supabase-init", cwd=tmp_path)
