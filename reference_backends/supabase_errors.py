@@ -51,6 +51,8 @@ def typed_error(fault: BaseException) -> StorageError:
             "this Supabase client is closed, or belongs to another event loop; "
             "make a client in the loop that uses it, or use reference_backends.storage"
         )
+    if isinstance(fault, httpx.TransportError) and not isinstance(fault, (httpx.ConnectError, httpx.ProxyError)):
+        return StorageUnavailableError("the connection to Supabase broke; the call may or may not have been done")
     return StorageUnavailableError("Supabase cannot be reached; check SUPABASE_URL, the network and the project")
 
 

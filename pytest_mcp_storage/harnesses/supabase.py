@@ -7,11 +7,13 @@ import atexit
 import logging
 import threading
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+from urllib.parse import urlsplit
 
 from pytest_mcp_storage.capabilities import Capability
+from pytest_mcp_storage.faults import Fault, FaultProxy
 from pytest_mcp_storage.harness import BackendHarness
 from pytest_mcp_storage.harnesses.options import given
 from pytest_mcp_storage.harnesses.supabase_clients import Clients
@@ -34,11 +36,18 @@ class SupabaseHarness(BackendHarness):
 
     On a server that this run started each harness has a database of its own. On a project that it was given
     (``SUPABASE_URL``) it is not ``dedicated``, removes the rows that it created and no others, and declares only what
-    it can do there: AT_REST needs ``SUPABASE_DB_URL``, ROW_SECURITY ``SUPABASE_ANON_KEY`` and ``SUPABASE_JWT_SECRET``.
+    it can do there: AT_REST needs ``SUPABASE_DB_URL``, ROW_SECURITY ``SUPABASE_ANON_KEY`` and
+    ``SUPABASE_JWT_SECRET``; OUTAGE and LOST_ANSWER need plain HTTP, and SETUP a server of its own.
     """
 
     name: ClassVar[str] = "supabase"
-    capabilities = _ALWAYS | {Capability.AT_REST, Capability.OUTAGE, Capability.SETUP, Capability.ROW_SECURITY}
+    capabilities = _ALWAYS | {
+        Capability.AT_REST,
+        Capability.OUTAGE,
+        Capability.LOST_ANSWER,
+        Capability.SETUP,
+        Capability.ROW_SECURITY,
+    }
     provider: ClassVar[Choice] = "auto"
     """Where the stack comes from: what ``--mcp-supabase`` says."""
     say: ClassVar[Say] = staticmethod(logger.info)
@@ -48,29 +57,38 @@ class SupabaseHarness(BackendHarness):
         self._server: StackServer | None = None
         self._stack: SupabaseStack | None = None
         self._database: Database | None = None
+        self._proxy: FaultProxy | None = None
         self._clients = Clients()
         self._created: set[tuple[str, str]] = set()
+        self._opening = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
-        server = self._server = await asyncio.to_thread(_server, self.provider, type(self).say)
-        stack = self._stack = await asyncio.to_thread(server.store)
-        self.dedicated = stack.isolated
-        self.capabilities = type(self).capabilities - _out_of_reach(server, stack)
-        if Capability.AT_REST in self.capabilities and stack.database_url is not None:
-            folder = server.facts().get("data_directory") if stack.owned else None
-            self._database = await Database.connect(stack.database_url, Path(folder) if folder else None)
+        if self._stack is not None:
+            return self  # attached to a store that another harness has provisioned
+        async with AsyncExitStack() as opening:
+            server = self._server = await asyncio.to_thread(_server, self.provider, type(self).say)
+            stack = self._stack = await asyncio.to_thread(server.store)
+            opening.push_async_callback(asyncio.to_thread, server.drop, stack)
+            self.dedicated = stack.isolated
+            self.capabilities = type(self).capabilities - _out_of_reach(stack)
+            if stack.database_url is not None:
+                folder = server.facts().get("data_directory") if stack.owned else None
+                self._database = await Database.connect(stack.database_url, Path(folder) if folder else None)
+                opening.push_async_callback(self._database.close)
+            if Capability.OUTAGE in self.capabilities:
+                parts = urlsplit(stack.url)
+                proxy = FaultProxy((parts.hostname or "localhost", parts.port or 80))
+                self._proxy = await opening.enter_async_context(proxy)
+            self._opening = opening.pop_all()
         return self
 
     async def __aexit__(self, *exc: object) -> None:
-        if not self.dedicated and self._created:
-            backend = await self.open()
-            for identity, session_id in self._created:
-                await backend.remove_session(identity, session_id)
-        await self._clients.close()
-        if self._database is not None:
-            await self._database.close()
-        if self._server is not None and self._stack is not None:
-            await asyncio.to_thread(self._server.drop, self._stack)
+        async with self._opening:
+            try:
+                if not self.dedicated:
+                    await self._remove_created()
+            finally:
+                await self._clients.close()
 
     async def open(
         self,
@@ -102,13 +120,15 @@ class SupabaseHarness(BackendHarness):
 
     @asynccontextmanager
     async def outage(self) -> AsyncIterator[None]:
-        """Inside it the gateway refuses connections, and those that were open are cut."""
-        assert self._server is not None
-        await asyncio.to_thread(self._server.pause, self._in_use)
-        try:
+        """Inside it connections to the project are refused."""
+        async with self._fault(Fault.REFUSE):
             yield
-        finally:
-            await asyncio.to_thread(self._server.resume, self._in_use)
+
+    @asynccontextmanager
+    async def lost_answer(self) -> AsyncIterator[None]:
+        """Inside it the project gets requests and does them, and its answers are lost."""
+        async with self._fault(Fault.DROP_ANSWER):
+            yield
 
     @asynccontextmanager
     async def unprepared(self, how: Literal["missing", "old"]) -> AsyncIterator[None]:
@@ -175,6 +195,22 @@ class SupabaseHarness(BackendHarness):
         await backend.init()
         return backend
 
+    async def _remove_created(self) -> None:
+        backend = await self.open()
+        for identity, session_id in self._created:
+            await backend.remove_session(identity, session_id)
+
+    @asynccontextmanager
+    async def _fault(self, fault: Fault) -> AsyncIterator[None]:
+        """Lead requests through a proxy with that fault. It is in their way only then: it halves their rate."""
+        assert self._proxy is not None
+        async with self._proxy.fault(fault):
+            self._clients.detour = (self._proxy.host, self._proxy.port)
+            try:
+                yield
+            finally:
+                self._clients.detour = None
+
     @property
     def _in_use(self) -> SupabaseStack:
         if self._stack is None:
@@ -187,7 +223,7 @@ class SupabaseHarness(BackendHarness):
         return self._database
 
 
-def _out_of_reach(server: StackServer, stack: SupabaseStack) -> set[Capability]:
+def _out_of_reach(stack: SupabaseStack) -> set[Capability]:
     """What this project doesn't offer a harness."""
     missing = set()
     if stack.database_url is None:
@@ -196,8 +232,8 @@ def _out_of_reach(server: StackServer, stack: SupabaseStack) -> set[Capability]:
         missing.add(Capability.ROW_SECURITY)
     if not stack.isolated:
         missing.add(Capability.SETUP)
-    if type(server).pause is StackServer.pause:
-        missing.add(Capability.OUTAGE)
+    if urlsplit(stack.url).scheme != "http":  # TLS would notice the proxy
+        missing |= {Capability.OUTAGE, Capability.LOST_ANSWER}
     return missing
 
 

@@ -15,6 +15,7 @@ from reference_backends.supabase_rows import TABLE, expiry, new_row
 
 if TYPE_CHECKING:
     from httpx import AsyncClient as HttpClient
+    from httpx import Request
     from supabase import AsyncClient
 
     from reference_backends import SessionData
@@ -27,6 +28,8 @@ class Clients:
     """Supabase clients for the event loop that first asks for one."""
 
     def __init__(self) -> None:
+        self.detour: tuple[str, int] | None = None
+        """Host and port that every request takes instead of its own, while there are any."""
         self._http: HttpClient | None = None
         self._clients: dict[tuple[str, str, str | None], AsyncClient] = {}
 
@@ -37,7 +40,7 @@ class Clients:
 
         assert key is not None, "a stack has at least one key"
         if self._http is None:
-            self._http = HttpClient(timeout=HTTP_TIMEOUT)
+            self._http = HttpClient(timeout=HTTP_TIMEOUT, event_hooks={"request": [self._divert]})
         named = (url, key, token)
         if named not in self._clients:
             options = AsyncClientOptions(httpx_client=self._http, auto_refresh_token=False, persist_session=False)
@@ -52,6 +55,11 @@ class Clients:
             await self._http.aclose()
             self._http = None
         self._clients.clear()
+
+    async def _divert(self, request: Request) -> None:
+        if self.detour is not None:
+            host, port = self.detour
+            request.url = request.url.copy_with(host=host, port=port)
 
     @staticmethod
     async def write_row(client: AsyncClient, session: SessionData, owner: str) -> None:

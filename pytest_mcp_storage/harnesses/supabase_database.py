@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from reference_backends.errors import ConfigurationError
 from reference_backends.supabase_rows import SECRET_COLUMNS, TABLE
 
 if TYPE_CHECKING:
@@ -39,9 +40,18 @@ class Database:
 
     @classmethod
     async def connect(cls, url: str, data_directory: Path | None = None) -> Database:
+        """Connect to ``url``. Raises :class:`ConfigurationError` where that fails."""
         import psycopg
 
-        database = cls(await psycopg.AsyncConnection.connect(url, autocommit=True), data_directory)
+        try:
+            connection = await psycopg.AsyncConnection.connect(url, autocommit=True, connect_timeout=5)
+        except psycopg.Error as error:
+            reason = type(error).__name__  # its text shows the connection string
+        else:
+            reason = ""
+        if reason:
+            raise ConfigurationError(f"the database can't be reached ({reason}); check SUPABASE_DB_URL")
+        database = cls(connection, data_directory)
         if data_directory is not None:
             database._first_segment = await database._segment()
         return database
