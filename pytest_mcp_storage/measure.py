@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -38,6 +38,7 @@ class ClauseTest:
     strategies: dict[str, SearchStrategy[Any]]
     at_most: int | None
     waits: bool
+    needs: frozenset[Capability] = frozenset()
 
     @property
     def name(self) -> str:
@@ -52,16 +53,22 @@ class ClauseTest:
 
 
 def measures(
-    clause: str, *, at_most: int | None = None, waits: bool = False, **strategies: SearchStrategy[Any]
+    clause: str,
+    *,
+    at_most: int | None = None,
+    waits: bool = False,
+    needs: Iterable[Capability] = (),
+    **strategies: SearchStrategy[Any],
 ) -> Callable[[Body], Body]:
     """Mark a function as a test of ``clause``. It is handed a :class:`Trial`, and an example of each strategy.
 
     ``at_most``: no more examples than so many, for costly tests. ``waits``: it lets time pass, so that a store
-    without CLOCK gets one example, in real time.
+    without CLOCK gets one example, in real time. ``needs``: capabilities beyond the clause's own, for a test that
+    measures one of its ``halves``.
     """
 
     def mark(body: Body) -> Body:
-        body.__clause_test__ = ClauseTest(clause, body, strategies, at_most, waits)  # type: ignore[attr-defined]
+        body.__clause_test__ = ClauseTest(clause, body, strategies, at_most, waits, frozenset(needs))  # type: ignore[attr-defined]
         return body
 
     return mark
@@ -76,7 +83,7 @@ def measure(test: ClauseTest, clause: Clause, bench: Bench, tier: Tier, seed: in
     """Run one test of one clause on one backend."""
     capabilities = bench.harness.capabilities
     measurement = Measurement(clause.id, test.name, Outcome.PASSED, notes=list(clause.left_out(capabilities)))
-    if missing := clause.needs - capabilities:
+    if missing := (clause.needs | test.needs) - capabilities:
         measurement.outcome = Outcome.NOT_APPLICABLE
         measurement.message = f"needs {', '.join(sorted(each.name for each in missing))}"
         measurement.notes = []
@@ -185,7 +192,7 @@ class Run:
             run_state_machine_as_test(seed(self.trial.seed)(machine), settings=self.settings())
 
     def _keep(self, error: Exception) -> None:
-        lines = self.trial.history.lines()
+        lines = getattr(error, "history", []) or self.trial.history.lines()
         length = len(self.trial.history.entries) * 1000 + sum(map(len, lines))
         if length <= self._shortest:
             self.failure, self.history, self._shortest = error, lines, length

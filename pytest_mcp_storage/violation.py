@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 from typing import Any
 
 
 class Violation(Exception):
-    """What was seen, and what should have been; the clause is the test's own."""
+    """What was seen, and what should have been; the clause is the test's own.
 
-    def __init__(self, seen: str, *, should: str) -> None:
+    ``history``: the lines that show it, where the calls in the order in which they began would not.
+    """
+
+    def __init__(self, seen: str, *, should: str, history: Sequence[str] = ()) -> None:
         super().__init__(f"{seen}; should: {should}")
         self.seen = seen
         self.should = should
+        self.history = list(history)
 
 
 async def outcome_of(call: Awaitable[Any]) -> Any:
