@@ -49,7 +49,7 @@ class Child:
         if shutil.which(command[0]) is None:
             raise BridgeFault(f"the bridge can't be started: there is no program {command[0]!r} on the PATH")
         try:
-            self._process = subprocess.Popen(  # noqa: PLW1509 - the only way to tie a child to its parent's life
+            self._process = subprocess.Popen(
                 list(command),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
@@ -120,7 +120,7 @@ class Child:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.wait(0.5)  # its stdout closes a moment before it is gone
         code = self._process.poll()
-        how = "" if code is None else f" It ended by {_signal(-code)}." if code < 0 else f" It ended with status {code}."
+        how = "" if code is None else f" It ended {_manner(code)}."
         lines = self._last_errors()
         return how + (f" Its stderr ends:\n{lines}" if lines else " Its stderr is empty.")
 
@@ -205,8 +205,10 @@ class Child:
         return "\n".join(f"  {line}" for line in lines)
 
 
-def _signal(number: int) -> str:
+def _manner(code: int) -> str:
+    if code >= 0:
+        return f"with status {code}"
     try:
-        return signal.Signals(number).name
+        return f"by {signal.Signals(-code).name}"
     except ValueError:
-        return f"signal {number}"
+        return f"by signal {-code}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,9 +43,8 @@ async def shake_hands(wire: Wire) -> Hello:
         raise wire.fault(f"answered 'hello' with members that are missing, unknown or wrong: {', '.join(wrong)}")
     unknown = sorted(set(answer["capabilities"]) - Capability.__members__.keys())
     if unknown:
-        raise wire.fault(
-            f"declares capabilities that do not exist: {', '.join(unknown)} (known: {', '.join(Capability.__members__)})"
-        )
+        known = ", ".join(Capability.__members__)
+        raise wire.fault(f"declares capabilities that do not exist: {', '.join(unknown)} (known: {known})")
     return Hello(
         name=answer["name"],
         version=answer["version"],
@@ -59,7 +59,7 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
-_MEMBERS = {
+_MEMBERS: Mapping[str, Callable[[Any], bool]] = {
     "protocol": lambda value: type(value) is int,
     "name": lambda value: isinstance(value, str) and value != "",
     "version": lambda value: isinstance(value, str),

@@ -18,23 +18,24 @@ from pytest_mcp_storage.bridge.wire import Limits, Observer, Wire
 from pytest_mcp_storage.capabilities import Capability
 from pytest_mcp_storage.harness import BackendHarness
 from reference_backends import Clock, SessionData
+from reference_backends.record import FIELD_NAMES
 
 
 class StdioHarness(BackendHarness):
     """One bridge process, and the store that it provisions. What it can do is known once it has started."""
 
     name: ClassVar[str] = "stdio"
-    command: ClassVar[Sequence[str]] = ()
+    command: Sequence[str] = ()
     limits: ClassVar[Limits] = Limits()
     env: Mapping[str, str] | None = None
     """The whole environment of the bridge; ``None``: this process's own."""
-    observer: ClassVar[Observer | None] = None
-    """Is shown every message, both ways: for tests that hold them to the schema."""
 
     def __init__(self) -> None:
         self._wire: Wire | None = None
         self._attached: Any = None
         self.hello: Hello | None = None
+        self.observer: Observer | None = None
+        """Is shown every message, both ways: for tests that hold them to the schema."""
 
     @classmethod
     def of(cls, command: Sequence[str]) -> type[Self]:
@@ -132,8 +133,7 @@ class StdioHarness(BackendHarness):
             raise LookupError("no row of that session lies in the store")
         if not isinstance(answer, dict) or not {"tokens", "headers"} <= answer.keys():
             raise self.wire.fault("answered 'storedFields' without tokens and headers")
-        renamed = {"codeVerifier": "code_verifier", "clientInformation": "client_information"}
-        return {renamed.get(field, field): value for field, value in answer.items()}
+        return {FIELD_NAMES.get(name, name): value for name, value in answer.items()}
 
     async def replace_stored_field(self, identity: str, session_id: str, field: str, value: Any) -> None:
         await self._do("replaceStoredField", identity=identity, sessionId=session_id, field=field, value=value)
@@ -175,6 +175,8 @@ class StdioHarness(BackendHarness):
         await self._do("writeRowAs", user=user, session=to_foreign(session), owner=owner)
 
     async def _opened(self, call: str, clock: Clock | None, **arguments: Any) -> BridgeBackend:
+        if self._wire is None and self._attached is not None:
+            await self.__aenter__()  # a worker that is to be killed enters nothing
         now = {} if clock is None else {"now": clock()}
         answer = await self.wire.call(call, **arguments, **now)
         if not isinstance(answer, dict) or answer.keys() != {"handle"} or not isinstance(answer["handle"], str):

@@ -208,8 +208,8 @@ class Wire:
     def _take_answer(self, answer: dict[str, Any]) -> None:
         number = answer.get("id")
         if type(number) is not int or len(answer) != 2 or not ("result" in answer or "error" in answer):
-            members = ", ".join(sorted(answer)) or "none"
-            self.break_off(f"wrote an answer that is not of the form id and result, or id and error (members: {members})")
+            members = ", ".join(sorted(answer)) or "nothing"
+            self.break_off(f"wrote an answer that is not an id and a result, or an id and an error, but {members}")
             return
         waiting = self._waiting.pop(number, None)
         if waiting is None:

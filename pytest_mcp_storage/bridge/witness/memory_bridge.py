@@ -1,7 +1,7 @@
 """A bridge of one file: a store in memory behind the protocol of docs/bridge-protocol.md.
 
 The second witness of that protocol: written from its text alone, with nothing but Python's standard library, and
-nothing of pytest-mcp-storage. Copy it to start a bridge in another language. Capabilities: CLOCK.
+nothing of pytest-mcp-storage. Read it to start a bridge in another language. Its one capability is CLOCK.
 """
 
 import json
@@ -10,12 +10,17 @@ import secrets
 import string
 import sys
 import time
+from collections.abc import Callable
+from typing import Any
+
+Message = dict[str, Any]
 
 LARGEST = 2**53 - 1
 LATEST_MOMENT = 253402300799999
 LONGEST_TTL = 3_155_760_000
 DEFAULT_TTL = 43_200
-REQUIRED = {"sessionId", "identity", "serverUrl", "transportType", "callbackUrl", "createdAt"}
+NAMES = {"sessionId", "identity"}
+REQUIRED = NAMES | {"serverUrl", "transportType", "callbackUrl", "createdAt"}
 TEXTS = {"serverId", "serverName", "serverUrl", "transportType", "callbackUrl", "codeVerifier", "clientId"}
 OBJECTS = {"headers", "clientInformation", "tokens"}
 FIELDS = REQUIRED | TEXTS | OBJECTS | {"active"}
@@ -23,14 +28,21 @@ UNDEFINED = object()
 
 
 class Refused(Exception):
-    def __init__(self, type, message):
-        self.error = {"type": type, "message": message}
+    """An error that goes over the wire."""
+
+    def __init__(self, kind: str, message: str) -> None:
+        super().__init__(message)
+        self.error = {"type": kind, "message": message}
 
 
-# ---- values ---------------------------------------------------------------------------------------------------------
+def invalid(message: str) -> Refused:
+    return Refused("InvalidSessionError", message)
 
 
-def unmark(value):
+# ---- values: stand-ins for what JSON lacks --------------------------------------------------------------------------
+
+
+def unmark(value: Any) -> Any:
     if isinstance(value, list):
         return [unmark(item) for item in value]
     if not isinstance(value, dict):
@@ -49,8 +61,8 @@ def unmark(value):
     return {"$": unmark(inside["quoted"])}
 
 
-def mark(value):
-    """Only what a session of this store can hold: everything else was refused on its way in."""
+def mark(value: Any) -> Any:
+    """Of what sessions can hold only these two need a stand-in: the rest was refused on its way in."""
     if isinstance(value, list):
         return [mark(item) for item in value]
     if isinstance(value, dict):
@@ -61,205 +73,214 @@ def mark(value):
     return value
 
 
-# ---- the store ------------------------------------------------------------------------------------------------------
+# ---- what a session may hold ----------------------------------------------------------------------------------------
 
 
-def invalid(message):
-    return Refused("InvalidSessionError", message)
+def check_text(value: Any) -> None:
+    if not isinstance(value, str) or "\0" in value or any("\ud800" <= character <= "\udfff" for character in value):
+        raise invalid("text is needed, without NUL and lone surrogates")
 
 
-def check_text(value):
-    if not isinstance(value, str) or "\0" in value:
-        raise invalid("text without NUL is needed")
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        raise invalid("a lone surrogate is no text") from None
-
-
-def check_name(value):
+def check_name(value: Any) -> None:
     check_text(value)
     if not 1 <= len(value) <= 255:
         raise invalid("an identity or a session id has 1 to 255 characters")
 
 
-def check_json(value, depth=0):
+def check_json(value: Any, depth: int = 0) -> None:
     if isinstance(value, str):
         check_text(value)
     elif isinstance(value, (dict, list)):
         if depth >= 64:
             raise invalid("it is nested too deeply")
-        for item in value.values() if isinstance(value, dict) else value:
+        for item in [*value, *value.values()] if isinstance(value, dict) else value:
             check_json(item, depth + 1)
-        for key in value if isinstance(value, dict) else ():
-            check_text(key)
-    elif isinstance(value, (int, float)) and not isinstance(value, bool):
+    elif isinstance(value, (int, float)):
         if not (math.isfinite(value) and -LARGEST <= value <= LARGEST):
             raise invalid("a number is beyond what every language keeps")
-    elif value is not None and not isinstance(value, bool):
+    elif value is not None:
         raise invalid("that is no JSON value")
 
 
-def check_fields(fields):
-    for field, value in fields.items():
-        if field not in FIELDS:
-            raise invalid("an unknown field")
-        if value is UNDEFINED:
-            if field in REQUIRED:
-                raise invalid(f"{field} is needed")
-        elif field in OBJECTS:
-            if not isinstance(value, dict):
-                raise invalid(f"{field} is an object")
-            check_json(value)
-            if field == "headers" and not all(isinstance(item, str) for item in value.values()):
-                raise invalid("headers are text")
-        elif field in TEXTS:
-            check_text(value)
-    if fields.get("transportType", "sse") not in ("sse", "streamable_http"):
-        raise invalid("transportType is sse or streamable_http")
-    if not isinstance(fields.get("active", True), bool) and fields["active"] is not UNDEFINED:
-        raise invalid("active is true or false")
-    moment = fields.get("createdAt", 0)
-    if type(moment) is not int or not 0 <= moment <= LATEST_MOMENT:
-        raise invalid("createdAt is in milliseconds since the epoch")
-    secrets_in_clear = [fields.get("codeVerifier")]
-    if isinstance(fields.get("clientInformation"), dict):
-        secrets_in_clear.append(fields["clientInformation"].get("client_secret"))
-    if any(isinstance(secret, str) and secret.startswith("enc:") for secret in secrets_in_clear):
+def check_field(field: str, value: Any) -> None:
+    if field in OBJECTS:
+        if not isinstance(value, dict):
+            raise invalid(f"{field} is an object")
+        check_json(value)
+        if field == "headers" and not all(isinstance(item, str) for item in value.values()):
+            raise invalid("headers are text")
+        if field == "clientInformation":
+            check_clear(value.get("client_secret"))
+    elif field == "createdAt":
+        if type(value) is not int or not 0 <= value <= LATEST_MOMENT:
+            raise invalid("createdAt is in milliseconds since the epoch")
+    elif field == "active":
+        if not isinstance(value, bool):
+            raise invalid("active is true or false")
+    elif field in TEXTS:
+        check_text(value)
+        if field == "transportType" and value not in ("sse", "streamable_http"):
+            raise invalid("transportType is sse or streamable_http")
+        if field == "codeVerifier":
+            check_clear(value)
+    else:
+        raise invalid("an unknown field")
+
+
+def check_clear(value: Any) -> None:
+    if isinstance(value, str) and value.startswith("enc:"):
         raise invalid("a secret in clear does not begin with enc:")
 
 
-def check_ttl(ttl):
+def check_ttl(ttl: Any) -> float:
     if type(ttl) not in (int, float) or not 0 < ttl <= LONGEST_TTL:
         raise invalid("ttl is a number of seconds above 0, at most 100 years")
-    return ttl
+    return float(ttl)
+
+
+# ---- the store ------------------------------------------------------------------------------------------------------
 
 
 class Store:
-    """A handle, and all that it holds: texts of sessions and their expiry by identity and session id."""
+    """A handle and all that it holds: by identity and session id, a session's text and its expiry."""
 
-    def __init__(self, default_ttl):
-        self.rows = {}
+    def __init__(self, default_ttl: float) -> None:
+        self.rows: dict[tuple[str, str], tuple[str, float]] = {}
         self.default_ttl = default_ttl
-        self.open = True
-        self.now = None
+        self.is_open = True
+        self.now: float | None = None
 
-    def call(self, name, message):
+    def answer(self, message: Message) -> Any:
         self.now = message.get("now")
-        if name not in ("init", "disconnect", "generateSessionIds") and not self.open:
+        call = message["call"]
+        if not self.is_open and call not in ("init", "disconnect", "generateSessionIds"):
             raise Refused("StorageError", "the store is closed: call init()")
-        return getattr(self, name)(message)
+        return CALLS[call](self, message)
 
-    def time(self):
-        return time.time() if self.now is None else self.now
+    def init(self, _message: Message) -> None:
+        self.is_open = True
 
-    def live(self):
-        return {key: text for key, (text, expiry) in self.rows.items() if self.time() < expiry}
-
-    def expiry(self, message):
-        return self.time() + check_ttl(message.get("ttl", self.default_ttl))
-
-    def init(self, _message):
-        self.open = True
-
-    def disconnect(self, _message):
-        self.open = False
+    def disconnect(self, _message: Message) -> None:
+        self.is_open = False
         self.rows.clear()
 
-    def generateSessionIds(self, message):
-        letters, rest = string.ascii_lowercase, string.ascii_lowercase + string.digits
-        return [
-            secrets.choice(letters) + "".join(secrets.choice(rest) for _ in range(19)) for _ in range(message["count"])
-        ]
+    def session_ids(self, message: Message) -> list[str]:
+        return [new_session_id() for _ in range(message["count"])]
 
-    def createSession(self, message):
+    def create(self, message: Message) -> None:
         session = message["session"]
-        check_name(session.get("sessionId"))
-        check_name(session.get("identity"))
         if not session.keys() >= REQUIRED:
             raise invalid("a needed field is missing")
-        check_fields({field: value for field, value in session.items() if field not in ("sessionId", "identity")})
-        expiry = self.expiry(message)
-        key = session["identity"], session["sessionId"]
-        if key in self.live():
+        for field, value in session.items():
+            check_name(value) if field in NAMES else check_field(field, value)
+        key, expiry = (session["identity"], session["sessionId"]), self.expiry(message)
+        if self.lives(key):
             raise Refused("SessionExistsError", "the session exists")
         self.rows[key] = json.dumps(session), expiry
 
-    def updateSession(self, message):
-        key = self.key(message)
-        changes = message["changes"]
-        if not changes.keys().isdisjoint({"sessionId", "identity"}):
-            raise invalid("a session keeps its identity and its id")
-        check_fields(changes)
-        expiry = self.expiry(message)
-        if key not in self.live():
+    def update(self, message: Message) -> None:
+        key, changes, expiry = self.key(message), message["changes"], self.expiry(message)
+        for field, value in changes.items():
+            if field in NAMES:
+                raise invalid("a session keeps its identity and its id")
+            if value is not UNDEFINED:
+                check_field(field, value)
+            elif field in REQUIRED or field not in FIELDS:
+                raise invalid("that field can't be removed")
+        if not self.lives(key):
             raise Refused("SessionNotFoundError", "there is no such live session")
         session = json.loads(self.rows[key][0]) | changes
         kept = {field: value for field, value in session.items() if value is not UNDEFINED}
         self.rows[key] = json.dumps(kept), expiry
 
-    def getSession(self, message):
-        text = self.live().get(self.key(message))
-        return None if text is None else json.loads(text)
+    def get(self, message: Message) -> Any:
+        key = self.key(message)
+        return json.loads(self.rows[key][0]) if self.lives(key) else None
 
-    def getIdentitySessionsData(self, message):
-        check_name(message["identity"])
-        return [json.loads(text) for (identity, _), text in self.live().items() if identity == message["identity"]]
+    def sessions(self, message: Message) -> list[Any]:
+        return [json.loads(self.rows[key][0]) for key in self.keys_of(message)]
 
-    def getIdentityMcpSessions(self, message):
-        check_name(message["identity"])
-        return [session_id for identity, session_id in self.live() if identity == message["identity"]]
+    def ids(self, message: Message) -> list[str]:
+        return [session_id for _, session_id in self.keys_of(message)]
 
-    def getAllSessionIds(self, _message):
-        return [session_id for _, session_id in self.live()]
+    def all_ids(self, _message: Message) -> list[str]:
+        return [key[1] for key in self.rows if self.lives(key)]
 
-    def removeSession(self, message):
+    def remove(self, message: Message) -> None:
         self.rows.pop(self.key(message), None)
 
-    def clearAll(self, _message):
+    def clear(self, _message: Message) -> None:
         self.rows.clear()
 
-    def cleanupExpiredSessions(self, _message):
-        self.rows = {key: self.rows[key] for key in self.live()}
+    def clean_up(self, _message: Message) -> None:
+        self.rows = {key: row for key, row in self.rows.items() if self.lives(key)}
 
-    def key(self, message):
+    def key(self, message: Message) -> tuple[str, str]:
         check_name(message["identity"])
         check_name(message["sessionId"])
         return message["identity"], message["sessionId"]
+
+    def keys_of(self, message: Message) -> list[tuple[str, str]]:
+        check_name(message["identity"])
+        return [key for key in self.rows if key[0] == message["identity"] and self.lives(key)]
+
+    def lives(self, key: tuple[str, str]) -> bool:
+        return key in self.rows and self.time() < self.rows[key][1]
+
+    def expiry(self, message: Message) -> float:
+        return self.time() + check_ttl(message.get("ttl", self.default_ttl))
+
+    def time(self) -> float:
+        return time.time() if self.now is None else self.now
+
+
+def new_session_id() -> str:
+    return secrets.choice(string.ascii_letters) + "".join(
+        secrets.choice(string.ascii_letters + string.digits) for _ in range(19)
+    )
+
+
+CALLS: dict[str, Callable[[Store, Message], Any]] = {
+    "init": Store.init,
+    "disconnect": Store.disconnect,
+    "generateSessionIds": Store.session_ids,
+    "createSession": Store.create,
+    "updateSession": Store.update,
+    "getSession": Store.get,
+    "getIdentitySessionsData": Store.sessions,
+    "getIdentityMcpSessions": Store.ids,
+    "getAllSessionIds": Store.all_ids,
+    "removeSession": Store.remove,
+    "clearAll": Store.clear,
+    "cleanupExpiredSessions": Store.clean_up,
+}
 
 
 # ---- the wire -------------------------------------------------------------------------------------------------------
 
 
-class Bridge:
-    def __init__(self):
-        self.handles = {}
-
-    def answer(self, message):
-        call = message["call"]
-        if "handle" in message:
-            return self.handles[message["handle"]].call(call, message)
-        if call in ("ping", "provision", "destroy"):
-            return None
-        if call == "hello":
-            return {"protocol": 1, "name": "memory-bridge", "version": "1", "capabilities": ["CLOCK"]}
-        if call == "open":
-            options = message["options"]
-            if "encryptionKey" in options:
-                raise Refused("Declined", "this store takes no key")
-            handle = f"store {len(self.handles) + 1}"
-            self.handles[handle] = Store(check_ttl(options.get("defaultTtl", DEFAULT_TTL)))
-            return {"handle": handle}
-        raise Refused("Declined", f"this bridge has no {call}")
+def answer(message: Message, stores: dict[str, Store]) -> Any:
+    call = message["call"]
+    if "handle" in message:
+        return stores[message["handle"]].answer(message)
+    if call == "hello":
+        return {"protocol": 1, "name": "memory-bridge", "version": "1", "capabilities": ["CLOCK"]}
+    if call in ("ping", "provision", "destroy"):
+        return None
+    if call == "open" and "encryptionKey" not in message["options"]:
+        handle = f"store {len(stores) + 1}"
+        stores[handle] = Store(check_ttl(message["options"].get("defaultTtl", DEFAULT_TTL)))
+        return {"handle": handle}
+    raise Refused("Declined", f"this bridge can't {call}, or not with these options")
 
 
-def main():
-    bridge = Bridge()
+def main() -> None:
+    stores: dict[str, Store] = {}
     for line in sys.stdin.buffer:
         message = {key: unmark(value) for key, value in json.loads(line).items()}
         reply = {"id": message["id"]}
         try:
-            reply["result"] = mark(bridge.answer(message))
+            reply["result"] = mark(answer(message, stores))
         except Refused as refused:
             reply["error"] = refused.error
         sys.stdout.write(json.dumps(reply) + "\n")

@@ -1,0 +1,27 @@
+"""Upstream's sessions in the memory of its process."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+from pytest_mcp_storage.bridge.mcp_ts.harness import McpTsHarness
+from pytest_mcp_storage.capabilities import Capability
+from pytest_mcp_storage.harness import BackendHarness
+
+
+class McpTsMemory(McpTsHarness):
+    """``MemoryStorageBackend`` of ``@mcp-ts/sdk``. Each handle is a store of its own."""
+
+    name: ClassVar[str] = "mcp-ts:memory"
+    store: ClassVar[str] = "memory"
+    capabilities = frozenset({Capability.CLOCK})
+
+    def provisioned(self) -> BackendHarness:
+        return BackendHarness()
+
+    def settings(self) -> Mapping[str, str]:
+        return {}
+
+    async def holds(self, identity: str, session_id: str) -> bool:
+        return True  # nothing else is there to fall back to

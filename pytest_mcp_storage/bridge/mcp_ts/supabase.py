@@ -1,0 +1,172 @@
+"""Upstream's sessions in a Supabase table of its own migration."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, ClassVar, Literal, Self
+from urllib.parse import urlsplit
+
+from pytest_mcp_storage.bridge.backend import BridgeBackend
+from pytest_mcp_storage.bridge.errors import BridgeFault
+from pytest_mcp_storage.bridge.mcp_ts.harness import McpTsHarness
+from pytest_mcp_storage.bridge.mcp_ts.package import installed
+from pytest_mcp_storage.capabilities import Capability
+from pytest_mcp_storage.faults import Fault, FaultProxy
+from pytest_mcp_storage.harnesses.supabase import SupabaseHarness
+from reference_backends import SessionData
+
+MIGRATION = "20260330195700_install_mcp_sessions.sql"
+"""Upstream's table. Its other migration schedules a clean-up, which the contract does not lean on."""
+
+
+AWAY = {
+    "missing": "public.mcp_sessions rename to mcp_away",
+    "old": "public.mcp_sessions rename column client_id to mcp_away",
+}
+BACK = {
+    "missing": "public.mcp_away rename to mcp_sessions",
+    "old": "public.mcp_sessions rename column mcp_away to client_id",
+}
+
+RELOAD_LIMIT = 10.0
+"""Seconds within which PostgREST must have seen a changed table; it takes about a tenth of one."""
+
+
+class UpstreamProject(SupabaseHarness):
+    """A project of this run's own, its table upstream's, behind a proxy that makes faults."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._proxy: FaultProxy | None = None
+        self._url = ""
+        self._attached = False
+
+    async def __aenter__(self) -> Self:
+        if self._attached:
+            return self
+        await super().__aenter__()
+        try:
+            await self._make_upstreams()
+        except BaseException:
+            await super().__aexit__(None, None, None)
+            raise
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        if self._attached:
+            return
+        if self._proxy is not None:
+            await self._proxy.__aexit__(*exc)
+        await super().__aexit__(*exc)
+
+    @property
+    def variables(self) -> Mapping[str, str]:
+        """What upstream's documentation asks for."""
+        stack = self._in_use
+        return {
+            "SUPABASE_URL": self._url or stack.url,
+            "SUPABASE_SERVICE_ROLE_KEY": stack.service_role_key or "",
+            "SUPABASE_ANON_KEY": stack.anon_key or "",
+        }
+
+    def login(self, user: str | None) -> str:
+        """The key by which a client acts as a signed-in user, or as nobody."""
+        return (self._in_use.anon_key or "") if user is None else self._in_use.token(user)
+
+    @asynccontextmanager
+    async def outage(self) -> AsyncIterator[None]:
+        assert self._proxy is not None
+        async with self._proxy.fault(Fault.REFUSE):
+            yield
+
+    @asynccontextmanager
+    async def lost_answer(self) -> AsyncIterator[None]:
+        assert self._proxy is not None
+        async with self._proxy.fault(Fault.DROP_ANSWER):
+            yield
+
+    @asynccontextmanager
+    async def unprepared(self, how: Literal["missing", "old"]) -> AsyncIterator[None]:
+        """Inside it the table, or its last column, has another name: upstream is told its project once for all."""
+        await self._behind.execute(f"alter table {AWAY[how]}")
+        await self._reloaded(usable=False)
+        try:
+            yield
+        finally:
+            await self._behind.execute(f"alter table {BACK[how]}")
+            await self._reloaded(usable=True)
+
+    @classmethod
+    def attach(cls, locator: Mapping[str, Any]) -> Self:
+        harness = super().attach(locator)
+        harness._attached = True
+        return harness
+
+    async def _make_upstreams(self) -> None:
+        """Put upstream's table in the place of ours, and the proxy before the gateway."""
+        if not self._in_use.isolated or self._in_use.database_url is None:
+            raise BridgeFault("mcp-ts:supabase needs a stack of its own: use --mcp-supabase=native or docker")
+        package = await installed(*McpTsSupabase.packages)
+        await self._behind.execute("drop table public.mcp_sessions")
+        await self._behind.execute((migrations_of(package) / MIGRATION).read_text())
+        await self._reloaded(usable=True)
+        address = urlsplit(self._in_use.url)
+        assert address.hostname is not None
+        assert address.port is not None
+        self._proxy = await FaultProxy((address.hostname, address.port)).__aenter__()
+        self._url = f"http://{self._proxy.host}:{self._proxy.port}"
+
+    async def _reloaded(self, *, usable: bool) -> None:
+        """Wait until PostgREST knows the table as it now is: it is asked to change the column in no row at all."""
+        from httpx import AsyncClient
+
+        await self._behind.execute("notify pgrst, 'reload schema'")
+        stack = self._in_use
+        key = stack.service_role_key or ""
+        async with (
+            AsyncClient(headers={"apikey": key, "Authorization": f"Bearer {key}"}) as client,
+            asyncio.timeout(RELOAD_LIMIT),
+        ):
+            nothing = f"{stack.url}/rest/v1/mcp_sessions?session_id=is.null"
+            while (await client.patch(nothing, json={"client_id": None})).is_success is not usable:  # noqa: ASYNC110
+                await asyncio.sleep(0.02)
+
+
+class McpTsSupabase(McpTsHarness):
+    """``SupabaseStorageBackend`` of ``@mcp-ts/sdk``, on the table of its own migration."""
+
+    name: ClassVar[str] = "mcp-ts:supabase"
+    store: ClassVar[str] = "supabase"
+    packages: ClassVar[Sequence[str]] = ("@supabase/supabase-js",)
+    node_options: ClassVar[Sequence[str]] = ("--experimental-websocket",)  # supabase-js needs it before Node 22
+    proves_each: ClassVar[bool] = True
+    capabilities = SupabaseHarness.capabilities | {Capability.LOST_ANSWER}
+    beneath: UpstreamProject
+
+    def provisioned(self) -> UpstreamProject:
+        return UpstreamProject()
+
+    def settings(self) -> Mapping[str, str]:
+        return self.beneath.variables
+
+    async def holds(self, identity: str, session_id: str) -> bool:
+        from psycopg.errors import UndefinedColumn, UndefinedTable
+
+        try:
+            return await super().holds(identity, session_id)
+        except (UndefinedTable, UndefinedColumn):
+            return False
+
+    async def open_as(self, user: str | None) -> BridgeBackend:
+        return await self._opened("openAs", None, user=self.beneath.login(user))
+
+    async def write_row_as(self, user: str | None, session: SessionData, owner: str) -> None:
+        await self.beneath.write_row_as(user, session, owner)
+
+
+def migrations_of(package: Path) -> Path:
+    """Where upstream's migrations lie in an installation."""
+    return package / "node_modules" / "@mcp-ts" / "sdk" / "supabase" / "migrations"
