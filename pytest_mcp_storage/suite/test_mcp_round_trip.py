@@ -29,15 +29,14 @@ async def test_get_returns_what_was_created(trial: Trial, session: SessionData, 
 @measures("RT-2", session=sessions(), sealed=st.booleans())
 async def test_absent_empty_false_and_none_stay_apart(trial: Trial, session: SessionData, sealed: bool) -> None:
     store = await trial.store(sealed=sealed)
+    shapes: tuple[dict[str, Any], ...] = (
+        {"headers": None, "tokens": None, "client_information": None, "code_verifier": None, "active": None},
+        {"headers": {}, "tokens": {}, "client_information": {}, "code_verifier": "", "active": False},
+        {"server_id": "", "server_name": None, "client_id": "", "active": True},
+    )
     variants = [
-        session.model_copy(update=fields | {"session_id": f"{number}{session.session_id}"})
-        for number, fields in enumerate(
-            (
-                {"headers": None, "tokens": None, "client_information": None, "code_verifier": None, "active": None},
-                {"headers": {}, "tokens": {}, "client_information": {}, "code_verifier": "", "active": False},
-                {"server_id": "", "server_name": None, "client_id": "", "active": True},
-            )
-        )
+        session.model_copy(update={**shape, "session_id": f"{number}{session.session_id}"})
+        for number, shape in enumerate(shapes)
     ]
     for variant in variants:
         await store.create_session(variant)

@@ -1,0 +1,52 @@
+# Two commands matter: `make conformance` judges the bundled stores, `make test` runs everything.
+# Both need Python 3.11 and make, and set up the rest themselves.
+
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+READY  := $(VENV)/.ready
+TIER   ?= standard
+
+.DEFAULT_GOAL := help
+.PHONY: help conformance test lint types tests contract system clean
+
+help:  ## Show these lines
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 16
+
+$(READY): pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	@touch $(READY)
+
+conformance: $(READY)  ## Judge memory, file, sqlite and supabase (TIER=smoke|standard|deep)
+	$(BIN)/python -m pytest --mcp-backend=memory --mcp-backend=file --mcp-backend=sqlite --mcp-tier=$(TIER) \
+	    -p no:cacheprovider -p no:randomly --rootdir=examples examples/empty
+
+test: lint types tests  ## Lint, types, and every test
+
+lint: $(READY)  ## Style, and that the contract's document is the contract
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(READY)  ## mypy --strict
+	$(BIN)/mypy
+
+tests: $(READY)  ## The project's own tests
+	$(BIN)/python -m pytest -n 2
+
+contract: $(READY)  ## Write CONFORMANCE.md anew from the contract
+	$(BIN)/mcp-storage contract --write CONFORMANCE.md
+
+SYSTEM_PACKAGES := postgresql-15 postgresql-15-cron chromium docker.io debootstrap
+
+system:  ## As root on Debian: the system packages that the tests use
+	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	    dpkg -s $(SYSTEM_PACKAGES) >/dev/null 2>&1 || \
+	    { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(SYSTEM_PACKAGES) >/dev/null; }; \
+	else \
+	    echo "not root on Debian: see CONTRIBUTING.md for what the tests need"; \
+	fi
+
+clean:  ## Remove what the commands above made
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis dist build
