@@ -1,0 +1,125 @@
+"""The cli provider against a stand-in: Supabase's images can't be had everywhere, so a script plays its command.
+
+What the real command says without its images is in test_docker.py; its ``db push`` is in tests/supabase.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from pytest_mcp_storage.stacks import cli
+from pytest_mcp_storage.stacks.schema import migrations
+from reference_backends.errors import StorageSetupError
+
+TOLD = {
+    "API_URL": "http://127.0.0.1:54321",
+    "DB_URL": "postgresql://postgres:postgres@127.0.0.1:54322/postgres",
+    "ANON_KEY": "anon",
+    "SERVICE_ROLE_KEY": "service",
+    "JWT_SECRET": "a-secret-of-at-least-32-characters",
+    "STUDIO_URL": None,
+}
+
+# It notes what it is asked, with the project's files at that moment.
+STAND_IN = """#!{python}
+import json, pathlib, sys
+notes = pathlib.Path({notes!r})
+told = sys.argv[1:]
+project = pathlib.Path(told[told.index("--workdir") + 1] if "--workdir" in told else ".", "supabase")
+files = {{str(path.relative_to(project)): path.read_text() for path in project.rglob("*") if path.is_file()}}
+with notes.open("a") as out:
+    out.write(json.dumps([told, files]) + "\\n")
+if told[0] == "status" and "--workdir" not in told and not {up}:
+    print("failed to inspect container health", file=sys.stderr)
+    sys.exit(1)
+if told[0] == "status":
+    print("Stopped services: [studio]")
+    print({status!r})
+"""
+
+
+class Stage:
+    """A PATH with the stand-in on it, and what it noted."""
+
+    def __init__(self, folder: Path, *, up: bool, status: str) -> None:
+        self.notes = folder / "notes"
+        program = folder / "supabase"
+        program.write_text(STAND_IN.format(python=sys.executable, notes=str(self.notes), up=up, status=status))
+        program.chmod(0o755)
+
+    def asked(self) -> list[tuple[str, dict[str, str]]]:
+        lines = self.notes.read_text().splitlines() if self.notes.exists() else []
+        return [(told[0], files) for told, files in map(json.loads, lines)]
+
+
+@pytest.fixture
+def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Stage:
+    settings = {"up": False, "status": json.dumps(TOLD), **getattr(request, "param", {})}
+    (tmp_path / "bin").mkdir()
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"), prepend=":")
+    monkeypatch.setattr(cli, "check_docker", lambda: None)
+    monkeypatch.chdir(tmp_path)
+    return Stage(tmp_path / "bin", **settings)
+
+
+def test_it_starts_a_project_of_its_own_and_ends_it(stage: Stage) -> None:
+    with cli.start() as server:
+        stack = server.store()
+        assert (stack.url, stack.service_role_key, stack.jwt_secret) == (
+            TOLD["API_URL"],
+            TOLD["SERVICE_ROLE_KEY"],
+            TOLD["JWT_SECRET"],
+        )
+        assert (stack.provider, stack.owned, stack.isolated) == ("cli", True, True)
+        with pytest.raises(StorageSetupError, match="one store"):
+            server.store()
+        with pytest.raises(StorageSetupError, match="not ours"):
+            server.pause(stack)
+    (first, files), *rest = stage.asked()
+    assert (first, [command for command, _ in rest]) == ("start", ["status", "stop"])
+    assert {name for name in files if name.startswith("migrations/")} == {
+        f"migrations/{one.name}" for one in migrations()
+    }
+    config = tomllib.loads(files["config.toml"])
+    assert config["api"]["max_rows"] == 1000
+    assert len({config["api"]["port"], config["db"]["port"], config["db"]["shadow_port"]}) == 3
+
+
+@pytest.mark.parametrize("stage", [{"up": True}], indirect=True)
+def test_a_project_that_is_up_is_used_and_left_up(stage: Stage, tmp_path: Path) -> None:
+    (tmp_path / "supabase").mkdir()
+    (tmp_path / "supabase" / "config.toml").write_text("")
+    with cli.start() as server:
+        stack = server.store()
+        assert (stack.url, stack.owned, stack.isolated) == (TOLD["API_URL"], False, False)
+    assert [command for command, _ in stage.asked()] == ["status"]
+
+
+def test_a_users_project_that_is_down_is_not_started(stage: Stage, tmp_path: Path) -> None:
+    (tmp_path / "supabase").mkdir()
+    (tmp_path / "supabase" / "config.toml").write_text("# mine")
+    with cli.start() as server:
+        assert server.store().owned
+    assert [command for command, _ in stage.asked()] == ["status", "start", "status", "stop"]
+    assert "# mine" not in stage.asked()[1][1]["config.toml"]
+
+
+@pytest.mark.parametrize("stage", [{"status": "{}"}], indirect=True)
+def test_a_status_without_keys_says_what_to_do(stage: Stage) -> None:
+    with pytest.raises(StorageSetupError, match="npm install supabase"):
+        cli.start()
+    assert [command for command, _ in stage.asked()] == ["start", "status", "stop"]
+
+
+def test_without_docker_it_fails_before_anything_is_fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/none.sock")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("MCP_STORAGE_CACHE", str(tmp_path / "cache"))
+    with pytest.raises(StorageSetupError, match="no Docker engine"):
+        cli.start()
+    assert not (tmp_path / "cache").exists()
