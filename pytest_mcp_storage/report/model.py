@@ -74,6 +74,14 @@ class BackendReport:
         """How many clauses ended so."""
         return sum(1 for each in self.clauses if each.outcome is outcome and level in ("", each.level))
 
+    def unmeasured(self) -> dict[str, list[str]]:
+        """Why clauses were not measured: the ids by reason, each reason once."""
+        reasons: dict[str, list[str]] = {}
+        for clause in self.clauses:
+            if clause.outcome is Outcome.NOT_MEASURED:
+                reasons.setdefault(clause.message, []).append(clause.id)
+        return reasons
+
 
 @dataclass
 class Report:

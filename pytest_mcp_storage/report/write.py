@@ -22,8 +22,16 @@ def as_json(report: Report) -> str:
     return json.dumps(report.to_json(), indent=1, ensure_ascii=False) + "\n"
 
 
+def rendered(report: Report, ending: str) -> str:
+    """The report in the form that ``ending`` names, fit to be encoded.
+
+    A lone surrogate, which a store may hand out and no encoding takes, is written as JSON and Python escape it.
+    """
+    module, _, name = FACES[ending].partition(":")
+    face: Callable[[Report], str] = getattr(import_module(module), name)
+    return face(report).encode("utf-8", "backslashreplace").decode("utf-8")
+
+
 def write(report: Report, path: Path) -> None:
     """Write the report. Raises ``OSError`` where the file can't be written."""
-    module, _, name = FACES[path.suffix].partition(":")
-    face: Callable[[Report], str] = getattr(import_module(module), name)
-    path.write_text(face(report), encoding="utf-8")
+    path.write_text(rendered(report, path.suffix), encoding="utf-8", newline="\n")

@@ -1,0 +1,140 @@
+"""The report as one page that needs nothing else: a matrix of clauses by backends, each cell with its evidence."""
+
+from __future__ import annotations
+
+import re
+from base64 import b64encode
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from hashlib import sha256
+from importlib.resources import files
+from typing import Any
+
+from jinja2 import Environment, StrictUndefined
+from markupsafe import Markup
+
+from pytest_mcp_storage.report import signs
+from pytest_mcp_storage.report.model import BackendReport, ClauseReport, Report
+from pytest_mcp_storage.report.visible import visible
+
+_FOLDER = files(__package__).joinpath("page")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One clause on one backend. ``id``: of its panel in the page. ``clause``: ``None`` where the run knew no such."""
+
+    id: str
+    backend: BackendReport
+    clause: ClauseReport | None
+
+    @property
+    def sign(self) -> signs.Sign:
+        if self.clause is None:
+            return signs.Sign("absent", "", "not in this run", "")
+        return signs.sign(self.clause)
+
+    @property
+    def calls(self) -> list[tuple[str, str]]:
+        """The history, each call parted from its answer."""
+        lines = self.clause.history if self.clause else []
+        return [(before.rstrip(), after.lstrip()) for before, _, after in (line.partition("  →  ") for line in lines)]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One clause on every backend."""
+
+    id: str
+    level: str
+    statement: str
+    cells: tuple[Cell, ...]
+
+    @property
+    def clean(self) -> bool:
+        """Whether there is nothing here to look into."""
+        quiet = (signs.PASSED.key, signs.NOT_APPLICABLE.key, "absent")
+        return all(cell.sign.key in quiet for cell in self.cells)
+
+
+@dataclass(frozen=True)
+class Band:
+    """The rows of a clause group."""
+
+    id: str
+    title: str
+    rows: tuple[Row, ...]
+
+    @property
+    def clean(self) -> bool:
+        return all(row.clean for row in self.rows)
+
+
+def as_html(report: Report) -> str:
+    """The page. It loads nothing, and its own rules forbid it to."""
+    style, script = _read("page.css"), _read("page.js")
+    page: str = _template().render(
+        report=report,
+        bands=list(bands(report)),
+        signs=signs,
+        style=Markup(style),  # noqa: S704  # the package's own
+        script=Markup(script),  # noqa: S704
+        style_hash=_hash(style),
+        script_hash=_hash(script),
+    )
+    return page
+
+
+def bands(report: Report) -> Iterator[Band]:
+    """The matrix, group by group, in the contract's order."""
+    by_id = [{clause.id: clause for clause in backend.clauses} for backend in report.backends]
+    known: dict[str, ClauseReport] = {}
+    for clauses in by_id:
+        for id, clause in clauses.items():
+            if id not in known or not known[id].statement:
+                known[id] = clause
+    numbered = list(enumerate(sorted(known.values(), key=_order)))
+    for group, title in report.groups.items():
+        rows = [
+            Row(
+                first.id,
+                first.level,
+                first.statement,
+                tuple(
+                    Cell(f"c{column}-{number}", backend, clauses.get(first.id))
+                    for column, (backend, clauses) in enumerate(zip(report.backends, by_id, strict=True))
+                ),
+            )
+            for number, first in numbered
+            if first.group == group
+        ]
+        if rows:
+            yield Band(group, title, tuple(rows))
+
+
+def _order(clause: ClauseReport) -> list[str | int]:
+    """By group, then by number: EX-2 before EX-10."""
+    return [int(part) if place % 2 else part for place, part in enumerate(re.split(r"([0-9]{1,9})", clause.id))]
+
+
+@cache
+def _template() -> Any:
+    environment = Environment(
+        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined, finalize=_shown
+    )
+    return environment.from_string(_read("page.html.jinja"))
+
+
+def _shown(value: Any) -> Any:
+    """Every text that the page shows is made visible here, and then escaped by the template."""
+    return value if isinstance(value, Markup) or not isinstance(value, str) else visible(value)
+
+
+def _read(name: str) -> str:
+    return _FOLDER.joinpath(name).read_text(encoding="utf-8")
+
+
+def _hash(text: str) -> str:
+    """By which the page's own security policy knows its own script and style."""
+    return b64encode(sha256(text.encode()).digest()).decode()
