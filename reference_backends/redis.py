@@ -28,6 +28,9 @@ Client = Redis | RedisCluster
 SLACK_MS = 3_600_000
 """How long after a session's expiry the server itself drops its key: an hour, more than clocks differ."""
 
+TIMEOUT = 6.0
+"""Seconds: longer than redis-py's ten attempts to connect take, and less than the ten in which FA-1 wants an answer."""
+
 _CREATED = _UPDATED = 1
 _IN_CLEAR = 2
 
@@ -62,7 +65,7 @@ class RedisStorageBackend(Handle):
         client: Client | Callable[[], Client],
         *,
         prefix: str = "mcp-storage",
-        timeout: float = 5.0,
+        timeout: float = TIMEOUT,
         **options: Unpack[HandleOptions],
     ) -> None:
         super().__init__(**options)

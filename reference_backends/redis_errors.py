@@ -12,8 +12,9 @@ FAILURES = (theirs.RedisError, theirs.RedisClusterException, OSError)
 """Everything that a call of redis-py may raise on purpose. A time limit's ``TimeoutError`` is an ``OSError``."""
 
 _REMEDIES: dict[str, tuple[type[StorageError], str]] = {
-    "NOAUTH": (ConfigurationError, "asks for a password: give the client one"),
+    "NOAUTH": (ConfigurationError, "asks for a password: give the client the right one"),
     "WRONGPASS": (ConfigurationError, "refused the client's user name or password: correct them"),
+    "AUTH": (ConfigurationError, "does not let the client in: give it the right user name and password"),
     "NOPERM": (StorageSetupError, "forbids a command or a key: allow this user +@all on the store's prefix"),
     "WRONGTYPE": (StorageSetupError, "holds other data under the store's keys: choose another prefix"),
     "OOM": (StorageSetupError, "has no memory left: raise maxmemory, or clean up expired sessions"),
@@ -32,8 +33,8 @@ _CODE = re.compile(rf"\b({'|'.join(_REMEDIES)})\b")
 
 # redis-py cuts the code off a message that has a class of its own.
 _CODE_OF_CLASS = (
-    (theirs.AuthenticationError, "WRONGPASS"),
-    (theirs.AuthenticationWrongNumberOfArgsError, "WRONGPASS"),
+    (theirs.AuthenticationError, "AUTH"),
+    (theirs.AuthenticationWrongNumberOfArgsError, "AUTH"),
     (theirs.NoPermissionError, "NOPERM"),
     (theirs.OutOfMemoryError, "OOM"),
     (theirs.ReadOnlyError, "READONLY"),

@@ -50,7 +50,8 @@ CREATE = Script("""
 if live(KEYS[1], ARGV[1]) then return 0 end
 local bounded = ARGV[3] ~= ''
 local index_bounded = bounded and redis.call('PTTL', KEYS[2]) ~= -1
-redis.call('UNLINK', KEYS[1])
+-- Only where there is something to remove: after one write a server without memory takes all others of a script.
+if redis.call('EXISTS', KEYS[1]) == 1 then redis.call('UNLINK', KEYS[1]) end
 redis.call('HSET', KEYS[1], 'expires_at', ARGV[2], unpack(ARGV, 5))
 redis.call('ZADD', KEYS[2], ARGV[2], ARGV[4])
 if bounded then redis.call('PEXPIREAT', KEYS[1], ARGV[3]) end
