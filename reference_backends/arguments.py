@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -35,8 +34,8 @@ def check_names(identity: object, session_id: object) -> tuple[str, str]:
 
 def check_ttl(ttl: object) -> float:
     """Seconds, finite, above 0 and at most a hundred years. Raises :class:`InvalidSessionError` (EX-8)."""
-    if isinstance(ttl, bool) or not isinstance(ttl, (int, float)) or not math.isfinite(ttl):
-        raise InvalidSessionError("ttl must be a finite number of seconds")
+    if isinstance(ttl, bool) or not isinstance(ttl, (int, float)) or ttl != ttl:  # NaN alone differs from itself
+        raise InvalidSessionError("ttl must be a number of seconds")
     if not 0 < ttl <= LONGEST_TTL:
         raise InvalidSessionError(f"ttl must be above 0 and at most {LONGEST_TTL} seconds (100 years)")
     return float(ttl)

@@ -61,7 +61,7 @@ def plain_json(value: object, depth: int = 0) -> Any:
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, (int, float)):
-        if not math.isfinite(value):
+        if isinstance(value, float) and not math.isfinite(value):  # isfinite() overflows on a huge int
             raise ValueError("must not contain a number that is not finite")
         if not -LARGEST_NUMBER <= value <= LARGEST_NUMBER:
             raise ValueError("must not contain a number beyond ±(2⁵³ - 1)")
