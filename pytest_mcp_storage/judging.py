@@ -114,8 +114,7 @@ class Judging:
         if self.report is None:
             return
         reporter.section("MCP storage conformance")
-        for text, markup in terminal.lines(self.report):
-            reporter.line(text, **markup)
+        terminal.show(self.report, reporter)
         for path in self.options.reports:
             reporter.line(f"report: {path}")
 

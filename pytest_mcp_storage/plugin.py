@@ -70,5 +70,7 @@ class JudgingHooks:
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         self.judging.finish(session)
 
-    def pytest_terminal_summary(self, terminalreporter: Any) -> None:
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_terminal_summary(self, terminalreporter: Any) -> Generator[None, None, None]:
+        yield  # pytest's own list of failures comes first: the verdict is what the eye falls on
         self.judging.show(terminalreporter)

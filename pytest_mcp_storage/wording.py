@@ -2,37 +2,51 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import textwrap
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pytest_mcp_storage.clauses import Clause
 from pytest_mcp_storage.outcome import Measurement, Outcome
+from pytest_mcp_storage.report.visible import one_line, visible
+
+WIDTH = 88
+"""Columns at which sentences are wrapped. Calls are not: white space inside them may be what went wrong."""
 
 
 def headline(clause: Clause, measured: Measurement) -> str:
     """``EX-2 (MUST): what was seen``, in one line."""
     what = "" if measured.outcome is Outcome.FAILED else f"{measured.outcome.words}: "
-    return f"{clause.id} ({clause.level.value}): {what}{measured.message}"
+    return f"{clause.id} ({clause.level.value}): {what}{one_line(measured.message)}"
 
 
 def explained(measured: Measurement, clause: Clause, backend: Mapping[str, Any], reproduce: str) -> str:
     """What was seen, what should have been, the clause, the shortest history that shows it, and how to see it again."""
-    rows = [("should", measured.should), ("contract", clause.statement)]
-    rows.append(("backend", f"{backend['name']} ({backend['harness']}, version {backend['version']})"))
-    if measured.history:
-        rows.append(("history", _numbered(measured.history)))
+    rows = [("should", measured.should), ("contract", clause.statement), ("backend", _described(backend))]
     rows += [("note", note) for note in measured.notes]
+    lines = [headline(clause, measured), *(_sentence(name, text) for name, text in rows if text)]
+    if measured.history:
+        lines += ["  history:", *_numbered(measured.history)]
     if measured.fault:
-        rows.append(("traceback", _indented(measured.fault)))
-    rows.append(("reproduce", reproduce))
-    lines = [f"  {name + ':':<11}{text}" for name, text in rows if text]
-    return "\n".join([headline(clause, measured), *lines])
+        lines += ["  traceback:", textwrap.indent(visible(measured.fault.rstrip()), "    ")]
+    return "\n".join([*lines, f"  reproduce: {visible(reproduce)}"])
 
 
-def _numbered(lines: list[str]) -> str:
+def _described(backend: Mapping[str, Any]) -> str:
+    about = [backend["harness"]] if backend["harness"] not in ("", backend["name"]) else []
+    about += [f"version {backend['version']}"] if backend["version"] != "unknown" else []
+    return f"{backend['name']} ({', '.join(about)})" if about else str(backend["name"])
+
+
+def _sentence(name: str, text: str) -> str:
+    return textwrap.fill(one_line(text), WIDTH, initial_indent=f"  {name + ':':<11}", subsequent_indent=" " * 13)
+
+
+def _numbered(lines: list[str]) -> Iterator[str]:
+    """The calls, each answer below its call."""
     width = len(str(len(lines)))
-    return "".join(f"\n    {number:>{width}}  {line}" for number, line in enumerate(lines, start=1))
-
-
-def _indented(text: str) -> str:
-    return "".join(f"\n    {line}" for line in text.rstrip().splitlines())
+    for number, line in enumerate(lines, start=1):
+        call, arrow, answer = one_line(line).partition("  →  ")
+        yield f"    {number:>{width}}  {call}"
+        if arrow:
+            yield f"    {'':>{width}}    → {answer}"

@@ -74,13 +74,13 @@ class BackendReport:
         """How many clauses ended so."""
         return sum(1 for each in self.clauses if each.outcome is outcome and level in ("", each.level))
 
-    def unmeasured(self) -> dict[str, list[str]]:
-        """Why clauses were not measured: the ids by reason, each reason once."""
-        reasons: dict[str, list[str]] = {}
+    def reasons(self, outcome: Outcome) -> dict[str, list[str]]:
+        """Why clauses ended so: the ids by message, each message once."""
+        found: dict[str, list[str]] = {}
         for clause in self.clauses:
-            if clause.outcome is Outcome.NOT_MEASURED:
-                reasons.setdefault(clause.message, []).append(clause.id)
-        return reasons
+            if clause.outcome is outcome:
+                found.setdefault(clause.message, []).append(clause.id)
+        return found
 
 
 @dataclass

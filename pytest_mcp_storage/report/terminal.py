@@ -1,64 +1,150 @@
-"""The summary that stands under a run: a row a clause group, and the verdict of each backend."""
+"""The summary that stands under a run: a row a clause group, what did not pass, and the verdict of each backend."""
 
 from __future__ import annotations
 
+import re
+import shutil
+import textwrap
+from collections.abc import Iterable, Iterator
+from typing import Protocol
+
 from pytest_mcp_storage.outcome import Outcome
-from pytest_mcp_storage.report.model import CONFORMANT, NOT_MEASURED, WITH_DEVIATIONS, BackendReport, Report
+from pytest_mcp_storage.report import signs
+from pytest_mcp_storage.report.model import BackendReport, ClauseReport, Report
+from pytest_mcp_storage.report.visible import one_line
 
-COLUMNS = (Outcome.PASSED, Outcome.FAILED, Outcome.DEVIATION, Outcome.NOT_APPLICABLE, Outcome.NOT_MEASURED)
-COLOURS = {CONFORMANT: "green", WITH_DEVIATIONS: "yellow", NOT_MEASURED: "yellow"}
+COLUMNS = (
+    (Outcome.PASSED, "", "passed", 8),
+    (Outcome.FAILED, "", "failed", 8),
+    (Outcome.DEVIATION, "", "deviation", 11),
+    (Outcome.NOT_APPLICABLE, "not", "applicable", 12),
+    (Outcome.NOT_MEASURED, "not", "measured", 10),
+)
+"""Outcome, its heading in two lines, and the width of its column; 80 in all."""
+NAMES = 31
+MOST_ROWS = 3
+"""Lines that a failure takes here; the whole of it stands above, among pytest's failures."""
+COLOURS = {
+    "passed": {"green": True},
+    "failed": {"red": True},
+    "advice": {"yellow": True},
+    "deviation": {"yellow": True},
+    "not-measured": {"yellow": True},
+    "not-applicable": {},
+}
 
-Line = tuple[str, dict[str, bool]]
-"""A line, and how pytest's terminal writer marks it up."""
+Segment = tuple[str, dict[str, bool]]
+"""A piece of a line, and how pytest's terminal writer marks it up."""
+Line = list[Segment]
 
 
-def lines(report: Report) -> list[Line]:
-    """The summary, a line at a time."""
+class Writer(Protocol):
+    """What pytest's terminal reporter offers."""
+
+    def write(self, content: str, **markup: bool) -> None: ...
+
+
+def show(report: Report, writer: Writer) -> None:
+    """Write the summary."""
+    for line in lines(report):
+        for text, markup in line:
+            writer.write(text, **markup)
+        writer.write("\n")
+
+
+def plain(report: Report, width: int | None = None) -> str:
+    """The summary without colours."""
+    return "".join("".join(text for text, _ in line).rstrip() + "\n" for line in lines(report, width))
+
+
+def lines(report: Report, width: int | None = None) -> list[Line]:
+    """The summary, a line at a time. ``width``: columns to wrap at, the terminal's between 60 and 100 by default."""
+    if width is None:
+        width = min(100, max(60, shutil.get_terminal_size().columns))
     found: list[Line] = []
     for backend in report.backends:
-        found += _backend(report, backend)
-    found += [(f"problem: {problem}", {"red": True}) for problem in report.problems]
-    return found
+        found += [*_heading(report, backend), *_table(report, backend), *_remarks(backend, width), []]
+    for problem in report.problems:
+        found += _wrapped("problem: ", one_line(problem), width, {"red": True})
+    return found + [[verdict(backend)] for backend in report.backends]
 
 
-def verdict(backend: BackendReport) -> str:
+def verdict(backend: BackendReport) -> Segment:
     """The verdict line of a backend."""
-    counts = [f"{backend.count(outcome)} {outcome.words}" for outcome in COLUMNS if backend.count(outcome)]
-    return f"{backend.name}: {backend.verdict.replace('_', ' ').upper()} ({', '.join(counts)})"
+    sign = signs.verdict(backend)
+    counts = [f"{count} {each.words}" for each, count in signs.counts(backend).items()]
+    text = f"{one_line(backend.name)}: {one_line(sign.words).upper()} ({', '.join(counts) or 'nothing was judged'})"
+    return text, {**COLOURS[sign.key], "bold": True}
 
 
-def _backend(report: Report, backend: BackendReport) -> list[Line]:
-    about = f"revision {report.revision} · tier {report.tier} · seed {report.seed}"
-    found: list[Line] = [
-        (f"{backend.name}  {backend.harness}, version {backend.version}  {about}", {"bold": True}),
-        (f"{'':32}" + "".join(f"{outcome.words:>16}" for outcome in COLUMNS), {}),
+def compact(ids: Iterable[str]) -> str:
+    """Clause ids with runs drawn together: ``EN-1 to EN-11, MX-2``."""
+    runs: list[list[str]] = []
+    for id in ids:
+        if runs and _follows(runs[-1][-1], id):
+            runs[-1].append(id)
+        else:
+            runs.append([id])
+    return ", ".join(", ".join(run) if len(run) < 3 else f"{run[0]} to {run[-1]}" for run in runs)
+
+
+def _heading(report: Report, backend: BackendReport) -> Iterator[Line]:
+    yield [
+        (one_line(backend.name), {"bold": True}),
+        (f"  revision {one_line(report.revision)} · {one_line(report.about(backend))}", {}),
     ]
+    about = [backend.harness] if backend.harness not in ("", backend.name) else []
+    about += [f"version {backend.version}"] if backend.version != "unknown" else []
+    if about:
+        yield [(one_line(", ".join(about)), {"light": True})]
+    yield []
+
+
+def _table(report: Report, backend: BackendReport) -> Iterator[Line]:
+    for heading in (1, 2):
+        yield [(" " * NAMES, {}), *((f"{column[heading]:>{column[3]}}", {}) for column in COLUMNS)]
     for group, title in report.groups.items():
         rows = [clause for clause in backend.clauses if clause.group == group]
-        counts = [sum(1 for row in rows if row.outcome is outcome) for outcome in COLUMNS]
-        bad = any(row.outcome is Outcome.FAILED for row in rows)
-        cells = "".join(f"{count or '·':>16}" for count in counts)
-        found.append((f"  {group:<4}{title:<26}{cells}", {"red": True} if bad else {}))
-    found += [(text, {"yellow": True}) for text in _remarks(backend)]
+        if rows:
+            name = f"  {one_line(group):<4}{one_line(title)}"
+            yield [(f"{name[: NAMES - 1]:<{NAMES}}", {}), *(_cell(rows, column[0], column[3]) for column in COLUMNS)]
+
+
+def _cell(rows: list[ClauseReport], outcome: Outcome, width: int) -> Segment:
+    found = [row for row in rows if row.outcome is outcome]
+    if not found:
+        return f"{'·':>{width}}", {"light": True}
+    worst = next(sign for sign in (signs.FAILED, *signs.LEGEND) if sign in map(signs.sign, found))
+    return f"{len(found):>{width}}", COLOURS[worst.key]
+
+
+def _remarks(backend: BackendReport, width: int) -> list[Line]:
+    """What did not pass, each in a line or three; then why clauses were not measured or not applicable, folded."""
+    found: list[Line] = []
+    for clause in backend.clauses:
+        if clause.outcome in (Outcome.FAILED, Outcome.DEVIATION):
+            sign = signs.sign(clause)
+            what = f"known: {clause.deviation}" if clause.outcome is Outcome.DEVIATION else clause.message
+            start = f"  {sign.mark} {one_line(clause.id)} ({one_line(clause.level)}): "
+            found += _wrapped(start, one_line(what), width, COLOURS[sign.key])
+    for outcome, sign in ((Outcome.NOT_MEASURED, signs.UNMEASURED), (Outcome.NOT_APPLICABLE, signs.NOT_APPLICABLE)):
+        for reason, ids in backend.reasons(outcome).items():
+            start = f"  {sign.mark} {sign.words}: "
+            found += _wrapped(start, f"{one_line(reason)}: {compact(map(one_line, ids))}", width, COLOURS[sign.key])
     if backend.undeclared:
-        found.append((f"  there, but not declared: {', '.join(backend.undeclared)}", {"yellow": True}))
-    return [*found, (verdict(backend), {COLOURS.get(backend.verdict, "red"): True, "bold": True}), ("", {})]
+        names = ", ".join(map(one_line, backend.undeclared))
+        found += _wrapped("  + there, but not declared: ", names, width, {"yellow": True})
+    return [[], *found] if found else []
 
 
-def _remarks(backend: BackendReport) -> list[str]:
-    """Why clauses were not measured, each reason once, and what else did not pass."""
-    reasons: dict[str, list[str]] = {}
-    for clause in backend.clauses:
-        if clause.outcome is Outcome.NOT_MEASURED:
-            reasons.setdefault(clause.message, []).append(clause.id)
-    found = [f"  not measured: {_listed(ids)}: {reason}" for reason, ids in reasons.items()]
-    for clause in backend.clauses:
-        if clause.outcome is Outcome.DEVIATION:
-            found.append(f"  deviation: {clause.id}: {clause.deviation}")
-        elif clause.outcome is Outcome.FAILED:
-            found.append(f"  failed: {clause.id} ({clause.level}): {clause.message}")
-    return found
+def _wrapped(start: str, text: str, width: int, markup: dict[str, bool]) -> list[Line]:
+    rows = textwrap.wrap(
+        text, width, initial_indent=start, subsequent_indent=" " * 6, max_lines=MOST_ROWS, placeholder=" …"
+    ) or [start.rstrip()]
+    return [[(row, markup)] for row in rows]
 
 
-def _listed(ids: list[str], most: int = 6) -> str:
-    return ", ".join(ids) if len(ids) <= most else f"{', '.join(ids[:most])} and {len(ids) - most} more"
+def _follows(before: str, after: str) -> bool:
+    parts = [re.fullmatch(r"(.*-)([0-9]{1,9})", id) for id in (before, after)]
+    one, two = parts
+    return bool(one and two and one[1] == two[1] and int(one[2]) + 1 == int(two[2]))
