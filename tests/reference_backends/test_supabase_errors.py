@@ -1,0 +1,334 @@
+"""What goes wrong with a project, each as a typed error with its remedy, and no secret in it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import traceback
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import httpx
+import psycopg
+import pytest
+from aiohttp import web
+from postgrest.exceptions import APIError
+from supabase import AsyncClientOptions, acreate_client
+
+from pytest_mcp_storage.faults import Fault, FaultProxy
+from pytest_mcp_storage.stacks import native
+from pytest_mcp_storage.stacks.kept import KeptServer
+from pytest_mcp_storage.stacks.supabase import SupabaseStack
+from reference_backends import (
+    ConfigurationError,
+    SessionData,
+    StorageError,
+    StorageSetupError,
+    StorageUnavailableError,
+    SupabaseStorageBackend,
+)
+from reference_backends.supabase_errors import typed_error
+
+KEY = "00112233445566778899aabbccddeeff" * 2
+SECRET = "a-token-that-nobody-may-see"
+SESSION = SessionData(
+    session_id="s1",
+    identity="alice",
+    server_url="https://mcp.example",
+    transport_type="sse",
+    callback_url="https://app.example/callback",
+    created_at=0,
+    tokens={"access_token": SECRET},
+    code_verifier=SECRET,
+)
+CALLS: dict[str, Callable[[SupabaseStorageBackend], Awaitable[Any]]] = {
+    "init": lambda backend: backend.init(),
+    "create": lambda backend: backend.create_session(SESSION),
+    "update": lambda backend: backend.update_session("alice", "s1", {"tokens": {"access_token": SECRET}}),
+    "get": lambda backend: backend.get_session("alice", "s1"),
+    "list": lambda backend: backend.get_identity_sessions_data("alice"),
+    "list ids": lambda backend: backend.get_identity_mcp_sessions("alice"),
+    "remove": lambda backend: backend.remove_session("alice", "s1"),
+    "all ids": lambda backend: backend.get_all_session_ids(),
+    "clear": lambda backend: backend.clear_all(),
+    "clean up": lambda backend: backend.cleanup_expired_sessions(),
+}
+calls = pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[KeptServer]:
+    with native.start() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def stack(server: KeptServer) -> SupabaseStack:
+    return server.store()
+
+
+@asynccontextmanager
+async def backend_at(
+    url: str, key: str, *, time_limit: float = 30, **headers: str
+) -> AsyncIterator[SupabaseStorageBackend]:
+    """A backend as one that was initialised earlier, on a client as patient as supabase-py's own."""
+    async with httpx.AsyncClient(timeout=120, follow_redirects=True) as http:
+        client = await acreate_client(url, key, AsyncClientOptions(httpx_client=http, headers=headers))
+        backend = SupabaseStorageBackend(client, encryption_key=KEY, time_limit=time_limit)
+        backend._open = True
+        yield backend
+
+
+async def fails(
+    call: Callable[[SupabaseStorageBackend], Awaitable[Any]],
+    backend: SupabaseStorageBackend,
+    kind: type[StorageError],
+    remedy: str,
+) -> None:
+    with pytest.raises(StorageError) as raised:
+        await call(backend)
+    error = raised.value
+    assert type(error) is kind, error
+    assert remedy in str(error)
+    assert error.__cause__ is None
+    assert error.__context__ is None
+    told = "".join(traceback.format_exception(error)) + repr(error)
+    for secret in (SECRET, KEY, backend._client.supabase_key):
+        assert secret not in told
+
+
+def test_a_missing_table(server: KeptServer) -> None:
+    stack = server.store(migrated=False)
+
+    async def check() -> None:
+        async with backend_at(stack.url, str(stack.service_role_key)) as backend:
+            for call in CALLS.values():
+                await fails(call, backend, StorageSetupError, "mcp-storage supabase-init")
+                await fails(call, backend, StorageSetupError, "supabase db push")
+
+    asyncio.run(check())
+    server.drop(stack)
+
+
+def test_a_table_that_goes_while_it_is_in_use(server: KeptServer) -> None:
+    """PostgREST knows it still: PostgreSQL answers for it."""
+    stack = server.store()
+
+    async def check() -> None:
+        async with backend_at(stack.url, str(stack.service_role_key)) as backend:
+            await backend.init()
+            with psycopg.connect(str(stack.database_url), autocommit=True) as database:
+                database.execute("drop table public.mcp_sessions")
+            for call in CALLS.values():
+                await fails(call, backend, StorageSetupError, "mcp-storage supabase-init")
+
+    asyncio.run(check())
+    server.drop(stack)
+
+
+@pytest.mark.parametrize("error", [{"code": "42P01"}, {"code": "PGRST205"}, {"code": "404"}, {}], ids=str)
+def test_every_form_of_a_missing_table(error: dict[str, str]) -> None:
+    """By other versions of PostgREST and supabase-py; made by hand, since they are not all here."""
+    problem = typed_error(APIError(error))
+    assert type(problem) is StorageSetupError
+    assert "mcp-storage supabase-init" in str(problem)
+
+
+@pytest.mark.parametrize("column", ["client_id", "user_id", "expires_at"])
+def test_an_older_table(server: KeptServer, column: str) -> None:
+    stack = server.store()
+
+    async def check() -> None:
+        with psycopg.connect(str(stack.database_url), autocommit=True) as database:
+            database.execute(f"alter table public.mcp_sessions drop column {column} cascade".encode())
+        async with backend_at(stack.url, str(stack.service_role_key)) as backend:
+            await fails(CALLS["init"], backend, StorageSetupError, "older version")
+            await fails(CALLS["init"], backend, StorageSetupError, "supabase db push")
+            await fails(CALLS["create"], backend, StorageSetupError, "older version")
+
+    asyncio.run(check())
+    server.drop(stack)
+
+
+@calls
+def test_a_wrong_key(stack: SupabaseStack, call: Any) -> None:
+    async def check() -> None:
+        async with backend_at(stack.url, "wrong-key-of-another-project") as backend:
+            await fails(call, backend, ConfigurationError, "SUPABASE_SERVICE_ROLE_KEY")
+
+    asyncio.run(check())
+
+
+@calls
+def test_an_expired_or_foreign_login(stack: SupabaseStack, call: Any) -> None:
+    async def check() -> None:
+        expired = stack.token("alice", lifetime=-60)
+        for token in (expired, expired[:-4] + "AAAA", "garbled"):
+            async with backend_at(stack.url, str(stack.anon_key), Authorization=f"Bearer {token}") as backend:
+                await fails(call, backend, ConfigurationError, "sign in anew")
+
+    asyncio.run(check())
+
+
+@pytest.mark.parametrize("call", [CALLS[name] for name in ("create", "update", "remove", "clear", "clean up")])
+def test_the_anon_key_may_not_write(stack: SupabaseStack, call: Any) -> None:
+    async def check() -> None:
+        async with backend_at(stack.url, str(stack.anon_key)) as backend:
+            await backend.init()
+            await fails(call, backend, StorageError, "service role key")
+
+    asyncio.run(check())
+
+
+@calls
+def test_nothing_listens(call: Any) -> None:
+    async def check() -> None:
+        async with (
+            FaultProxy(("127.0.0.1", 9)) as proxy,
+            proxy.fault(Fault.REFUSE),
+            backend_at(f"http://127.0.0.1:{proxy.port}", "key-of-the-project") as backend,
+        ):
+            await fails(call, backend, StorageUnavailableError, "check SUPABASE_URL")
+
+    asyncio.run(check())
+
+
+@calls
+@pytest.mark.parametrize("fault", [Fault.SWALLOW_REQUEST, Fault.SWALLOW_ANSWER])
+def test_nothing_answers(stack: SupabaseStack, call: Any, fault: Fault) -> None:
+    """The client itself would wait for two minutes."""
+
+    async def check() -> None:
+        async with (
+            FaultProxy(("127.0.0.1", httpx.URL(stack.url).port or 0)) as proxy,
+            proxy.fault(fault),
+            backend_at(f"http://127.0.0.1:{proxy.port}", str(stack.service_role_key), time_limit=0.2) as backend,
+        ):
+            await fails(call, backend, StorageUnavailableError, "did not answer in time")
+
+    asyncio.run(check())
+
+
+def test_a_lost_answer_leaves_it_open_what_was_done(stack: SupabaseStack) -> None:
+    async def check() -> None:
+        async with (
+            FaultProxy(("127.0.0.1", httpx.URL(stack.url).port or 0)) as proxy,
+            backend_at(f"http://127.0.0.1:{proxy.port}", str(stack.service_role_key)) as backend,
+        ):
+            async with proxy.fault(Fault.DROP_ANSWER):
+                await fails(CALLS["create"], backend, StorageUnavailableError, "may or may not have been done")
+                assert proxy.requests == 1
+            assert await backend.get_session("alice", "s1") == SESSION
+            async with proxy.fault(Fault.DROP_ANSWER):
+                await fails(CALLS["get"], backend, StorageUnavailableError, "may or may not have been done")
+                await fails(CALLS["remove"], backend, StorageUnavailableError, "may or may not have been done")
+            assert await backend.get_session("alice", "s1") is None
+
+    asyncio.run(check())
+
+
+def test_the_stack_dies_in_the_middle() -> None:
+    async def check() -> None:
+        with native.start() as server:
+            stack = server.store()
+            async with backend_at(stack.url, str(stack.service_role_key)) as backend:
+                await backend.init()
+                server.close()
+                for call in CALLS.values():
+                    await fails(call, backend, StorageUnavailableError, "check SUPABASE_URL")
+
+    asyncio.run(check())
+
+
+def test_the_database_dies_behind_its_gateway(server: KeptServer) -> None:
+    stack = server.store()
+
+    async def check() -> None:
+        async with backend_at(stack.url, str(stack.service_role_key)) as backend:
+            await backend.init()
+            name = str(stack.database_url).rpartition("/")[2]
+            with psycopg.connect(str(stack.database_url), dbname="postgres", autocommit=True) as database:
+                database.execute(f'alter database "{name}" allow_connections false'.encode())
+                database.execute("select pg_terminate_backend(pid) from pg_stat_activity where datname = %s", (name,))
+                for call in CALLS.values():
+                    await fails(call, backend, StorageUnavailableError, "try again")
+
+    asyncio.run(check())
+
+
+ODD_ANSWERS = {
+    "a web page": (200, "text/html", "<html>hello</html>", StorageSetupError, "check SUPABASE_URL"),
+    "another API": (200, "application/json", '{"rows": []}', StorageSetupError, "check SUPABASE_URL"),
+    "no such page": (404, "text/html", "<html>not found</html>", StorageSetupError, "check SUPABASE_URL"),
+    "no route": (404, "application/json", '{"message": "no Route matched"}', StorageSetupError, "check SUPABASE_URL"),
+    "bad gateway": (502, "text/html", "<html>bad gateway</html>", StorageUnavailableError, "try again"),
+    "overload": (429, "text/plain", "slow down", StorageUnavailableError, "try again"),
+    "paused": (540, "text/plain", "project paused", StorageUnavailableError, "try again"),
+    "no database": (503, "application/json", '{"message": "name resolution failed"}', StorageUnavailableError, "again"),
+    "too large": (413, "text/html", "<html>too large</html>", StorageError, "larger than"),
+    "read only": (405, "application/json", '{"code": "25006"}', StorageUnavailableError, "read-only"),
+    "no API key": (401, "application/json", '{"message": "No API key found in request"}', ConfigurationError, "key"),
+    "forbidden": (403, "text/html", "<html>forbidden</html>", StorageError, "service role"),
+    "another code": (400, "application/json", json.dumps({"code": "XX000", "details": SECRET}), StorageError, "XX000"),
+}
+
+
+@pytest.mark.parametrize("odd", ODD_ANSWERS.values(), ids=ODD_ANSWERS)
+def test_what_else_a_gateway_may_answer(odd: tuple[int, str, str, type[StorageError], str]) -> None:
+    """By a server made for this test: no stack here is made to answer so."""
+    status, kind, body, error, remedy = odd
+
+    async def answer(request: web.BaseRequest) -> web.StreamResponse:
+        return web.Response(status=status, content_type=kind, text=body)
+
+    async def check() -> None:
+        async with answering(answer) as url, backend_at(url, "key-of-the-project") as backend:
+            for call in CALLS.values():
+                await fails(call, backend, error, remedy)
+
+    asyncio.run(check())
+
+
+@pytest.mark.parametrize("status", [301, 302, 303])
+def test_a_redirection_does_not_turn_a_write_into_a_read(status: int) -> None:
+    """A client that follows redirections sends a GET instead: http to https, as a rule. Made for this test."""
+
+    async def answer(request: web.BaseRequest) -> web.StreamResponse:
+        if request.method == "GET":
+            return web.json_response([{"session_id": "another"}])
+        return web.Response(status=status, headers={"Location": str(request.url)})
+
+    async def check() -> None:
+        async with answering(answer) as url, backend_at(url, "key-of-the-project") as backend:
+            await fails(CALLS["create"], backend, StorageSetupError, "check SUPABASE_URL")
+            if status != 301:  # which leaves a DELETE as it is, to be redirected for ever
+                await fails(CALLS["remove"], backend, StorageSetupError, "check SUPABASE_URL")
+
+    asyncio.run(check())
+
+
+@asynccontextmanager
+async def answering(answer: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]) -> AsyncIterator[str]:
+    runner = web.ServerRunner(web.Server(answer))
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    yield f"http://127.0.0.1:{runner.addresses[0][1]}"
+    await runner.cleanup()
+
+
+def test_a_key_that_is_no_header_is_not_shown(stack: SupabaseStack) -> None:
+    async def check() -> None:
+        async with backend_at(stack.url, "secret-key\nof-two-lines") as backend:
+            await fails(CALLS["get"], backend, ConfigurationError, "line breaks")
+
+    asyncio.run(check())
+
+
+def test_a_closed_client(stack: SupabaseStack) -> None:
+    async def check() -> None:
+        async with backend_at(stack.url, str(stack.service_role_key)) as backend:
+            await backend._client.postgrest.aclose()
+            await fails(CALLS["get"], backend, StorageError, "closed")
+
+    asyncio.run(check())
