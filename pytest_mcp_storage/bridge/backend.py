@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pytest_mcp_storage.bridge.errors import ForeignAnswerError
+from pytest_mcp_storage.bridge.lent import LONGEST, Lent, mutable
 from pytest_mcp_storage.bridge.values import UNDEFINED, mark
 from pytest_mcp_storage.bridge.wire import Wire
 from reference_backends import Clock, InvalidSessionError, SessionData, SessionUpdate
@@ -27,6 +28,7 @@ class BridgeBackend:
         self._wire = wire
         self._handle = handle
         self._clock = clock
+        self._lent = Lent(wire, handle)
         self._ids: deque[str] = deque()
         self._next_ids = 1
 
@@ -48,24 +50,39 @@ class BridgeBackend:
         return session_id
 
     async def create_session(self, session: SessionData, ttl: float | None = None) -> None:
-        await self._do("createSession", session=to_foreign(session), **_given(ttl))
+        number = self._lent.number()
+        await self._do("createSession", session=to_foreign(session), lend=number, **_given(ttl))
+        self._lent.watch(number, mutable(session), lambda: to_foreign(session))
 
     async def update_session(
         self, identity: str, session_id: str, changes: SessionUpdate, ttl: float | None = None
     ) -> None:
-        named = {
-            WIRE_NAMES.get(field, field): UNDEFINED if value is None else value for field, value in changes.items()
-        }
+        named = _foreign_changes(changes)
         mark(named)  # an update is unchecked, and the JSON encoder would turn the key 1 into "1" without a word
-        await self._do("updateSession", identity=identity, sessionId=session_id, changes=named, **_given(ttl))
+        number = self._lent.number()
+        await self._do(
+            "updateSession", identity=identity, sessionId=session_id, changes=named, lend=number, **_given(ttl)
+        )
+        self._lent.watch(number, [changes], lambda: _foreign_changes(changes))
 
     async def get_session(self, identity: str, session_id: str) -> SessionData | None:
-        answer = await self._ask("getSession", identity=identity, sessionId=session_id)
-        return None if answer is None else from_foreign(answer, "getSession")
+        number = self._lent.number()
+        answer = await self._ask("getSession", identity=identity, sessionId=session_id, lend=number)
+        if answer is None:
+            return None
+        session = from_foreign(answer, "getSession")
+        self._lent.watch(number, mutable(session), lambda: to_foreign(session))
+        return session
 
     async def get_identity_sessions_data(self, identity: str) -> list[SessionData]:
-        answer = _list(await self._ask("getIdentitySessionsData", identity=identity), "getIdentitySessionsData")
-        return [from_foreign(item, "getIdentitySessionsData") for item in answer]
+        number = self._lent.number()
+        answer = await self._ask("getIdentitySessionsData", identity=identity, lend=number)
+        sessions = [from_foreign(item, "getIdentitySessionsData") for item in _list(answer, "getIdentitySessionsData")]
+        listed = tuple(sessions)
+        if len(listed) <= LONGEST:
+            objects = [item for session in listed for item in mutable(session)]
+            self._lent.watch(number, objects, lambda: [to_foreign(session) for session in listed])
+        return sessions
 
     async def get_identity_mcp_sessions(self, identity: str) -> list[str]:
         return _texts(await self._ask("getIdentityMcpSessions", identity=identity), "getIdentityMcpSessions")
@@ -87,10 +104,11 @@ class BridgeBackend:
         await self._do("disconnect")
 
     async def _ask(self, call: str, **arguments: Any) -> Any:
+        await self._lent.settle()
         return await self._wire.call(call, **self._common(), **arguments)
 
     async def _do(self, call: str, **arguments: Any) -> None:
-        if await self._wire.call(call, **self._common(), **arguments) is not None:
+        if await self._ask(call, **arguments) is not None:
             raise self._wire.fault(f"answered {call!r} with a result, where there is none to give but null")
 
     def _common(self) -> dict[str, Any]:
@@ -100,6 +118,10 @@ class BridgeBackend:
 def to_foreign(session: SessionData) -> dict[str, Any]:
     """The session as it goes over the wire: camelCase, an absent field absent."""
     return {WIRE_NAMES[field]: value for field, value in session.__dict__.items() if value is not None}
+
+
+def _foreign_changes(changes: Mapping[str, Any]) -> dict[str, Any]:
+    return {WIRE_NAMES.get(field, field): UNDEFINED if value is None else value for field, value in changes.items()}
 
 
 def from_foreign(answer: Any, call: str) -> SessionData:

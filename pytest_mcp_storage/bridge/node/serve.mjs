@@ -12,6 +12,7 @@ import { parse, stringify } from "./values.mjs";
 
 const PROTOCOL = 1;
 const LONGEST_LINE = 64 * 2 ** 20;
+const LENT = 8; // calls whose objects are kept for alter
 const ERRORS = new Set([
   "StorageError",
   "InvalidSessionError",
@@ -85,7 +86,7 @@ export function serve(bridge) {
   let provisioned = false;
 
   const opened = async (make, now) => {
-    const handle = { id: `h${handles.size + 1}`, now, backend: undefined };
+    const handle = { id: `h${handles.size + 1}`, now, backend: undefined, lent: [] };
     handles.set(handle.id, handle);
     await around(handle, async () => {
       handle.backend = await make(now === undefined ? undefined : () => handle.now);
@@ -136,10 +137,20 @@ export function serve(bridge) {
 
   const answer = async (message) => {
     if (message.call in calls) return calls[message.call](message);
-    if (!(message.call in BACKEND_CALLS)) throw new Declined(`the bridge knows no call ${message.call}`);
+    if (message.call !== "alter" && !(message.call in BACKEND_CALLS)) throw new Declined(`the bridge knows no call ${message.call}`);
     const handle = handles.get(message.handle);
     if (message.now !== undefined) handle.now = message.now;
+    if (message.call === "alter") {
+      const lent = handle.lent.find(({ number }) => number === message.lent);
+      if (lent) overwrite(lent.object, message.value);
+      return null;
+    }
     const result = await around(handle, () => BACKEND_CALLS[message.call](handle.backend, message));
+    if (message.lend !== undefined) {
+      // The caller and the backend hold the same object now: what the caller does to it must be done here too.
+      handle.lent.push({ number: message.lend, object: message.session ?? message.changes ?? result });
+      if (handle.lent.length > LENT) handle.lent.shift();
+    }
     return RETURN_VALUES.has(message.call) ? result : null;
   };
   const take = async (line) => {
@@ -168,6 +179,20 @@ export function serve(bridge) {
     process.exit(0);
   });
 }
+
+/** Give an object or an array the content of another, in place, as deep as their kinds agree. */
+function overwrite(target, value) {
+  if (!isContainer(target) || !isContainer(value)) return;
+  for (const key of Object.keys(target)) if (!Object.hasOwn(value, key)) delete target[key];
+  if (Array.isArray(target)) target.length = value.length;
+  for (const [key, item] of Object.entries(value)) {
+    const own = Object.hasOwn(target, key) ? target[key] : undefined;
+    if (isContainer(own) && isContainer(item) && Array.isArray(own) === Array.isArray(item)) overwrite(own, item);
+    else Object.defineProperty(target, key, { value: item, writable: true, enumerable: true, configurable: true });
+  }
+}
+
+const isContainer = (value) => typeof value === "object" && value !== null;
 
 function describe(error, bridge) {
   if (!(error instanceof Error)) return { type: "thrown value", message: format(error) };

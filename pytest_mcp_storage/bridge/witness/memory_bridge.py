@@ -234,6 +234,10 @@ class Store:
         return time.time() if self.now is None else self.now
 
 
+def nothing_shared(_store: Store, _message: Message) -> None:
+    """What a caller does to its objects can't reach this store: it holds texts, and hands out what it parses anew."""
+
+
 def new_session_id() -> str:
     return secrets.choice(string.ascii_letters) + "".join(
         secrets.choice(string.ascii_letters + string.digits) for _ in range(19)
@@ -241,6 +245,7 @@ def new_session_id() -> str:
 
 
 CALLS: dict[str, Callable[[Store, Message], Any]] = {
+    "alter": nothing_shared,
     "init": Store.init,
     "disconnect": Store.disconnect,
     "generateSessionIds": Store.session_ids,
