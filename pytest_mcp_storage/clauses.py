@@ -75,7 +75,8 @@ def load_clauses(revision: str | None = None) -> tuple[Clause, ...]:
 
 def revisions() -> tuple[str, ...]:
     """The revisions that this version of the suite knows, oldest first."""
-    return tuple(sorted(path.name.removesuffix(".yaml") for path in files(__package__).joinpath("spec").iterdir()))
+    names = (path.name for path in files(__package__).joinpath("spec").iterdir())
+    return tuple(sorted(name.removesuffix(".yaml") for name in names if name.endswith(".yaml")))
 
 
 def select(clauses: tuple[Clause, ...], names: list[str]) -> tuple[Clause, ...]:

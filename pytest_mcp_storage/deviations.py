@@ -41,39 +41,48 @@ def load_deviations(path: Path, clauses: Iterable[str]) -> tuple[Deviation, ...]
     """The entries of a YAML file: a list of mappings, or a mapping of clause id to reason or mapping.
 
     Raises :class:`DeviationsError` for a file that can't be read, and for an entry with an unknown clause, an unknown
-    key, or no reason.
+    key, no reason, or one that stands there twice.
     """
     known = set(clauses)
     try:
         node = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise DeviationsError(f"{path}: {error}") from None
-    found = tuple(_deviation(path, line, entry) for line, entry in _entries(path, node)) if node else ()
+    found = tuple(_deviation(path, line, entry) for line, entry in _entries(path, node))
+    lines: dict[tuple[str, str], int] = {}
     for deviation in found:
+        place = f"{path}:{deviation.line}"
         if deviation.clause not in known:
-            raise DeviationsError(f"{path}:{deviation.line}: there is no clause {deviation.clause!r}; delete the entry")
+            raise DeviationsError(f"{place}: there is no clause {deviation.clause!r}; delete the entry")
+        first = lines.setdefault((deviation.clause, deviation.backend), deviation.line)
+        if first != deviation.line:
+            raise DeviationsError(f"{place}: {deviation.clause} stands in line {first} already; delete the entry")
     return found
 
 
-def _entries(path: Path, node: yaml.Node) -> Iterator[tuple[int, dict[str, Any]]]:
+def _entries(path: Path, node: yaml.Node | None) -> Iterator[tuple[int, Any]]:
     if isinstance(node, yaml.MappingNode) and [key.value for key, _ in node.value] == ["deviations"]:
         node = node.value[0][1]
+    if node is None or node.tag == "tag:yaml.org,2002:null":
+        return
     if isinstance(node, yaml.SequenceNode):
         for item in node.value:
-            yield item.start_mark.line + 1, _value(item)
+            yield item.start_mark.line + 1, _value(path, item)
     elif isinstance(node, yaml.MappingNode):
         for key, item in node.value:
-            entry = _value(item)
-            yield (
-                key.start_mark.line + 1,
-                {"clause": key.value, **(entry if isinstance(entry, dict) else {"reason": entry})},
-            )
+            entry = _value(path, item)
+            named = entry if isinstance(entry, dict) else {"reason": entry}
+            yield key.start_mark.line + 1, {"clause": key.value, **named}
     else:
         raise DeviationsError(f"{path}: a list of entries is needed, each with 'clause' and 'reason'")
 
 
-def _value(node: yaml.Node) -> Any:
-    return yaml.SafeLoader.construct_document(yaml.SafeLoader(""), node)
+def _value(path: Path, node: yaml.Node) -> Any:
+    try:
+        return yaml.SafeLoader("").construct_document(node)
+    except (yaml.YAMLError, ValueError) as error:  # a tag that is not plain data; a date that no calendar has
+        problem = getattr(error, "problem", None) or error
+        raise DeviationsError(f"{path}:{node.start_mark.line + 1}: {problem}") from None
 
 
 def _deviation(path: Path, line: int, entry: Any) -> Deviation:
@@ -88,7 +97,7 @@ def _deviation(path: Path, line: int, entry: Any) -> Deviation:
         if not isinstance(fields.get(needed), str) or not fields[needed].strip():
             raise DeviationsError(f"{place}: the entry needs a {needed}")
     expires = fields.pop("expires", None)
-    if expires is not None and not isinstance(expires, datetime.date):
+    if expires is not None and type(expires) is not datetime.date:  # a datetime is one too, and can't be compared
         raise DeviationsError(f"{place}: expires must be a date, as in 2027-01-31")
     texts = {key: str(value) for key, value in fields.items() if value is not None}
     return Deviation(line=line, expires=expires, **texts)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -43,7 +44,7 @@ class Options:
             words.append(f"--mcp-tier={self.tier.name}")
         if self.destructive:
             words.append("--mcp-allow-destructive")
-        return " ".join(f"'{word}'" if " " in word else word for word in words)
+        return shlex.join(words)
 
 
 def register(parser: pytest.Parser) -> None:

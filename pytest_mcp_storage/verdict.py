@@ -32,7 +32,8 @@ def judge(
     described: Mapping[str, Mapping[str, Any]],
 ) -> Report:
     """The report of a run. ``measured`` and ``described``: by backend name."""
-    today = datetime.datetime.now(datetime.UTC).date()
+    now = datetime.datetime.now(datetime.UTC)
+    today = now.date()
     backends = []
     for name in options.backends:
         found = list(measured.get(name, ()))
@@ -46,7 +47,7 @@ def judge(
                 capabilities=list(about["capabilities"]),
                 verdict=_verdict(rows, strict=options.strict),
                 clauses=rows,
-                undeclared=[n.removeprefix(UNDECLARED) for m in found for n in m.notes if n.startswith(UNDECLARED)],
+                undeclared=_undeclared(found),
             )
         )
     return Report(
@@ -57,19 +58,25 @@ def judge(
         backends=backends,
         groups={clause.group: clause.group_title for clause in options.clauses},
         problems=_stale(options, deviations, backends, today),
+        when=now.isoformat(timespec="seconds"),
     )
 
 
 def passes(options: Options, report: Report) -> bool:
-    """Whether every selected, applicable MUST clause was measured and passed, or is a listed deviation."""
-    scored = [
-        row
-        for backend in report.backends
-        for row in backend.clauses
-        if row.id in options.selected and (row.level == Level.MUST.value or options.strict)
-    ]
-    good = (Outcome.PASSED, Outcome.DEVIATION, Outcome.NOT_APPLICABLE)
-    return bool(scored) and not report.problems and all(row.outcome in good for row in scored)
+    """Whether every selected, applicable MUST clause was measured and passed, or is a listed deviation.
+
+    Under ``--mcp-strict`` a failed SHOULD counts too; one that was not measured never does.
+    """
+    selected = [row for backend in report.backends for row in backend.clauses if row.id in options.selected]
+    if report.problems or all(row.outcome is Outcome.NOT_MEASURED for row in selected):
+        return False  # a run that measured nothing is never green
+    return not any(_counts_against(row, strict=options.strict) for row in selected)
+
+
+def _counts_against(row: ClauseReport, *, strict: bool) -> bool:
+    if row.level == Level.MUST.value:
+        return row.outcome in (Outcome.FAILED, Outcome.NOT_MEASURED)
+    return strict and row.outcome is Outcome.FAILED
 
 
 def _clause(
@@ -93,12 +100,14 @@ def _clause(
         message=shown.message,
         should=shown.should,
         history=shown.history,
+        fault=shown.fault,
         notes=list(dict.fromkeys(n for each in mine for n in each.notes if not n.startswith(UNDECLARED))),
         reproduce=options.reproduce(backend, clause.id),
     )
     accepted = [each for each in deviations if each.covers(backend, clause.id, today)]
     if outcome is Outcome.FAILED and accepted:
-        row.outcome, row.deviation = Outcome.DEVIATION, accepted[0].reason
+        own = next((each for each in accepted if each.backend), accepted[0])
+        row.outcome, row.deviation = Outcome.DEVIATION, f"{own.reason} ({own.link})" if own.link else own.reason
     return row
 
 
@@ -120,6 +129,11 @@ def _outcome(options: Options, clause: Clause, mine: Sequence[Measurement]) -> t
         if each.outcome is Outcome.PASSED:
             return Outcome.PASSED, each
     return Outcome.NOT_APPLICABLE, mine[0]
+
+
+def _undeclared(found: Sequence[Measurement]) -> list[str]:
+    notes = [note for each in found for note in each.notes if note.startswith(UNDECLARED)]
+    return list(dict.fromkeys(note.removeprefix(UNDECLARED) for note in notes))
 
 
 def _verdict(rows: Sequence[ClauseReport], *, strict: bool) -> str:

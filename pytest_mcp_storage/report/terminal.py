@@ -130,7 +130,7 @@ def _remarks(backend: BackendReport, width: int) -> list[Line]:
     for outcome, sign in ((Outcome.NOT_MEASURED, signs.UNMEASURED), (Outcome.NOT_APPLICABLE, signs.NOT_APPLICABLE)):
         for reason, ids in backend.reasons(outcome).items():
             start = f"  {sign.mark} {sign.words}: "
-            found += _wrapped(start, f"{one_line(reason)}: {compact(map(one_line, ids))}", width, COLOURS[sign.key])
+            found += _wrapped(start, f"{compact(map(one_line, ids))}: {one_line(reason)}", width, COLOURS[sign.key])
     if backend.undeclared:
         names = ", ".join(map(one_line, backend.undeclared))
         found += _wrapped("  + there, but not declared: ", names, width, {"yellow": True})
