@@ -65,6 +65,11 @@ def resolved(path: StrPath) -> Path:
     return Path(text).absolute()
 
 
+def real(path: Path) -> Path:
+    """The path with its symbolic links followed, so that all names of one file are one store."""
+    return Path(os.path.realpath(path))
+
+
 def storage_error(error: OSError, path: Path) -> StorageError:
     """The typed error of a failed file operation: one to repair, or one that may pass."""
     problem = f"{path}: {error.strerror or type(error).__name__}"

@@ -55,16 +55,17 @@ class SessionFile:
                 return
         try:
             filesystem.make_folder(self._path.parent)
-            self._path = self._path.resolve()
+            self._path = filesystem.real(self._path)
             self._lock = FileLock(self._path.with_name(f"{self._path.name}.lock"), PATIENCE)
             with self._lock:
                 filesystem.remove_leftovers(self._path)
-                if self._path.exists():
+                try:
                     self._load()
+                except FileNotFoundError:
+                    self._changed = True
+                else:
                     filesystem.tighten(self._path)
                     self._adopt()
-                else:
-                    self._changed = True
                 if self._changed:
                     self._save()
         except OSError as error:

@@ -13,7 +13,7 @@ from typing import Any
 
 from reference_backends.database import execute, open_database, typed_errors
 from reference_backends.errors import StorageError, StorageUnavailableError
-from reference_backends.filesystem import make_folder
+from reference_backends.filesystem import make_folder, real
 from reference_backends.patience import attempts
 from reference_backends.record import Record, from_wire
 from reference_backends.rows import decoded, row_text
@@ -67,7 +67,7 @@ class SessionTable:
         if self._connection is None:
             with typed_errors(self._path):
                 make_folder(self._path.parent)
-                self._path = self._path.resolve()
+                self._path = real(self._path)
                 self._connection = open_database(self._path)
                 self._status = self._path.stat()
             with self.writing():
