@@ -1,0 +1,106 @@
+"""Compressed streams in bytes of any kind: found without being told where they begin, and unpacked."""
+
+from __future__ import annotations
+
+import bz2
+import lzma
+import re
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+LONGEST = 8 * 1024 * 1024
+"""Bytes that are unpacked of one stream at most."""
+
+_CHUNKS = (64, 192, 768, 3072, 12288)
+"""How a stream is fed: little first, for most of what looks like a beginning breaks off at once."""
+
+_ZLIB = b"|".join(
+    re.escape(bytes((method, flags)))
+    for method in range(0x08, 0x80, 0x10)
+    for flags in range(256)
+    if (method * 256 + flags) % 31 == 0 and not flags & 0x20  # RFC 1950: the check holds, and no preset dictionary
+)
+_HEADERS: tuple[tuple[re.Pattern[bytes], Callable[[], Any]], ...] = (
+    (re.compile(_ZLIB, re.DOTALL), zlib.decompressobj),
+    (re.compile(rb"\x1f\x8b\x08"), lambda: zlib.decompressobj(31)),
+    (re.compile(rb"BZh[1-9]"), bz2.BZ2Decompressor),
+    (re.compile(rb"\xfd7zXZ\0|\]\0\0"), lzma.LZMADecompressor),
+)
+
+_DYNAMIC = re.compile(
+    b"(?=[%b][%b])"
+    % (
+        re.escape(bytes(byte for byte in range(256) if byte & 7 in (4, 5) and byte >> 3 <= 29)),
+        re.escape(bytes(byte for byte in range(256) if byte & 31 <= 29)),
+    ),
+    re.DOTALL,
+)
+"""How a deflate block with Huffman codes of its own begins (RFC 1951, 3.2.7)."""
+
+_FIXED = re.compile(
+    b"[%b]" % re.escape(bytes(byte for byte in range(256) if byte & 7 in (2, 3) and byte >> 3 & 15 not in (0, 8, 4)))
+)
+"""How one with the fixed codes begins whose first symbol, as it must be, is a literal (3.2.6)."""
+
+_SHARES = [sum(128 >> n for n in (v & 7, v >> 3 & 7, v >> 6 & 7, v >> 9) if n) for v in range(4096)]
+"""Of four code lengths of 3 bits each: their share of the code space, in 128ths."""
+
+_IS_TEXT = bytes(byte in b"\t\n\r" or 32 <= byte < 127 for byte in range(256))
+_TEXT_RUN = 64
+"""No compressed stream is text for so long; its first few bytes may be."""
+
+
+def unpacked(data: bytes, starts: Iterable[int] | None = None) -> Iterator[bytes]:
+    """What the zlib, gzip, bzip2, xz, lzma and raw deflate streams in ``data`` hold.
+
+    Streams with a header are found anywhere. Raw deflate has none: it is looked for at each of ``starts``, and where
+    these are ``None`` at every place. (Not found are streams that begin with a stored block; that lies there in clear.)
+    A stream that breaks off, or goes on beyond ``LONGEST``, yields what it held until then.
+    """
+    view = memoryview(data)
+    for header, decompressor in _HEADERS:
+        for found in header.finditer(data):
+            yield _unpack(decompressor(), view[found.start() :])
+    for start in _raw_starts(data) if starts is None else starts:
+        yield _unpack(zlib.decompressobj(-15), view[start:])
+
+
+def _unpack(stream: Any, data: memoryview) -> bytes:
+    parts: list[bytes] = []
+    size = place = turn = 0
+    try:
+        while place < len(data) and size < LONGEST and not stream.eof:
+            step = _CHUNKS[min(turn, len(_CHUNKS) - 1)]
+            parts.append(stream.decompress(data[place : place + step], LONGEST - size))
+            size += len(parts[-1])
+            place += step
+            turn += 1
+    except (zlib.error, OSError, lzma.LZMAError):
+        pass  # it was none, or has been damaged from here on
+    return b"".join(parts)
+
+
+def _raw_starts(data: bytes) -> Iterator[int]:
+    """Where raw deflate may begin."""
+    for low, high in _not_text(data):
+        yield from (found.start() for found in _FIXED.finditer(data, low, high))
+        for found in _DYNAMIC.finditer(data, low, high):
+            start = found.start()
+            head = int.from_bytes(data[start : start + 10], "little")
+            lengths = head >> 17 & (1 << 3 * ((head >> 13 & 15) + 4)) - 1
+            share = _SHARES[lengths & 4095] + _SHARES[lengths >> 12 & 4095] + _SHARES[lengths >> 24 & 4095]
+            if share + _SHARES[lengths >> 36 & 4095] + _SHARES[lengths >> 48] == 128:  # complete, as zlib demands
+                yield start
+
+
+def _not_text(data: bytes) -> Iterator[tuple[int, int]]:
+    """The stretches between long runs of text; each begins with the last characters of the run before it."""
+    kinds = data.translate(_IS_TEXT)
+    low, run = 0, b"\1" * _TEXT_RUN
+    while (text := kinds.find(run, low)) >= 0:
+        yield low, text + 1
+        if (end := kinds.find(b"\0", text)) < 0:
+            return
+        low = end - _TEXT_RUN // 2
+    yield low, len(data)
