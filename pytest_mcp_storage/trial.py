@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Any, TypeVar
 
@@ -12,8 +12,9 @@ from pytest_mcp_storage.capabilities import Capability
 from pytest_mcp_storage.clock import SuiteClock
 from pytest_mcp_storage.harness import BackendHarness
 from pytest_mcp_storage.tiers import Tier
+from pytest_mcp_storage.violation import shortly
 from pytest_mcp_storage.witness import History, Witness
-from reference_backends import SessionData
+from reference_backends import SessionData, StorageBackend
 
 Value = TypeVar("Value")
 
@@ -41,7 +42,10 @@ class Trial:
         self.history = History()
         self.notes: list[str] = []
         self._handles: list[Witness] = []
-        self._stores: dict[bool, Witness] = {}
+        self._others: list[Witness] = []
+        """Handles on other stores, or with fewer rights."""
+        self._further: list[Witness] = []
+        self._holders: dict[tuple[str, ...], Witness] = {}
         self._histories: list[History] = []
         self.begin()
 
@@ -86,10 +90,37 @@ class Trial:
 
     async def store(self, *, sealed: bool = True) -> Witness:
         """The handle that the examples of this test share: with a key where ``sealed`` and the store takes one."""
-        sealed = sealed and self.can(Capability.KEY)
-        if sealed not in self._stores:
-            self._stores[sealed] = await self.open(*([self.key] if sealed else []), name="store")
-        return self._stores[sealed]
+        return await self.holder(*([self.key] if sealed and self.can(Capability.KEY) else []))
+
+    async def holder(self, *keys: str) -> Witness:
+        """The handle with these keys that the examples of this test share.
+
+        Of a store that is DURABLE and not SHARED one at a time is open.
+        """
+        if keys not in self._holders:
+            if not self.can(Capability.SHARED):
+                await self._close_holders()
+            names = {(): "keyless", (self.key,): "store"}
+            self._holders[keys] = await self.open(*keys, name=names.get(keys, f"store_of_{len(keys)}_keys"))
+        return self._holders[keys]
+
+    @property
+    def one_store(self) -> bool:
+        """Whether all handles, open at once or one after another, are handles on the same store."""
+        return self.can(Capability.SHARED) or self.can(Capability.DURABLE)
+
+    async def plant(self, session: SessionData, field: str, value: Any) -> None:
+        """AT_REST: put ``value`` in the place of a stored field, past the backend."""
+        if not self.can(Capability.SHARED):
+            await self._close_holders()
+        self.history.note(f"… the stored {field} of {session.session_id!r} is replaced by {shortly(value)} …")
+        await self.harness.replace_stored_field(session.identity, session.session_id, field, value)
+
+    async def _close_holders(self) -> None:
+        if self.can(Capability.DURABLE):
+            for holder in self._holders.values():
+                await holder.disconnect()
+            self._holders.clear()
 
     async def open(
         self,
@@ -110,15 +141,31 @@ class Trial:
             options["default_ttl"] = default_ttl
         if isinstance(self.bench.time, SuiteClock) and not real_time:
             options["clock"] = self.bench.time
-        name = name or f"handle{len(self._handles) + 1}"
+        witness = await self._opened(lambda: (harness or self.harness).open(**options), name)
+        (self._handles if harness is None else self._others).append(witness)
+        return witness
+
+    async def handles(self, count: int) -> list[Witness]:
+        """So many handles on the store, with the same key, which the examples of this test share."""
+        first = await self.store()
+        while len(self._further) < count - 1:
+            key = [self.key] if self.can(Capability.KEY) else []
+            self._further.append(await self.open(*key, name=f"store{len(self._further) + 2}"))
+        return [first, *self._further[: count - 1]]
+
+    async def open_as(self, user: str | None) -> Witness:
+        """A new handle as a signed-in user, on the real time; ``None``: without one. Closed when the test ends."""
+        witness = await self._opened(lambda: self.harness.open_as(user), user or "nobody")
+        self._others.append(witness)
+        return witness
+
+    async def _opened(self, opening: Callable[[], Awaitable[StorageBackend]], name: str) -> Witness:
         try:
-            backend = await (harness or self.harness).open(**options)
+            backend = await opening()
         except Exception as error:
             error.__mcp_call__ = "open"  # type: ignore[attr-defined]
             raise
-        witness = Witness(backend, name, lambda: self.history)
-        self._handles.append(witness)
-        return witness
+        return Witness(backend, name or f"handle{len(self._handles) + 1}", lambda: self.history)
 
     @asynccontextmanager
     async def another_store(self) -> AsyncIterator[BackendHarness]:
@@ -155,7 +202,7 @@ class Trial:
         """Remove what the examples wrote, and close every handle. Errors here are not the clause's."""
         with suppress(Exception):
             await self._remove_sessions()
-        for handle in self._handles:
+        for handle in [*self._handles, *self._others]:
             with suppress(Exception):
                 await handle.backend.disconnect()
 
