@@ -73,6 +73,7 @@ class Judging:
         about = self.run.describe(item.backend)
         category = self._category(item.backend, measured)
         report.mcp = {"category": category, "backend": json.dumps(about), "measured": json.dumps(measured.to_json())}  # type: ignore[attr-defined]
+        report.sections.clear()  # what the store logged meanwhile; the history tells more, and no secret
         if category in ("failed", "fault"):
             report.outcome = "failed"
             report.longrepr = explained(measured, clause, about, self.options.reproduce(item.backend, clause.id))
