@@ -14,6 +14,9 @@ from typing import IO
 import platformdirs
 
 RUN_PREFIX = "mcp-storage-stack-"
+MEMORY = Path("/dev/shm")  # noqa: S108 - Linux has it; its folders are made by mkdtemp
+ROOM = 2 * 1024**3
+"""How much room, in bytes, a file system in memory must have left for a run to lie there."""
 
 
 def cache_folder(*parts: str) -> Path:
@@ -24,20 +27,32 @@ def cache_folder(*parts: str) -> Path:
     return folder
 
 
-def temporary_root() -> Path:
-    """Where run folders lie: the system's temporary folder, or ``/tmp`` where its name is too long for a socket."""
+def temporary_root(*, in_memory: bool = False) -> Path:
+    """Where run folders lie: the system's temporary folder, or ``/tmp`` where its name is too long for a socket.
+
+    ``in_memory`` prefers a file system in memory, where there is one with room and ``TMPDIR`` does not say otherwise.
+    """
+    if in_memory and "TMPDIR" not in os.environ and _roomy(MEMORY):
+        return MEMORY
     root = Path(tempfile.gettempdir())
     return root if len(str(root)) <= 60 else Path("/tmp")  # noqa: S108 - a socket's path holds 103 characters
 
 
+def _roomy(folder: Path) -> bool:
+    with contextlib.suppress(OSError):
+        system = os.statvfs(folder)
+        return os.access(folder, os.W_OK) and system.f_bavail * system.f_frsize >= ROOM
+    return False
+
+
 @contextlib.contextmanager
-def run_folder() -> Iterator[Path]:
-    """An empty private folder for one run, removed at its end.
+def run_folder(*, in_memory: bool = False) -> Iterator[Path]:
+    """An empty private folder for one run, removed at its end; ``in_memory`` is as in :func:`temporary_root`.
 
     The run holds a lock in it. A folder whose lock nobody holds is what a killed run left behind: the next run
     removes it.
     """
-    root = temporary_root()
+    root = temporary_root(in_memory=in_memory)
     sweep(root)
     fresh = Path(tempfile.mkdtemp(prefix=f".{RUN_PREFIX}", dir=root))
     with (fresh / "lock").open("w") as lock:

@@ -5,8 +5,8 @@ standard output, a JSON object a line. The end of its input is the end of the st
 holder dies. The servers are this process's children and end with it (see :mod:`.processes`), and their files are
 swept by the next run where even this process was killed (see :mod:`.folders`).
 
-The first line is the order, ``{"servers": "module:Class", "settings": {…}}``; then come requests ``{"do": …}``.
-A line back is ``{"say": text}``, ``{"answer": {…}}`` or ``{"error": text}``.
+The first line is the order, ``{"servers": "module:Class", "settings": {…}, "in_memory": true}``; then come requests,
+``{"do": …}``. A line back is ``{"say": text}``, ``{"answer": {…}}`` or ``{"error": text}``.
 """
 
 from __future__ import annotations
@@ -102,9 +102,9 @@ class Keeper:
         self.note.part("database")
         if upstream.keys is not None:
             return {"url": str(upstream.address), "database_url": upstream.database_url, "keys": dict(upstream.keys)}
-        from pytest_mcp_storage.stacks.gateway import Gateway  # PostgREST starts while this loads
+        from pytest_mcp_storage.stacks.gateway import Gateway  # PostgREST starts while it loads
 
-        self.note.part("import aiohttp")
+        self.note.part("gateway's import")
         gateway = Gateway(self.keys, upstream.address)
         gateway.port = port
         await gateway.start()
@@ -195,7 +195,7 @@ async def keep() -> None:
     for ending in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         asyncio.get_running_loop().add_signal_handler(ending, requests.feed_eof)
     watch = asyncio.create_task(orphaned(os.getppid(), requests))
-    with run_folder() as folder:
+    with run_folder(in_memory=order["in_memory"]) as folder:
         keeper = Keeper(kind(folder, keys, **order["settings"]), keys, note)
         try:
             await keeper.servers.start(note)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import subprocess
 import sys
@@ -20,10 +21,13 @@ class KeptServer(StackServer):
 
     owned = True
 
-    def __init__(self, provider: str, servers: str, settings: Mapping[str, Any], *, say: Say) -> None:
+    def __init__(
+        self, provider: str, servers: str, settings: Mapping[str, Any], *, say: Say, in_memory: bool = False
+    ) -> None:
         self.provider = provider
         self._say = say
         self._lock = threading.Lock()
+        self._numbers = itertools.count(1)
         self._names: dict[str, str] = {}
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - closed by close()
         self._process = subprocess.Popen(
@@ -34,7 +38,7 @@ class KeptServer(StackServer):
             start_new_session=True,  # a Ctrl-C is for us; the keeper ends when we let go of it
         )
         try:
-            self._exchange({"servers": servers, "settings": dict(settings)})
+            self._exchange({"servers": servers, "settings": dict(settings), "in_memory": in_memory})
         except BaseException:
             self.close()
             raise
@@ -42,7 +46,7 @@ class KeptServer(StackServer):
     def store(
         self, name: str | None = None, *, migrated: bool = True, max_rows: int = MAX_ROWS, port: int = 0
     ) -> SupabaseStack:
-        name = name or f"store_{len(self._names) + 1}"
+        name = name or f"store_{next(self._numbers)}"
         answer = self._ask("open", name=name, migrated=migrated, max_rows=max_rows, port=port)
         self._names[answer["url"]] = name
         keys = answer["keys"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from pytest_mcp_storage.stacks.postgres import FORGETFUL, Postgres
 from pytest_mcp_storage.stacks.postgrest import Postgrest
 from pytest_mcp_storage.stacks.schema import BARE, PREPARED
 from pytest_mcp_storage.stacks.supabase import Say
+from pytest_mcp_storage.stacks.template import lay_out, template
 from reference_backends.errors import StorageSetupError
 
 
@@ -28,7 +30,8 @@ def start(
 ) -> KeptServer:
     """Start a native stack.
 
-    ``settings`` are PostgreSQL's own; ``fsync`` makes what is committed outlive a crash of the machine, at a price.
+    ``settings`` are PostgreSQL's own. ``fsync`` makes what is committed outlive a crash of the machine, at a price;
+    without it the files lie in memory where there is room (and ``TMPDIR`` is not set).
 
     Raises :class:`StorageSetupError` where a program is missing or does not start.
     """
@@ -41,7 +44,13 @@ def start(
         "postgrest": str(postgrest),
         "settings": {**({} if fsync else FORGETFUL), **(settings or {})},
     }
-    return KeptServer("native", f"{__name__}:NativeServers", order, say=say)
+    return KeptServer("native", f"{__name__}:NativeServers", order, say=say, in_memory=not fsync)
+
+
+def _load(*modules: str) -> None:
+    """Import what takes long, while another process is busy."""
+    for module in modules:
+        import_module(module)
 
 
 class NativeServers:
@@ -57,12 +66,14 @@ class NativeServers:
         self.faces: dict[str, Postgrest] = {}
 
     async def start(self, note: Note) -> None:
-        if not self.postgres.has_template():
-            note.say("Supabase stack: making the database template, once")
-        await self.postgres.prepare()
+        soon, later = "psycopg", "pytest_mcp_storage.stacks.gateway"
+        if template(self.postgres.programs).is_dir():
+            await lay_out(self.postgres, meanwhile=lambda: _load(soon))
+        else:
+            note.say("Supabase stack: making a template of the database, once")
+            await lay_out(self.postgres, meanwhile=lambda: _load(soon, later))
         note.part("data directory")
         await self.postgres.start()
-        await self.postgres.control()
         await self.postgres.open_port()
         note.part("postgres")
 

@@ -60,6 +60,13 @@ async def spawn(
         )
 
 
+async def run(command: Sequence[str | Path], meanwhile: Callable[[], None], **options: Any) -> int:
+    """Run ``command`` to its end, and ``meanwhile`` beside it; the exit code. The options are :func:`spawn`'s."""
+    process = await spawn(command, **options)
+    meanwhile()
+    return await process.wait()
+
+
 async def end(process: asyncio.subprocess.Process, with_signal: signal.Signals, *, grace: float = 5.0) -> None:
     """End ``process`` and wait for it; after ``grace`` seconds it is killed."""
     with contextlib.suppress(ProcessLookupError):

@@ -11,8 +11,8 @@ if TYPE_CHECKING:
 
 BARE = "template1"
 """The database with the platform's roles and schemas, and nothing of ours."""
-PREPARED = "mcp_template"
-"""The same with the migrations applied."""
+PREPARED = "postgres"
+"""The same with the migrations applied: what stores are copied from. Nobody may be connected to it meanwhile."""
 
 HERE = Path(__file__).parent
 
@@ -39,12 +39,13 @@ def migration_sql() -> list[str]:
 
 
 async def install(connect: Callable[[str], Awaitable[AsyncConnection[tuple[object, ...]]]]) -> None:
-    """Make the databases :data:`BARE` and :data:`PREPARED` of an empty server.
+    """Make the databases :data:`BARE` and :data:`PREPARED` of a server as initdb leaves it.
 
     ``connect`` opens a superuser's connection to the database it is given, in autocommit mode.
     """
     async with await connect(BARE) as connection:
         await connection.execute(platform_sql().encode())
+        await connection.execute(f"drop database if exists {PREPARED} with (force)".encode())
         await connection.execute(f"create database {PREPARED} template {BARE}".encode())
     async with await connect(PREPARED) as connection:
         for text in migration_sql():

@@ -76,9 +76,12 @@ def test_stores_share_nothing(server: KeptServer, stack: SupabaseStack, rest: Re
     assert rest(other, "mcp_sessions").json() == []
     assert other.isolated
     assert other.owned
+    third = server.store()
     server.drop(other)
     with pytest.raises(httpx.ConnectError):
         rest(other, "mcp_sessions")
+    server.drop(server.store())  # under a name that neither of the others has
+    server.drop(third)
 
 
 def test_a_store_without_migrations_lacks_the_table(server: KeptServer, rest: Rest) -> None:
