@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import sys
 from collections.abc import Mapping
@@ -64,6 +65,7 @@ class NativeServers:
         self.postgrest = Path(postgrest)
         self.postgres = Postgres(Path(postgres), folder / "postgres", settings)
         self.faces: dict[str, Postgrest] = {}
+        self.numbers = itertools.count(1)
 
     async def start(self, note: Note) -> None:
         soon, later = "psycopg", "pytest_mcp_storage.stacks.gateway"
@@ -79,7 +81,7 @@ class NativeServers:
 
     async def add(self, name: str, *, migrated: bool, max_rows: int) -> Upstream:
         await self.postgres.create_database(name, PREPARED if migrated else BARE)
-        face = self.faces[name] = Postgrest(self.postgrest, self.folder, f"postgrest-{len(self.faces)}")
+        face = self.faces[name] = Postgrest(self.postgrest, self.folder, f"postgrest-{next(self.numbers)}")
         await face.start(self.postgres.local(name, "authenticator"), jwt_secret=self.keys.jwt_secret, max_rows=max_rows)
         return Upstream(face.address, self.postgres.url(name))
 

@@ -76,12 +76,19 @@ def test_stores_share_nothing(server: KeptServer, stack: SupabaseStack, rest: Re
     assert rest(other, "mcp_sessions").json() == []
     assert other.isolated
     assert other.owned
-    third = server.store()
     server.drop(other)
     with pytest.raises(httpx.ConnectError):
         rest(other, "mcp_sessions")
-    server.drop(server.store())  # under a name that neither of the others has
+
+
+def test_a_new_store_takes_nothing_from_those_that_are_left(server: KeptServer, rest: Rest) -> None:
+    first, second = server.store(), server.store()
+    server.drop(first)
+    third = server.store()
+    rest(second, "mcp_sessions", method="POST", json=ROW)
     server.drop(third)
+    assert len(rest(second, "mcp_sessions").json()) == 1
+    server.drop(second)
 
 
 def test_a_store_without_migrations_lacks_the_table(server: KeptServer, rest: Rest) -> None:
