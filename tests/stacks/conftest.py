@@ -27,6 +27,12 @@ ROW = {
 }
 
 
+def listed(answer: httpx.Response) -> list[str]:
+    """The session ids in the rows of an answer that must be rows."""
+    assert answer.status_code == 200, answer.text
+    return [row["session_id"] for row in answer.json()]
+
+
 def missing(what: str) -> None:
     """End a test that lacks a prerequisite: on CI, which installs it, as a failure."""
     if os.environ.get("CI"):

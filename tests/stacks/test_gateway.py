@@ -10,7 +10,7 @@ import pytest
 
 from pytest_mcp_storage.stacks.kept import KeptServer
 from pytest_mcp_storage.stacks.supabase import SupabaseStack
-from tests.stacks.conftest import ROW, Rest
+from tests.stacks.conftest import ROW, Rest, listed
 
 
 @pytest.fixture
@@ -21,19 +21,21 @@ def stocked(stack: SupabaseStack, rest: Rest) -> SupabaseStack:
 
 
 @pytest.mark.parametrize(
-    ("key", "rows"), [("anon_key", 0), ("publishable_key", 0), ("service_role_key", 1), ("secret_key", 1)]
+    ("key", "rows"),
+    [("anon_key", []), ("publishable_key", []), ("service_role_key", ["s1"]), ("secret_key", ["s1"])],
 )
 @pytest.mark.parametrize("bearer", [True, False])
-def test_each_key_stands_for_its_role(stocked: SupabaseStack, rest: Rest, key: str, rows: int, bearer: bool) -> None:
+def test_each_key_stands_for_its_role(
+    stocked: SupabaseStack, rest: Rest, key: str, rows: list[str], bearer: bool
+) -> None:
     value = getattr(stocked, key)
-    answer = rest(stocked, "mcp_sessions", key=value, user=value if bearer else None)
-    assert len(answer.json()) == rows
+    assert listed(rest(stocked, "mcp_sessions", key=value, user=value if bearer else None)) == rows
 
 
 def test_a_users_token_goes_before_the_key(stocked: SupabaseStack, rest: Rest) -> None:
     for key in (stocked.anon_key, stocked.secret_key):
-        assert len(rest(stocked, "mcp_sessions", key=key, user=stocked.token("alice")).json()) == 1
-        assert rest(stocked, "mcp_sessions", key=key, user=stocked.token("bob")).json() == []
+        assert listed(rest(stocked, "mcp_sessions", key=key, user=stocked.token("alice"))) == ["s1"]
+        assert listed(rest(stocked, "mcp_sessions", key=key, user=stocked.token("bob"))) == []
 
 
 def test_an_expired_token_is_refused(stocked: SupabaseStack, rest: Rest) -> None:

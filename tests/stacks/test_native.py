@@ -20,7 +20,7 @@ from pytest_mcp_storage.stacks import native
 from pytest_mcp_storage.stacks.kept import KeptServer
 from pytest_mcp_storage.stacks.supabase import SupabaseStack
 from reference_backends.errors import StorageSetupError, StorageUnavailableError
-from tests.stacks.conftest import ROW, Rest
+from tests.stacks.conftest import ROW, Rest, listed
 
 linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
 
@@ -67,7 +67,7 @@ def becomes_true(question: Callable[[], bool], *, limit: float = 20.0) -> bool:
 
 def test_a_row_goes_in_and_out(stack: SupabaseStack, rest: Rest) -> None:
     assert rest(stack, "mcp_sessions", method="POST", json=ROW).status_code == 201
-    assert [row["session_id"] for row in rest(stack, "mcp_sessions").json()] == ["s1"]
+    assert listed(rest(stack, "mcp_sessions")) == ["s1"]
 
 
 def test_stores_share_nothing(server: KeptServer, stack: SupabaseStack, rest: Rest) -> None:
@@ -87,7 +87,7 @@ def test_a_new_store_takes_nothing_from_those_that_are_left(server: KeptServer, 
     third = server.store()
     rest(second, "mcp_sessions", method="POST", json=ROW)
     server.drop(third)
-    assert [row["session_id"] for row in rest(second, "mcp_sessions").json()] == ["s1"]
+    assert listed(rest(second, "mcp_sessions")) == ["s1"]
     server.drop(second)
 
 
@@ -100,18 +100,18 @@ def test_a_store_without_migrations_lacks_the_table(server: KeptServer, rest: Re
 
 
 def test_listings_are_cut_as_in_a_hosted_project(server: KeptServer, rest: Rest) -> None:
-    def listed(stack: SupabaseStack) -> int:
+    def length(stack: SupabaseStack) -> int:
         with psycopg.connect(str(stack.database_url)) as database:
             database.execute(
                 "insert into mcp_sessions"
                 " (session_id, user_id, identity, server_url, transport_type, callback_url, expires_at)"
                 " select 's' || n, 'u', 'u', '', 'sse', '', now() from generate_series(1, 1001) n"
             )
-        return len(rest(stack, "mcp_sessions?limit=5000").json())
+        return len(listed(rest(stack, "mcp_sessions?limit=5000")))
 
     usual, small = server.store(), server.store(max_rows=10)
-    assert listed(usual) == 1000
-    assert listed(small) == 10
+    assert length(usual) == 1000
+    assert length(small) == 10
     server.drop(usual)
     server.drop(small)
 

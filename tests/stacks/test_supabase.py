@@ -9,7 +9,7 @@ import pytest
 
 from pytest_mcp_storage.stacks.supabase import SupabaseStack, start_stack
 from reference_backends.errors import ConfigurationError, StorageSetupError, StorageUnavailableError
-from tests.stacks.conftest import ROW, Rest
+from tests.stacks.conftest import ROW, Rest, listed
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ def test_a_project_in_the_environment_is_used_and_left_alone(stack: SupabaseStac
         with pytest.raises(ConfigurationError, match="SUPABASE_JWT_SECRET"):
             found.token("alice")
         server.drop(found)
-    assert len(rest(stack, "mcp_sessions").json()) == 1
+    assert listed(rest(stack, "mcp_sessions")) == ["s1"]
 
 
 def test_everything_that_the_environment_tells_is_handed_on(stack: SupabaseStack) -> None:
