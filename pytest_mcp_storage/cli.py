@@ -8,7 +8,7 @@ import click
 
 COMMANDS = {
     "clauses": "pytest_mcp_storage.clauses_command:clauses",
-    "conformance-document": "pytest_mcp_storage.conformance_document:conformance_document",
+    "contract": "pytest_mcp_storage.conformance_document:contract",
     "report": "pytest_mcp_storage.report.command:report",
     "stack": "pytest_mcp_storage.stacks.commands:stack",
     "supabase-init": "pytest_mcp_storage.stacks.commands:supabase_init",

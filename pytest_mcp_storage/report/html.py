@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from base64 import b64encode
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from typing import Any
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
+from pytest_mcp_storage.clause_ids import natural
 from pytest_mcp_storage.report import signs
 from pytest_mcp_storage.report.model import BackendReport, ClauseReport, Report
 from pytest_mcp_storage.report.visible import visible
@@ -94,7 +94,7 @@ def bands(report: Report) -> Iterator[Band]:
         for id, clause in clauses.items():
             if id not in known or not known[id].statement:
                 known[id] = clause
-    numbered = list(enumerate(sorted(known.values(), key=_order)))
+    numbered = list(enumerate(sorted(known.values(), key=lambda clause: natural(clause.id))))
     for group, title in report.groups.items():
         rows = [
             Row(
@@ -111,11 +111,6 @@ def bands(report: Report) -> Iterator[Band]:
         ]
         if rows:
             yield Band(group, title, tuple(rows))
-
-
-def _order(clause: ClauseReport) -> list[str | int]:
-    """By group, then by number: EX-2 before EX-10."""
-    return [int(part) if place % 2 else part for place, part in enumerate(re.split(r"([0-9]{1,9})", clause.id))]
 
 
 @cache

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 import shutil
 import textwrap
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Protocol
 
+from pytest_mcp_storage.clause_ids import compact
 from pytest_mcp_storage.outcome import Outcome
 from pytest_mcp_storage.report import signs
 from pytest_mcp_storage.report.model import BackendReport, ClauseReport, Report
@@ -77,17 +77,6 @@ def verdict(backend: BackendReport) -> Segment:
     return text, {**COLOURS[sign.key], "bold": True}
 
 
-def compact(ids: Iterable[str]) -> str:
-    """Clause ids with runs drawn together: ``EN-1 to EN-11, MX-2``."""
-    runs: list[list[str]] = []
-    for id in ids:
-        if runs and _follows(runs[-1][-1], id):
-            runs[-1].append(id)
-        else:
-            runs.append([id])
-    return ", ".join(", ".join(run) if len(run) < 3 else f"{run[0]} to {run[-1]}" for run in runs)
-
-
 def _heading(report: Report, backend: BackendReport) -> Iterator[Line]:
     yield [
         (one_line(backend.name), {"bold": True}),
@@ -142,9 +131,3 @@ def _wrapped(start: str, text: str, width: int, markup: dict[str, bool]) -> list
         text, width, initial_indent=start, subsequent_indent=" " * 6, max_lines=MOST_ROWS, placeholder=" …"
     ) or [start.rstrip()]
     return [[(row, markup)] for row in rows]
-
-
-def _follows(before: str, after: str) -> bool:
-    parts = [re.fullmatch(r"(.*-)([0-9]{1,9})", id) for id in (before, after)]
-    one, two = parts
-    return bool(one and two and one[1] == two[1] and int(one[2]) + 1 == int(two[2]))

@@ -7,6 +7,14 @@
   const buttons = cells.map((row) => row.filter((cell) => cell.localName === "button"));
   const shown = (row) => rows[row].offsetParent !== null;
 
+  // What the keyboard scrolls to must not end up under the headings.
+  const frame = table.parentElement;
+  const clear = () => {
+    frame.style.scrollPadding = `${table.tHead.offsetHeight + 4}px 4px 4px ${table.tHead.rows[0].cells[0].offsetWidth + 4}px`;
+  };
+  addEventListener("resize", clear);
+  clear();
+
   // One stop for the Tab key; the arrows move inside the matrix.
   table.setAttribute("role", "grid");
   for (const button of buttons.flat()) button.tabIndex = -1;
@@ -83,7 +91,7 @@
   };
   document.addEventListener("toggle", (event) => {
     const panel = event.target;
-    if (!panel.matches?.("article[popover]")) return;
+    if (!panel.matches?.(".panel")) return;
     const button = table.querySelector(`button[popovertarget="${panel.id}"]`);
     const open = event.newState === "open";
     button.toggleAttribute("data-open", open);
