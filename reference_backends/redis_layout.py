@@ -36,7 +36,7 @@ class Keys:
     """The keys under a prefix. Raises :class:`ConfigurationError` for a prefix that would break the hash tag."""
 
     def __init__(self, prefix: str) -> None:
-        if not isinstance(prefix, str) or not re.fullmatch(r"[^{}\s]+", prefix):
+        if not isinstance(prefix, str) or not re.fullmatch(r"[^{}\s\0]+", prefix):
             raise ConfigurationError("the key prefix must be text without white space and without braces")
         self._prefix = f"{prefix}:{{"
         everything = re.sub(r"([*?\[\]\\^-])", r"\\\1", self._prefix)

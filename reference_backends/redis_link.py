@@ -28,6 +28,12 @@ MOST_CONNECTIONS = 64
 PAGE = 1000
 """How many keys SCAN looks at in a step."""
 
+SCAN = b"""
+local step = redis.call('SCAN', ARGV[1], 'MATCH', ARGV[2], 'COUNT', ARGV[3])
+return {step[1], table.concat(step[2], '\\0')}
+"""
+"""One step of SCAN, its keys joined by NULs: redis-py takes longer to parse a thousand texts than to ask for them."""
+
 Argument = bytes | int
 
 
@@ -80,8 +86,8 @@ class ServerLink:
     async def scan(self, pattern: bytes) -> AsyncIterator[list[bytes]]:
         cursor = b"0"
         while True:
-            cursor, page = await self.ask(b"SCAN", cursor, b"MATCH", pattern, b"COUNT", PAGE)
-            yield page
+            cursor, page = await self.ask(b"EVAL", SCAN, 0, cursor, pattern, PAGE)
+            yield page.split(b"\0") if page else []
             if cursor == b"0":
                 return
 
@@ -110,13 +116,12 @@ class ClusterLink:
         async with asyncio.timeout(self._limit):
             await self._client.initialize()
         for node in self._client.get_primaries():
-            cursor = 0
+            cursor = b"0"
             while True:
                 async with asyncio.timeout(self._limit), self._line:
-                    answer = await self._ask(node, b"SCAN", cursor, b"MATCH", pattern, b"COUNT", PAGE)
-                cursor = int(answer[0])
-                yield answer[1]
-                if not cursor:
+                    cursor, page = await self._ask(node, b"EVAL", SCAN, 0, cursor, pattern, PAGE)
+                yield page.split(b"\0") if page else []
+                if cursor == b"0":
                     break
 
     async def close(self) -> None:
