@@ -188,7 +188,6 @@ async def keep() -> None:
     note = Note()
     requests = await standard_input()
     order = json.loads(await requests.readline())
-    note.part("import")
     keys = ProjectKeys.generate()
     module, _, name = order["servers"].partition(":")
     kind: type[Servers] = getattr(import_module(module), name)

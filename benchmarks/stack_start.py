@@ -1,0 +1,67 @@
+"""How long the native stack takes until it answers: cold (no template of the database yet), and warm.
+
+    python benchmarks/stack_start.py [rounds]
+
+Cold and warm starts alternate, so that both meet the same machine; medians are printed, in milliseconds, with the
+parts that a start consists of. PostgREST is fetched before, if it has to be: that happens once a machine.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from statistics import median
+
+from pytest_mcp_storage.stacks import native
+from pytest_mcp_storage.stacks.binaries import postgres_programs, postgrest_program
+
+BARS = {"cold": 1000.0, "warm": 500.0}
+"""Issue 4: ready within this many milliseconds, on a machine of 2 cores with nothing else to do."""
+
+
+def start() -> dict[str, float]:
+    """Start a stack, open two stores, close it; seconds by part."""
+    began = time.perf_counter()
+    with native.start() as server:
+        server.store()
+        ready = time.perf_counter()
+        parts: Mapping[str, float] = server.facts()["parts"]
+        server.store()
+        again = time.perf_counter()
+    inside = {f"  {name}": seconds for name, seconds in parts.items() if name != "idle"}
+    return {
+        "ready": ready - began,
+        "  keeper's start": ready - began - sum(inside.values()),
+        **inside,
+        "one more store": again - ready,
+        "close": time.perf_counter() - again,
+    }
+
+
+def main() -> None:
+    """Measure, and print a table."""
+    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 5
+    print(f"PostgreSQL of {postgres_programs()}")
+    program = postgrest_program(print)
+    os.environ["PATH"] = f"{program.parent}{os.pathsep}{os.environ['PATH']}"
+    runs: dict[str, list[dict[str, float]]] = {"cold": [], "warm": []}
+    for _ in range(rounds):
+        with tempfile.TemporaryDirectory() as cache:
+            os.environ["MCP_STORAGE_CACHE"] = str(Path(cache))
+            for kind in runs:
+                runs[kind].append(start())
+    print(f"{'ms, median of ' + str(rounds):24}" + "".join(f"{kind:>8}" for kind in runs))
+    for part in runs["cold"][0]:
+        medians = (1000 * median(run[part] for run in several) for several in runs.values())
+        print(f"{part:24}" + "".join(f"{value:8.0f}" for value in medians))
+    for kind, bar in BARS.items():
+        ready = 1000 * median(run["ready"] for run in runs[kind])
+        print(f"{kind}: {ready:.0f} ms, {ready / bar:.0%} of the {bar:.0f} ms it may take")
+
+
+if __name__ == "__main__":
+    main()
