@@ -26,9 +26,10 @@ class ReadyMadeStorage:
 
     def __init__(self, choose: Callable[[], Awaitable[StorageBackend]]) -> None:
         self._choose = choose
+        self._inherited: list[object] = []
         self._begin()
         if hasattr(os, "register_at_fork"):
-            os.register_at_fork(after_in_child=self._begin)
+            os.register_at_fork(after_in_child=self._begin_again)
 
     async def init(self) -> None:
         await self._ask(lambda backend: backend.init())
@@ -74,6 +75,11 @@ class ReadyMadeStorage:
         self._backend: StorageBackend | None = None
         self._choosing = asyncio.Lock()
         self._loop = OwnLoop(self._part)
+
+    def _begin_again(self) -> None:
+        """In a child: what the parent opened is left as it is, and alive: its end would reach the parent's servers."""
+        self._inherited += (self._backend, self._loop)
+        self._begin()
 
     async def _ask(self, call: Callable[[StorageBackend], Coroutine[Any, Any, Answer]]) -> Answer:
         async def asked() -> Answer:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import warnings
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -434,16 +435,20 @@ def test_disconnect_leaves_the_client_open(stack: SupabaseStack) -> None:
 
 def test_another_event_loop_is_told_so(stack: SupabaseStack) -> None:
     async def open_it() -> SupabaseStorageBackend:
+        http = httpx.AsyncClient()
         client = await acreate_client(stack.url, str(stack.service_role_key), AsyncClientOptions(httpx_client=http))
         backend = SupabaseStorageBackend(client, encryption_key=KEY)
         await backend.init()
         return backend
 
-    http = httpx.AsyncClient()
     backend = asyncio.run(open_it())
     with pytest.raises(StorageError, match="another event loop") as raised:
         asyncio.run(backend.get_all_session_ids())
     assert raised.value.__context__ is None
+    del backend, raised
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()  # what the first loop left open, nobody can close any more
 
 
 def test_the_sync_client_is_refused() -> None:
