@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from pytest_mcp_storage.linearizability import BOUND, Fields, Kind, Operation, frozen, is_linearizable
-from pytest_mcp_storage.timeline import timeline
+from pytest_mcp_storage.timeline import brief, timeline
 from pytest_mcp_storage.violation import Violation
 from pytest_mcp_storage.witness import Call
 from reference_backends import SessionData, SessionExistsError, SessionNotFoundError
@@ -30,9 +30,9 @@ def must_be_linearizable(calls: Iterable[Call], *, bound: int = BOUND) -> int:
         if not is_linearizable(operations, bound=bound):
             culprit, known = _first_unexplained(name, calls, bound)
             raise Violation(
-                f"no order of the calls on session {name[1]!r} explains {culprit}",
+                f"no order of the calls on session {name[1]!r} explains {brief(culprit, name[1])}",
                 should="let each call take effect at one moment between its start and its end",
-                history=timeline([call for call in known if list(_operations(call, name))], culprit),
+                history=timeline([call for call in known if list(_operations(call, name))], name[1], culprit),
             )
         explained += sum(operation.end is not None for operation in operations)
     return explained
@@ -105,7 +105,7 @@ def _seen(call: Call, name: Name, about: Name | None) -> list[tuple[Kind, Fields
             return [(Kind.READ, result and fields_of(result))]
         case "get_identity_sessions_data" if call.arguments == (identity,):
             shown = [fields_of(each) for each in result if each.session_id == session_id]
-            return [(Kind.READ, fields) for fields in shown or [None]]
+            return [(Kind.READ, fields) for fields in shown] or [(Kind.READ, None)]
         case "get_identity_mcp_sessions" if call.arguments == (identity,):
             return [(Kind.PRESENT if session_id in result else Kind.ABSENT, None)]
         case "get_all_session_ids":

@@ -64,6 +64,10 @@ class Witness:
         self.name = name
         self._history = history
 
+    def called(self, name: str) -> Witness:
+        """The same handle in the hands of another caller."""
+        return Witness(self.backend, name, self._history)
+
     def generate_session_id(self) -> str:
         return self.backend.generate_session_id()
 

@@ -1,0 +1,114 @@
+"""Several processes at work on one store, and what must come of it (CO-5)."""
+
+from __future__ import annotations
+
+import random
+from collections import defaultdict
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+
+from pytest_mcp_storage.callers import DEEDS, VALUES, Deed, at_once, steps
+from pytest_mcp_storage.capabilities import Capability
+from pytest_mcp_storage.faults.workers import Step, Worker
+from pytest_mcp_storage.history import must_be_linearizable
+from pytest_mcp_storage.timeline import timeline
+from pytest_mcp_storage.trial import Trial
+from pytest_mcp_storage.views import must_show, view
+from pytest_mcp_storage.violation import Violation, told
+from pytest_mcp_storage.witness import Call
+from reference_backends import SessionData, SessionExistsError, SessionNotFoundError
+
+PROCESSES = 3
+CONTESTED = 12
+"""How many sessions each of the processes tries to create."""
+UPDATES = 8
+DEEDS_EACH = 25
+
+
+async def must_hold_across_processes(trial: Trial, session: SessionData, number: int) -> None:
+    """CO-1, CO-2 and CO-3 among processes: each creates the same sessions, updates its field of a common one, and
+    does what comes to mind with two more. ``number``: of the round; with the seed it decides what that is."""
+    store = await trial.store()
+    contested, shared, free = _cast(session)
+    earlier = len(trial.history.calls())
+    await store.create_session(shared)
+    dice = random.Random(f"{trial.seed} {number}")
+    plans = []
+    for place in range(PROCESSES):
+        name, field = f"process{place + 1}", list(VALUES)[place]
+        creates = [Step("create_session", (each.model_copy(update={"server_id": name}),)) for each in contested]
+        names = shared.identity, shared.session_id
+        updates = [Step("update_session", (*names, {field: VALUES[field](f"{name}.{n}")})) for n in range(UPDATES)]
+        deeds: list[Deed] = [
+            (dice.choice(DEEDS), dice.randrange(2), dice.choice(list(VALUES))) for _ in range(DEEDS_EACH)
+        ]
+        plans.append([*creates, *updates, *(step for step in steps(deeds, free, name) if step.method != "pause")])
+    calls = await _work(trial, plans)
+    _must_have_one_winner(calls, contested)
+    expected = shared
+    for place in range(PROCESSES):
+        field = list(VALUES)[place]
+        expected = expected.model_copy(update={field: VALUES[field](f"process{place + 1}.{UPDATES - 1}")})
+    await must_show(
+        store, [expected], when="after processes updated different fields", should="keep every acknowledged update"
+    )
+    for each in free:
+        await view(store, (each.identity, each.session_id))
+    must_be_linearizable([*calls, *trial.history.calls()[earlier:]])
+
+
+async def _work(trial: Trial, plans: Sequence[Sequence[Step]]) -> list[Call]:
+    """The calls of processes that carry out the plans at once, in the order of their ends."""
+    key = trial.key if trial.can(Capability.KEY) else None
+    now = trial.now() if trial.can(Capability.CLOCK) else None
+    workers = [
+        Worker(trial.harness, plan, name=f"process{place + 1}", encryption_key=key, now=now)
+        for place, plan in enumerate(plans)
+    ]
+    async with AsyncExitStack() as stack:
+        for failure in await at_once([stack.enter_async_context(worker) for worker in workers]):
+            if isinstance(failure, Exception):
+                raise failure
+        for worker in workers:
+            worker.go()
+        told_of = await at_once([_told(worker) for worker in workers])
+    for failure in told_of:
+        if isinstance(failure, Exception):
+            raise failure
+    return sorted((call for calls in told_of for call in calls), key=lambda call: call.end)
+
+
+async def _told(worker: Worker) -> list[Call]:
+    calls = []
+    async for call in worker:
+        if isinstance(call.result, Exception) and not isinstance(
+            call.result, (SessionExistsError, SessionNotFoundError)
+        ):
+            raise Violation(f"in a process of several {call.method} {told(call.result)}", should="not raise that")
+        calls.append(call)
+    return calls
+
+
+def _must_have_one_winner(calls: Sequence[Call], contested: Sequence[SessionData]) -> None:
+    creates: defaultdict[str, list[Call]] = defaultdict(list)
+    for call in calls:
+        if call.method == "create_session":
+            creates[call.arguments[0].session_id].append(call)  # type: ignore[attr-defined]
+    for session in contested:
+        tries = creates[session.session_id]
+        winners = [call for call in tries if call.result is None]
+        if len(winners) != 1:
+            raise Violation(
+                f"{len(winners)} of {len(tries)} processes that created one session succeeded",
+                should="let exactly one succeed, and refuse the others with SessionExistsError",
+                history=timeline(tries, session.session_id),
+            )
+
+
+def _cast(session: SessionData) -> tuple[list[SessionData], SessionData, list[SessionData]]:
+    """The sessions of the play: contested, shared, and free for anything."""
+
+    def copy(name: str) -> SessionData:
+        return session.model_copy(update={"session_id": f"{name}{session.session_id}"})
+
+    return [copy(f"c{n}.") for n in range(CONTESTED)], copy("u."), [copy("a."), copy("b.")]

@@ -1,0 +1,112 @@
+"""CO · concurrency: many callers, handles and processes at once."""
+
+from __future__ import annotations
+
+from hypothesis import strategies as st
+
+from pytest_mcp_storage.callers import VALUES, Deed, plans
+from pytest_mcp_storage.capabilities import Capability
+from pytest_mcp_storage.contest import (
+    must_be_one_history,
+    must_keep_every_update,
+    must_let_one_create_succeed,
+    must_let_removal_win,
+    named,
+)
+from pytest_mcp_storage.crowd import must_hold_across_processes
+from pytest_mcp_storage.measure import measures
+from pytest_mcp_storage.strategies import changes, sessions
+from pytest_mcp_storage.trial import Trial
+from pytest_mcp_storage.views import must_show
+from reference_backends import SessionData
+
+HANDLES = 3
+MANY = st.integers(2, 16)
+UPDATERS = st.integers(2, len(VALUES))
+TIMES = st.integers(1, 3)
+
+
+@measures("CO-1", session=sessions(), callers=MANY)
+async def test_one_of_many_concurrent_creates_succeeds(trial: Trial, session: SessionData, callers: int) -> None:
+    await must_let_one_create_succeed(trial, named([await trial.store()], callers), session)
+
+
+@measures("CO-2", session=sessions(), updaters=UPDATERS, times=TIMES)
+async def test_concurrent_updates_of_different_fields_are_all_kept(
+    trial: Trial, session: SessionData, updaters: int, times: int
+) -> None:
+    callers = named([await trial.store()], 1 + updaters)
+    await must_keep_every_update(trial, callers, session, times=times, beside_create=False)
+
+
+@measures("CO-2", session=sessions(), updaters=UPDATERS, times=TIMES)
+async def test_updates_beside_a_create_are_kept_or_refused(
+    trial: Trial, session: SessionData, updaters: int, times: int
+) -> None:
+    callers = named([await trial.store()], 1 + updaters)
+    await must_keep_every_update(trial, callers, session, times=times, beside_create=True)
+
+
+@measures("CO-2", session=sessions(), updaters=UPDATERS)
+async def test_no_concurrent_update_brings_a_removed_session_back(
+    trial: Trial, session: SessionData, updaters: int
+) -> None:
+    await must_let_removal_win(trial, named([await trial.store()], 1 + updaters), session)
+
+
+@measures("CO-3", session=sessions(), deeds=plans())
+async def test_what_concurrent_callers_see_is_linearizable(
+    trial: Trial, session: SessionData, deeds: list[list[Deed]]
+) -> None:
+    await must_be_one_history(trial, named([await trial.store()], len(deeds)), session, deeds)
+
+
+@measures("CO-4", first=sessions(), second=sessions(), named_fields=changes(1), writer=st.integers(0, 1))
+async def test_two_handles_see_each_others_writes(
+    trial: Trial, first: SessionData, second: SessionData, named_fields: dict[str, object], writer: int
+) -> None:
+    pair = await trial.handles(2)
+    one, other = pair[writer], pair[1 - writer]
+    second = second.model_copy(update={"identity": first.identity, "session_id": f"{second.session_id}2"})
+    should = "see what the other handle did"
+    await one.create_session(first)
+    await must_show(other, [first], [second], when="after another handle's create", should=should)
+    await other.create_session(second)
+    await must_show(one, [first, second], when="after another handle's create", should=should)
+    await one.update_session(first.identity, first.session_id, named_fields)
+    first = first.model_copy(update=named_fields)
+    await must_show(other, [first, second], when="after another handle's update", should=should)
+    await other.update_session(first.identity, first.session_id, {"active": True})
+    first = first.model_copy(update={"active": True})
+    await must_show(one, [first, second], when="after another handle's update", should=should)
+    await one.remove_session(first.identity, first.session_id)
+    await must_show(other, [second], [first], when="after another handle's removal", should=should)
+    await other.create_session(first)
+    await must_show(one, [first, second], when="after another handle created it anew", should=should)
+
+
+@measures("CO-5", session=sessions(), callers=MANY)
+async def test_one_concurrent_create_succeeds_across_handles(trial: Trial, session: SessionData, callers: int) -> None:
+    await must_let_one_create_succeed(trial, named(await trial.handles(HANDLES), callers), session)
+
+
+@measures("CO-5", session=sessions(), updaters=UPDATERS, times=TIMES)
+async def test_updates_of_different_fields_are_all_kept_across_handles(
+    trial: Trial, session: SessionData, updaters: int, times: int
+) -> None:
+    callers = named(await trial.handles(HANDLES), 1 + updaters)
+    await must_keep_every_update(trial, callers, session, times=times, beside_create=False)
+
+
+@measures("CO-5", session=sessions(), deeds=plans())
+async def test_what_callers_of_several_handles_see_is_linearizable(
+    trial: Trial, session: SessionData, deeds: list[list[Deed]]
+) -> None:
+    await must_be_one_history(trial, named(await trial.handles(HANDLES), len(deeds)), session, deeds)
+
+
+@measures("CO-5", needs=[Capability.CRASH], at_most=1, session=sessions())
+async def test_processes_work_on_one_store(trial: Trial, session: SessionData) -> None:
+    for number in range(max(1, trial.tier.examples // 20)):
+        again = session.model_copy(update={"session_id": f"{session.session_id}.{number}"})
+        await must_hold_across_processes(trial, again, number)

@@ -1,0 +1,167 @@
+"""Stores that fail when several callers come at once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, TypeVar, Unpack
+
+from pytest_mcp_storage.zoo.sheet import Sheet, SheetHarness
+from pytest_mcp_storage.zoo.shelf import Row, Rows, Shelf, ShelfBackend, ShelfHarness
+from reference_backends import SessionData, SessionExistsError, SessionNotFoundError, SessionUpdate
+from reference_backends.arguments import check_changes, check_session
+from reference_backends.handle import HandleOptions
+
+Answer = TypeVar("Answer")
+
+
+class _LooksFirst(ShelfBackend):
+    async def create_session(self, session: SessionData, ttl: float | None = None) -> None:
+        name = session.identity, session.session_id
+        if await self.call(lambda rows: self.live(rows, name)):
+            raise SessionExistsError("that session exists already")
+        row = Row(self._codec.record(check_session(session)), self._expiry(ttl))
+        await self.call(lambda rows: rows.update({name: row}))
+
+
+class LooksFirst(ShelfHarness):
+    """Looks whether the session is there, then puts it there: each step is right, and another caller comes between."""
+
+    breaks = "CO-1"
+    backend = _LooksFirst
+
+
+class _ReadsThenWrites(ShelfBackend):
+    async def update_session(
+        self, identity: str, session_id: str, changes: SessionUpdate, ttl: float | None = None
+    ) -> None:
+        session = await self.get_session(identity, session_id)
+        if session is None:
+            raise SessionNotFoundError("there is no such session")
+        merged: Any = {**session.model_dump(exclude={"identity", "session_id"}), **changes}
+        await super().update_session(identity, session_id, merged, ttl)
+
+
+class ReadsThenWrites(ShelfHarness):
+    """Reads the session, merges in Python and writes the whole back, as upstream's SQLite store: updates get lost."""
+
+    breaks = "CO-2"
+    backend = _ReadsThenWrites
+
+
+class _Upserts(ShelfBackend):
+    async def update_session(
+        self, identity: str, session_id: str, changes: SessionUpdate, ttl: float | None = None
+    ) -> None:
+        name, named, expires_at = (identity, session_id), check_changes(changes), self._expiry(ttl)
+        found = await self.call(lambda rows: self.live(rows, name))
+        if found is None:
+            raise SessionNotFoundError("there is no such session")
+
+        def upsert(rows: Rows) -> None:
+            record = rows.get(name, found).record
+            rows[name] = Row(self._codec.updated(record, named), expires_at)
+
+        await self.call(upsert)
+
+
+class Upserts(ShelfHarness):
+    """Writes an update by an upsert, since the session was there a moment ago: a removal in between is undone."""
+
+    breaks = "CO-2"
+    backend = _Upserts
+
+
+class _CachesWhatItRead(ShelfBackend):
+    def __init__(self, shelf: Shelf, **options: Unpack[HandleOptions]) -> None:
+        super().__init__(shelf, **options)
+        self.cache: dict[tuple[str, str], SessionData] = {}
+
+    async def get_session(self, identity: str, session_id: str) -> SessionData | None:
+        name = (identity, session_id)
+        if name not in self.cache:
+            session = await super().get_session(identity, session_id)
+            if session is None:
+                return None
+            self.cache[name] = session
+        return self.cache[name].model_copy(deep=True)
+
+    async def update_session(
+        self, identity: str, session_id: str, changes: SessionUpdate, ttl: float | None = None
+    ) -> None:
+        self.cache.pop((identity, session_id), None)
+        await super().update_session(identity, session_id, changes, ttl)
+        self.cache.pop((identity, session_id), None)
+
+    async def remove_session(self, identity: str, session_id: str) -> None:
+        self.cache.pop((identity, session_id), None)
+        await super().remove_session(identity, session_id)
+        self.cache.pop((identity, session_id), None)
+
+
+class CachesWhatItRead(ShelfHarness):
+    """Keeps a cache that writes empty; a read that was under way puts the old session back, for good."""
+
+    breaks = "CO-3"
+    backend = _CachesWhatItRead
+
+
+class _KeepsItsOwnCopy(ShelfBackend):
+    def __init__(self, shelf: Shelf, **options: Unpack[HandleOptions]) -> None:
+        super().__init__(shelf, **options)
+        self.copy: Rows = {}
+
+    async def init(self) -> None:
+        await super().init()
+        self.copy = dict(self.shelf.rows)
+
+    async def request(self, work: Callable[[Rows], Answer]) -> Answer:
+        before = dict(self.copy)
+        try:
+            return await super().request(lambda rows: work(self.copy))
+        finally:
+            if self.copy != before:
+                self.shelf.rows = dict(self.copy)
+
+
+class KeepsItsOwnCopy(ShelfHarness):
+    """Loads everything once and writes its own copy back, as upstream's file store: two handles undo each other."""
+
+    breaks = "CO-4"
+    backend = _KeepsItsOwnCopy
+
+
+class _LocksItself(_ReadsThenWrites):
+    def __init__(self, shelf: Shelf, **options: Unpack[HandleOptions]) -> None:
+        super().__init__(shelf, **options)
+        self.lock = asyncio.Lock()
+
+    async def update_session(
+        self, identity: str, session_id: str, changes: SessionUpdate, ttl: float | None = None
+    ) -> None:
+        async with self.lock:
+            await super().update_session(identity, session_id, changes, ttl)
+
+
+class LocksItself(ShelfHarness):
+    """Guards read and write by a lock of the handle: sound with one, and as many locks as handles."""
+
+    breaks = "CO-5"
+    backend = _LocksItself
+
+
+class _LocksNoOtherProcess(Sheet):
+    def done(self, work: Callable[[Rows], Answer]) -> Answer:
+        rows = self.load()
+        before = dict(rows)
+        answer = work(rows)
+        if rows != before or not self.path.exists():
+            self.save(rows)
+        return answer
+
+
+class LocksNoOtherProcess(SheetHarness):
+    """Needs no lock, since one process runs one step at a time, and forgets that there are others."""
+
+    breaks = "CO-5"
+    sheet = _LocksNoOtherProcess

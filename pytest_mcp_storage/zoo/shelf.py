@@ -1,0 +1,269 @@
+"""A correct store in this process's memory, a round trip away, from which broken ones are made."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+from collections.abc import AsyncIterator, Callable, Mapping, MutableMapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, ClassVar, Literal, NamedTuple, TypeVar, Unpack
+
+from pytest_mcp_storage.capabilities import Capability
+from pytest_mcp_storage.harness import BackendHarness
+from pytest_mcp_storage.harnesses.options import given
+from reference_backends import (
+    Clock,
+    SessionData,
+    SessionExistsError,
+    SessionNotFoundError,
+    SessionUpdate,
+    StorageSetupError,
+    StorageUnavailableError,
+)
+from reference_backends.arguments import check_changes, check_identity, check_names, check_session
+from reference_backends.handle import Handle, HandleOptions
+from reference_backends.record import Record
+
+Name = tuple[str, str]
+"""Identity and session id."""
+
+
+class Row(NamedTuple):
+    """A record, and the moment in seconds since the epoch at which it expires."""
+
+    record: Record
+    expires_at: float
+
+
+Rows = MutableMapping[Name, Row]
+Answer = TypeVar("Answer")
+
+
+class Shelf:
+    """Where the rows lie. It can be cut off, or made to lose its answers."""
+
+    def __init__(self) -> None:
+        self.rows: Rows = {}
+        self.state: Literal["ready", "missing", "old"] = "ready"
+        self.cut = False
+        self.mute = False
+        self.dice = random.Random(1)
+
+    async def request(self, work: Callable[[Rows], Answer]) -> Answer:
+        """One round trip: other callers may come between before and after, never in the middle.
+
+        Raises ``ConnectionError`` where the shelf can't be reached, and where the answer is lost.
+        """
+        await self.way()
+        if self.cut:
+            raise ConnectionRefusedError("the shelf is cut off")
+        try:
+            return self.done(work)
+        finally:
+            await self.way()
+            if self.mute:
+                raise ConnectionResetError("the answer was lost")
+
+    async def way(self) -> None:
+        """There or back, now quickly, now slowly, so that requests overtake each other."""
+        for _ in range(self.dice.choice((1, 1, 1, 2, 4))):
+            await asyncio.sleep(0)
+
+    def done(self, work: Callable[[Rows], Answer]) -> Answer:
+        """Do the work upon the rows."""
+        return work(self.rows)
+
+    def leave(self) -> None:
+        """A handle needs it no longer."""
+
+
+class ShelfBackend(Handle):
+    """A correct :class:`StorageBackend`: each call is one round trip."""
+
+    label = "shelf"
+
+    def __init__(self, shelf: Shelf, **options: Unpack[HandleOptions]) -> None:
+        super().__init__(**options)
+        self.shelf = shelf
+
+    async def init(self) -> None:
+        await self.request(lambda rows: self.check())
+        self._opened()
+
+    async def create_session(self, session: SessionData, ttl: float | None = None) -> None:
+        row = Row(self.kept(check_session(session)), self._expiry(ttl))
+
+        def insert(rows: Rows) -> None:
+            name = self.key(session.identity, session.session_id)
+            if self.live(rows, name):
+                raise SessionExistsError("that session exists already")
+            rows[name] = row
+
+        await self.call(insert)
+
+    async def update_session(
+        self, identity: str, session_id: str, changes: SessionUpdate, ttl: float | None = None
+    ) -> None:
+        name = self.key(*check_names(identity, session_id))
+        named, expires_at = check_changes(changes), self._expiry(ttl)
+
+        def change(rows: Rows) -> None:
+            row = self.live(rows, name)
+            if row is None:
+                raise SessionNotFoundError("there is no such session")
+            rows[name] = Row(self.merged(row.record, named), expires_at)
+
+        await self.call(change)
+
+    async def get_session(self, identity: str, session_id: str) -> SessionData | None:
+        name = self.key(*check_names(identity, session_id))
+        row = await self.call(lambda rows: self.live(rows, name))
+        return None if row is None else self.shown(row.record)
+
+    async def get_identity_sessions_data(self, identity: str) -> list[SessionData]:
+        rows = await self.call(lambda rows: self.of(rows, check_identity(identity)))
+        return [self.shown(row.record) for row in rows.values()]
+
+    async def get_identity_mcp_sessions(self, identity: str) -> list[str]:
+        return list(await self.call(lambda rows: self.of(rows, check_identity(identity))))
+
+    async def remove_session(self, identity: str, session_id: str) -> None:
+        name = self.key(*check_names(identity, session_id))
+        await self.call(lambda rows: rows.pop(name, None))
+
+    async def get_all_session_ids(self) -> list[str]:
+        return await self.call(
+            lambda rows: [row.record["session_id"] for name, row in rows.items() if self.live(rows, name)]
+        )
+
+    async def clear_all(self) -> None:
+        await self.call(lambda rows: rows.clear())
+
+    async def cleanup_expired_sessions(self) -> None:
+        def remove(rows: Rows) -> None:
+            for name in [name for name in rows if not self.live(rows, name)]:
+                del rows[name]
+
+        await self.call(remove)
+
+    async def disconnect(self) -> None:
+        self._open = False
+        self.shelf.leave()
+
+    async def call(self, work: Callable[[Rows], Answer]) -> Answer:
+        """A request of an open handle."""
+        self._require_open()
+        return await self.request(work)
+
+    async def request(self, work: Callable[[Rows], Answer]) -> Answer:
+        """A round trip, its failures typed."""
+        try:
+            return await self.shelf.request(work)
+        except ConnectionError as error:
+            raise StorageUnavailableError("the shelf did not answer; try again") from error
+
+    def check(self) -> None:
+        """Refuse a shelf that is not set up."""
+        if self.shelf.state != "ready":
+            raise StorageSetupError(f"the table is {self.shelf.state}; run `shelf setup`")
+
+    def key(self, identity: str, session_id: str) -> Name:
+        """Under which the row lies."""
+        return identity, session_id
+
+    def kept(self, session: SessionData) -> Record:
+        """What is stored of a new session."""
+        return self._codec.record(session)
+
+    def merged(self, record: Record, named: Mapping[str, Any]) -> Record:
+        """What is stored after an update."""
+        return self._codec.updated(record, named)
+
+    def shown(self, record: Record) -> SessionData:
+        """What is read of a record."""
+        return self._codec.session(record)
+
+    def live(self, rows: Rows, name: Name) -> Row | None:
+        """The row, where it has not expired."""
+        row = rows.get(name)
+        return row if row is not None and self._clock() < row.expires_at else None
+
+    def of(self, rows: Rows, identity: str) -> dict[str, Row]:
+        """An identity's live rows by session id."""
+        return {
+            row.record["session_id"]: row
+            for name, row in rows.items()
+            if row.record["identity"] == identity and self.live(rows, name)
+        }
+
+
+class ShelfHarness(BackendHarness):
+    """Drives a kind of :class:`ShelfBackend`."""
+
+    name: ClassVar[str] = "shelf"
+    breaks: ClassVar[str] = ""
+    """The clause that catches this store; none catches the correct one."""
+    backend: ClassVar[type[ShelfBackend]] = ShelfBackend
+    time_limit = 1.0
+    capabilities = frozenset(
+        {
+            Capability.KEY,
+            Capability.DURABLE,
+            Capability.SHARED,
+            Capability.CLOCK,
+            Capability.AT_REST,
+            Capability.OUTAGE,
+            Capability.LOST_ANSWER,
+            Capability.SETUP,
+        }
+    )
+
+    def __init__(self) -> None:
+        self.shelf = Shelf()
+
+    async def open(
+        self,
+        *,
+        encryption_key: str | Sequence[str] | None = None,
+        clock: Clock | None = None,
+        default_ttl: float | None = None,
+    ) -> ShelfBackend:
+        backend = self.backend(self.shelf, **given(encryption_key, clock, default_ttl))
+        await backend.init()
+        return backend
+
+    async def stored_bytes(self) -> bytes:
+        return json.dumps([*self.shelf.rows.items()]).encode()
+
+    async def stored_fields(self, identity: str, session_id: str) -> Mapping[str, Any]:
+        record = self.shelf.rows[identity, session_id].record
+        return {field: record.get(field) for field in ("tokens", "headers", "code_verifier", "client_information")}
+
+    async def replace_stored_field(self, identity: str, session_id: str, field: str, value: Any) -> None:
+        row = self.shelf.rows[identity, session_id]
+        self.shelf.rows[identity, session_id] = row._replace(record={**row.record, field: value})
+
+    @asynccontextmanager
+    async def outage(self) -> AsyncIterator[None]:
+        self.shelf.cut = True
+        try:
+            yield
+        finally:
+            self.shelf.cut = False
+
+    @asynccontextmanager
+    async def lost_answer(self) -> AsyncIterator[None]:
+        self.shelf.mute = True
+        try:
+            yield
+        finally:
+            self.shelf.mute = False
+
+    @asynccontextmanager
+    async def unprepared(self, how: Literal["missing", "old"]) -> AsyncIterator[None]:
+        rows, self.shelf.rows, self.shelf.state = self.shelf.rows, {}, how
+        try:
+            yield
+        finally:
+            self.shelf.rows, self.shelf.state = rows, "ready"

@@ -1,0 +1,70 @@
+"""Clauses measured in this process, on stores that are made for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+from pytest_mcp_storage import BackendHarness, Outcome, load_clauses
+from pytest_mcp_storage.bench import Bench
+from pytest_mcp_storage.collection import suite_files
+from pytest_mcp_storage.loop import SuiteLoop
+from pytest_mcp_storage.measure import ClauseTest, measure, tests_in
+from pytest_mcp_storage.outcome import Measurement
+from pytest_mcp_storage.tiers import TIERS
+
+Judge = Callable[..., list[Measurement]]
+
+SEED = 20261123
+
+
+@pytest.fixture(scope="session")
+def suite_loop() -> Iterator[SuiteLoop]:
+    loop = SuiteLoop()
+    yield loop
+    loop.close()
+
+
+@pytest.fixture(scope="session")
+def judge(suite_loop: SuiteLoop) -> Judge:
+    """``judge(harness, "CO")``: what each test of the clause, or of the group's clauses, saw on that store."""
+
+    def judged(
+        harness: Callable[[], BackendHarness], name: str, *, tier: str = "standard", seed: int = SEED
+    ) -> list[Measurement]:
+        bench = Bench(getattr(harness, "name", ""), harness, suite_loop)
+        bench.start()
+        try:
+            return [
+                measure(clause_test(test), clause, bench, TIERS[tier], seed, destructive=True)
+                for clause in load_clauses()
+                if name in (clause.id, clause.group)
+                for test in clause.tests
+            ]
+        finally:
+            bench.stop()
+
+    return judged
+
+
+@pytest.fixture(scope="session")
+def caught(judge: Judge) -> Callable[..., str]:
+    """``caught(harness, "CO-1")``: how the clause's failure reads. The test fails where no test of it failed."""
+
+    def found(harness: Callable[[], BackendHarness], clause: str, **options: str) -> str:
+        seen = judge(harness, clause, **options)
+        failed = [each for each in seen if each.outcome is Outcome.FAILED]
+        assert failed, "\n".join(f"{each.test}: {each.outcome.value} {each.message}{each.fault}" for each in seen)
+        return f"{failed[0].message}; should {failed[0].should}"
+
+    return found
+
+
+def clause_test(name: str) -> ClauseTest:
+    """The suite's test of that name."""
+    (path,) = (path for path in map(Path, suite_files()) if f"def {name}(" in path.read_text())
+    found = tests_in(import_module(f"pytest_mcp_storage.suite.{path.stem}"))
+    return next(test for test in found if test.name == name)
