@@ -15,6 +15,8 @@ DEEPEST_NESTING = 64
 LONGEST_NAME = 255
 ENVELOPE_PREFIX = "enc:"
 
+_CONTAINERS = (dict, list)
+
 
 def plain_text(value: object) -> str:
     """The same text as a plain ``str``. Raises ``ValueError`` for NUL characters, lone surrogates and non-text."""
@@ -73,6 +75,15 @@ def plain_json(value: object, depth: int = 0) -> Any:
     if isinstance(value, (list, tuple)):
         return [plain_json(item, depth + 1) for item in value]
     raise ValueError("must contain nothing but JSON values")
+
+
+def copied(value: Any) -> Any:
+    """A copy of what :func:`plain_json` gave: it shares no object with it."""
+    if type(value) is dict:
+        return {key: copied(item) if type(item) in _CONTAINERS else item for key, item in value.items()}
+    if type(value) is list:
+        return [copied(item) if type(item) in _CONTAINERS else item for item in value]
+    return value
 
 
 def json_object(value: object) -> dict[str, Any]:

@@ -23,7 +23,14 @@ TAG_BYTES = 16
 _IV_END = len(PREFIX) + 2 * IV_BYTES
 _TAG_END = _IV_END + 1 + 2 * TAG_BYTES
 
+
+def _refuse(constant: str) -> None:
+    """JSON has no NaN and no infinity, whatever Python's decoder takes."""
+    raise ValueError(constant)
+
+
 _encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
+_decode = json.JSONDecoder(parse_constant=_refuse).decode
 
 
 def seal(cipher: AESGCM, value: Any) -> str:
@@ -58,25 +65,21 @@ def _parts(text: object) -> tuple[bytes, bytes]:
         and text.startswith(PREFIX)
         and text[_IV_END : _IV_END + 1] == ":" == text[_TAG_END : _TAG_END + 1]
     ):
-        spelled = (text[len(PREFIX) : _IV_END], text[_IV_END + 1 : _TAG_END], text[_TAG_END + 1 :])
         try:
-            iv, tag, ciphertext = map(bytes.fromhex, spelled)
+            iv = bytes.fromhex(text[len(PREFIX) : _IV_END])
+            sealed = bytes.fromhex(text[_TAG_END + 1 :] + text[_IV_END + 1 : _TAG_END])
         except ValueError:
             pass
         else:
-            # fromhex takes capitals and spaces; only the spelling that seal() writes is an envelope.
-            if (iv.hex(), tag.hex(), ciphertext.hex()) == spelled:
-                return iv, ciphertext + tag
+            # fromhex takes capitals and skips spaces; only the spelling that seal() writes is an envelope.
+            if len(iv) == IV_BYTES and 2 * len(sealed) == len(text) - _IV_END - 2 and text == text.lower():
+                return iv, sealed
     raise DecryptionError("it is not an envelope of the form enc:1:<iv>:<tag>:<ciphertext>")
 
 
 def _value(plain: bytes) -> Any:
     try:
-        return json.loads(plain, parse_constant=_refuse)
+        return _decode(plain.decode())
     except (ValueError, RecursionError):
         pass  # raised below, outside the handler: the error's context would show the plaintext
     raise DecryptionError("what it holds is not JSON")
-
-
-def _refuse(constant: str) -> None:
-    raise ValueError(constant)

@@ -65,10 +65,10 @@ class MemoryStorageBackend(Handle):
         self._require_open()
         with self._lock:
             entry = self._live(identity, session_id)
-        return None if entry is None else self._codec.session(entry.record)
+        return None if entry is None else self._codec.recalled(entry.record)
 
     async def get_identity_sessions_data(self, identity: str) -> list[SessionData]:
-        return [self._codec.session(entry.record) for entry in self._of(identity).values()]
+        return [self._codec.recalled(entry.record) for entry in self._of(identity).values()]
 
     async def get_identity_mcp_sessions(self, identity: str) -> list[str]:
         return list(self._of(identity))

@@ -77,6 +77,18 @@ class RecordCodec:
         Raises :class:`DecryptionError` that names session and field where a secret cannot be read, and
         :class:`StorageError` where the record is not one of a session.
         """
+        try:
+            return SessionData.model_validate(self._opened(record))
+        except InvalidSessionError as error:
+            reason = str(error)
+        raise StorageError(f"the stored session {record.get('session_id')!r} is damaged: {reason}")
+
+    def recalled(self, record: Record) -> SessionData:
+        """The session in a record that this process made and kept to itself. Raises :class:`DecryptionError`."""
+        return SessionData.recalled(self._opened(record))
+
+    def _opened(self, record: Mapping[str, Any]) -> Record:
+        """The fields of a session, with its secrets opened."""
         fields = {field: value for field, value in record.items() if value is not None and field in FIELDS}
         session_id = fields.get("session_id")
         for field in CREDENTIALS:
@@ -88,11 +100,7 @@ class RecordCodec:
         if isinstance(information, dict) and _looks_sealed(information.get("client_secret")):
             secret = self._open(session_id, "client_secret", information["client_secret"], object)
             fields["client_information"] = {**information, "client_secret": secret}
-        try:
-            return SessionData.model_validate(fields)
-        except InvalidSessionError as error:
-            reason = str(error)
-        raise StorageError(f"the stored session {session_id!r} is damaged: {reason}")
+        return fields
 
     def _open(self, session_id: Any, field: str, stored: Any, kind: type) -> Any:
         if self._keyring is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 from typing import Annotated, Any, Literal, Self, TypedDict, TypeVar
 
@@ -11,6 +11,7 @@ from pydantic.alias_generators import to_camel
 from pydantic_core import ErrorDetails
 
 from reference_backends import bounds
+from reference_backends.bounds import copied
 from reference_backends.errors import InvalidSessionError
 
 LATEST_MOMENT_MS = 253402300799999
@@ -73,9 +74,25 @@ class SessionData(BaseModel):
         return _checked(super().model_validate, obj, **options)
 
     @classmethod
+    def recalled(cls, fields: Mapping[str, Any]) -> Self:
+        """The session with these fields, by their snake_case names, without a second validation.
+
+        Only for fields that this process has validated and nobody has changed since. Copies their containers.
+        """
+        session = cls.__new__(cls)
+        values = _ABSENT | {field: copied(value) for field, value in fields.items()}
+        for attribute, state in (("__dict__", values), ("__pydantic_fields_set__", set(fields)), *_NO_EXTRAS):
+            object.__setattr__(session, attribute, state)
+        return session
+
+    @classmethod
     def model_validate_json(cls, json_data: str | bytes | bytearray, **options: Any) -> Self:
         """The session in a JSON text. Raises :class:`InvalidSessionError`."""
         return _checked(super().model_validate_json, json_data, **options)
+
+
+_ABSENT: dict[str, Any] = dict.fromkeys(SessionData.model_fields)
+_NO_EXTRAS = (("__pydantic_extra__", None), ("__pydantic_private__", None))
 
 
 class SessionUpdate(TypedDict, total=False):

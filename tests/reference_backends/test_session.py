@@ -135,3 +135,21 @@ def test_it_can_be_pickled(session: Build) -> None:
 
 def test_an_update_names_every_field_that_may_change() -> None:
     assert set(SessionUpdate.__annotations__) == FIELDS - IDENTIFYING
+
+
+def test_a_recalled_session_is_like_a_validated_one_and_shares_nothing(session: Build) -> None:
+    built = session(tokens={"scopes": ["a", {"b": [1]}]}, headers={"A": "b"}, active=False)
+    fields = {field: getattr(built, field) for field in built.model_fields_set}
+    recalled = SessionData.recalled(fields)
+    assert recalled == built
+    assert hash(repr(recalled)) == hash(repr(built))
+    assert recalled.model_dump() == built.model_dump()
+    assert recalled.model_dump(by_alias=True, exclude_unset=True) == built.model_dump(by_alias=True, exclude_unset=True)
+    assert pickle.loads(pickle.dumps(recalled)) == built
+    assert recalled.model_copy(update={"server_name": "n"}).server_name == "n"
+    assert recalled.code_verifier is None
+    assert recalled.tokens is not None
+    recalled.tokens["scopes"][1]["b"].append(2)
+    assert built.tokens == {"scopes": ["a", {"b": [1]}]}
+    with pytest.raises(ValidationError):
+        recalled.identity = "bob"
