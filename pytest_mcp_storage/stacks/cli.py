@@ -66,7 +66,7 @@ def start(*, environ: Mapping[str, str] = os.environ, say: Say = lambda text: No
         say(f"Supabase stack: using the project that is up at {told['API_URL']}")
         return GivenServer(_stack(told))
     say("Supabase stack: supabase start (the first time it pulls its images, which takes minutes)")
-    return KeptServer("cli", f"{__name__}:CliServers", {"program": str(program)}, say=say)
+    return KeptServer("cli", f"{__name__}:CliServers", {"program": str(program)}, say=say, makes_stores=False)
 
 
 def _has_project(folder: Path) -> bool:
@@ -114,13 +114,14 @@ def _stack(told: Mapping[str, str]) -> SupabaseStack:
 
 
 class CliServers:
-    """One project in a temporary folder; run by the keeper. It has one store: a second is refused."""
+    """One project in a temporary folder; run by the keeper. It has one store, which one caller at a time may have."""
 
     def __init__(self, folder: Path, keys: ProjectKeys, *, program: str) -> None:
         self.folder = folder
         self.program = program
         self.started = False
-        self.told: dict[str, str] | None = None
+        self.used = False
+        self.told: dict[str, str] = {}
 
     async def start(self, note: Note) -> None:
         self._lay_out()
@@ -130,9 +131,10 @@ class CliServers:
         note.part("supabase start")
 
     async def add(self, name: str, *, migrated: bool, max_rows: int) -> Upstream:
-        if self.told is None or not migrated or max_rows != MAX_ROWS:
+        if self.used or not migrated or max_rows != MAX_ROWS:
             raise StorageSetupError("the cli provider has one store, with the migrations: use --mcp-supabase=native")
-        told, self.told = self.told, None
+        self.used = True
+        told = self.told
         keys = {"anon": told["ANON_KEY"], "service_role": told["SERVICE_ROLE_KEY"], "jwt_secret": told["JWT_SECRET"]}
         return Upstream(told["API_URL"], told["DB_URL"], keys)
 
@@ -140,7 +142,11 @@ class CliServers:
         """``supabase start`` has waited for it."""
 
     async def remove(self, name: str) -> None:
-        """The project goes as a whole."""
+        import psycopg
+
+        async with await psycopg.AsyncConnection.connect(self.told["DB_URL"]) as connection:
+            await connection.execute("truncate public.mcp_sessions")
+        self.used = False
 
     def facts(self) -> dict[str, Any]:
         return {"folder": str(self.folder)}

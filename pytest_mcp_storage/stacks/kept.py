@@ -22,9 +22,17 @@ class KeptServer(StackServer):
     owned = True
 
     def __init__(
-        self, provider: str, servers: str, settings: Mapping[str, Any], *, say: Say, in_memory: bool = False
+        self,
+        provider: str,
+        servers: str,
+        settings: Mapping[str, Any],
+        *,
+        say: Say,
+        in_memory: bool = False,
+        makes_stores: bool = True,
     ) -> None:
         self.provider = provider
+        self.makes_stores = makes_stores
         self._say = say
         self._lock = threading.Lock()
         self._numbers = itertools.count(1)

@@ -62,6 +62,9 @@ class StackServer(ABC):
 
     provider: str
     owned: bool
+    """Whether this run started it."""
+    makes_stores: bool
+    """Whether :meth:`store` makes a new one at each call, also a bare one."""
 
     def __enter__(self) -> Self:
         return self

@@ -15,6 +15,7 @@ class GivenServer(StackServer):
     """A project that this run found. Its one store may hold anybody's rows, and nothing here ends or empties it."""
 
     owned = False
+    makes_stores = False
 
     def __init__(self, stack: SupabaseStack) -> None:
         self.provider = stack.provider

@@ -9,7 +9,9 @@ import json
 import sys
 import tomllib
 from pathlib import Path
+from typing import Any
 
+import psycopg
 import pytest
 
 from pytest_mcp_storage.stacks import cli
@@ -48,9 +50,15 @@ class Stage:
 
     def __init__(self, folder: Path, *, up: bool, status: str) -> None:
         self.notes = folder / "notes"
-        program = folder / "supabase"
-        program.write_text(STAND_IN.format(python=sys.executable, notes=str(self.notes), up=up, status=status))
-        program.chmod(0o755)
+        self.program = folder / "supabase"
+        self.up = up
+        self.play(status)
+
+    def play(self, status: str) -> None:
+        """Put the stand-in on the stage: it prints ``status`` when asked for it."""
+        text = STAND_IN.format(python=sys.executable, notes=str(self.notes), up=self.up, status=status)
+        self.program.write_text(text)
+        self.program.chmod(0o755)
 
     def asked(self) -> list[tuple[str, dict[str, str]]]:
         lines = self.notes.read_text().splitlines() if self.notes.exists() else []
@@ -88,6 +96,20 @@ def test_it_starts_a_project_of_its_own_and_ends_it(stage: Stage) -> None:
     config = tomllib.loads(files["config.toml"])
     assert config["api"]["max_rows"] == 1000
     assert len({config["api"]["port"], config["db"]["port"], config["db"]["shadow_port"]}) == 3
+
+
+def test_its_store_is_emptied_for_the_next_caller(stage: Stage, database: psycopg.Connection[Any]) -> None:
+    stage.play(json.dumps({**TOLD, "DB_URL": f"{database.info.dsn} password={database.info.password}"}))
+    with cli.start() as server:
+        assert not server.makes_stores
+        database.execute(
+            "insert into mcp_sessions"
+            " (session_id, user_id, identity, server_url, transport_type, callback_url, expires_at)"
+            " values ('s', 'u', 'u', '', 'sse', '', now())"
+        )
+        server.drop(server.store())
+        assert database.execute("select count(*) from mcp_sessions").fetchone() == (0,)
+        assert server.store().url == TOLD["API_URL"]
 
 
 @pytest.mark.parametrize("stage", [{"up": True}], indirect=True)
