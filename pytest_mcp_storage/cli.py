@@ -7,6 +7,7 @@ from importlib import import_module
 import click
 
 COMMANDS = {
+    "bridge-kit": "pytest_mcp_storage.bridge.kit:bridge_kit",
     "clauses": "pytest_mcp_storage.clauses_command:clauses",
     "contract": "pytest_mcp_storage.conformance_document:contract",
     "report": "pytest_mcp_storage.report.command:report",

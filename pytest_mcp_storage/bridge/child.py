@@ -44,10 +44,10 @@ class Child:
         self._loop: AbstractEventLoop | None = None
         self._head = bytearray()  # the beginning of a line whose end has not come yet
         self._unsent: bytearray = bytearray()
-        # Opened to append: the child shares the file's offset, which reading it here moves.
-        self._stderr = tempfile.TemporaryFile("a+b")  # noqa: SIM115 - closed by end()
         if shutil.which(command[0]) is None:
             raise BridgeFault(f"the bridge can't be started: there is no program {command[0]!r} on the PATH")
+        # Opened to append: the child shares the file's offset, which reading it here moves.
+        self._stderr = tempfile.TemporaryFile("a+b")  # noqa: SIM115 - closed by end()
         try:
             self._process = subprocess.Popen(
                 list(command),
@@ -59,7 +59,8 @@ class Child:
                 start_new_session=True,
                 preexec_fn=dies_with_parent(signal.SIGKILL),
             )
-        except OSError as error:
+        except (OSError, subprocess.SubprocessError) as error:
+            self._stderr.close()
             raise BridgeFault(f"the bridge can't be started: {error}") from None
         assert self._process.stdin is not None
         assert self._process.stdout is not None
@@ -125,19 +126,29 @@ class Child:
         return how + (f" Its stderr ends:\n{lines}" if lines else " Its stderr is empty.")
 
     @property
+    def reads(self) -> bool:
+        """Whether more may come."""
+        return self._reading
+
+    def close_input(self) -> None:
+        """Let it see the end of its stdin."""
+        self._unfollow()
+        self._unsent.clear()
+        assert self._process.stdin is not None
+        with contextlib.suppress(OSError):
+            self._process.stdin.close()
+
+    @property
     def head(self) -> bytes:
         """The beginning of a line whose end has not come."""
         return bytes(self._head)
 
     def hang_up(self) -> None:
         """Close its stdin and stdout: a bridge that still lives sees the end, and can tidy up."""
-        self._unfollow()
+        self.close_input()
         self._reading = False
-        self._unsent.clear()
-        for pipe in (self._process.stdin, self._process.stdout):
-            assert pipe is not None
-            with contextlib.suppress(OSError):
-                pipe.close()
+        assert self._process.stdout is not None
+        self._process.stdout.close()
 
     def end(self, grace: float) -> bool:
         """Close its stdin and wait; after ``grace`` seconds it and all that it started are killed.

@@ -35,7 +35,7 @@ class StdioHarness(BackendHarness):
         self._attached: Any = None
         self.hello: Hello | None = None
         self.observer: Observer | None = None
-        """Is shown every message, both ways: for tests that hold them to the schema."""
+        """Is shown every line, both ways: for tests that hold them to the schema."""
 
     @classmethod
     def of(cls, command: Sequence[str]) -> type[Self]:
@@ -91,7 +91,7 @@ class StdioHarness(BackendHarness):
 
     async def __aexit__(self, *exc: object) -> None:
         try:
-            if self._attached is None:
+            if self._attached is None and not self.wire.broken:
                 await self._do("destroy")
         finally:
             self.wire.close()

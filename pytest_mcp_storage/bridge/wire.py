@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
@@ -22,8 +23,8 @@ LONGEST_LINE = 64 * 2**20
 LEVELS = {"DEBUG": logging.DEBUG, "INFO": logging.INFO, "WARNING": logging.WARNING, "ERROR": logging.ERROR}
 SHOWN = 80
 
-Observer = Callable[[Any], None]
-"""Is shown each message that crosses the wire."""
+Observer = Callable[[bytes], None]
+"""Is shown each line that crosses the wire, either way."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ class _Waiting:
 class Wire:
     """A started bridge. Every call raises :class:`BridgeFault` from the moment that it broke the protocol.
 
-    ``observer`` is shown each message, both ways, before it is judged.
+    ``observer`` is shown each line, both ways, before it is judged.
     """
 
     command: Sequence[str]
@@ -69,6 +70,7 @@ class Wire:
     def __post_init__(self) -> None:
         self._fault: str | None = None
         self._fault_shown = False
+        self._closing = False
         self._last_id = 0
         self._waiting: dict[int, _Waiting] = {}
         self._abandoned: set[int] = set()
@@ -83,6 +85,11 @@ class Wire:
             longest_line=LONGEST_LINE,
             env=self.env,
         )
+
+    @property
+    def broken(self) -> bool:
+        """Whether every further call raises :class:`BridgeFault`."""
+        return self._fault is not None
 
     @property
     def pid(self) -> int:
@@ -100,9 +107,9 @@ class Wire:
             self._follow(loop)
         number = self._send(call, arguments)
         future: asyncio.Future[Any] = loop.create_future()
-        seconds = self.limits.call if limit is None else limit
-        self._waiting[number] = _Waiting(call, future, time.monotonic() + seconds, final=limit is not None)
-        if self._watch is None or (limit is not None and limit < self.limits.call):
+        deadline = loop.time() + (self.limits.call if limit is None else limit)
+        self._waiting[number] = _Waiting(call, future, deadline, final=limit is not None)
+        if self._watch is None or deadline < self._watch.when():
             self._watch_again()
         try:
             return await future
@@ -119,7 +126,7 @@ class Wire:
         number = self._send(call, arguments)
         future: Future[Any] = Future()
         deadline = time.monotonic() + self.limits.call
-        self._waiting[number] = _Waiting(call, future, deadline)
+        self._waiting[number] = _Waiting(call, future, math.inf)
         while not future.done():
             left = deadline - time.monotonic()
             if left <= 0:
@@ -153,10 +160,14 @@ class Wire:
         """End the process. Raises :class:`BridgeFault` where it broke the protocol and no call has told so yet."""
         if self._watch is not None:
             self._watch.cancel()
-        while self._fault is None and self._child.pump(0):
-            pass  # an answer too many may lie in the pipe
-        left = self._child.end(self.limits.leave)
-        if self._fault is None and not left:
+        self._closing = True
+        deadline = time.monotonic() + self.limits.leave
+        if self._fault is None:
+            self._child.close_input()
+        while self._child.reads and (left := deadline - time.monotonic()) > 0:
+            self._child.pump(left)  # its last words: an answer too many may be among them
+        left_by_itself = self._child.end(max(0.0, deadline - time.monotonic()))
+        if self._fault is None and not left_by_itself:
             self._log.warning(
                 "the bridge `%s` did not end within %g s of the end of its stdin, and was killed",
                 " ".join(self.command),
@@ -176,13 +187,16 @@ class Wire:
             raise NotMeasurable(f"the bridge takes lines of {self.accepted:,} bytes, and {call!r} needs {len(line):,}")
         self._last_id = number
         if self.observer is not None:
-            self.observer(message)
+            self.observer(line)
         self._child.send(line)
         return number
 
     def _follow(self, loop: asyncio.AbstractEventLoop) -> None:
+        """A backend may be opened on one loop and used on another: each has its own clock, and timers."""
+        if self._watch is not None:
+            self._watch.cancel()
+            self._watch = None
         self._loop = loop
-        self._watch = None
         self._child.follow(loop)
 
     def _take(self, line: bytes) -> None:
@@ -191,13 +205,13 @@ class Wire:
         if len(line) > LONGEST_LINE:
             self._overlong()
             return
+        if self.observer is not None:
+            self.observer(line)
         try:
             message = read_line(line)
         except (ValueError, RecursionError) as error:
             self.break_off(f"wrote a line that is not JSON in UTF-8 ({error}): {_shown(line)}")
             return
-        if self.observer is not None:
-            self.observer(message)
         if not isinstance(message, dict):
             self.break_off(f"wrote a line that is not an object: {_shown(line)}")
         elif "log" in message:
@@ -239,7 +253,7 @@ class Wire:
                 self.break_off(f"wrote a log line without a message or with a level other than {', '.join(LEVELS)}")
 
     def _ended(self, rest: bytes) -> None:
-        if self._fault is None:
+        if self._fault is None and (rest or not self._closing):
             calls = sorted({waiting.call for waiting in self._waiting.values()})
             doing = f" while it had {', '.join(calls)} to answer" if calls else ""
             half = f" in the middle of a line: {_shown(rest)}" if rest else ""
@@ -258,12 +272,13 @@ class Wire:
             self._watch = None
         if self._waiting and self._loop is not None:
             earliest = min(waiting.deadline for waiting in self._waiting.values())
-            self._watch = self._loop.call_later(max(0.0, earliest - time.monotonic()), self._look)
+            self._watch = self._loop.call_at(earliest, self._look)
 
     def _look(self) -> None:
         """Break off where a deadline has passed; ping first where the backend may be the one that hangs."""
         self._watch = None
-        now = time.monotonic()
+        assert self._loop is not None
+        now = self._loop.time()
         late = [waiting for waiting in self._waiting.values() if waiting.deadline <= now]
         for waiting in late:
             if waiting.final:

@@ -1,0 +1,88 @@
+"""Bridges for tests, and what holds every line of theirs to the schema."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+
+import pytest_mcp_storage.bridge
+from pytest_mcp_storage.bridge.harness import StdioHarness
+from reference_backends import SessionData
+
+PROGRAMS = Path(pytest_mcp_storage.bridge.__file__).parent
+WITNESS = PROGRAMS / "witness" / "memory_bridge.py"
+FULL = Path(__file__).parent / "full.mjs"
+
+
+@pytest.fixture(scope="session")
+def schema() -> dict[str, Any]:
+    loaded: dict[str, Any] = json.loads((PROGRAMS / "protocol.schema.json").read_text())
+    return loaded
+
+
+class Clerk:
+    """Holds every line that crosses a wire to the schema, and counts what it saw."""
+
+    def __init__(self, schema: dict[str, Any]) -> None:
+        self.calls: dict[int, str] = {}
+        self.answered: list[str] = []
+        self.line = jsonschema.Draft202012Validator(schema)
+        self.results = {
+            call: jsonschema.Draft202012Validator({**schema, "oneOf": [{"$ref": f"#/$defs/results/{call}"}]})
+            for call in schema["$defs"]["results"]
+        }
+
+    def __call__(self, line: bytes) -> None:
+        message = json.loads(line, parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))
+        self.line.validate(message)
+        if "call" in message:
+            self.calls[message["id"]] = message["call"]
+        elif "result" in message:
+            call = self.calls[message["id"]]
+            self.results[call].validate(message["result"])
+            self.answered.append(call)
+
+
+@pytest.fixture
+def clerk(schema: dict[str, Any]) -> Clerk:
+    return Clerk(schema)
+
+
+@pytest.fixture
+def witness(clerk: Clerk) -> StdioHarness:
+    """The one-file bridge, under the clerk's eyes."""
+    harness = StdioHarness.of([sys.executable, str(WITNESS)])()
+    harness.observer = clerk
+    return harness
+
+
+@pytest.fixture
+def full(clerk: Clerk) -> StdioHarness:
+    """A bridge by serve.mjs that declares every capability, under the clerk's eyes."""
+    harness = StdioHarness.of(["node", str(FULL)])()
+    harness.observer = clerk
+    return harness
+
+
+@pytest.fixture
+def session() -> Callable[..., SessionData]:
+    """Makes sessions: what is given, and the rest made up."""
+
+    def made(**fields: Any) -> SessionData:
+        given: dict[str, Any] = {
+            "session_id": "s1",
+            "identity": "u1",
+            "server_url": "https://server.example",
+            "transport_type": "sse",
+            "callback_url": "https://client.example/callback",
+            "created_at": 1_790_000_000_000,
+        }
+        return SessionData(**{**given, **fields})
+
+    return made

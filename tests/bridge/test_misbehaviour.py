@@ -1,0 +1,235 @@
+"""A bridge that breaks the protocol is named, is never waited for in vain, and decides no clause."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_mcp_storage.bridge import wire
+from pytest_mcp_storage.bridge.backend import BridgeBackend
+from pytest_mcp_storage.bridge.errors import BridgeFault
+from pytest_mcp_storage.bridge.harness import StdioHarness
+from pytest_mcp_storage.bridge.wire import Limits
+
+MISBEHAVING = Path(__file__).parent / "misbehaving.py"
+QUICK = Limits(start=1.0, provision=1.0, call=0.3, ping=0.3, leave=0.3)
+PATIENT = 30.0
+"""Seconds within which a test must have its fault; each takes a few tenths."""
+
+Use = Callable[[StdioHarness, BridgeBackend], Awaitable[Any]]
+
+
+def harness_of(fault: str, limits: Limits = QUICK) -> StdioHarness:
+    made = type("Made", (StdioHarness.of([sys.executable, str(MISBEHAVING), fault]),), {"limits": limits})
+    harness: StdioHarness = made()
+    return harness
+
+
+async def fault_of(harness: StdioHarness, use: Use) -> str:
+    """The fault that using the harness ends in, also where only its end shows it."""
+    async with asyncio.timeout(PATIENT):
+        with pytest.raises(BridgeFault) as caught:
+            async with harness:
+                await use(harness, await harness.open())
+    assert caught.value.harness_fault
+    assert not alive(harness.wire.pid), "the process is gone when the harness is left"
+    return str(caught.value)
+
+
+def alive(pid: int) -> bool:
+    """Whether the process is still there."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+async def read(harness: StdioHarness, backend: BridgeBackend) -> None:
+    await backend.get_session("u", "s")
+    await backend.get_session("u", "s")  # by now a second answer to the first has come
+
+
+SEEN_IN_READING = [
+    ("ends at once", "closed its stdout while it had hello to answer. It ended with status 3.*no such database"),
+    ("prints a banner", "a line that is not JSON in UTF-8.*My store, version 2"),
+    ("says hello before it is asked", "answered call 7, which was never made"),
+    ("never says hello", "did not answer 'hello' in time"),
+    ("speaks another version", "speaks version 2 of the protocol, and this suite 1"),
+    ("says hello with a list", "'hello' with something that is not an object"),
+    ("says hello without a name", "missing, unknown or wrong: name"),
+    ("declares what does not exist", r"do not exist: TELEPATHY \(known: KEY, "),
+    ("takes no lines", "missing, unknown or wrong: maxLine"),
+    ("provisions with a result", "'provision' with a result"),
+    ("opens nothing", "'open' with something"),
+    ("dies in mid-line", 'while it had getSession to answer in the middle of a line: \'{"id": '),
+    ("is killed", "while it had getSession to answer. It ended by SIGKILL.*Segmentation fault, they say"),
+    ("closes its stdout", "closed its stdout while it had getSession to answer"),
+    ("writes half a line", "did not answer 'ping' in time; it wrote half a line: '{\"id\": 4, \"res'"),
+    ("hangs", "did not answer 'ping' in time"),
+    ("answers twice", "answered call 4 twice"),
+    ("answers what was never asked", "answered call 999, which was never made"),
+    ("answers with text for an id", "not an id and a result, or an id and an error, but id, result"),
+    ("answers with result and error", "but error, id, result"),
+    ("answers with neither", "but id"),
+    ("writes NaN", "not JSON in UTF-8.*NaN"),
+    ("writes no UTF-8", "not JSON in UTF-8"),
+    ("writes a list", "a line that is not an object"),
+    ("writes an empty line", "a line that is not JSON"),
+    ("writes without end", "a line of more than 67,108,864 bytes"),
+    ("makes up a stand-in", "unknown stand-in"),
+    ("raises without a message", "an error that is not of the form type and message"),
+    ("logs at no level", "a log line without a message or with a level other than DEBUG"),
+]
+
+
+@pytest.mark.parametrize(("fault", "named"), SEEN_IN_READING)
+async def test_what_a_bridge_does_wrong_is_named(fault: str, named: str) -> None:
+    told = await fault_of(harness_of(fault), read)
+    assert told.startswith(f"the bridge `{sys.executable} {MISBEHAVING} {fault}` ")
+    assert re.search(named, told, re.DOTALL), told
+
+
+async def clear(harness: StdioHarness, backend: BridgeBackend) -> None:
+    await backend.clear_all()
+
+
+async def generate(harness: StdioHarness, backend: BridgeBackend) -> None:
+    backend.generate_session_id()
+
+
+async def look(harness: StdioHarness, backend: BridgeBackend) -> None:
+    await harness.stored_bytes()
+
+
+async def look_at_fields(harness: StdioHarness, backend: BridgeBackend) -> None:
+    await harness.stored_fields("u", "s")
+
+
+async def list_files(harness: StdioHarness, backend: BridgeBackend) -> None:
+    harness.files()
+
+
+async def nothing(harness: StdioHarness, backend: BridgeBackend) -> None:
+    pass
+
+
+@pytest.mark.parametrize(
+    ("fault", "use", "named"),
+    [
+        ("has something to say", clear, "'clearAll' with a result"),
+        ("counts wrongly", generate, "a call for 1 session ids with something else"),
+        ("hangs at ids", generate, "did not answer 'generateSessionIds' within 0.3 s"),
+        ("shows no base64", look, "data that is not base64"),
+        ("shows no parts", look, "not of the form data and next"),
+        ("shows no fields", look_at_fields, "without tokens and headers"),
+        ("has no files", list_files, "not a list of paths"),
+        ("answers after the end", nothing, "answered call 4 twice"),
+    ],
+)
+async def test_wrong_answers_to_other_calls_are_named(fault: str, use: Use, named: str) -> None:
+    assert named in await fault_of(harness_of(fault), use)
+
+
+@pytest.mark.parametrize("command", ["/no/such/program", "no-such-program-anywhere", str(MISBEHAVING.parent)])
+async def test_what_is_no_program_is_named(command: str) -> None:
+    with pytest.raises(BridgeFault, match=f"can't be started.*{command}"):
+        await StdioHarness.of([command])().__aenter__()
+
+
+async def test_every_call_after_a_fault_tells_of_it_again() -> None:
+    async with harness_of("writes a list") as harness:
+        backend = await harness.open()
+        first, second = await asyncio.gather(
+            backend.get_session("u", "1"), backend.get_session("u", "2"), return_exceptions=True
+        )
+        with pytest.raises(BridgeFault) as third:
+            await backend.clear_all()
+        with pytest.raises(BridgeFault) as fourth:
+            backend.generate_session_id()
+        assert str(first) == str(second) == str(third.value) == str(fourth.value)
+    # and leaving is silent: the fault has been told
+
+
+async def test_a_bridge_that_does_not_leave_is_killed_and_blamed_no_further(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING, "pytest_mcp_storage.bridge"):
+        async with harness_of("does not leave") as harness:
+            await read(harness, await harness.open())
+    assert not alive(harness.wire.pid)
+    assert "did not end within 0.3 s of the end of its stdin" in caplog.text
+
+
+async def test_a_hanging_backend_is_no_fault_of_a_bridge_that_lives() -> None:
+    full = Path(__file__).parent / "full.mjs"
+    made = type("Made", (StdioHarness.of(["node", str(full)]),), {"limits": Limits(call=0.1, ping=PATIENT)})
+    async with made() as harness:
+        backend = await harness.open()
+        asked = asyncio.Event()
+        harness.wire.observer = lambda line: asked.set() if b'"ping"' in line else None
+        hanging = asyncio.ensure_future(backend.get_session("u", "never"))
+        async with asyncio.timeout(PATIENT):
+            await asked.wait()  # whether it lives; it does
+        assert await backend.get_all_session_ids() == []
+        assert not hanging.done()
+        hanging.cancel()
+
+
+async def test_an_answer_to_a_call_that_was_given_up_is_no_fault() -> None:
+    async with StdioHarness.of(["node", str(Path(__file__).parent / "full.mjs")])() as harness:
+        backend = await harness.open()
+        given_up = asyncio.ensure_future(backend.get_session("u", "gate"))
+        await backend.get_all_session_ids()
+        given_up.cancel()
+        assert await backend.get_session("u", "open the gate") is None
+        assert await backend.get_all_session_ids() == []
+
+
+async def test_a_line_that_the_bridge_does_not_take_is_not_sent(session: Any) -> None:
+    from pytest_mcp_storage.harness import NotMeasurable
+
+    async with harness_of("nothing at all") as harness:
+        backend = await harness.open()
+        harness.wire.accepted = 1000
+        with pytest.raises(NotMeasurable, match="takes lines of 1,000 bytes, and 'createSession' needs 1,"):
+            await backend.create_session(session(tokens={"access_token": "x" * 1000}))
+        await read(harness, backend)
+
+
+@pytest.mark.parametrize("fault", ["is killed", "answers twice", "writes a list", "hangs"])
+def test_no_clause_passes_or_fails_by_a_fault(tmp_path: Path, fault: str) -> None:
+    """The whole suite over a bridge that breaks: it ends, and has no verdict."""
+    (tmp_path / "harness.py").write_text(
+        "from pytest_mcp_storage.bridge.harness import StdioHarness\n"
+        "from pytest_mcp_storage.bridge.wire import Limits\n"
+        f"Made = StdioHarness.of([{sys.executable!r}, {str(MISBEHAVING)!r}, {fault!r}])\n"
+        "Made.limits = Limits(call=0.3, ping=0.3, leave=0.3)\n"
+    )
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--mcp-backend=harness:Made"]
+    run = subprocess.run(
+        [*command, "--mcp-tier=smoke", "--mcp-clause=RT-1,LC-2,ID-1", "--mcp-report=report.json"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert run.returncode != 0, run.stdout
+    (backend,) = json.loads((tmp_path / "report.json").read_text())["backends"]
+    chosen = [clause for clause in backend["clauses"] if clause["id"] in ("RT-1", "LC-2", "ID-1")]
+    assert [clause["outcome"] for clause in chosen] == ["not_measured"] * 3
+    assert all("the bridge `" in clause["message"] for clause in chosen), chosen
+    assert backend["verdict"] == "not_measured"
+
+
+def test_the_longest_line_is_the_documented_one() -> None:
+    document = Path(__file__).parents[2] / "docs" / "bridge-protocol.md"
+    assert f"{wire.LONGEST_LINE:,}" in document.read_text()
