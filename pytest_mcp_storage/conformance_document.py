@@ -47,7 +47,9 @@ def document(revision: str = LATEST, defects: Iterable[Defect] | None = None) ->
     modules = homes()
     if lost := [test for clause in clauses for test in clause.tests if test not in modules]:
         raise ContractError(f"the contract names tests that the suite does not have: {', '.join(lost)}")
-    environment = Environment(trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined)  # noqa: S701
+    environment = Environment(  # noqa: S701  # Markdown; prose() escapes it
+        trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True, undefined=StrictUndefined
+    )
     environment.filters["prose"] = prose
     template = environment.from_string(_read("conformance_document.md.jinja"))
     return template.render(

@@ -27,10 +27,10 @@ _ADVANCES = {character: width for characters, width in _WIDTHS.items() for chara
 
 def as_badge(report: Report) -> str:
     """An SVG of one line. Several backends share it: how many are conformant, in the colour of the worst."""
-    label, message = one_line(_label(report)), _message(report)
+    label, message = _label(report), _message(report)
     colour = COLOURS[_worst(report)]
-    told = one_line("; ".join(f"{each.name}: {signs.verdict(each).words}" for each in report.backends))
-    title = f"MCP storage conformance {report.revision}: {told or 'nothing was judged'}"
+    told = "; ".join(f"{each.name}: {signs.verdict(each).words}" for each in report.backends)
+    title = one_line(f"MCP storage conformance {report.revision}: {told or 'nothing was judged'}")
     left, right = width_of(label) + 2 * MARGIN, width_of(message) + 2 * MARGIN
     return f"""\
 <svg xmlns="http://www.w3.org/2000/svg" width="{left + right}" height="{HEIGHT}" role="img" \
@@ -54,15 +54,19 @@ def width_of(text: str) -> int:
 def _label(report: Report) -> str:
     if len(report.backends) != 1:
         return "MCP storage"
-    name = report.backends[0].name
-    return f"MCP storage · {name if len(name) <= LONGEST_NAME else name[: LONGEST_NAME - 1] + '…'}"
+    return f"MCP storage · {_short(report.backends[0].name)}"
 
 
 def _message(report: Report) -> str:
     if len(report.backends) == 1:
-        return one_line(signs.verdict(report.backends[0]).words)
+        return _short(signs.verdict(report.backends[0]).words)
     good = sum(1 for each in report.backends if each.verdict in (CONFORMANT, WITH_DEVIATIONS))
     return f"{good} of {len(report.backends)} conformant"
+
+
+def _short(text: str) -> str:
+    shown = one_line(text)
+    return shown if len(shown) <= LONGEST_NAME else f"{shown[: LONGEST_NAME - 1]}…"
 
 
 def _worst(report: Report) -> str:

@@ -116,7 +116,12 @@ def bands(report: Report) -> Iterator[Band]:
 @cache
 def _template() -> Any:
     environment = Environment(
-        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined, finalize=_shown
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        undefined=StrictUndefined,
+        finalize=_shown,
     )
     return environment.from_string(_read("page.html.jinja"))
 

@@ -19,27 +19,38 @@ from pytest_mcp_storage.report.model import (
 
 HOSTILE = (
     "</script><script>window.pwned=1</script>\"'><img src=x onerror=window.pwned=1>{{7*7}}"
-    "|`*_[x](javascript:window.pwned=1) @someone #1 https://evil.example/ \x00\x07\x1b[31m\u202e\ud800\ufffe 👩‍👩‍👧\n</details>\t# x"
+    "|`*_[x](javascript:window.pwned=1) @someone #1 https://evil.example/ "
+    "\x00\x07\x1b[31m\u202e\ud800\ufffe 👩‍👩‍👧\n</details>\t# x"
 )
 """Markup, Markdown, a mention, a link, controls, a text turned round, a lone surrogate, an emoji, a line of its own."""
 
 
 def clause(id: str, outcome: Outcome = Outcome.PASSED, **fields: Any) -> ClauseReport:
-    fields = {"level": "MUST", "statement": f"What {id} says.", "group": id.partition("-")[0], "examples": 40} | fields
-    fields.setdefault("reproduce", f"pytest --mcp-backend=sqlite --mcp-clause={id} --hypothesis-seed=7")
-    return ClauseReport(id=id, outcome=outcome, **fields)
+    given: dict[str, Any] = {
+        "level": "MUST",
+        "statement": f"What {id} says.",
+        "group": id.partition("-")[0],
+        "examples": 40,
+    } | fields
+    given.setdefault("reproduce", f"pytest --mcp-backend=sqlite --mcp-clause={id} --hypothesis-seed=7")
+    return ClauseReport(id=id, outcome=outcome, **given)
 
 
 def backend(name: str, *clauses: ClauseReport, **fields: Any) -> BackendReport:
-    fields = {"harness": f"stores.{name}:Harness", "version": "1.2.3", "capabilities": ["KEY"]} | fields
-    fields.setdefault("verdict", CONFORMANT)
-    return BackendReport(name=name, clauses=list(clauses), **fields)
+    given: dict[str, Any] = {"harness": f"stores.{name}:Harness", "version": "1.2.3", "capabilities": ["KEY"]} | fields
+    given.setdefault("verdict", CONFORMANT)
+    return BackendReport(name=name, clauses=list(clauses), **given)
 
 
 def report(*backends: BackendReport, **fields: Any) -> Report:
-    fields = {"suite": "pytest-mcp-storage 0.1.0", "revision": "2026-11", "tier": "standard", "seed": 7} | fields
-    fields.setdefault("groups", {"EX": "Expiry", "LC": "Life cycle"})
-    return Report(backends=list(backends), **fields)
+    given: dict[str, Any] = {
+        "suite": "pytest-mcp-storage 0.1.0",
+        "revision": "2026-11",
+        "tier": "standard",
+        "seed": 7,
+    } | fields
+    given.setdefault("groups", {"EX": "Expiry", "LC": "Life cycle"})
+    return Report(backends=list(backends), **given)
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from base64 import b64encode
 from collections.abc import Callable
 from hashlib import sha256
 from html.parser import HTMLParser
+from typing import Any
 
 import pytest
 
@@ -57,7 +58,7 @@ def test_hostile_text_adds_no_element(hostile: Report, hostile_text: str) -> Non
     assert [tag for tag, _ in Page(text).elements] == [tag for tag, _ in Page(as_html(tame)).elements]
 
 
-def _replaced(data: object, hostile_text: str) -> object:
+def _replaced(data: Any, hostile_text: str) -> Any:
     if isinstance(data, dict):
         return {_replaced(key, hostile_text): _replaced(value, hostile_text) for key, value in data.items()}
     if isinstance(data, list):
@@ -69,8 +70,8 @@ def test_ids_are_unique_and_each_button_opens_a_panel_that_is_there(every_outcom
     page = Page(as_html(every_outcome))
     ids = [attributes["id"] for _, attributes in page.elements if "id" in attributes]
     assert len(ids) == len(set(ids))
-    opened = [attributes["popovertarget"] for attributes in page.named("button") if "popovertarget" in attributes]
-    panels = [attributes["id"] for attributes in page.named("div") if "popover" in attributes]
+    opened = [str(attributes["popovertarget"]) for attributes in page.named("button") if "popovertarget" in attributes]
+    panels = [str(attributes["id"]) for attributes in page.named("div") if "popover" in attributes]
     assert sorted(opened) == sorted(panels * 2), "its cell opens a panel, and its own button closes it"
     assert len(panels) == 12
 

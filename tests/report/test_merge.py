@@ -31,7 +31,9 @@ def test_backends_of_several_runs_stand_side_by_side_with_their_own_tier_and_see
 
 
 def test_merged_reports_can_be_merged_again(make_report: Make, make_backend: MakeBackend) -> None:
-    pair = merge([("a", make_report(make_backend("memory"), seed=1)), ("b", make_report(make_backend("redis"), seed=2))])
+    pair = merge(
+        [("a", make_report(make_backend("memory"), seed=1)), ("b", make_report(make_backend("redis"), seed=2))]
+    )
     again, _ = merge([("ab", pair[0]), ("c", make_report(make_backend("file"), seed=3))])
     assert [again.about(backend)[-1] for backend in again.backends] == ["1", "2", "3"]
 

@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from pytest_mcp_storage.outcome import Outcome
+from pytest_mcp_storage.report import terminal
+from pytest_mcp_storage.report.model import BackendReport, ClauseReport, Report
+
+
+def test_the_summary_as_it_stands_under_a_run(every_outcome: Report) -> None:
+    every_outcome.backends.pop()
+    assert (
+        terminal.plain(every_outcome, width=80)
+        == """\
+sqlite  revision 2026-11 · tier standard · seed 7
+stores.sqlite:Harness, version 1.2.3
+
+                                                                   not       not
+                                 passed  failed  deviation  applicable  measured
+  EX  Expiry                          1       1          1           ·         ·
+  LC  Life cycle                      ·       1          ·           1         1
+
+  ✗ EX-2 (MUST): get_session returned the session 1.2 s after its TTL of 1 s
+  D EX-10 (MUST): known: the server rounds; issue 12
+  ! LC-3 (SHOULD): get_session returned the session 1.2 s after its TTL of 1 s
+  ? not measured: LC-2: the harness broke down: boom
+  – not applicable: LC-1: needs SHARED
+  + there, but not declared: DURABLE
+
+problem: deviations.yaml:3: EX-1: the deviation is stale, the clause is kept
+      now; delete the entry
+sqlite: NOT CONFORMANT (1 passed, 1 failed, 1 failed SHOULD, 1 deviation, 1 not applicable, 1 not measured)
+"""
+    )
+
+
+def test_the_verdicts_of_all_stand_last(every_outcome: Report) -> None:
+    last = terminal.plain(every_outcome).splitlines()[-2:]
+    assert [line.partition(":")[0] for line in last] == ["sqlite", "memory"]
+
+
+def test_a_reason_that_many_clauses_share_takes_one_line(unmeasured: Report) -> None:
+    text = terminal.plain(unmeasured, width=80)
+    assert "  ? not measured: EX-2 to EX-11: not selected by --mcp-clause\n" in text
+    assert text.endswith("sqlite: NOT MEASURED (1 passed, 10 not measured)\n")
+
+
+@pytest.mark.parametrize("width", [60, 80, 100])
+def test_lines_are_no_wider_than_the_terminal(every_outcome: Report, width: int) -> None:
+    every_outcome.backends[0].clauses[1].message = "word " * 400
+    lines = terminal.plain(every_outcome, width).splitlines()
+    tables = {line for line in lines if line.startswith(("  EX  ", "  LC  ", " " * 30))}
+    assert max(len(line) for line in set(lines) - tables - set(lines[-2:])) <= width
+    assert max(len(line) for line in tables) == 80
+    assert sum("word word" in line for line in lines) == 3, "the whole of it stands among pytest's failures"
+
+
+def test_what_failed_is_red_and_what_was_only_advised_is_not(every_outcome: Report) -> None:
+    cells = {text.strip(): markup for line in terminal.lines(every_outcome) for text, markup in line}
+    assert cells["✗ EX-2 (MUST): get_session returned the session 1.2 s after its TTL of 1 s"] == {"red": True}
+    assert cells["! LC-3 (SHOULD): get_session returned the session 1.2 s after its TTL of 1 s"] == {"yellow": True}
+
+
+@pytest.mark.parametrize(("level", "colour"), [("MUST", "red"), ("SHOULD", "yellow")])
+def test_a_count_has_the_colour_of_the_worst_it_counts(
+    make_report: Callable[..., Report],
+    make_backend: Callable[..., BackendReport],
+    make_clause: Callable[..., ClauseReport],
+    level: str,
+    colour: str,
+) -> None:
+    rows = [make_clause("EX-1", Outcome.FAILED, level="SHOULD"), make_clause("EX-2", Outcome.FAILED, level=level)]
+    found = terminal.lines(make_report(make_backend("sqlite", *rows)))
+    assert [markup for line in found for text, markup in line if text.strip() == "2"] == [{colour: True}]
+
+
+def test_a_terminal_obeys_nothing_that_a_store_says(hostile: Report) -> None:
+    text = terminal.plain(hostile)
+    assert not {character for character in text if ord(character) < 32} - {"\n"}
+    assert "\u202e" not in text
+    text.encode("utf-8")
+
+
+def test_it_is_written_in_pytests_words_for_colours(every_outcome: Report) -> None:
+    class Writer:
+        def __init__(self) -> None:
+            self.text = ""
+
+        def write(self, content: str, **markup: bool) -> None:
+            assert set(markup) <= {"red", "green", "yellow", "bold", "light"}
+            self.text += content
+
+    writer = Writer()
+    terminal.show(every_outcome, writer)
+    assert [line.rstrip() for line in writer.text.splitlines()] == terminal.plain(every_outcome).splitlines()
