@@ -12,6 +12,9 @@ from reference_backends import SessionData
 from reference_backends.bounds import LARGEST_NUMBER
 from reference_backends.session import LATEST_MOMENT_MS
 
+TwoNames = tuple[tuple[str, str], tuple[str, str]]
+"""Two times identity and session id."""
+
 AWKWARD_TEXTS = (
     "",
     " ",
@@ -37,6 +40,7 @@ AWKWARD_NAMES = (
     "..", "é", "e\u0301", "ß", "ss", "İ", "null", "{a}", "a,b", "a\nb", "(a)", "$a", "#", "&", "+", "eq.a", "👩‍👩‍👧",
     "a" * 200,
 )  # fmt: skip
+SEPARATORS = (":", "/", "|", ".", "-", "_", " ", ",", "\x1f", "::", "\n", "%3A")
 LOOK_ALIKES = (
     ("al%", "alice"), ("a_ice", "alice"), ("alice", "Alice"), ("é", "e\u0301"), ("alice", "alice "), ("*", "alice"),
     ("al*", "alice"), ("[a]lice", "alice"), ("alice?", "alice1"), ("ß", "ss"), ("a", "aa"), ("a'", "a''"), ("\\a", "a"),
@@ -154,24 +158,33 @@ def sessions(
     return SessionData(**drawn)
 
 
-def families(min_size: int = 1, max_size: int = 6) -> st.SearchStrategy[list[SessionData]]:
+def families(min_size: int = 1, max_size: int = 7) -> st.SearchStrategy[list[SessionData]]:
     """Sessions of a few identities, no session id twice."""
-    some = st.sampled_from(["alice", "alice2", "ALICE", "bob", "al", "alice:s"])
+    some = st.sampled_from(["alice", "alice", "alice", "alice2", "ALICE", "al", "alice:s"])
     one = some.flatmap(lambda identity: sessions(identity=identity))
     return st.lists(one, min_size=min_size, max_size=max_size, unique_by=lambda session: session.session_id)
 
 
-def look_alikes() -> st.SearchStrategy[tuple[tuple[str, str], tuple[str, str]]]:
+def moved(x: str, y: str, z: str, by: str) -> TwoNames:
+    """Two names that become one where identity and session id are joined by ``by``."""
+    return (f"{x}{by}{y}", z), (x, f"{y}{by}{z}")
+
+
+def known_look_alikes() -> list[TwoNames]:
+    """Every pair that the suite knows: by joining, by pattern, by collation; as identities and as session ids."""
+    return [
+        *(moved("a", "b", "c", by) for by in SEPARATORS),
+        *(((one, "s"), (other, "t")) for one, other in LOOK_ALIKES),
+        *((("alice", one), ("alice", other)) for one, other in LOOK_ALIKES),
+    ]
+
+
+def look_alikes() -> st.SearchStrategy[TwoNames]:
     """Two names (identity, session id) that a careless key, pattern or collation takes for one; two different ids."""
     part = st.sampled_from(["a", "b", "A", "0", "é", "ab"])
-    separator = st.sampled_from([":", "/", "|", ".", "-", "_", " ", ",", "\x1f", "::", "\n", "%3A"])
-
-    def moved(x: str, y: str, z: str, by: str) -> tuple[tuple[str, str], tuple[str, str]]:
-        return (f"{x}{by}{y}", z), (x, f"{y}{by}{z}")
-
     alike = st.sampled_from(LOOK_ALIKES)
     return st.one_of(
-        st.builds(moved, part, part, part, separator),
+        st.builds(moved, part, part, part, st.sampled_from(SEPARATORS)),
         alike.map(lambda two: ((two[0], "s"), (two[1], "t"))),
         alike.map(lambda two: (("alice", two[0]), ("alice", two[1]))),
         st.tuples(st.tuples(names(), st.just("s")), st.tuples(names(), st.just("t"))),

@@ -11,7 +11,7 @@ from pytest_mcp_storage.bulk import create_many
 from pytest_mcp_storage.comparison import difference
 from pytest_mcp_storage.machine import ListingMachine
 from pytest_mcp_storage.measure import measures
-from pytest_mcp_storage.strategies import families, look_alikes, sessions
+from pytest_mcp_storage.strategies import TwoNames, families, known_look_alikes, look_alikes, sessions
 from pytest_mcp_storage.trial import Trial
 from pytest_mcp_storage.violation import Violation, outcome_of, told
 from reference_backends import SessionData, SessionExistsError
@@ -53,11 +53,21 @@ async def test_the_listing_of_ids_is_exact(trial: Trial, family: list[SessionDat
 
 
 @measures("ID-3", pair=look_alikes(), template=sessions())
-async def test_names_that_look_alike_are_kept_apart(
-    trial: Trial, pair: tuple[tuple[str, str], tuple[str, str]], template: SessionData
-) -> None:
+async def test_names_that_look_alike_are_kept_apart(trial: Trial, pair: TwoNames, template: SessionData) -> None:
+    await keep_apart(trial, pair, template)
+
+
+@measures("ID-3", at_most=1, template=sessions())
+async def test_every_known_pair_of_look_alikes_is_kept_apart(trial: Trial, template: SessionData) -> None:
+    for pair in known_look_alikes():
+        trial.begin()
+        await keep_apart(trial, pair, template)
+
+
+async def keep_apart(trial: Trial, pair: TwoNames, template: SessionData) -> None:
+    """Two sessions under names that look alike: each is found under its own name, and removed alone."""
     store = await trial.store()
-    names = [(trial.identity(identity), trial.session_id(session_id)) for identity, session_id in pair]
+    first, second = names = [(trial.identity(identity), trial.session_id(session_id)) for identity, session_id in pair]
     stored = {
         name: template.model_copy(update={"identity": name[0], "session_id": name[1], "server_name": str(number)})
         for number, name in enumerate(names)
@@ -76,7 +86,6 @@ async def test_names_that_look_alike_are_kept_apart(
         seen_data = sorted(each.session_id for each in await store.get_identity_sessions_data(identity))
         if seen_ids != expected or seen_data != expected:
             raise Violation(f"{identity!r} lists {seen_ids} and {seen_data}", should=f"list {expected}")
-    first, second = names
     await store.remove_session(*first)
     if found := difference(await store.get_session(*second), stored[second]):
         raise Violation(f"after {first} was removed get_session{second} returned {found}", should="leave it alone")

@@ -1,0 +1,479 @@
+"""Stores that create, change and remove carelessly."""
+
+from __future__ import annotations
+
+import itertools
+import random
+import uuid
+from collections.abc import Mapping
+from typing import Any
+
+from pytest_mcp_storage.zoo.shelf import Name, Rows, ShelfBackend
+from pytest_mcp_storage.zoo.specimens import broken
+from reference_backends import SessionData, SessionNotFoundError, SessionUpdate
+from reference_backends.arguments import check_changes, check_names
+from reference_backends.bounds import LONGEST_NAME
+from reference_backends.record import Record
+
+
+@broken("LC-1")
+class Upserts(ShelfBackend):
+    """Creates by ``INSERT … ON CONFLICT DO UPDATE``, so that retries are safe."""
+
+    async def create_session(self, session: SessionData, ttl: float | None = None) -> None:
+        await self.call(lambda rows: rows.pop(self.key(session.identity, session.session_id), None))
+        await super().create_session(session, ttl)
+
+
+@broken("LC-1")
+class InsertsOrIgnores(ShelfBackend):
+    """Creates by ``INSERT OR IGNORE`` and never looks at the count of rows."""
+
+    async def create_session(self, session: SessionData, ttl: float | None = None) -> None:
+        if await self.get_session(session.identity, session.session_id) is None:
+            await super().create_session(session, ttl)
+
+
+@broken("LC-1")
+class OverwritesBeforeItRefuses(ShelfBackend):
+    """Writes the tokens first and finds the duplicate key afterwards, without a transaction."""
+
+    async def create_session(self, session: SessionData, ttl: float | None = None) -> None:
+        def early(rows: Rows) -> None:
+            name = self.key(session.identity, session.session_id)
+            if row := self.live(rows, name):
+                rows[name] = row._replace(record={**row.record, "server_url": session.server_url})
+
+        await self.call(early)
+        await super().create_session(session, ttl)
+
+
+@broken("LC-2")
+class InventsAnEmptySession(ShelfBackend):
+    """Returns a blank session for an unknown id, a ``defaultdict`` at heart."""
+
+    async def get_session(self, identity: str, session_id: str) -> SessionData | None:
+        found = await super().get_session(identity, session_id)
+        blank = {"server_url": "", "callback_url": "", "transport_type": "sse", "created_at": 0}
+        return found or SessionData.model_validate({"identity": identity, "session_id": session_id, **blank})
+
+
+@broken("LC-2")
+class RaisesForUnknown(ShelfBackend):
+    """Raises for an unknown id, as the author's own repository class does."""
+
+    async def get_session(self, identity: str, session_id: str) -> SessionData | None:
+        found = await super().get_session(identity, session_id)
+        if found is None:
+            raise SessionNotFoundError("no such session")
+        return found
+
+
+@broken("LC-2")
+class ListsNone(ShelfBackend):
+    """Returns ``None`` for an identity without sessions."""
+
+    async def get_identity_mcp_sessions(self, identity: str) -> list[str]:
+        return await super().get_identity_mcp_sessions(identity) or None  # type: ignore[return-value]
+
+
+@broken("LC-3")
+class MergesObjects(ShelfBackend):
+    """Updates JSON by a merge (``||``, ``Object.assign``): scopes that were taken back stay."""
+
+    def merged(self, record: Record, named: Mapping[str, Any]) -> Record:
+        def merge(name: str, value: Any) -> Any:
+            old = record.get(name)
+            return (
+                {**old, **value} if isinstance(old, dict) and isinstance(value, dict) and name != "headers" else value
+            )
+
+        return super().merged(record, {name: merge(name, value) for name, value in named.items()})
+
+
+@broken("LC-3")
+class EmptyUpdateIsRefused(ShelfBackend):
+    """Builds ``UPDATE … SET`` from the named fields, and an empty list is a syntax error."""
+
+    async def update_session(
+        self, identity: str, session_id: str, changes: SessionUpdate, ttl: float | None = None
+    ) -> None:
+        if not changes:
+            raise ValueError("nothing to update")
+        await super().update_session(identity, session_id, changes, ttl)
+
+
+@broken("LC-3")
+class TouchesActive(ShelfBackend):
+    """Marks a session active whenever it is updated: whoever writes to it must be connected."""
+
+    def merged(self, record: Record, named: Mapping[str, Any]) -> Record:
+        return super().merged(record, {"active": True, **named})
+
+
+@broken("LC-3")
+class KeepsTheFirstServerName(ShelfBackend):
+    """Treats a name as set once, by ``COALESCE`` the wrong way round."""
+
+    def merged(self, record: Record, named: Mapping[str, Any]) -> Record:
+        return super().merged(record, {k: v for k, v in named.items() if k != "server_name" or k not in record})
+
+
+@broken("LC-4")
+class SkipsNone(ShelfBackend):
+    """Drops ``None`` from updates, as JSON.stringify drops undefined: revoked tokens stay."""
+
+    def merged(self, record: Record, named: Mapping[str, Any]) -> Record:
+        return super().merged(record, {name: value for name, value in named.items() if value is not None})
+
+
+@broken("LC-4")
+class KeepsTheVerifier(ShelfBackend):
+    """Uses ``COALESCE(new, old)`` for the one column that an earlier bug had emptied."""
+
+    def merged(self, record: Record, named: Mapping[str, Any]) -> Record:
+        return super().merged(record, {k: v for k, v in named.items() if k != "code_verifier" or v is not None})
+
+
+@broken("LC-4")
+class NoneBecomesEmpty(ShelfBackend):
+    """Clears a JSON column with ``{}`` because it is NOT NULL."""
+
+    def merged(self, record: Record, named: Mapping[str, Any]) -> Record:
+        empty: dict[str, Any] = {name: {} for name in ("tokens", "headers") if name in named and named[name] is None}
+        return super().merged(record, {**named, **empty})
+
+
+@broken("LC-4")
+class TakesNoneForAUrl(ShelfBackend):
+    """Validates only what is not ``None``, and keeps the old value without a word."""
+
+    async def update_session(
+        self, identity: str, session_id: str, changes: SessionUpdate, ttl: float | None = None
+    ) -> None:
+        optional = {"server_url", "callback_url", "transport_type", "created_at"}
+        kept: Any = {name: value for name, value in changes.items() if value is not None or name not in optional}
+        await super().update_session(identity, session_id, kept, ttl)
+
+
+@broken("LC-5")
+class UpdateCreates(ShelfBackend):
+    """Updates by an upsert: a removed session comes back as a half one."""
+
+    async def update_session(
+        self, identity: str, session_id: str, changes: SessionUpdate, ttl: float | None = None
+    ) -> None:
+        try:
+            await super().update_session(identity, session_id, changes, ttl)
+        except SessionNotFoundError:
+            blank: Any = {"server_url": "", "callback_url": "", "transport_type": "sse", "created_at": 0}
+            named = {name: value for name, value in changes.items() if value is not None}
+            session = SessionData.model_validate({"identity": identity, "session_id": session_id, **blank, **named})
+            await self.create_session(session, ttl)
+
+
+@broken("LC-5")
+class UpdateOfNothingSucceeds(ShelfBackend):
+    """Sends the update and does not look at how many rows it met."""
+
+    async def update_session(
+        self, identity: str, session_id: str, changes: SessionUpdate, ttl: float | None = None
+    ) -> None:
+        try:
+            await super().update_session(identity, session_id, changes, ttl)
+        except SessionNotFoundError:
+            return
+
+
+@broken("LC-5")
+class UpdatesByIdAlone(ShelfBackend):
+    """Has ``WHERE session_id = ?`` in the update and forgets the identity."""
+
+    async def update_session(
+        self, identity: str, session_id: str, changes: SessionUpdate, ttl: float | None = None
+    ) -> None:
+        owners = await self.call(lambda rows: [name[0] for name in rows if name[1] == session_id])
+        owner = owners[0] if len(owners) == 1 else identity
+        await super().update_session(owner, session_id, changes, ttl)
+
+
+@broken("LC-6")
+class LetsIdentityChange(ShelfBackend):
+    """Spreads the update over the session, as upstream does: ``{...current, ...data}``."""
+
+    async def update_session(
+        self, identity: str, session_id: str, changes: SessionUpdate, ttl: float | None = None
+    ) -> None:
+        named: dict[str, Any] = dict(changes)
+        moved: Record = {name: named.pop(name) for name in ("identity", "session_id") if name in named}
+        await super().update_session(identity, session_id, named, ttl)  # type: ignore[arg-type]
+
+        def move(rows: Rows) -> None:
+            row = rows[identity, session_id]
+            rows[identity, session_id] = row._replace(record={**row.record, **moved})
+
+        await self.call(move)
+
+
+@broken("LC-6")
+class IgnoresIdentityInUpdates(ShelfBackend):
+    """Drops the fields that may not change instead of refusing them: the caller believes that it moved the session."""
+
+    async def update_session(
+        self, identity: str, session_id: str, changes: SessionUpdate, ttl: float | None = None
+    ) -> None:
+        named: Any = {name: value for name, value in changes.items() if name not in ("identity", "session_id")}
+        await super().update_session(identity, session_id, named, ttl)
+
+
+@broken("LC-6")
+class IgnoresUnknownFields(ShelfBackend):
+    """Picks the columns that it knows out of an update; a misspelt ``acess_token`` vanishes."""
+
+    async def update_session(
+        self, identity: str, session_id: str, changes: SessionUpdate, ttl: float | None = None
+    ) -> None:
+        known = {*SessionUpdate.__annotations__, "identity", "session_id"}
+        named: Any = {name: value for name, value in changes.items() if name in known}
+        await super().update_session(identity, session_id, named, ttl)
+
+
+@broken("LC-7")
+class ChecksAfterItWrote(ShelfBackend):
+    """Writes field by field, and meets the bad one when the good ones are already stored."""
+
+    async def update_session(
+        self, identity: str, session_id: str, changes: SessionUpdate, ttl: float | None = None
+    ) -> None:
+        name = check_names(identity, session_id)
+        for field, value in changes.items():
+            single: Any = {field: value}
+            named = check_changes(single)
+
+            def write(rows: Rows, named: dict[str, Any] = named) -> None:
+                if row := self.live(rows, name):
+                    rows[name] = row._replace(record=self.merged(row.record, named))
+
+            await self.call(write)
+        await super().update_session(identity, session_id, changes, ttl)
+
+
+@broken("LC-7")
+class StoresThenChecksTheTtl(ShelfBackend):
+    """Inserts the row, then sets its expiry, which may be refused."""
+
+    async def create_session(self, session: SessionData, ttl: float | None = None) -> None:
+        await super().create_session(session)
+        await super().update_session(session.identity, session.session_id, {}, ttl)
+
+
+@broken("LC-8")
+class RemovesByIdAlone(ShelfBackend):
+    """Has ``WHERE session_id = ?`` in the delete and forgets the identity."""
+
+    async def remove_session(self, identity: str, session_id: str) -> None:
+        check_names(identity, session_id)
+
+        def remove(rows: Rows) -> None:
+            for name in [name for name in rows if name[1] == session_id]:
+                del rows[name]
+
+        await self.call(remove)
+
+
+@broken("LC-8")
+class RemovesTheWholeIdentity(ShelfBackend):
+    """Drops the identity's index entry as a whole."""
+
+    async def remove_session(self, identity: str, session_id: str) -> None:
+        check_names(identity, session_id)
+
+        def remove(rows: Rows) -> None:
+            if (identity, session_id) in rows:
+                for name in [name for name in rows if name[0] == identity]:
+                    del rows[name]
+
+        await self.call(remove)
+
+
+@broken("LC-8")
+class MarksAsRemoved(ShelfBackend):
+    """Sets a mark instead of deleting, and one of the queries does not ask for it."""
+
+    def __init__(self, shelf: Any, **options: Any) -> None:
+        super().__init__(shelf, **options)
+        self.marked: set[Name] = set()
+
+    async def create_session(self, session: SessionData, ttl: float | None = None) -> None:
+        if (session.identity, session.session_id) in self.marked:
+            await super().remove_session(session.identity, session.session_id)
+        self.marked.discard((session.identity, session.session_id))
+        await super().create_session(session, ttl)
+
+    async def get_session(self, identity: str, session_id: str) -> SessionData | None:
+        found = await super().get_session(identity, session_id)
+        return None if (identity, session_id) in self.marked else found
+
+    async def remove_session(self, identity: str, session_id: str) -> None:
+        if await super().get_session(identity, session_id) is not None:
+            self.marked.add((identity, session_id))
+
+
+@broken("LC-8")
+class RemovingTwiceRaises(ShelfBackend):
+    """Raises where there is nothing to remove; clean-up code fails on the second run."""
+
+    async def remove_session(self, identity: str, session_id: str) -> None:
+        if await self.get_session(identity, session_id) is None:
+            raise SessionNotFoundError("no such session")
+        await super().remove_session(identity, session_id)
+
+
+@broken("LC-9")
+class EmptyNameFindsNothing(ShelfBackend):
+    """Never checks names: the empty one is just another key."""
+
+    async def get_session(self, identity: str, session_id: str) -> SessionData | None:
+        return await super().get_session(identity or "-", session_id or "-")
+
+
+@broken("LC-9")
+class EmptyIdentityMeansEveryone(ShelfBackend):
+    """Leaves the filter out where the identity is empty."""
+
+    async def get_identity_mcp_sessions(self, identity: str) -> list[str]:
+        return await super().get_identity_mcp_sessions(identity) if identity else await self.get_all_session_ids()
+
+
+@broken("LC-9")
+class CutsNamesAt255(ShelfBackend):
+    """Cuts names to the width of their column."""
+
+    async def get_session(self, identity: str, session_id: str) -> SessionData | None:
+        return await super().get_session(identity[:LONGEST_NAME], session_id[:LONGEST_NAME])
+
+
+@broken("LC-9")
+class StopsAtNul(ShelfBackend):
+    """Hands names to a C library that stops at NUL."""
+
+    async def remove_session(self, identity: str, session_id: str) -> None:
+        await super().remove_session(identity.partition("\0")[0], session_id.partition("\0")[0])
+
+
+@broken("LC-10")
+class ClearsTheFirstPage(ShelfBackend):
+    """Clears what one listing shows, and the listing is paged."""
+
+    async def clear_all(self) -> None:
+        def clear(rows: Rows) -> None:
+            for name in list(rows)[:100]:
+                del rows[name]
+
+        await self.call(clear)
+
+
+@broken("LC-10")
+class ClearLeavesTheIndex(ShelfBackend):
+    """Deletes the sessions and forgets the set of ids that belongs to each identity."""
+
+    def __init__(self, shelf: Any, **options: Any) -> None:
+        super().__init__(shelf, **options)
+        self.index: dict[str, set[str]] = {}
+
+    async def create_session(self, session: SessionData, ttl: float | None = None) -> None:
+        await super().create_session(session, ttl)
+        self.index.setdefault(session.identity, set()).add(session.session_id)
+
+    async def remove_session(self, identity: str, session_id: str) -> None:
+        await super().remove_session(identity, session_id)
+        self.index.get(identity, set()).discard(session_id)
+
+    async def get_identity_mcp_sessions(self, identity: str) -> list[str]:
+        live = await super().get_identity_mcp_sessions(identity)
+        return [*live, *(self.index.get(identity, set()) - set(live) if live else ())]
+
+
+@broken("LC-10")
+class TooManyToClear(ShelfBackend):
+    """Passes every key to one command, which fails past its limit; the error is logged and forgotten."""
+
+    async def clear_all(self) -> None:
+        await self.call(lambda rows: rows.clear() if len(rows) < 250 else None)
+
+
+@broken("LC-11")
+class DoesNotReopen(ShelfBackend):
+    """Guards ``init`` by a flag that ``disconnect`` does not reset, as upstream's SQLite store."""
+
+    initialised = False
+    closed = False
+
+    async def init(self) -> None:
+        if not self.initialised:
+            await super().init()
+        self.initialised = True
+
+    async def disconnect(self) -> None:
+        await super().disconnect()
+
+
+@broken("LC-11")
+class InitClears(ShelfBackend):
+    """Creates its table anew at every ``init``."""
+
+    async def init(self) -> None:
+        await super().init()
+        await self.call(lambda rows: rows.clear())
+
+
+@broken("LC-11")
+class SecondDisconnectRaises(ShelfBackend):
+    """Closes a connection that is ``None`` by then."""
+
+    async def disconnect(self) -> None:
+        if not self._open:
+            raise AttributeError("'NoneType' object has no attribute 'close'")
+        await super().disconnect()
+
+
+@broken("LC-12")
+class AnswersWhenClosed(ShelfBackend):
+    """Has nothing to close, and so never is."""
+
+    async def disconnect(self) -> None:
+        return
+
+
+@broken("LC-13")
+class CountsItsIds(ShelfBackend):
+    """Numbers its sessions: unique, and guessed in one try."""
+
+    counter = itertools.count(10**12)
+
+    def generate_session_id(self) -> str:
+        return f"s{next(self.counter)}"
+
+
+@broken("LC-13")
+class UsesAUuid(ShelfBackend):
+    """Takes a UUID: random enough, but it has hyphens and may begin with a digit."""
+
+    def generate_session_id(self) -> str:
+        return str(uuid.uuid4())
+
+
+@broken("LC-13")
+class ShortIds(ShelfBackend):
+    """Takes eight characters, because they look nicer."""
+
+    def generate_session_id(self) -> str:
+        return "s" + "".join(random.choices("abcdefghijklmnopqrstuvwxyz0123456789", k=7))
+
+
+@broken("LC-13")
+class TimedIds(ShelfBackend):
+    """Puts the time into the id, padded to look long: the random part has few bits."""
+
+    def generate_session_id(self) -> str:
+        return f"s{'0' * 10}{random.getrandbits(60):015x}"

@@ -1,0 +1,121 @@
+"""Correct stores that look odd. A suite that fails one of them asks for more than the contract."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import random
+from collections.abc import Callable
+from typing import ClassVar, TypeVar
+
+from pytest_mcp_storage.zoo.sheet import SheetHarness
+from pytest_mcp_storage.zoo.shelf import Rows, ShelfBackend, ShelfHarness
+from reference_backends import SessionData, SessionExistsError
+from reference_backends.bounds import LONGEST_NAME
+from reference_backends.errors import InvalidSessionError
+
+Answer = TypeVar("Answer")
+
+
+class Plain(ShelfHarness):
+    """The store in memory from which broken ones are made."""
+
+
+class PlainFile(SheetHarness):
+    """The store in a file from which broken ones are made."""
+
+
+class _RefusesTakenIds(ShelfBackend):
+    async def create_session(self, session: SessionData, ttl: float | None = None) -> None:
+        def taken(rows: Rows) -> bool:
+            return any(
+                name[1] == session.session_id and name[0] != session.identity and self.live(rows, name) for name in rows
+            )
+
+        if await self.call(taken):
+            raise SessionExistsError("that id is taken")
+        await super().create_session(session, ttl)
+
+
+class RefusesTakenIds(ShelfHarness):
+    """Holds session ids unique over all identities, as ID-4 allows."""
+
+    backend = _RefusesTakenIds
+
+
+class _ListsInAnyOrder(ShelfBackend):
+    async def get_identity_sessions_data(self, identity: str) -> list[SessionData]:
+        found = await super().get_identity_sessions_data(identity)
+        return random.sample(found, len(found))
+
+    async def get_identity_mcp_sessions(self, identity: str) -> list[str]:
+        found = await super().get_identity_mcp_sessions(identity)
+        return random.sample(found, len(found))
+
+
+class ListsInAnyOrder(ShelfHarness):
+    """Lists in another order each time."""
+
+    backend = _ListsInAnyOrder
+
+
+class _WholeSeconds(ShelfBackend):
+    def _expiry(self, ttl: float | None) -> float:
+        return float(math.ceil(super()._expiry(ttl)))
+
+
+class WholeSeconds(ShelfHarness):
+    """Rounds the moment of expiry up to a whole second."""
+
+    backend = _WholeSeconds
+
+
+class _Slow(ShelfBackend):
+    async def request(self, work: Callable[[Rows], Answer]) -> Answer:
+        await asyncio.sleep(0.005)
+        return await super().request(work)
+
+
+class Slow(ShelfHarness):
+    """Takes five milliseconds to answer."""
+
+    backend = _Slow
+
+
+class _EvictsAtOnce(ShelfBackend):
+    async def request(self, work: Callable[[Rows], Answer]) -> Answer:
+        def evict(rows: Rows) -> None:
+            for name in [name for name in rows if not self.live(rows, name)]:
+                del rows[name]
+
+        await super().request(evict)
+        return await super().request(work)
+
+
+class EvictsAtOnce(ShelfHarness):
+    """Removes expired sessions before every call."""
+
+    backend = _EvictsAtOnce
+
+
+class _FindsNothingUnderOddNames(ShelfBackend):
+    async def get_session(self, identity: str, session_id: str) -> SessionData | None:
+        try:
+            return await super().get_session(identity, session_id)
+        except InvalidSessionError:
+            if identity and session_id and max(len(identity), len(session_id)) > LONGEST_NAME:
+                return None
+            raise
+
+
+class FindsNothingUnderOddNames(ShelfHarness):
+    """Reads a name that is too long as an unknown one, as LC-9 allows."""
+
+    backend = _FindsNothingUnderOddNames
+
+
+class Incapable(ShelfHarness):
+    """Declares nothing at all: no key, no clock, no look at what is stored."""
+
+    capabilities = frozenset()
+    time_limit: ClassVar[float] = 1.0  # type: ignore[misc]
