@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import shutil
 import signal
@@ -16,7 +17,7 @@ import click
 from pytest_mcp_storage.stacks import state
 from pytest_mcp_storage.stacks.folders import cache_folder
 from pytest_mcp_storage.stacks.schema import migrations
-from pytest_mcp_storage.stacks.supabase import PROVIDERS, Choice, SupabaseStack, start_stack
+from pytest_mcp_storage.stacks.supabase import STARTED, Choice, SupabaseStack, start_stack
 from reference_backends.errors import StorageError
 
 VARIABLES = {
@@ -44,7 +45,7 @@ def stack() -> None:
 
 
 @stack.command()
-@click.option("--provider", type=click.Choice(["auto", *PROVIDERS]), default="auto", show_default=True)
+@click.option("--provider", type=click.Choice(["auto", *STARTED]), default="auto", show_default=True)
 @click.option("--port", type=int, default=0, help="The gateway's port; any free one by default.")
 @click.option("--detach", is_flag=True, help="Return once the stack is up; `down` ends it.")
 def up(provider: Choice, port: int, detach: bool) -> None:
@@ -58,7 +59,8 @@ def up(provider: Choice, port: int, detach: bool) -> None:
     for ending in (signal.SIGTERM, signal.SIGINT):
         signal.signal(ending, lambda *_: ended.set())
     try:
-        with start_stack(provider, say=_say) as server:
+        elsewhere = {name: value for name, value in os.environ.items() if name != "SUPABASE_URL"}
+        with start_stack(provider, environ=elsewhere, say=_say) as server:
             store = server.store("mcp", port=port)
             with state.announced(store):
                 click.echo(f'{store.url} is up. In another shell: eval "$(mcp-storage stack env)"')

@@ -78,6 +78,6 @@ def _knock(url: str) -> None:
         httpx.head(f"{url}/rest/v1/", timeout=ANSWER_LIMIT)
     except httpx.HTTPError as error:
         raise StorageUnavailableError(
-            f"the Supabase project at {url} can't be reached ({type(error).__name__}): check SUPABASE_URL and the "
-            "network; a project that was paused must be restored in its dashboard"
+            f"the Supabase project at {url} can't be reached ({type(error).__name__}): check the network, or "
+            "unset SUPABASE_URL to start a stack; a project that was paused is restored in its dashboard"
         ) from None

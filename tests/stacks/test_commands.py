@@ -38,7 +38,8 @@ def run(*arguments: str, cwd: Path | None = None, code: int = 0) -> str:
 
 
 @pytest.mark.usefixtures("cache")
-def test_a_detached_stack_goes_up_and_down() -> None:
+def test_a_detached_stack_goes_up_and_down(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SUPABASE_URL", "http://127.0.0.1:1")  # of a stack that was up before
     assert "no stack is up" in run("stack", "status", code=1)
     assert "no stack is up" in run("stack", "env", code=1)
     try:
