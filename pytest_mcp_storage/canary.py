@@ -6,7 +6,7 @@ import secrets
 import string
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from pytest_mcp_storage.compression import unpacked
 from pytest_mcp_storage.encodings import joined, layers, patterns, without_breaks
@@ -34,6 +34,7 @@ class Canaries:
     def __init__(self) -> None:
         self._mark = "".join(secrets.SystemRandom().sample(string.ascii_uppercase, _MARK))
         self._labels: dict[str, str] = {}
+        self._others: dict[bytes, str] = {}
 
     def secret(self, label: str) -> str:
         """A new secret, of 186 bits. ``label``: what a finding calls it."""
@@ -42,19 +43,47 @@ class Canaries:
         self._labels[secret] = label
         return secret
 
-    def found_in(self, stored: bytes) -> str:
-        """Which secret lies in ``stored``, and how, in words; empty where none does.
+    def guard_key(self, key: str, label: str) -> None:
+        """Find this hexadecimal key too, as text and as bytes."""
+        self._others |= dict.fromkeys((key.lower().encode(), key.upper().encode(), bytes.fromhex(key)), label)
+
+    def credentials(self, of: str, *, padding: str = "") -> dict[str, Any]:
+        """``tokens`` and ``headers`` with secrets in them. ``of``: whose, in words; ``padding``: text beside them."""
+        return {
+            "tokens": {
+                "access_token": self.secret(f"the access token of {of}"),
+                "token_type": "Bearer",
+                "scope": padding,
+                "more": {"id_token": [self.secret(f"the id token of {of}") + '"\\/é']},
+            },
+            "headers": {
+                "Authorization": f"Bearer {self.secret(f'the Authorization header of {of}')}",
+                "X-Api-Key": self.secret(f"the X-Api-Key header of {of}"),
+            },
+        }
+
+    def client_secrets(self, of: str) -> dict[str, Any]:
+        """``code_verifier`` and ``client_information`` with secrets in them."""
+        return {
+            "code_verifier": self.secret(f"the code_verifier of {of}"),
+            "client_information": {"client_id": "app", "client_secret": self.secret(f"the client_secret of {of}")},
+        }
+
+    def found_in(self, data: bytes) -> str:
+        """Which secret lies in ``data``, and how, in words; empty where none does.
 
         Found are: plain, JSON-escaped, base64, base64url, hexadecimal, URL-quoted, UTF-16, reversed and compressed
         (zlib, gzip, deflate, bzip2, xz), each by itself and any two of them, one over the other.
         """
-        finding = next(find(stored, [self._mark.encode()]), None)
+        finding = next(find(data, [self._mark.encode(), *self._others]), None)
         if finding is None:
             return ""
         encodings = [each for each in finding.encodings if each != "plain"] or ["in clear"]
         return f"{self._label(finding)} ({', then '.join(reversed(encodings))})"
 
     def _label(self, finding: Finding) -> str:
+        if finding.text in self._others:
+            return self._others[finding.text]
         for secret, label in self._labels.items():
             if any(pattern in finding.layer for _, pattern in _patterns(secret[:-_MARK].encode())):
                 return label

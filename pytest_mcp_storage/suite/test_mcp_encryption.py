@@ -1,0 +1,262 @@
+"""EN · ciphertext only: what is written under a key is read with that key alone, and what can't be read is said."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import strategies as st
+
+from pytest_mcp_storage.capabilities import Capability
+from pytest_mcp_storage.comparison import difference
+from pytest_mcp_storage.envelopes import flaw, parse, seal
+from pytest_mcp_storage.faults import Step, Worker
+from pytest_mcp_storage.measure import measures
+from pytest_mcp_storage.strategies import OPTIONAL_FIELDS, changes, sessions, texts
+from pytest_mcp_storage.tampering import Tampering, tamperings
+from pytest_mcp_storage.trial import Trial
+from pytest_mcp_storage.violation import Violation, must_raise, outcome_of, shortly, told
+from pytest_mcp_storage.witness import Witness
+from reference_backends import ConfigurationError, DecryptionError, SessionData, StorageError
+
+CREDENTIALS = {field: OPTIONAL_FIELDS[field] for field in ("tokens", "headers")}
+CLIENT_SECRETS = ("code_verifier", "client_information")
+NO_KEYS = (
+    "", "my-passphrase", "0" * 63, "0" * 65, "z" * 64, "a" * 32 + "z" * 32, "é" * 64, "０" * 64, "0" * 64 + "\n",
+    " " + "0" * 63, "0x" + "0" * 62, "0_" * 32, "ABEiM0RVZneImaq7zN3u/wARIjNEVWZ3iJmqu8zd7v8=",
+)  # fmt: skip
+WRITES = 8
+
+guarded = sessions(fixed=CREDENTIALS)
+"""Sessions with tokens and headers."""
+
+elsewhere = changes(1).map(lambda named: {field: value for field, value in named.items() if field not in CREDENTIALS})
+"""Updates that name neither."""
+
+
+@measures("EN-2", session=guarded, named=changes())
+async def test_a_stored_secret_is_an_envelope(trial: Trial, session: SessionData, named: dict[str, Any]) -> None:
+    store = await trial.holder(trial.key)
+    await store.create_session(session)
+    await _must_be_sealed(trial, session, "after a create")
+    await store.update_session(session.identity, session.session_id, named)
+    await _must_be_sealed(trial, session.model_copy(update=named), "after an update")
+
+
+@measures("EN-3", at_most=5, session=guarded, named=st.fixed_dictionaries(dict(CREDENTIALS)))
+async def test_no_iv_occurs_twice(trial: Trial, session: SessionData, named: dict[str, Any]) -> None:
+    ivs: dict[str, str] = {}
+    for handle in range(1, 3 if trial.one_store else 2):
+        store = await trial.open(trial.key, name=f"handle{handle}")
+        for number in range(WRITES):
+            each = session.model_copy(update={"session_id": f"{handle}.{number}.{session.session_id}"})
+            await store.create_session(each)
+            await _must_be_new_ivs(trial, each, ivs, f"create {number} of handle {handle}")
+            await store.update_session(each.identity, each.session_id, named)
+            await _must_be_new_ivs(trial, each, ivs, f"update {number} of handle {handle}")
+        if not trial.can(Capability.SHARED):
+            await store.disconnect()
+
+
+@measures("EN-3", needs=[Capability.CRASH], at_most=1, session=guarded)
+async def test_no_iv_occurs_twice_across_processes(trial: Trial, session: SessionData) -> None:
+    ivs: dict[str, str] = {}
+    for process in range(1, 3):
+        many = [
+            session.model_copy(update={"session_id": f"{process}.{number}.{session.session_id}"})
+            for number in range(WRITES)
+        ]
+        plan = [Step("create_session", (each,)) for each in many]
+        async with Worker(trial.harness, plan, name=f"process{process}", encryption_key=trial.key) as worker:
+            worker.go()
+            trial.history.entries += [call async for call in worker]
+        for number, each in enumerate(many):
+            await _must_be_new_ivs(trial, each, ivs, f"create {number} of process {process}")
+
+
+@measures(
+    "EN-4", session=guarded, field=st.sampled_from(sorted(CREDENTIALS)), damage=st.lists(tamperings(), min_size=25)
+)
+async def test_an_altered_envelope_is_refused(
+    trial: Trial, session: SessionData, field: str, damage: list[Tampering]
+) -> None:
+    await (await trial.holder(trial.key)).create_session(session)
+    envelope = parse((await trial.harness.stored_fields(session.identity, session.session_id))[field])
+    if envelope is None:
+        raise Violation(f"the {field} do not lie in the store as an envelope", should="be one, as EN-2 says")
+    for each in damage[: max(1, trial.tier.examples // 16)]:
+        await trial.plant(session, field, each(envelope, trial.key))
+        store = await trial.holder(trial.key)
+        for method, *arguments in _reads(store, session):
+            await must_raise(DecryptionError, method(*arguments), doing=f"{method.__name__} of {each.kind} in {field}")
+
+
+@measures("EN-5", session=guarded, field=st.sampled_from(sorted(CREDENTIALS)))
+async def test_what_another_key_sealed_is_refused(trial: Trial, session: SessionData, field: str) -> None:
+    await (await trial.holder(trial.key)).create_session(session)
+    await trial.plant(session, field, str(seal(b'{"access_token":"t"}', trial.other_key)))
+    await _must_refuse_to_read(await trial.holder(trial.key), session, "with another key than the session's")
+
+
+@measures("EN-5", session=guarded, bare=st.sampled_from([None, *sorted(CREDENTIALS)]))
+async def test_a_wrong_key_and_no_key_are_refused(trial: Trial, session: SessionData, bare: str | None) -> None:
+    if not trial.one_store:
+        return trial.leave_out("a session that another handle wrote (needs SHARED or DURABLE)")
+    session = session.model_copy(update={bare: None} if bare else {})
+    await (await trial.holder(trial.key)).create_session(session)
+    await _must_refuse_to_read(await trial.holder(trial.other_key), session, "with a wrong key")
+    await _must_refuse_to_read(await trial.holder(), session, "without a key")
+    return None
+
+
+async def _must_refuse_to_read(store: Witness, session: SessionData, how: str) -> None:
+    for method, *arguments in _reads(store, session):
+        await must_raise(DecryptionError, method(*arguments), doing=f"{method.__name__} {how}")
+
+
+@measures("EN-6", session=guarded, damage=tamperings())
+async def test_reading_what_cannot_be_read_changes_nothing(
+    trial: Trial, session: SessionData, damage: Tampering
+) -> None:
+    store = await trial.holder(trial.key)
+    await store.create_session(session)
+    before = await trial.harness.stored_fields(session.identity, session.session_id)
+    envelope = parse(before["tokens"])
+    await trial.plant(session, "tokens", damage(envelope, trial.key) if envelope else "unreadable")
+    planted = await trial.harness.stored_fields(session.identity, session.session_id)
+    store = await trial.holder(trial.key)
+    await _try_to_read(store, session)
+    if await trial.harness.stored_fields(session.identity, session.session_id) != planted:
+        raise Violation("a read that failed changed the stored fields", should="leave them as they are")
+    await trial.plant(session, "tokens", before["tokens"])
+    seen = await outcome_of((await trial.holder(trial.key)).get_session(session.identity, session.session_id))
+    if isinstance(seen, Exception) or difference(seen, session):
+        raise Violation(f"the session, once its envelope was put back, {told(seen)}", should="be read as before")
+
+
+@measures("EN-6", session=guarded)
+async def test_the_right_key_still_reads_after_a_wrong_one(trial: Trial, session: SessionData) -> None:
+    if not trial.one_store:
+        return trial.leave_out("reads by a handle with a wrong key (needs SHARED or DURABLE)")
+    await (await trial.holder(trial.key)).create_session(session)
+    before = await trial.harness.stored_fields(session.identity, session.session_id)
+    for keys, holder in (((trial.other_key,), "a wrong key"), ((), "no key")):
+        stranger = await trial.holder(*keys)
+        await _try_to_read(stranger, session)
+        if await trial.harness.stored_fields(session.identity, session.session_id) != before:
+            raise Violation(f"a read with {holder} changed the stored fields", should="leave them as they are")
+        await outcome_of(stranger.update_session(session.identity, session.session_id, {"active": True}))
+        seen = await outcome_of((await trial.holder(trial.key)).get_session(session.identity, session.session_id))
+        expected = session.model_copy(update={"active": getattr(seen, "active", None)})
+        if isinstance(seen, Exception) or difference(seen, expected):
+            raise Violation(f"after {holder} was at work the right key's get_session {told(seen)}", should="read it")
+    return None
+
+
+async def _try_to_read(store: Witness, session: SessionData) -> None:
+    for method, *arguments in (*_reads(store, session), (store.get_identity_mcp_sessions, session.identity)):
+        await outcome_of(method(*arguments))
+
+
+@measures("EN-7", family=st.lists(sessions("alice"), min_size=2, max_size=5, unique_by=lambda each: each.session_id),
+          field=st.sampled_from(sorted(CREDENTIALS)), broken=st.integers(1, 4), damage=tamperings())  # fmt: skip
+async def test_a_listing_names_what_it_cannot_decrypt(
+    trial: Trial, family: list[SessionData], field: str, broken: int, damage: Tampering
+) -> None:
+    store = await trial.holder(trial.key)
+    for session in family:
+        await store.create_session(session)
+    unreadable, readable = family[: min(broken, len(family) - 1)], family[min(broken, len(family) - 1) :]
+    for session in unreadable:
+        await trial.plant(session, field, damage(seal(b"{}", trial.key), trial.key))
+    store = await trial.holder(trial.key)
+    listing = store.get_identity_sessions_data(family[0].identity)
+    error = await must_raise(DecryptionError, listing, doing="a listing with a session that can't be decrypted")
+    names = [session.session_id for session in unreadable]
+    if getattr(error, "session_id", None) not in names:
+        raise Violation(
+            f"the listing's DecryptionError has session_id = {getattr(error, 'session_id', None)!r}",
+            should=f"name the session: {' or '.join(map(repr, names))}",
+        )
+    for session in readable:
+        seen = await outcome_of(store.get_session(session.identity, session.session_id))
+        if isinstance(seen, Exception) or difference(seen, session):
+            raise Violation(f"get_session of a session beside it {told(seen)}", should="return that session")
+
+
+@measures("EN-8", bad=st.one_of(st.sampled_from(NO_KEYS), texts(70).filter(lambda text: not _is_key(text))))
+async def test_a_bad_key_is_refused(trial: Trial, bad: str) -> None:
+    for keys, which in (((bad,), "the key"), ((trial.key, bad), "the second key"), ((bad, trial.key), "the first key")):
+        await must_raise(ConfigurationError, trial.open(*keys), doing=f"opening with {which} {shortly(bad, 80)}")
+
+
+@measures("EN-8", at_most=8, session=guarded)
+async def test_a_key_may_be_in_capitals(trial: Trial, session: SessionData) -> None:
+    await (await trial.holder(trial.key.upper())).create_session(session)
+    reader = await trial.holder(trial.key if trial.one_store else trial.key.upper())
+    if found := difference(await reader.get_session(session.identity, session.session_id), session):
+        raise Violation(f"with the same key in lower case get_session returned {found}", should="read the session")
+
+
+def _is_key(text: str) -> bool:
+    return len(text) == 64 and set(text) <= set("0123456789abcdefABCDEF")
+
+
+@measures("EN-9", session=guarded, named=elsewhere)
+async def test_an_update_of_another_field_keeps_the_secrets_sealed(
+    trial: Trial, session: SessionData, named: dict[str, Any]
+) -> None:
+    store = await trial.holder(trial.key)
+    await store.create_session(session)
+    await store.update_session(session.identity, session.session_id, named)
+    await _must_be_sealed(trial, session, f"after an update of {', '.join(named) or 'nothing'}")
+    seen = await store.get_session(session.identity, session.session_id)
+    if found := difference(seen, session.model_copy(update=named)):
+        raise Violation(f"after an update of other fields get_session returned {found}", should="keep the secrets")
+
+
+@measures("EN-9", session=guarded, named=elsewhere, keyless=st.booleans())
+async def test_an_update_without_the_right_key_keeps_the_secrets_sealed(
+    trial: Trial, session: SessionData, named: dict[str, Any], keyless: bool
+) -> None:
+    if not trial.one_store:
+        return trial.leave_out("updates by a handle without the right key (needs SHARED or DURABLE)")
+    named = {field: value for field, value in named.items() if field not in CLIENT_SECRETS}
+    await (await trial.holder(trial.key)).create_session(session)
+    holder = "no key" if keyless else "another key"
+    stranger = await trial.holder(*([] if keyless else [trial.other_key]))
+    got = await outcome_of(stranger.update_session(session.identity, session.session_id, named))
+    if isinstance(got, Exception) and not isinstance(got, StorageError):
+        raise got
+    await _must_be_sealed(trial, session, f"after an update with {holder}")
+    expected = session if isinstance(got, Exception) else session.model_copy(update=named)
+    seen = await (await trial.holder(trial.key)).get_session(session.identity, session.session_id)
+    if found := difference(seen, expected):
+        raise Violation(f"after an update with {holder} get_session returned {found}", should="lose nothing")
+    return None
+
+
+def _reads(store: Witness, session: SessionData) -> list[tuple[Any, ...]]:
+    """The reads that decrypt a session, as method and arguments."""
+    return [
+        (store.get_session, session.identity, session.session_id),
+        (store.get_identity_sessions_data, session.identity),
+    ]
+
+
+async def _must_be_sealed(trial: Trial, session: SessionData, when: str) -> None:
+    stored = await trial.harness.stored_fields(session.identity, session.session_id)
+    for field in CREDENTIALS:
+        value = getattr(session, field)
+        if value is not None and (found := flaw(stored[field], value, trial.key)):
+            raise Violation(f"{when} {field} are stored as {found}", should="be sealed under the key")
+
+
+async def _must_be_new_ivs(trial: Trial, session: SessionData, ivs: dict[str, str], write: str) -> None:
+    stored = await trial.harness.stored_fields(session.identity, session.session_id)
+    for field in CREDENTIALS:
+        envelope = parse(stored[field])
+        if envelope is None:
+            raise Violation(f"{field} of {write} are stored as {shortly(stored[field], 120)}", should="be an envelope")
+        if envelope.iv in ivs:
+            raise Violation(f"{field} of {write} have the IV of {ivs[envelope.iv]}", should="have a fresh one")
+        ivs[envelope.iv] = f"{field} of {write}"

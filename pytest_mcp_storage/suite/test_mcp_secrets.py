@@ -1,0 +1,188 @@
+"""EN · ciphertext only, by canaries: secrets that are planted, and looked for wherever they might have got to."""
+
+from __future__ import annotations
+
+import secrets
+
+from hypothesis import strategies as st
+
+from pytest_mcp_storage.canary import Canaries
+from pytest_mcp_storage.capabilities import Capability
+from pytest_mcp_storage.comparison import difference
+from pytest_mcp_storage.envelopes import seal
+from pytest_mcp_storage.measure import measures
+from pytest_mcp_storage.overhearing import Overheard
+from pytest_mcp_storage.strategies import sessions
+from pytest_mcp_storage.trial import Trial
+from pytest_mcp_storage.violation import Violation, outcome_of
+from reference_backends import SessionData
+
+
+@measures("EN-1", at_most=4, session=sessions(), padding=st.sampled_from([0, 100, 3_000, 20_000]))
+async def test_no_secret_lies_in_the_store(trial: Trial, session: SessionData, padding: int) -> None:
+    canaries = Canaries()
+    async with trial.another_store() as harness:
+        store = await trial.open(trial.key, name="store", harness=harness)
+        kept, updated, revoked, removed = (
+            session.model_copy(
+                update={
+                    "session_id": f"{number}{session.session_id}",
+                    **canaries.credentials("a new session", padding="read write " * (padding // 11)),
+                }
+            )
+            for number in range(4)
+        )
+        for each in (kept, updated, revoked, removed):
+            await store.create_session(each)
+        await outcome_of(store.create_session(kept.model_copy(update=canaries.credentials("a refused session"))))
+        await store.update_session(session.identity, updated.session_id, canaries.credentials("an update"))
+        await store.update_session(session.identity, kept.session_id, {"server_name": "renamed"})
+        await store.update_session(session.identity, revoked.session_id, {"tokens": None, "headers": None})
+        refused = {**canaries.credentials("a refused update"), "created_at": -1}
+        await outcome_of(store.update_session(session.identity, updated.session_id, refused))
+        await store.remove_session(session.identity, removed.session_id)
+        await _must_be_free_of(canaries, await harness.stored_bytes(), "with an open handle")
+        await store.disconnect()
+        await _must_be_free_of(canaries, await harness.stored_bytes(), "after disconnect")
+        store = await trial.open(trial.key, name="reopened", harness=harness)
+        again = removed.model_copy(update=canaries.credentials("a session created anew"))
+        await store.create_session(again)
+        await store.update_session(session.identity, again.session_id, {"server_name": "renamed"})
+        await _must_be_free_of(canaries, await harness.stored_bytes(), "after a new open")
+        for each in (kept, updated, revoked, again):
+            await store.remove_session(each.identity, each.session_id)
+        await _must_be_free_of(canaries, await harness.stored_bytes(), "after the sessions were removed")
+        await store.disconnect()
+
+
+@measures("EN-10", at_most=8, session=sessions(), sealed=st.booleans())
+async def test_no_call_tells_a_secret(trial: Trial, session: SessionData, sealed: bool) -> None:
+    canaries, key = _canaries_and_key()
+    session = session.model_copy(update={**canaries.credentials("a session"), **canaries.client_secrets("a session")})
+    slip, name = canaries.secret("a secret in a refused update"), (session.identity, session.session_id)
+    with Overheard() as overheard:
+        store = await trial.open(*([key] if sealed and trial.can(Capability.KEY) else []))
+        for doing, method, *arguments in (
+            ("a create", store.create_session, session),
+            ("a create of a live session", store.create_session, session),
+            ("a create with a bad ttl", store.create_session, session, -1),
+            ("a read", store.get_session, *name),
+            ("a listing", store.get_identity_sessions_data, session.identity),
+            ("an update", store.update_session, *name, canaries.credentials("an update")),
+            ("an update of a missing session", store.update_session, name[0], "missing", {"tokens": {"t": slip}}),
+            ("an update with a bad ttl", store.update_session, *name, {"tokens": {"t": slip}}, -1),
+            ("tokens that are text", store.update_session, *name, {"tokens": slip}),
+            ("tokens that are a list", store.update_session, *name, {"tokens": [slip]}),
+            ("tokens that are no JSON", store.update_session, *name, {"tokens": {slip: {slip}}}),
+            ("tokens with NaN", store.update_session, *name, {"tokens": {"t": slip, "n": float("nan")}}),
+            ("a header that is a list", store.update_session, *name, {"headers": {"h": [slip]}}),
+            ("a header with NUL", store.update_session, *name, {"headers": {"h": f"{slip}\0"}}),
+            ("a header with a lone surrogate", store.update_session, *name, {"headers": {"h": f"{slip}\ud800"}}),
+            ("tokens beside an unknown field", store.update_session, *name, {"tokens": {"t": slip}, "no_such": 1}),
+            ("a verifier like an envelope", store.update_session, *name, {"code_verifier": f"enc:1:{slip}"}),
+            ("client information that is text", store.update_session, *name, {"client_information": slip}),
+            ("a removal", store.remove_session, *name),
+            ("disconnect", store.disconnect),
+            ("a create on a closed handle", store.create_session, session),
+        ):
+            overheard.take(doing, await outcome_of(method(*arguments)))
+            overheard.take(f"the handle after {doing}", store.backend)
+    _must_not_leak(overheard, canaries)
+
+
+@measures("EN-10", needs=[Capability.KEY, Capability.AT_REST], at_most=8, session=sessions())
+async def test_no_unreadable_session_tells_a_secret(trial: Trial, session: SessionData) -> None:
+    canaries, key = _canaries_and_key()
+    slip = canaries.secret("a secret in a damaged row")
+    clear, text = f'{{"access_token":"{slip}"}}', f'"{slip}"'
+    sealed = seal(clear.encode(), key)
+    damaged = (
+        ("text in clear", slip),
+        ("JSON text in clear", clear),
+        ("clear text with the label of an envelope", f"enc:1:{slip}"),
+        ("a cut envelope", str(sealed)[:-2]),
+        ("an envelope of another key", str(seal(clear.encode(), trial.other_key))),
+        ("an envelope over text", str(seal(text.encode(), key))),
+        ("an envelope over a list", str(seal(f"[{text}]".encode(), key))),
+        ("an envelope over broken JSON", str(seal(clear[:-1].encode(), key))),
+        ("an envelope over no UTF-8", str(seal(slip.encode() + b"\xff", key))),
+    )
+    with Overheard() as overheard:
+        await (await trial.holder(key)).create_session(session)
+        for what, planted in damaged:
+            await trial.plant(session, "tokens", planted)
+            store = await trial.holder(key)
+            for method, *arguments in (
+                (store.get_session, session.identity, session.session_id),
+                (store.get_identity_sessions_data, session.identity),
+                (store.update_session, session.identity, session.session_id, {"server_name": "n"}),
+            ):
+                overheard.take(f"{method.__name__} of {what}", await outcome_of(method(*arguments)))
+            overheard.take("the handle", store.backend)
+    _must_not_leak(overheard, canaries)
+
+
+@measures("EN-10", needs=[Capability.OUTAGE], at_most=2, session=sessions())
+async def test_no_outage_tells_a_secret(trial: Trial, session: SessionData) -> None:
+    canaries, key = _canaries_and_key()
+    session = session.model_copy(update={**canaries.credentials("a session"), **canaries.client_secrets("a session")})
+    with Overheard() as overheard:
+        store = await trial.open(*([key] if trial.can(Capability.KEY) else []))
+        await store.create_session(session)
+        faults = [trial.harness.outage]
+        if trial.can(Capability.LOST_ANSWER):
+            faults.append(trial.harness.lost_answer)
+        for fault in faults:
+            async with fault():
+                for method, *arguments in (
+                    (store.create_session, session),
+                    (store.get_session, session.identity, session.session_id),
+                    (store.update_session, session.identity, session.session_id, canaries.credentials("an update")),
+                ):
+                    overheard.take(f"{method.__name__} in an outage", await outcome_of(method(*arguments)))
+            overheard.take("the handle after an outage", store.backend)
+    _must_not_leak(overheard, canaries)
+
+
+@measures("EN-10", needs=[Capability.KEY], at_most=8, kept=st.integers(56, 64), other=st.sampled_from("z é_\n"))
+async def test_no_refused_key_is_told(trial: Trial, kept: int, other: str) -> None:
+    canaries, key = Canaries(), secrets.token_hex(32)
+    canaries.guard_key(key[:56], "most of a refused key")
+    with Overheard() as overheard:
+        for keys in ((key[:kept] + other,), (trial.key, key[:kept] + other), (canaries.secret("a refused key"),)):
+            overheard.take("opening with a bad key", await outcome_of(trial.open(*keys)))
+    _must_not_leak(overheard, canaries)
+
+
+def _canaries_and_key() -> tuple[Canaries, str]:
+    canaries, key = Canaries(), secrets.token_hex(32)
+    canaries.guard_key(key, "the encryption key")
+    return canaries, key
+
+
+def _must_not_leak(overheard: Overheard, canaries: Canaries) -> None:
+    if leak := overheard.leak(canaries):
+        raise Violation(leak, should="show no secret and no key")
+
+
+@measures("EN-11", at_most=4, session=sessions())
+async def test_client_secrets_are_sealed_too(trial: Trial, session: SessionData) -> None:
+    canaries = Canaries()
+    async with trial.another_store() as harness:
+        store = await trial.open(trial.key, name="store", harness=harness)
+        created = session.model_copy(update=canaries.client_secrets("a new session"))
+        await store.create_session(created)
+        await _must_be_free_of(canaries, await harness.stored_bytes(), "after a create")
+        new = canaries.client_secrets("an update")
+        await store.update_session(session.identity, session.session_id, new)
+        await _must_be_free_of(canaries, await harness.stored_bytes(), "after an update")
+        expected = created.model_copy(update=new)
+        if found := difference(await store.get_session(session.identity, session.session_id), expected):
+            raise Violation(f"get_session returned {found}", should="return them in clear")
+        await store.remove_session(session.identity, session.session_id)
+        await store.disconnect()
+
+
+async def _must_be_free_of(canaries: Canaries, stored: bytes, when: str) -> None:
+    if found := canaries.found_in(stored):
+        raise Violation(f"{when} the store holds {found}", should="hold no secret, in whatever encoding")
