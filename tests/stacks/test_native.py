@@ -25,23 +25,29 @@ from tests.stacks.conftest import ROW, Rest, listed
 linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
 
 HOLDER = """
-import json, sys
+import json, os, sys, time
 from pytest_mcp_storage.stacks import native
 server = native.start()
 server.store()
-print(json.dumps(server.facts()), flush=True)
+fork = os.fork() if sys.argv[1:] else None
+if fork == 0:
+    time.sleep(600)
+print(json.dumps({**server.facts(), "fork": fork}), flush=True)
 sys.stdin.read()
 """
 
 
-@pytest.fixture
-def holder() -> Iterator[tuple[subprocess.Popen[str], dict[str, Any]]]:
+@pytest.fixture(params=[[]], ids=[""])
+def holder(request: pytest.FixtureRequest) -> Iterator[tuple[subprocess.Popen[str], dict[str, Any]]]:
     """Another process that holds a stack open, and what the stack tells of itself."""
-    process = subprocess.Popen([sys.executable, "-c", HOLDER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    with process:
+    command = [sys.executable, "-c", HOLDER, *request.param]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
-        yield process, json.loads(process.stdout.readline())
+        facts = json.loads(process.stdout.readline())
+        yield process, facts
         process.kill()
+        if facts["fork"] is not None:
+            os.kill(facts["fork"], signal.SIGKILL)
 
 
 def processes(facts: dict[str, Any]) -> list[int]:
@@ -158,6 +164,7 @@ def test_it_listens_on_the_loopback_address_alone(server: KeptServer, stack: Sup
 
 
 @linux
+@pytest.mark.parametrize("holder", [[], ["with a fork"]], ids=["alone", "with a fork"], indirect=True)
 def test_nothing_outlives_a_killed_run(holder: tuple[subprocess.Popen[str], dict[str, Any]]) -> None:
     process, facts = holder
     assert all(map(alive, processes(facts)))
