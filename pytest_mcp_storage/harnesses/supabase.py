@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import atexit
 import logging
+import os
 import threading
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, cast
 from urllib.parse import urlsplit
 
 from pytest_mcp_storage.capabilities import Capability
@@ -25,9 +26,12 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("pytest_mcp_storage")
 
+CHOICE_VARIABLE = "MCP_STORAGE_SUPABASE"
+"""The environment variable by which ``--mcp-supabase`` names a provider."""
+
 _ALWAYS = frozenset({Capability.KEY, Capability.DURABLE, Capability.SHARED, Capability.CLOCK, Capability.CRASH})
 
-_servers: dict[Choice, StackServer] = {}
+_servers: dict[str, StackServer] = {}
 _starting = threading.Lock()
 
 
@@ -48,8 +52,8 @@ class SupabaseHarness(BackendHarness):
         Capability.SETUP,
         Capability.ROW_SECURITY,
     }
-    provider: ClassVar[Choice] = "auto"
-    """Where the stack comes from: what ``--mcp-supabase`` says."""
+    provider: ClassVar[str | None] = None
+    """Where the stack comes from; ``None``: as ``--mcp-supabase`` says."""
     say: ClassVar[Say] = staticmethod(logger.info)
     """Gets a line for each thing that is going on while the stack starts."""
 
@@ -66,11 +70,11 @@ class SupabaseHarness(BackendHarness):
         if self._stack is not None:
             return self  # attached to a store that another harness has provisioned
         async with AsyncExitStack() as opening:
-            server = self._server = await asyncio.to_thread(_server, self.provider, type(self).say)
+            server = self._server = await asyncio.to_thread(_server, self._provider, type(self).say)
             stack = self._stack = await asyncio.to_thread(server.store)
             opening.push_async_callback(asyncio.to_thread, server.drop, stack)
             self.dedicated = stack.isolated
-            self.capabilities = type(self).capabilities - _out_of_reach(stack)
+            self.capabilities = type(self).capabilities - _out_of_reach(server, stack)
             if stack.database_url is not None:
                 folder = server.facts().get("data_directory") if stack.owned else None
                 self._database = await Database.connect(stack.database_url, Path(folder) if folder else None)
@@ -212,6 +216,10 @@ class SupabaseHarness(BackendHarness):
                 self._clients.detour = None
 
     @property
+    def _provider(self) -> str:
+        return self.provider or os.environ.get(CHOICE_VARIABLE) or "auto"
+
+    @property
     def _in_use(self) -> SupabaseStack:
         if self._stack is None:
             raise RuntimeError("enter the harness first: async with SupabaseHarness() as harness")
@@ -223,24 +231,24 @@ class SupabaseHarness(BackendHarness):
         return self._database
 
 
-def _out_of_reach(stack: SupabaseStack) -> set[Capability]:
+def _out_of_reach(server: StackServer, stack: SupabaseStack) -> set[Capability]:
     """What this project doesn't offer a harness."""
     missing = set()
     if stack.database_url is None:
         missing.add(Capability.AT_REST)
     if stack.anon_key is None or stack.jwt_secret is None:
         missing.add(Capability.ROW_SECURITY)
-    if not stack.isolated:
+    if not server.makes_stores:
         missing.add(Capability.SETUP)
     if urlsplit(stack.url).scheme != "http":  # TLS would notice the proxy
         missing |= {Capability.OUTAGE, Capability.LOST_ANSWER}
     return missing
 
 
-def _server(provider: Choice, say: Say) -> StackServer:
+def _server(provider: str, say: Say) -> StackServer:
     """This process's server, started when it is first asked for; it ends with the process."""
     with _starting:
         if provider not in _servers:
-            _servers[provider] = start_stack(provider, say=say)
+            _servers[provider] = start_stack(cast(Choice, provider), say=say)
             atexit.register(_servers[provider].close)
         return _servers[provider]
