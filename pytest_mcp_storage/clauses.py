@@ -68,6 +68,8 @@ def load_clauses(revision: str | None = None) -> tuple[Clause, ...]:
     if revision not in known:
         raise ContractError(f"there is no revision {revision!r} of the contract (known: {', '.join(known)})")
     document = yaml.safe_load(files(__package__).joinpath("spec", f"{revision}.yaml").read_text(encoding="utf-8"))
+    if document["revision"] != revision:
+        raise ContractError(f"spec/{revision}.yaml calls itself revision {document['revision']!r}")
     clauses = tuple(_clause(group, row) for group in document["groups"] for row in group["clauses"])
     _check(clauses)
     return clauses
@@ -110,7 +112,7 @@ def _clause(group: Mapping[str, Any], row: Mapping[str, Any]) -> Clause:
             halves=tuple((Capability[name], what) for name, what in row.get("halves", {}).items()),
             store_wide=row.get("store_wide", False),
         )
-    except (KeyError, ValueError) as error:
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise ContractError(f"{row.get('id', 'a clause without id')}: {error!r}") from error
 
 

@@ -1,0 +1,98 @@
+"""``mcp-storage report``, as it is typed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from pytest_mcp_storage.cli import main
+from pytest_mcp_storage.outcome import Outcome
+from pytest_mcp_storage.report.model import BackendReport, ClauseReport, Report
+from pytest_mcp_storage.report.write import FACES, write
+
+
+def run(*words: str | Path) -> Result:
+    return CliRunner().invoke(main, ["report", *map(str, words)])
+
+
+@pytest.fixture
+def saved(tmp_path: Path, make_report: Callable[..., Report], make_backend: Callable[..., BackendReport],
+          make_clause: Callable[..., ClauseReport]) -> Callable[..., Path]:  # fmt: skip
+    """Saves a report of one backend."""
+
+    def save(file: str, backend: str, outcome: Outcome = Outcome.PASSED, **fields: str) -> Path:
+        path = tmp_path / file
+        write(make_report(make_backend(backend, make_clause("EX-1", outcome)), **fields), path)
+        return path
+
+    return save
+
+
+def test_runs_are_put_side_by_side_in_every_form(saved: Callable[..., Path], tmp_path: Path) -> None:
+    one, two = saved("a.json", "memory"), saved("b.json", "redis")
+    targets = [tmp_path / f"matrix{ending}" for ending in FACES]
+    done = run(one, two, *(word for path in targets for word in ("-o", path)))
+    assert done.exit_code == 0, done.output
+    for path in targets:
+        text = path.read_text(encoding="utf-8")
+        assert "memory" in text
+        assert "redis" in text
+    merged = Report.load(tmp_path / "matrix.json")
+    assert [backend.name for backend in merged.backends] == ["memory", "redis"]
+
+
+def test_without_an_output_the_summary_is_printed(saved: Callable[..., Path]) -> None:
+    done = run(saved("a.json", "memory"))
+    assert done.stdout.endswith("memory: CONFORMANT (1 passed)\n")
+    assert "EX  Expiry" in done.stdout
+
+
+def test_the_later_of_two_reports_on_one_backend_is_taken_and_that_is_said_aloud(
+    saved: Callable[..., Path], tmp_path: Path
+) -> None:
+    old, new = saved("old.json", "redis", Outcome.FAILED), saved("new.json", "redis")
+    done = run(old, new, "-o", tmp_path / "m.json")
+    assert f"redis stands in {old} and in {new}: the later is taken" in done.stderr
+    assert Report.load(tmp_path / "m.json").backends[0].clauses[0].outcome is Outcome.PASSED
+
+
+def test_different_revisions_are_refused_and_nothing_is_written(saved: Callable[..., Path], tmp_path: Path) -> None:
+    done = run(saved("a.json", "memory"), saved("b.json", "redis", revision="2027-03"), "-o", tmp_path / "m.html")
+    assert done.exit_code == 1
+    assert "2027-03" in done.stderr
+    assert not (tmp_path / "m.html").exists()
+
+
+def test_one_backend_can_be_picked_out_for_its_badge(saved: Callable[..., Path], tmp_path: Path) -> None:
+    reports = saved("a.json", "memory"), saved("b.json", "redis")
+    assert run(*reports, "--backend", "redis", "-o", tmp_path / "redis.svg").exit_code == 0
+    assert "MCP storage · redis" in (tmp_path / "redis.svg").read_text(encoding="utf-8")
+    unknown = run(*reports, "--backend", "sqlite", "-o", tmp_path / "x.svg")
+    assert unknown.exit_code == 2
+    assert "memory, redis" in unknown.stderr
+
+
+@pytest.mark.parametrize(
+    ("output", "told"), [("m.pdf", ".json, .html, .md, .svg"), ("absent/m.html", "folder"), (".", "ending")]
+)
+def test_an_output_that_cannot_be_written_is_refused(
+    saved: Callable[..., Path], tmp_path: Path, output: str, told: str
+) -> None:
+    done = run(saved("a.json", "memory"), "-o", tmp_path / output)
+    assert done.exit_code == 2
+    assert told in done.stderr
+
+
+def test_a_file_that_is_no_report_is_refused_by_name(tmp_path: Path) -> None:
+    path = tmp_path / "other.json"
+    path.write_text('{"hello": 1}')
+    done = run(path)
+    assert done.exit_code == 1
+    assert "other.json: not a report of this suite" in done.stderr
+
+
+def test_a_report_is_needed() -> None:
+    assert run().exit_code == 2
