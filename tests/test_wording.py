@@ -18,7 +18,7 @@ def test_a_failure_with_all_that_shows_it() -> None:
     seen = measured(
         should="return None",
         history=[
-            "store.create_session('…', ttl=1)  →  None",
+            "store.create_session(…, ttl=1)  →  None",
             "… 1.2 s pass …",
             "store.get_session('a', 's')  →  'old'",
         ],
