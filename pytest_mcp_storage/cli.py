@@ -10,8 +10,10 @@ COMMANDS = {
     "bridge-kit": "pytest_mcp_storage.bridge.kit:bridge_kit",
     "clauses": "pytest_mcp_storage.clauses_command:clauses",
     "contract": "pytest_mcp_storage.conformance_document:contract",
+    "migrate": "pytest_mcp_storage.migrate_command:migrate",
     "report": "pytest_mcp_storage.report.command:report",
     "stack": "pytest_mcp_storage.stacks.commands:stack",
+    "zoo": "pytest_mcp_storage.zoo.commands:zoo",
     "supabase-init": "pytest_mcp_storage.stacks.commands:supabase_init",
 }
 """Command name -> ``module:attribute`` of a :class:`click.Command`."""

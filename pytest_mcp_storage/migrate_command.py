@@ -1,0 +1,67 @@
+"""``mcp-storage migrate``: from upstream's Redis to any store here."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+
+import click
+
+from reference_backends.errors import StorageError
+
+TYPES = ("redis", "file", "sqlite", "supabase")
+MOST_SHOWN = 20
+
+
+@click.command()
+@click.option("--from", "source", metavar="URL", envvar="REDIS_URL", required=True, show_envvar=True)
+@click.option("--to", "target", type=click.Choice(TYPES), help="The target; unset: what the environment selects.")
+@click.option("--move", is_flag=True, help="Remove each session from upstream's keys once it was read back.")
+@click.option("--dry-run", is_flag=True, help="Read, compare and tell; write nothing.")
+def migrate(source: str, target: str | None, move: bool, dry_run: bool) -> None:
+    """Carry the sessions that @mcp-ts/sdk keeps in the Redis server at URL over to a store of this package.
+
+    The target is chosen and reached by the variables of create_storage(): MCP_TS_STORAGE_TYPE, REDIS_URL,
+    MCP_TS_STORAGE_FILE, MCP_TS_STORAGE_SQLITE_PATH, SUPABASE_URL, and STORAGE_ENCRYPTION_KEY, which encrypts what
+    arrives. Stop what writes to the source first. Running it again is harmless.
+
+    Exit code 1 where a session could not be carried over: it stays where it is.
+    """
+    try:
+        complete = asyncio.run(_migrate(source, target, move=move, dry_run=dry_run))
+    except StorageError as error:
+        raise click.ClickException(str(error)) from None
+    raise SystemExit(0 if complete else 1)
+
+
+async def _migrate(url: str, target: str | None, *, move: bool, dry_run: bool) -> bool:
+    from redis.asyncio import Redis
+
+    from reference_backends import migration
+    from reference_backends.selection import create_storage
+
+    environ = {"REDIS_URL": url, **os.environ, "MCP_TS_STORAGE_STRICT": "1"}
+    if target is not None:
+        environ["MCP_TS_STORAGE_TYPE"] = target
+    if environ.get("MCP_TS_STORAGE_TYPE", "").lower() == "memory":
+        raise click.UsageError("sessions in memory end with this command: choose another target by --to")
+    try:
+        source = Redis.from_url(url)
+    except ValueError:
+        source = None
+    if source is None:
+        raise click.UsageError("--from is no Redis URL; it looks like redis://:password@host:6379/0")
+    store = await create_storage(environ)
+    try:
+        async with source:
+            result = await migration.migrate(source, store, move=move, dry_run=dry_run)
+    finally:
+        await store.disconnect()
+    click.echo(f"{result.created} {'to create' if dry_run else 'created'}, {result.already_there} there already")
+    if move:
+        click.echo(f"{result.removed} removed from the source")
+    for key, reason in list(result.refused.items())[:MOST_SHOWN]:
+        click.echo(f"left behind: {key}: {reason}", err=True)
+    if len(result.refused) > MOST_SHOWN:
+        click.echo(f"left behind: {len(result.refused) - MOST_SHOWN} more", err=True)
+    return result.complete
