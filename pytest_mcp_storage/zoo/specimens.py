@@ -15,13 +15,7 @@ HOUSES: tuple[str, ...] = (
     "life_cycle",
     "identity",
     "expiry",
-    "encryption",
-    "mixed",
-    "durability",
     "concurrency",
-    "failure",
-    "row_security",
-    "declarations",
 )
 """The modules in which broken stores live, in the contract's order."""
 

@@ -1,0 +1,208 @@
+"""Stores that lose what they acknowledged, or destroy what could be repaired."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import math
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+from pytest_mcp_storage.harnesses.options import given
+from pytest_mcp_storage.harnesses.sqlite import SqliteHarness
+from pytest_mcp_storage.zoo.shelf import Row, Rows
+from pytest_mcp_storage.zoo.sheet import Sheet, SheetHarness
+from reference_backends import Clock, SqliteStorageBackend, StorageSetupError
+from reference_backends.filesystem import StrPath
+from reference_backends.record import to_wire
+
+Answer = TypeVar("Answer")
+
+
+class _TimesInMemory(Sheet):
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self.times: dict[tuple[str, str], float] = {}
+
+    def load(self) -> Rows:
+        rows = super().load()
+        return {name: Row(row.record, self.times.get(name, math.inf)) for name, row in rows.items()}
+
+    def save(self, rows: Rows) -> None:
+        self.times = {name: row.expires_at for name, row in rows.items()}
+        super().save({name: Row(row.record, 0.0) for name, row in rows.items()})
+
+
+class TimesInMemory(SheetHarness):
+    """Expires sessions by timers of its own and writes the sessions alone: after a restart nothing expires."""
+
+    breaks = "DU-1"
+    sheet = _TimesInMemory
+
+
+class _WritesLater(Sheet):
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self.copy: Rows | None = None
+        self.timer: asyncio.TimerHandle | None = None
+
+    def done(self, work: Callable[[Rows], Answer]) -> Answer:
+        if self.copy is None:
+            self.copy = self.load()
+        answer = work(self.copy)
+        if self.timer is None:
+            self.timer = asyncio.get_running_loop().call_later(0.05, self.flush)
+        return answer
+
+    def flush(self) -> None:
+        self.timer = None
+        if self.copy is not None:
+            self.save(self.copy)
+
+    def leave(self) -> None:
+        self.flush()
+        self.copy = None
+        super().leave()
+
+
+class WritesLater(SheetHarness):
+    """Answers from memory and writes twenty times a second and at the end: fast, and a kill loses what was told."""
+
+    breaks = "DU-2"
+    sheet = _WritesLater
+
+
+class _WritesInPlace(Sheet):
+    def save(self, rows: Rows) -> None:
+        with self.path.open("w") as file:
+            self.path.chmod(0o600)
+            file.write("[")
+            for place, row in enumerate(rows.values()):
+                line = json.dumps(to_wire(row.record) | {"expiresAt": row.expires_at})
+                file.write(f"{',' if place else ''}\n{line}")
+                file.flush()
+                os.fsync(file.fileno())
+            file.write("\n]\n")
+
+
+class WritesInPlace(SheetHarness):
+    """Opens the file for writing, which empties it, and writes row after row: a kill leaves the half that was done."""
+
+    breaks = "DU-3"
+    sheet = _WritesInPlace
+
+
+class _StartsAnew(Sheet):
+    def load(self) -> Rows:
+        try:
+            return super().load()
+        except StorageSetupError:
+            self.save({})
+            return {}
+
+
+class StartsAnew(SheetHarness):
+    """Takes a file that it can't parse for none, so that the service comes up: whatever was in it is gone."""
+
+    breaks = "DU-4"
+    sheet = _StartsAnew
+
+
+class _TakesEmptyForNew(Sheet):
+    def load(self) -> Rows:
+        return super().load() if self.path.exists() and self.path.stat().st_size else {}
+
+
+class TakesEmptyForNew(SheetHarness):
+    """Takes an empty file for a new store, as some databases do: what a full disk did to this one goes unnoticed."""
+
+    breaks = "DU-4"
+    sheet = _TakesEmptyForNew
+
+
+class _MovesItAway(Sheet):
+    def load(self) -> Rows:
+        try:
+            return super().load()
+        except StorageSetupError:
+            self.path.rename(self.path.with_name(f"{self.path.name}.bak"))
+            return {}
+
+
+class MovesItAway(SheetHarness):
+    """Puts a damaged file aside and begins an empty one, and nobody hears of it; the next time there is no room."""
+
+    breaks = "DU-4"
+    sheet = _MovesItAway
+
+
+class _LetsTheParserSpeak(Sheet):
+    def load(self) -> Rows:
+        return self.parsed(self.path.read_bytes()) if self.path.exists() else {}
+
+
+class LetsTheParserSpeak(SheetHarness):
+    """Passes on what the parser raises: callers that catch StorageError do not catch it."""
+
+    breaks = "DU-4"
+    sheet = _LetsTheParserSpeak
+
+
+class _RecreatesTheDatabase(SqliteStorageBackend):
+    def __init__(self, path: StrPath, **options: object) -> None:
+        super().__init__(path, **options)  # type: ignore[arg-type]
+        self.path = Path(path)
+
+    async def init(self) -> None:
+        try:
+            await super().init()
+        except StorageSetupError:
+            self.path.unlink()
+            await super().init()
+
+
+class RecreatesTheDatabase(SqliteHarness):
+    """Deletes a database that it can't open and makes a new one, as a cache may do."""
+
+    breaks = "DU-4"
+
+    async def open(
+        self,
+        *,
+        encryption_key: str | Sequence[str] | None = None,
+        clock: Clock | None = None,
+        default_ttl: float | None = None,
+    ) -> SqliteStorageBackend:
+        backend = _RecreatesTheDatabase(self.path, **given(encryption_key, clock, default_ttl))
+        await backend.init()
+        return backend
+
+
+class _ReadableByAll(Sheet):
+    def save(self, rows: Rows) -> None:
+        beside = self.path.with_name(f"{self.path.name}.new")
+        beside.write_bytes(self.text(rows))
+        beside.replace(self.path)
+
+
+class ReadableByAll(SheetHarness):
+    """Makes its file as files are made, with the mode that the umask leaves: 0644."""
+
+    breaks = "DU-5"
+    sheet = _ReadableByAll
+
+
+class _KeepsALog(Sheet):
+    def save(self, rows: Rows) -> None:
+        with self.path.with_name(f"{self.path.name}.log").open("ab") as log:
+            log.write(self.text(rows) + b"\n")
+        super().save(rows)
+
+
+class KeepsALog(SheetHarness):
+    """Guards its file and not the log beside it, in which the same tokens stand."""
+
+    breaks = "DU-5"
+    sheet = _KeepsALog
