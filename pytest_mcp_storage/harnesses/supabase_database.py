@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from reference_backends.errors import ConfigurationError
 from reference_backends.supabase_rows import SECRET_COLUMNS, TABLE
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 WAL_SEGMENTS = 8
 """How many segments of the write-ahead log, of 1 MiB each on our own server, are read at most."""
 
+SEGMENTS = "pg_wal/" + "[0-9A-F]" * 24
+
 _FILES = """
     select pg_relation_filepath(oid) from pg_class
     where relkind in ('r', 'i', 't', 'm') and oid >= 16384 and relfilenode <> 0
@@ -25,6 +27,13 @@ _TABLES = """
     select schemaname, tablename from pg_tables
     where schemaname not in ('pg_catalog', 'information_schema')
 """
+
+
+class LogPosition(NamedTuple):
+    """A place in the write-ahead log: a segment's file, and the byte in it."""
+
+    segment: str
+    offset: int
 
 
 class Database:
@@ -36,7 +45,7 @@ class Database:
     def __init__(self, connection: psycopg.AsyncConnection, data_directory: Path | None) -> None:
         self._connection = connection
         self._data_directory = data_directory
-        self._first_segment = ""
+        self._log_start = LogPosition("", 0)
 
     @classmethod
     async def connect(cls, url: str, data_directory: Path | None = None) -> Database:
@@ -53,7 +62,7 @@ class Database:
             raise ConfigurationError(f"the database can't be reached ({reason}); check SUPABASE_DB_URL")
         database = cls(connection, data_directory)
         if data_directory is not None:
-            database._first_segment = await database._segment()
+            database._log_start = await database._log_position()
         return database
 
     async def close(self) -> None:
@@ -68,15 +77,18 @@ class Database:
 
         On a server that is somebody else's: the rows of the session table alone.
         """
-        if self._data_directory is None:
+        folder = self._data_directory
+        if folder is None:
             return await self._rows("public", TABLE)
         cursor = await self._connection.execute(_TABLES)
         rows = [await self._rows(schema, table) for schema, table in await cursor.fetchall()]
         await self._connection.execute("checkpoint")
         cursor = await self._connection.execute(_FILES)
         files = [path for (path,) in await cursor.fetchall()]
-        segments = (self._first_segment, await self._segment())
-        return b"".join(rows) + await asyncio.to_thread(_read, self._data_directory, files, segments)
+        log_end = await self._log_position()
+        contents = await asyncio.to_thread(_files, folder, files)
+        log = await asyncio.to_thread(_log, folder, self._log_start, log_end)
+        return b"".join((*rows, *contents, *log))
 
     async def secrets(self, identity: str, session_id: str) -> Mapping[str, Any]:
         """The secret columns of a session's row, expired or not. Raises ``LookupError`` where there is none."""
@@ -110,15 +122,24 @@ class Database:
         async with self._connection.cursor() as cursor, cursor.copy(query) as copy:
             return b"".join([bytes(part) async for part in copy])
 
-    async def _segment(self) -> str:
-        row = await (await self._connection.execute("select pg_walfile_name(pg_current_wal_insert_lsn())")).fetchone()
+    async def _log_position(self) -> LogPosition:
+        query = "select * from pg_walfile_name_offset(pg_current_wal_insert_lsn())"
+        row = await (await self._connection.execute(query)).fetchone()
         assert row is not None
-        return str(row[0])
+        return LogPosition(*row)
 
 
-def _read(data_directory: Path, files: list[str], segments: tuple[str, str]) -> bytes:
-    """The files of relations with their further gigabytes, and the log segments between two, both included."""
-    paths = [path for name in files for path in data_directory.glob(f"{name}*")]
-    log = sorted(data_directory.glob("pg_wal/" + "[0-9A-F]" * 24))
-    paths += [path for path in log if segments[0] <= path.name <= segments[1]][-WAL_SEGMENTS:]
-    return b"".join(path.read_bytes() for path in paths)
+def _files(data_directory: Path, names: list[str]) -> list[bytes]:
+    """The files of relations, with their further gigabytes."""
+    return [path.read_bytes() for name in names for path in data_directory.glob(f"{name}*")]
+
+
+def _log(data_directory: Path, start: LogPosition, end: LogPosition) -> list[bytes]:
+    """What was written to the log between two positions, as far as its last segments hold it."""
+    segments = [path for path in sorted(data_directory.glob(SEGMENTS)) if start.segment <= path.name <= end.segment]
+    parts = [path.read_bytes() for path in segments[-WAL_SEGMENTS:]]
+    if segments:
+        parts[-1] = parts[-1][: end.offset]
+    if len(segments) <= WAL_SEGMENTS and segments and segments[0].name == start.segment:
+        parts[0] = parts[0][start.offset :]
+    return parts
