@@ -79,10 +79,15 @@ class SessionData(BaseModel):
 
         Only for fields that this process has validated and nobody has changed since. Copies their containers.
         """
+        values = {**_ABSENT, **fields}
+        for field in _OBJECTS:
+            if values[field] is not None:
+                values[field] = copied(values[field])
         session = cls.__new__(cls)
-        values = _ABSENT | {field: copied(value) for field, value in fields.items()}
-        for attribute, state in (("__dict__", values), ("__pydantic_fields_set__", set(fields)), *_NO_EXTRAS):
-            object.__setattr__(session, attribute, state)
+        _set(session, "__dict__", values)
+        _set(session, "__pydantic_fields_set__", set(fields))
+        _set(session, "__pydantic_extra__", None)
+        _set(session, "__pydantic_private__", None)
         return session
 
     @classmethod
@@ -92,7 +97,8 @@ class SessionData(BaseModel):
 
 
 _ABSENT: dict[str, Any] = dict.fromkeys(SessionData.model_fields)
-_NO_EXTRAS = (("__pydantic_extra__", None), ("__pydantic_private__", None))
+_OBJECTS = ("headers", "client_information", "tokens")
+_set = object.__setattr__
 
 
 class SessionUpdate(TypedDict, total=False):

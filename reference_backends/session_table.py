@@ -145,7 +145,7 @@ class SessionTable:
     def _reach(self) -> None:
         """A database that was moved or replaced still takes writes, and they are lost: refuse."""
         try:
-            there = self._path.stat()
+            there = os.stat(self._path)
         except FileNotFoundError:
             there = None
         if there is None or self._status is None or not os.path.samestat(there, self._status):
@@ -184,7 +184,7 @@ class SessionTable:
 
 def _record(identity: str, session_id: str, data: object) -> Record:
     """The record in a row, with the ids of its columns: upstream lets an update change those in the JSON."""
-    row = decoded(data) if isinstance(data, (bytes, str)) else None
+    row = decoded(data) if isinstance(data, bytes) else None
     if not isinstance(row, dict):
         raise StorageError(f"the stored session {session_id!r} is damaged: its data is not a JSON object")
     return {**from_wire(row), "identity": identity, "session_id": session_id}

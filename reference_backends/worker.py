@@ -103,6 +103,8 @@ class Worker:
 
     def __init__(self, engine: Scopes, name: str) -> None:
         self._engine = engine
+        self._reading: Scope = engine.reading
+        self._writing: Scope = engine.writing
         self._queue: SimpleQueue[_Call | None] = SimpleQueue()
         self._guard = threading.Lock()
         self._ended = False
@@ -117,11 +119,11 @@ class Worker:
 
     async def read(self, job: Callable[[], Answer], limit: float = TIME_LIMIT) -> Answer:
         """Run a job inside ``reading()``. Raises :class:`StorageUnavailableError` after ``limit`` seconds."""
-        return await self._ask(job, self._engine.reading, limit)
+        return await self._ask(job, self._reading, limit)
 
     async def write(self, job: Callable[[], Answer], limit: float = TIME_LIMIT) -> Answer:
         """Run a job inside ``writing()``, with those that wait beside it."""
-        return await self._ask(job, self._engine.writing, limit)
+        return await self._ask(job, self._writing, limit)
 
     async def close(self) -> None:
         """Finish what waits, close the engine, end the thread."""
@@ -172,12 +174,13 @@ class Worker:
 
     def _answer(self, batch: list[_Call]) -> None:
         wanted = [call for call in batch if not call.abandoned]
-        reads = [call for call in wanted if call.scope != self._engine.writing]
-        writes = [call for call in wanted if call.scope == self._engine.writing]
+        reads = [call for call in wanted if call.scope is not self._writing]
+        writes = [call for call in wanted if call.scope is self._writing]
         outage: StorageUnavailableError | None = None
-        for call in reads:
-            outage = _run([call], outage)
-        _deliver(reads)
+        if reads:
+            for call in reads:
+                outage = _run([call], outage)
+            _deliver(reads)
         if writes:
             _run(writes, outage)
             _deliver(writes)
