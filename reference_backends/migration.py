@@ -64,7 +64,7 @@ async def migrate(source: Redis, target: StorageBackend, *, move: bool = False, 
     Raises :class:`StorageError` where either store can't be used, and :class:`ConfigurationError` for a client that
     decodes responses: a value that is not UTF-8 could not be told.
     """
-    if source.get_connection_kwargs().get("decode_responses"):
+    if source.connection_pool.connection_kwargs.get("decode_responses"):
         raise ConfigurationError("the client of the source must not decode responses: leave decode_responses out")
     result = Migration()
     async for found in upstream_sessions(source):

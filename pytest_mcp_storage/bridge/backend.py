@@ -26,7 +26,7 @@ class BridgeBackend:
 
     def __init__(self, wire: Wire, handle: str, clock: Clock | None) -> None:
         self._wire = wire
-        self._handle = handle
+        self.handle = handle
         self._clock = clock
         self._lent = Lent(wire, handle)
         self._ids: deque[str] = deque()
@@ -112,7 +112,7 @@ class BridgeBackend:
             raise self._wire.fault(f"answered {call!r} with a result, where there is none to give but null")
 
     def _common(self) -> dict[str, Any]:
-        return {"handle": self._handle} if self._clock is None else {"handle": self._handle, "now": self._clock()}
+        return {"handle": self.handle} if self._clock is None else {"handle": self.handle, "now": self._clock()}
 
 
 def to_foreign(session: SessionData) -> dict[str, Any]:
