@@ -9,8 +9,11 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-LONGEST = 8 * 1024 * 1024
+LONGEST = 1024 * 1024
 """Bytes that are unpacked of one stream at most."""
+
+_GUESS = 4096
+"""The same where little speaks for it that it is one: raw deflate, fixed codes, and more blocks to come."""
 
 _CHUNKS = (64, 192, 768, 3072, 12288)
 """How a stream is fed: little first, for most of what looks like a beginning breaks off at once."""
@@ -39,9 +42,11 @@ _DYNAMIC = re.compile(
 """How a deflate block with Huffman codes of its own begins (RFC 1951, 3.2.7)."""
 
 _FIXED = re.compile(
-    b"[%b]" % re.escape(bytes(byte for byte in range(256) if byte & 7 in (2, 3) and byte >> 3 & 15 not in (0, 8, 4)))
+    rb"[%b](?!.{0,2}\0\0)"
+    % re.escape(bytes(byte for byte in range(256) if byte & 7 in (2, 3) and byte >> 3 & 15 not in (0, 4, 8))),
+    re.DOTALL,
 )
-"""How one with the fixed codes begins whose first symbol, as it must be, is a literal (3.2.6)."""
+"""How one with the fixed codes begins: a literal first, and no end within the first few symbols (3.2.6)."""
 
 _SHARES = [sum(128 >> n for n in (v & 7, v >> 3 & 7, v >> 6 & 7, v >> 9) if n) for v in range(4096)]
 """Of four code lengths of 3 bits each: their share of the code space, in 128ths."""
@@ -63,16 +68,17 @@ def unpacked(data: bytes, starts: Iterable[int] | None = None) -> Iterator[bytes
         for found in header.finditer(data):
             yield _unpack(decompressor(), view[found.start() :])
     for start in _raw_starts(data) if starts is None else starts:
-        yield _unpack(zlib.decompressobj(-15), view[start:])
+        guess = starts is None and data[start] & 7 == 2
+        yield _unpack(zlib.decompressobj(-15), view[start:], _GUESS if guess else LONGEST)
 
 
-def _unpack(stream: Any, data: memoryview) -> bytes:
+def _unpack(stream: Any, data: memoryview, most: int = LONGEST) -> bytes:
     parts: list[bytes] = []
     size = place = turn = 0
     try:
-        while place < len(data) and size < LONGEST and not stream.eof:
+        while place < len(data) and size < most and not stream.eof:
             step = _CHUNKS[min(turn, len(_CHUNKS) - 1)]
-            parts.append(stream.decompress(data[place : place + step], LONGEST - size))
+            parts.append(stream.decompress(data[place : place + step], most - size))
             size += len(parts[-1])
             place += step
             turn += 1

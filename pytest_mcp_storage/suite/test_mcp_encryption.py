@@ -24,7 +24,7 @@ NO_KEYS = (
     "", "my-passphrase", "0" * 63, "0" * 65, "z" * 64, "a" * 32 + "z" * 32, "é" * 64, "０" * 64, "0" * 64 + "\n",
     " " + "0" * 63, "0x" + "0" * 62, "0_" * 32, "ABEiM0RVZneImaq7zN3u/wARIjNEVWZ3iJmqu8zd7v8=",
 )  # fmt: skip
-WRITES = 8
+WRITES = 6
 
 guarded = sessions(fixed=CREDENTIALS)
 """Sessions with tokens and headers."""
@@ -42,7 +42,7 @@ async def test_a_stored_secret_is_an_envelope(trial: Trial, session: SessionData
     await _must_be_sealed(trial, session.model_copy(update=named), "after an update")
 
 
-@measures("EN-3", at_most=5, session=guarded, named=st.fixed_dictionaries(dict(CREDENTIALS)))
+@measures("EN-3", at_most=3, session=guarded, named=st.fixed_dictionaries(dict(CREDENTIALS)))
 async def test_no_iv_occurs_twice(trial: Trial, session: SessionData, named: dict[str, Any]) -> None:
     ivs: dict[str, str] = {}
     for handle in range(1, 3 if trial.one_store else 2):

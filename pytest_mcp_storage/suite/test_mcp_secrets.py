@@ -18,7 +18,7 @@ from pytest_mcp_storage.violation import Violation, outcome_of
 from reference_backends import SessionData
 
 
-@measures("EN-1", at_most=4, session=sessions(), padding=st.sampled_from([0, 100, 3_000, 20_000]))
+@measures("EN-1", at_most=3, session=sessions(), padding=st.sampled_from([0, 100, 3_000, 20_000]))
 async def test_no_secret_lies_in_the_store(trial: Trial, session: SessionData, padding: int) -> None:
     canaries = Canaries()
     async with trial.another_store() as harness:
@@ -55,7 +55,7 @@ async def test_no_secret_lies_in_the_store(trial: Trial, session: SessionData, p
         await store.disconnect()
 
 
-@measures("EN-10", at_most=8, session=sessions(), sealed=st.booleans())
+@measures("EN-10", at_most=5, session=sessions(), sealed=st.booleans())
 async def test_no_call_tells_a_secret(trial: Trial, session: SessionData, sealed: bool) -> None:
     canaries, key = _canaries_and_key()
     session = session.model_copy(update={**canaries.credentials("a session"), **canaries.client_secrets("a session")})
@@ -90,7 +90,7 @@ async def test_no_call_tells_a_secret(trial: Trial, session: SessionData, sealed
     _must_not_leak(overheard, canaries)
 
 
-@measures("EN-10", needs=[Capability.KEY, Capability.AT_REST], at_most=8, session=sessions())
+@measures("EN-10", needs=[Capability.KEY, Capability.AT_REST], at_most=4, session=sessions())
 async def test_no_unreadable_session_tells_a_secret(trial: Trial, session: SessionData) -> None:
     canaries, key = _canaries_and_key()
     slip = canaries.secret("a secret in a damaged row")
@@ -165,7 +165,7 @@ def _must_not_leak(overheard: Overheard, canaries: Canaries) -> None:
         raise Violation(leak, should="show no secret and no key")
 
 
-@measures("EN-11", at_most=4, session=sessions())
+@measures("EN-11", at_most=2, session=sessions())
 async def test_client_secrets_are_sealed_too(trial: Trial, session: SessionData) -> None:
     canaries = Canaries()
     async with trial.another_store() as harness:
