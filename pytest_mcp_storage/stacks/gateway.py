@@ -92,12 +92,13 @@ class Gateway:
         target = URL(base + (request.raw_path.removeprefix(PREFIX) or "/"), encoded=True)
         body = await _body(request)
         try:
-            async with self._client.request(
+            answer = await self._client.request(
                 request.method, target, headers=headers, data=body, allow_redirects=False
-            ) as answer:
-                return await _pass_on(request, answer)
+            )
         except ClientError:
             return _refusal(503, "name resolution failed")
+        async with answer:  # if it breaks off, so does ours
+            return await _pass_on(request, answer)
 
 
 def authorization(keys: ProjectKeys, key: str, given: str | None) -> str | None:

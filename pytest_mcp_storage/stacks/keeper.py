@@ -184,27 +184,34 @@ async def standard_input() -> asyncio.StreamReader:
 
 
 async def keep() -> None:
-    """Read the order, keep the stack, clean up."""
+    """Read the order, and keep the stack in a folder of its own until nobody asks any more."""
     note = Note()
     requests = await standard_input()
     order = json.loads(await requests.readline())
-    keys = ProjectKeys.generate()
-    module, _, name = order["servers"].partition(":")
-    kind: type[Servers] = getattr(import_module(module), name)
     for ending in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         asyncio.get_running_loop().add_signal_handler(ending, requests.feed_eof)
     watch = asyncio.create_task(orphaned(os.getppid(), requests))
-    with run_folder(in_memory=order["in_memory"]) as folder:
-        keeper = Keeper(kind(folder, keys, **order["settings"]), keys, note)
-        try:
-            await keeper.servers.start(note)
-            tell({"answer": {}})
-            await keeper.serve(requests)
-        except Exception as error:
-            tell({"error": describe(error)})
-        finally:
-            watch.cancel()
-            await keeper.close()
+    try:
+        with run_folder(in_memory=order["in_memory"]) as folder:
+            await hold(order, folder, note, requests)
+    except Exception as error:
+        tell({"error": describe(error)})
+    finally:
+        watch.cancel()
+
+
+async def hold(order: Mapping[str, Any], folder: Path, note: Note, requests: asyncio.StreamReader) -> None:
+    """Start the servers that are ordered, serve, and end them."""
+    keys = ProjectKeys.generate()
+    module, _, name = order["servers"].partition(":")
+    kind: type[Servers] = getattr(import_module(module), name)
+    keeper = Keeper(kind(folder, keys, **order["settings"]), keys, note)
+    try:
+        await keeper.servers.start(note)
+        tell({"answer": {}})
+        await keeper.serve(requests)
+    finally:
+        await keeper.close()
 
 
 if __name__ == "__main__":

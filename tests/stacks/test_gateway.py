@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 
 import httpx
 import pytest
 
+from pytest_mcp_storage.stacks.gateway import Gateway
 from pytest_mcp_storage.stacks.kept import KeptServer
+from pytest_mcp_storage.stacks.keys import ProjectKeys
 from pytest_mcp_storage.stacks.supabase import SupabaseStack
 from tests.stacks.conftest import ROW, Rest, listed
 
@@ -74,3 +77,27 @@ def test_a_dead_postgrest_is_a_server_error(server: KeptServer, stack: SupabaseS
     name = list(server.facts()["postgrest"])[-1]
     os.kill(server.facts()["postgrest"][name], signal.SIGKILL)
     assert rest(stack, "mcp_sessions").status_code == 503
+
+
+def test_an_answer_that_breaks_off_is_not_made_whole() -> None:
+    """PostgREST dies in the middle of a long answer (a server that plays it, for that can't be timed)."""
+
+    async def break_off(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 3000000\r\n\r\n")
+        writer.write(b"[" + b" " * 2_000_000)
+        await writer.drain()
+        writer.close()
+
+    async def ask() -> None:
+        upstream = await asyncio.start_server(break_off, "127.0.0.1", 0)
+        keys = ProjectKeys.generate()
+        gateway = Gateway(keys, f"http://127.0.0.1:{upstream.sockets[0].getsockname()[1]}")
+        await gateway.start()
+        async with httpx.AsyncClient(base_url=gateway.url, headers={"apikey": keys.secret}) as client:
+            with pytest.raises(httpx.RemoteProtocolError):
+                await client.get("/rest/v1/mcp_sessions")
+        await gateway.stop()
+        upstream.close()
+
+    asyncio.run(ask())
