@@ -1,0 +1,245 @@
+"""The Supabase harness: a store of its own on our own server, and good manners on a project that it was given."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Iterator
+from typing import Any
+
+import psycopg
+import pytest
+
+from pytest_mcp_storage import options
+from pytest_mcp_storage.capabilities import Capability
+from pytest_mcp_storage.harnesses import supabase as module
+from pytest_mcp_storage.harnesses.supabase import SupabaseHarness
+from pytest_mcp_storage.stacks import native
+from pytest_mcp_storage.stacks.kept import KeptServer
+from pytest_mcp_storage.stacks.supabase import SupabaseStack
+from reference_backends import ConfigurationError, SessionData, StorageError, StorageSetupError
+
+KEY = "00112233445566778899aabbccddeeff" * 2
+LOOKING = {Capability.AT_REST}
+CUTTING = {Capability.OUTAGE, Capability.LOST_ANSWER}
+SIGNING = {Capability.ROW_SECURITY}
+MAKING = {Capability.SETUP}
+
+
+def session(session_id: str = "s1", identity: str = "alice", **fields: Any) -> SessionData:
+    return SessionData(
+        session_id=session_id,
+        identity=identity,
+        server_url="https://mcp.example",
+        transport_type="sse",
+        callback_url="https://app.example/callback",
+        created_at=0,
+        **fields,
+    )
+
+
+class Native(SupabaseHarness):
+    provider = "native"
+
+
+def with_harness(check: Callable[[SupabaseHarness], Coroutine[Any, Any, None]]) -> None:
+    async def run() -> None:
+        async with Native() as harness:
+            await check(harness)
+
+    asyncio.run(run())
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _own_servers() -> Iterator[None]:
+    """What these tests start ends with them, and what a variable led to is forgotten."""
+    yield
+    for server in module._servers.values():
+        server.close()
+    module._servers.clear()
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[KeptServer]:
+    with native.start() as server:
+        yield server
+
+
+@pytest.fixture
+def project(server: KeptServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[SupabaseStack]:
+    """A project that is given by its variables, with everything a harness can be told."""
+    stack = server.store()
+    monkeypatch.setattr(module, "_servers", {})
+    monkeypatch.setenv("MCP_STORAGE_SUPABASE", "url")
+    monkeypatch.setenv("SUPABASE_URL", stack.url)
+    monkeypatch.setenv("SUPABASE_SERVICE_ROLE_KEY", str(stack.service_role_key))
+    monkeypatch.setenv("SUPABASE_ANON_KEY", str(stack.anon_key))
+    monkeypatch.setenv("SUPABASE_JWT_SECRET", str(stack.jwt_secret))
+    monkeypatch.setenv("SUPABASE_DB_URL", str(stack.database_url))
+    yield stack
+    server.drop(stack)
+
+
+def test_the_option_and_the_harness_mean_the_same_variable() -> None:
+    assert module.CHOICE_VARIABLE == options.PROVIDER_VARIABLE
+
+
+def test_each_harness_has_a_store_of_its_own() -> None:
+    async def check(harness: SupabaseHarness) -> None:
+        assert harness.dedicated
+        assert harness.capabilities == SupabaseHarness.capabilities
+        await (await harness.open()).create_session(session())
+        async with Native() as other:
+            assert await (await other.open()).get_all_session_ids() == []
+        assert await (await harness.open()).get_all_session_ids() == ["s1"]
+
+    with_harness(check)
+
+
+def test_what_lies_in_the_store_is_seen() -> None:
+    async def check(harness: SupabaseHarness) -> None:
+        store, sealed = await harness.open(), await harness.open(encryption_key=KEY)
+        await store.create_session(session(tokens={"t": 'clear "\\\\" token'}, server_name="name-in-clear"))
+        await sealed.create_session(session("s2", tokens={"t": "sealed-token"}, code_verifier="sealed-verifier"))
+        await store.create_session(session("s3", tokens={"t": "removed-token"}))
+        await store.remove_session("alice", "s3")
+        stored = await harness.stored_bytes()
+        assert b"name-in-clear" in stored
+        assert b"removed-token" in stored
+        assert b"sealed-" not in stored
+        assert (await harness.stored_fields("alice", "s1"))["tokens"] == {"t": 'clear "\\\\" token'}
+        fields = await harness.stored_fields("alice", "s2")
+        assert fields["tokens"].startswith("enc:1:")
+        assert fields["code_verifier"].startswith("enc:1:")
+        assert fields["headers"] is fields["client_information"] is None
+        for identity, session_id in (("alice", "s3"), ("bob", "s1")):
+            with pytest.raises(LookupError):
+                await harness.stored_fields(identity, session_id)
+            with pytest.raises(LookupError):
+                await harness.replace_stored_field(identity, session_id, "tokens", {})
+        for value in ("text", {"a": [1]}, None):
+            await harness.replace_stored_field("alice", "s1", "headers", value)
+            assert (await harness.stored_fields("alice", "s1"))["headers"] == value
+
+    with_harness(check)
+
+
+def test_an_old_or_missing_table_is_elsewhere() -> None:
+    async def check(harness: SupabaseHarness) -> None:
+        store = await harness.open()
+        await store.create_session(session())
+        for how in ("missing", "old"):
+            async with harness.unprepared(how):  # type: ignore[arg-type]
+                with pytest.raises(StorageSetupError):
+                    await harness.open()
+            assert await (await harness.open()).get_all_session_ids() == ["s1"]
+
+    with_harness(check)
+
+
+def test_an_attached_harness_neither_makes_nor_destroys() -> None:
+    async def check(harness: SupabaseHarness) -> None:
+        async with Native.attach(harness.locator()) as attached:
+            await (await attached.open(encryption_key=KEY)).create_session(session())
+        assert await (await harness.open()).get_identity_mcp_sessions("alice") == ["s1"]
+
+    with_harness(check)
+
+
+def test_rows_are_written_past_the_backend_only_as_the_policies_allow() -> None:
+    async def check(harness: SupabaseHarness) -> None:
+        service = await harness.open()
+        await harness.write_row_as("alice", session(), "alice")
+        assert await service.get_session("alice", "s1") == session()
+        await harness.write_row_as("alice", session(server_name="again"), "alice")
+        assert await service.get_session("alice", "s1") == session(server_name="again")
+        for user, row, owner in (
+            ("alice", session(), "bob"),
+            ("alice", session(identity="bob"), "alice"),
+            ("alice", session("s2", "bob"), "alice"),
+            ("alice", session("s2"), "bob"),
+            ("bob", session(), "alice"),
+            (None, session("s2"), "alice"),
+        ):
+            with pytest.raises(StorageError):
+                await harness.write_row_as(user, row, owner)
+        assert await service.get_all_session_ids() == ["s1"]
+        assert await service.get_session("alice", "s1") == session(server_name="again")
+
+    with_harness(check)
+
+
+def test_a_broken_policy_shows(server: KeptServer) -> None:
+    """The hole of upstream's policies: the user's own id in one of the two columns is enough."""
+
+    async def check(harness: SupabaseHarness) -> None:
+        with psycopg.connect(str(harness._in_use.database_url), autocommit=True) as database:
+            database.execute(
+                "create policy hole on public.mcp_sessions for insert to authenticated "
+                "with check (auth.jwt() ->> 'sub' = user_id or auth.jwt() ->> 'sub' = identity)"
+            )
+        await harness.write_row_as("alice", session(identity="bob"), "alice")
+        assert await (await harness.open_as("bob")).get_identity_mcp_sessions("bob") == []
+        assert await (await harness.open()).get_identity_mcp_sessions("bob") == ["s1"]
+
+    with_harness(check)
+
+
+def test_a_given_project_keeps_all_rows_but_ours(project: SupabaseStack) -> None:
+    async def check() -> None:
+        async with SupabaseHarness.attach({"url": project.url, "key": project.service_role_key}) as owner:
+            await (await owner.open()).create_session(session("theirs"))
+            async with SupabaseHarness() as harness:
+                assert not harness.dedicated
+                assert harness.capabilities == SupabaseHarness.capabilities - MAKING
+                store = await harness.open(encryption_key=KEY)
+                await store.create_session(session("ours"))
+                await harness.write_row_as("alice", session("ours-too"), "alice")
+                await (await harness.open_as("alice")).create_session(session("mine"))
+                assert b"theirs" in await harness.stored_bytes()
+                assert len(await store.get_all_session_ids()) == 4
+            assert await (await owner.open()).get_all_session_ids() == ["theirs"]
+
+    asyncio.run(check())
+
+
+@pytest.mark.parametrize(
+    ("without", "missing"),
+    [
+        ("SUPABASE_DB_URL", LOOKING),
+        ("SUPABASE_ANON_KEY", SIGNING),
+        ("SUPABASE_JWT_SECRET", SIGNING),
+    ],
+)
+def test_a_given_project_declares_what_it_lets_us_do(
+    project: SupabaseStack, monkeypatch: pytest.MonkeyPatch, without: str, missing: set[Capability]
+) -> None:
+    monkeypatch.delenv(without)
+
+    async def check() -> None:
+        async with SupabaseHarness() as harness:
+            assert harness.capabilities == SupabaseHarness.capabilities - MAKING - missing
+            assert await (await harness.open()).get_all_session_ids() == []
+
+    asyncio.run(check())
+
+
+def test_a_database_that_cannot_be_reached_is_told_without_its_password(
+    project: SupabaseStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SUPABASE_DB_URL", "postgresql://postgres:the-password@127.0.0.1:9/postgres")
+
+    async def check() -> None:
+        with pytest.raises(ConfigurationError, match="SUPABASE_DB_URL") as raised:
+            await SupabaseHarness().__aenter__()
+        assert "the-password" not in str(raised.value)
+        assert raised.value.__context__ is None
+
+    asyncio.run(check())
+
+
+def test_tls_would_notice_a_proxy(project: SupabaseStack) -> None:
+    """No stack here speaks TLS: judged by its URL alone."""
+    hosted = SupabaseStack(**{**project.__dict__, "url": "https://project.supabase.co", "isolated": False})
+    server = native.KeptServer.__new__(native.KeptServer)
+    server.makes_stores = False
+    assert module._out_of_reach(server, hosted) == CUTTING | MAKING
