@@ -196,7 +196,8 @@ class Run:
         length = len(self.trial.history.entries) * 1000 + sum(map(len, lines))
         if length <= self._shortest:
             self.failure, self.history, self._shortest = error, lines, length
-        self._deadline = min(self._deadline, time.monotonic() + self.trial.tier.shrinking)
+        nothing_smaller = isinstance(error, NotMeasurable) or self.test.at_most == 1
+        self._deadline = min(self._deadline, time.monotonic() + (0 if nothing_smaller else self.trial.tier.shrinking))
 
 
 async def _awaited(result: Any) -> Any:

@@ -10,6 +10,7 @@ class Tier:
     """``examples`` of each property, ``steps`` of each state machine, ``shrinking`` a failure in seconds.
 
     ``listed``, ``clearing``, ``ids``: how many sessions ID-6 lists, LC-10 clears, and ids LC-13 draws.
+    ``kills``: how many processes DU-2 and DU-3 kill; ``faults``: how often FA-1 to FA-3 go through every method.
     ``unhurried``: slow stores get every example too.
     """
 
@@ -20,15 +21,30 @@ class Tier:
     listed: int
     clearing: int
     ids: int
+    kills: int
+    faults: int
     unhurried: bool = False
 
 
 TIERS = {
     tier.name: tier
     for tier in (
-        Tier("smoke", examples=8, steps=15, shrinking=3, listed=1100, clearing=300, ids=10_000),
-        Tier("standard", examples=40, steps=25, shrinking=10, listed=2500, clearing=1100, ids=100_000),
-        Tier("deep", examples=400, steps=50, shrinking=60, listed=2500, clearing=10_000, ids=100_000, unhurried=True),
+        Tier("smoke", examples=8, steps=15, shrinking=3, listed=1100, clearing=300, ids=10_000, kills=1, faults=1),
+        Tier(
+            "standard", examples=40, steps=25, shrinking=10, listed=2500, clearing=1100, ids=100_000, kills=5, faults=2
+        ),
+        Tier(
+            "deep",
+            examples=400,
+            steps=50,
+            shrinking=60,
+            listed=2500,
+            clearing=10_000,
+            ids=100_000,
+            kills=200,
+            faults=25,
+            unhurried=True,
+        ),
     )
 }
 DEFAULT_TIER = "standard"

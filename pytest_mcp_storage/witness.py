@@ -17,7 +17,7 @@ LONGEST_CALL = 60.0
 
 @dataclass
 class Call:
-    """One call: who, what, when (nanoseconds, monotonic), and what came back. ``end`` is 0 while it is under way."""
+    """One call: who, what, when (nanoseconds, monotonic), and what came back. ``end`` is 0 where nothing did (yet)."""
 
     handle: str
     method: str
@@ -120,10 +120,10 @@ class Witness:
             if deadline.expired():
                 raise Violation(f"{method} did not return within {LONGEST_CALL:.0f} s", should="return") from None
             call.result = error
+            call.end = time.monotonic_ns()
             error.__mcp_call__ = method  # type: ignore[attr-defined]  # so that it is told from a fault of the suite
             raise
-        finally:
-            call.end = time.monotonic_ns()
+        call.end = time.monotonic_ns()
         return call.result
 
 

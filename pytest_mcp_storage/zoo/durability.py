@@ -12,8 +12,8 @@ from typing import TypeVar
 
 from pytest_mcp_storage.harnesses.options import given
 from pytest_mcp_storage.harnesses.sqlite import SqliteHarness
-from pytest_mcp_storage.zoo.shelf import Row, Rows
 from pytest_mcp_storage.zoo.sheet import Sheet, SheetHarness
+from pytest_mcp_storage.zoo.shelf import Row, Rows
 from reference_backends import Clock, SqliteStorageBackend, StorageSetupError
 from reference_backends.filesystem import StrPath
 from reference_backends.record import to_wire

@@ -27,9 +27,13 @@ BROKEN = [
 def test_a_broken_store_is_caught_by_its_clause(
     caught: Callable[..., str], broken: type[ShelfHarness | SheetHarness]
 ) -> None:
-    print(broken.breaks, caught(broken, broken.breaks))
+    caught(broken, broken.breaks)
 
 
-@pytest.mark.parametrize("sound", [ShelfHarness, SheetHarness])
-def test_a_sound_store_is_spared(judge: Callable[..., list[Measurement]], sound: type[BackendHarness]) -> None:
-    assert [each for each in judge(sound, "CO") if each.outcome not in (Outcome.PASSED, Outcome.NOT_APPLICABLE)] == []
+@pytest.mark.parametrize(("sound", "tier"), [(ShelfHarness, "standard"), (SheetHarness, "smoke")])
+def test_a_sound_store_is_spared(
+    judge: Callable[..., list[Measurement]], sound: type[BackendHarness], tier: str
+) -> None:
+    seen = judge(sound, "CO", tier=tier)
+    assert {each.outcome for each in seen} <= {Outcome.PASSED, Outcome.NOT_APPLICABLE}, seen
+    assert sum(each.outcome is Outcome.PASSED for each in seen) >= len(seen) - 1

@@ -1,0 +1,156 @@
+"""DU · durability: what was acknowledged outlives its handle and its process, and a damaged store is left alone."""
+
+from __future__ import annotations
+
+import os
+import random
+import stat
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from pytest_mcp_storage.capabilities import Capability
+from pytest_mcp_storage.crash import comings_and_goings, large_updates, must_survive_a_kill
+from pytest_mcp_storage.damage import DAMAGES, inflict, main_file
+from pytest_mcp_storage.harness import BackendHarness, NotMeasurable
+from pytest_mcp_storage.measure import measures
+from pytest_mcp_storage.strategies import changes, families, sessions
+from pytest_mcp_storage.trial import Trial
+from pytest_mcp_storage.views import must_show
+from pytest_mcp_storage.violation import Violation, outcome_of, told
+from pytest_mcp_storage.witness import Witness
+from reference_backends import SessionData, StorageSetupError
+
+LARGE = "x" * 256 * 1024
+HIDDEN = stat.S_IRWXG | stat.S_IRWXO
+USUAL_UMASK = 0o022
+
+
+@measures("DU-1", kept=families(), removed=sessions(identity="carol"), named=changes())
+async def test_everything_acknowledged_outlives_its_handle(
+    trial: Trial, kept: list[SessionData], removed: SessionData, named: dict[str, Any]
+) -> None:
+    removed = removed.model_copy(update={"session_id": f"{removed.session_id} removed"})
+    first = await _open(trial)
+    for session in [*kept, removed]:
+        await first.create_session(session)
+    await first.update_session(kept[0].identity, kept[0].session_id, named)
+    await first.remove_session(removed.identity, removed.session_id)
+    await first.disconnect()
+    second = await _open(trial)
+    expected = [kept[0].model_copy(update=named), *kept[1:]]
+    await must_show(second, expected, [removed], when="after a new open", should="show all that was acknowledged")
+    await second.disconnect()
+
+
+@measures("DU-1", waits=True, short=sessions(), long=sessions())
+async def test_every_expiry_outlives_its_handle(trial: Trial, short: SessionData, long: SessionData) -> None:
+    long = long.model_copy(update={"session_id": f"{long.session_id}2"})
+    ttl = trial.ttl(300.5)
+    first = await _open(trial)
+    await first.create_session(short, ttl=ttl)
+    await first.create_session(long)
+    await first.update_session(long.identity, long.session_id, {}, ttl=100 * ttl)
+    await first.disconnect()
+    await trial.pass_time(ttl + 1)
+    second = await _open(trial)
+    when = f"after a new open {ttl + 1:g} s later"
+    await must_show(second, [long], [short], when=when, should="end each session at its own time, and not before")
+    await second.disconnect()
+
+
+@measures("DU-2", at_most=1, kept=families(min_size=4, max_size=6))
+async def test_everything_acknowledged_outlives_its_process(trial: Trial, kept: list[SessionData]) -> None:
+    async with trial.another_store() as harness:
+        for number in range(trial.tier.kills):
+            dice = random.Random(f"{trial.seed} {number}")
+            plan = comings_and_goings(kept, dice)
+            await must_survive_a_kill(trial, harness, kept, plan, dice, callers=1 + 3 * (number % 2))
+
+
+@measures("DU-3", at_most=1, kept=families(min_size=3, max_size=4))
+async def test_a_write_cut_off_half_way_leaves_old_or_new(trial: Trial, kept: list[SessionData]) -> None:
+    large = [session.model_copy(update={"tokens": {"access_token": LARGE}}) for session in kept]
+    async with trial.another_store() as harness:
+        for number in range(trial.tier.kills):
+            dice = random.Random(f"{trial.seed} {number}")
+            plan = large_updates(large, dice)
+            await must_survive_a_kill(trial, harness, large, plan, dice, callers=1)
+
+
+@measures("DU-4", at_most=2, kept=families(min_size=3))
+async def test_a_damaged_store_is_refused_and_left_as_it_is(trial: Trial, kept: list[SessionData]) -> None:
+    for damage in DAMAGES:
+        async with trial.another_store() as harness:
+            files = await _filled(trial, harness, kept)
+            if not damage.concerns(files[0].read_bytes()):
+                continue
+            trial.history.note(f"… {files[0].name} is {damage.what} …")
+            inflict(damage, files)
+            damaged = files[0].read_bytes()
+            await _must_refuse(trial, harness, damage.what)
+            if not files[0].is_file() or files[0].read_bytes() != damaged:
+                raise Violation(
+                    f"opening the store whose file was {damage.what} changed the file",
+                    should="leave it as it is, for somebody to repair",
+                )
+
+
+@measures("DU-5", at_most=1, kept=families(min_size=2))
+async def test_the_files_are_their_owners_alone(trial: Trial, kept: list[SessionData]) -> None:
+    if os.name != "posix":
+        raise NotMeasurable("this system has no POSIX permissions")
+    with _umask(USUAL_UMASK):
+        async with trial.another_store() as harness:
+            store = await _open(trial, harness)
+            for session in kept:
+                await store.create_session(session)
+                _must_be_private(harness, "while it is written")
+            await store.update_session(kept[0].identity, kept[0].session_id, {"tokens": {"access_token": LARGE}})
+            await store.remove_session(kept[1].identity, kept[1].session_id)
+            _must_be_private(harness, "while it is open")
+            await store.disconnect()
+            _must_be_private(harness, "after disconnect")
+
+
+async def _open(trial: Trial, harness: BackendHarness | None = None) -> Witness:
+    return await trial.open(*([trial.key] if trial.can(Capability.KEY) else []), harness=harness)
+
+
+async def _filled(trial: Trial, harness: BackendHarness, kept: Sequence[SessionData]) -> list[Path]:
+    """The files of a store with these sessions and no handle open, the main one first."""
+    store = await _open(trial, harness)
+    for session in kept:
+        await store.create_session(session)
+    await store.disconnect()
+    files = list(harness.files())
+    main_file(files)
+    return files
+
+
+async def _must_refuse(trial: Trial, harness: BackendHarness, what: str) -> None:
+    got = await outcome_of(_open(trial, harness))
+    if not isinstance(got, StorageSetupError):
+        seen = told(got) if isinstance(got, Exception) else "worked as if nothing were wrong"
+        raise Violation(f"opening the store whose file was {what} {seen}", should="raise StorageSetupError")
+
+
+def _must_be_private(harness: BackendHarness, when: str) -> None:
+    """Each file of the store, and each beside the main one that bears its name, is readable by its owner alone."""
+    files = list(harness.files())
+    main = main_file(files)
+    beside = [path for path in main.parent.iterdir() if main.name in path.name]
+    for path in {*files, *beside}:
+        if path.is_file() and (mode := stat.S_IMODE(path.stat().st_mode)) & HIDDEN:
+            raise Violation(f"{when} {path.name} has the mode {mode:04o}", should="be 0600, side files included")
+
+
+@contextmanager
+def _umask(mask: int) -> Iterator[None]:
+    """The mask that most systems have: a private one would hide what the store does not do itself."""
+    before = os.umask(mask)
+    try:
+        yield
+    finally:
+        os.umask(before)

@@ -1,0 +1,120 @@
+"""DU: each clause catches the stores that break it, and spares the one that does not."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from pytest_mcp_storage import NotMeasurable, Outcome, crash
+from pytest_mcp_storage.damage import DAMAGES, Damage, inflict, is_json, is_sqlite, main_file
+from pytest_mcp_storage.harnesses.sqlite import SqliteHarness
+from pytest_mcp_storage.outcome import Measurement
+from pytest_mcp_storage.zoo import durability
+from pytest_mcp_storage.zoo.sheet import SheetHarness
+from pytest_mcp_storage.zoo.shelf import ShelfHarness
+
+BROKEN = [
+    durability.TimesInMemory,
+    durability.WritesLater,
+    durability.WritesInPlace,
+    durability.StartsAnew,
+    durability.TakesEmptyForNew,
+    durability.MovesItAway,
+    durability.LetsTheParserSpeak,
+    durability.RecreatesTheDatabase,
+    durability.ReadableByAll,
+    durability.KeepsALog,
+]
+
+Judge = Callable[..., list[Measurement]]
+
+
+@pytest.mark.parametrize("broken", BROKEN, ids=lambda broken: broken.__name__)
+def test_a_broken_store_is_caught_by_its_clause(
+    caught: Callable[..., str], broken: type[SheetHarness | durability.RecreatesTheDatabase]
+) -> None:
+    caught(broken, broken.breaks)
+
+
+@pytest.mark.parametrize("sound", [SheetHarness, SqliteHarness])
+def test_a_sound_store_is_spared(judge: Judge, sound: type[SheetHarness]) -> None:
+    seen = judge(sound, "DU", tier="smoke")
+    assert {each.outcome for each in seen} == {Outcome.PASSED}, seen
+
+
+def test_what_a_store_cannot_show_is_not_applicable(judge: Judge) -> None:
+    seen = {each.clause: each.outcome for each in judge(ShelfHarness, "DU", tier="smoke")}
+    assert seen.pop("DU-1") is Outcome.PASSED
+    assert set(seen.values()) == {Outcome.NOT_APPLICABLE}
+
+
+def test_a_process_that_is_through_before_the_kill_proves_nothing(
+    judge: Judge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(crash, "STEPS", 1)
+    (seen,) = judge(SheetHarness, "DU-2", tier="smoke", seed=3)
+    assert seen.outcome is Outcome.NOT_MEASURED
+    assert "before it could be killed" in seen.message
+
+
+def test_a_harness_that_shows_no_file_is_not_measured(judge: Judge) -> None:
+    class Blind(SheetHarness):
+        def files(self) -> list[Path]:
+            return []
+
+    for clause in ("DU-4", "DU-5"):
+        (seen,) = judge(Blind, clause, tier="smoke")
+        assert seen.outcome is Outcome.NOT_MEASURED, seen
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Path:
+    path = tmp_path / "some.db"
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        connection.execute("CREATE TABLE mcp_sessions (sessionId TEXT PRIMARY KEY, data TEXT)")
+        connection.executemany("INSERT INTO mcp_sessions VALUES (?, ?)", [(f"s{n}", "x" * n) for n in range(500)])
+        connection.commit()
+    return path
+
+
+@pytest.mark.parametrize("damage", [each for each in DAMAGES if each.concerns(b"SQLite format 3\0")], ids=str)
+def test_no_damaged_database_can_be_read(database: Path, damage: Damage) -> None:
+    inflict(damage, [database])
+    assert database.stat().st_size > 0
+    with contextlib.closing(sqlite3.connect(database)) as connection, pytest.raises(sqlite3.DatabaseError):
+        connection.execute("SELECT max(length(data)) FROM mcp_sessions").fetchall()
+
+
+@pytest.mark.parametrize("damage", [each for each in DAMAGES if each.concerns(b"[1]")], ids=str)
+@pytest.mark.parametrize("content", ['[{"identity": "alice"}]\n', '{"alice": [1]}', "[]"])
+def test_no_damaged_json_file_is_of_its_kind(tmp_path: Path, damage: Damage, content: str) -> None:
+    path = tmp_path / "sessions.json"
+    path.write_text(content)
+    inflict(damage, [path])
+    try:
+        seen = json.loads(path.read_bytes())
+    except ValueError:
+        return
+    assert type(seen) is not type(json.loads(content))
+
+
+def test_damage_fits_the_file(tmp_path: Path, database: Path) -> None:
+    assert is_sqlite(database.read_bytes())
+    assert not is_json(database.read_bytes())
+    (emptied,) = (each for each in DAMAGES if each.what == "emptied")
+    before = database.read_bytes()
+    inflict(emptied, [database, tmp_path / "missing"])
+    assert database.read_bytes() == before
+
+
+def test_a_main_file_needs_content(tmp_path: Path) -> None:
+    empty = tmp_path / "empty"
+    empty.touch()
+    for files in ([], [empty], [tmp_path / "missing"], [tmp_path]):
+        with pytest.raises(NotMeasurable):
+            main_file(files)
