@@ -20,7 +20,7 @@ from reference_backends.arguments import check_changes, check_identity, check_na
 from reference_backends.errors import ConfigurationError, SessionExistsError, SessionNotFoundError
 from reference_backends.handle import Handle, HandleOptions
 from reference_backends.redis_errors import FAILURES, explain
-from reference_backends.redis_link import Link, link_to, run, sibling
+from reference_backends.redis_link import Link, link_to, run
 from reference_backends.session import SessionData, SessionUpdate
 
 Client = Redis | RedisCluster
@@ -39,7 +39,8 @@ class RedisStorageBackend(Handle):
     """A :class:`StorageBackend` on redis-py's asyncio client, for Redis 6.2, Valkey and newer.
 
     ``client``: a ``redis.asyncio.Redis`` (of any pool, Sentinel's too) or ``RedisCluster``, or a function without
-    arguments that returns one. It stays the caller's: ``disconnect`` closes idle connections of it, no more.
+    arguments that returns one. It stays the caller's, to use and to close: its pool tells how to connect, and the
+    handle has connections of its own, in each event loop at most as many as the pool may hold, and at most 64.
     ``prefix`` begins every key, and parts this store from others on the server; ``timeout`` is how many seconds an
     answer may take, whatever the client's own limits are. Other keyword arguments as in :class:`Handle`.
 
@@ -51,8 +52,9 @@ class RedisStorageBackend(Handle):
     A command is never sent twice, whatever the client's ``Retry`` says: where its answer is lost the call raises
     ``StorageUnavailableError``, and the write is wholly done or wholly not (FA-3).
 
-    The handle may be used from several event loops and threads. The first loop uses the client itself; each further
-    one gets a client of its own: a new one from the function, else one with the same settings.
+    The handle may be used from several event loops and threads. Only a ``RedisCluster`` belongs to the loop that
+    calls first: for several give a function, which is called once in each. ``disconnect`` closes the connections of
+    every loop that still runs.
 
     With the real clock the server drops an expired session by itself, an hour late; with an injected one only
     ``cleanup_expired_sessions`` does. Let ``maxmemory-policy`` be ``noeviction``: any other loses sessions.
@@ -242,10 +244,12 @@ class RedisStorageBackend(Handle):
 
     def _client(self) -> Client:
         """A client for one more event loop."""
-        if not isinstance(self._source, (Redis, RedisCluster)):
+        if isinstance(self._source, Redis):
+            return self._source
+        if not isinstance(self._source, RedisCluster):
             return self._source()
         if self._lent:
-            return sibling(self._source)
+            raise ConfigurationError("this RedisCluster belongs to another event loop: give a function that makes one")
         self._lent = True
         return self._source
 

@@ -13,21 +13,19 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 from urllib.parse import quote, unquote_to_bytes
 
 from reference_backends.errors import ConfigurationError, DecryptionError
 from reference_backends.record import Record
+from reference_backends.session import FIELDS, IDENTIFYING
 
 EXPIRES_AT = b"expires_at"
 SEALED = b"sealed"
 
 SECRETS = ("tokens", "headers", "code_verifier", "client_information")
 """The fields that may hold secrets."""
-
-_OBJECTS = frozenset({b"tokens", b"headers", b"client_information"})
-_JSON = frozenset({b"created_at", b"active"})
 
 _encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
 
@@ -73,17 +71,19 @@ def fields(record: Mapping[str, Any]) -> list[bytes]:
     """The record's fields as HSET takes them; identity and session id are left to the key."""
     flat: list[bytes] = []
     for name, value in record.items():
-        if name not in ("identity", "session_id"):
-            flat += (name.encode(), value.encode() if isinstance(value, str) else _encode(value).encode())
+        if name not in IDENTIFYING:
+            flat += (name.encode(), (value if isinstance(value, str) else _encode(value)).encode())
     return flat
 
 
 def record(identity: str, session_id: str, stored: Mapping[bytes, bytes]) -> Record:
     """The record in a hash. What is not as :func:`fields` writes it stays text, which the codec refuses."""
     record: Record = {"identity": identity, "session_id": session_id}
-    for name, value in stored.items():
-        is_json = name in _JSON or (name in _OBJECTS and value.startswith(b"{"))
-        record[name.decode(errors="surrogateescape")] = _parsed(value) if is_json else _text(value)
+    for stored_name, value in stored.items():
+        known = _READERS.get(stored_name)
+        if known is not None:
+            name, read = known
+            record[name] = read(value)
     return record
 
 
@@ -111,11 +111,27 @@ def names(packed: Iterable[bytes]) -> list[str]:
 
 
 def _text(value: bytes) -> str:
-    return value.decode(errors="surrogateescape")
+    return str(value, "utf-8", "surrogateescape")
 
 
-def _parsed(value: bytes) -> Any:
+def _json(value: bytes) -> Any:
+    text = _text(value)
     try:
-        return json.loads(value)
+        return json.loads(text)
     except (ValueError, RecursionError):
-        return _text(value)
+        return text
+
+
+def _object(value: bytes) -> Any:
+    """A JSON object, or text: an envelope, or what the codec refuses."""
+    return _json(value) if value.startswith(b"{") else _text(value)
+
+
+_KINDS: dict[str, Callable[[bytes], Any]] = {
+    "tokens": _object,
+    "headers": _object,
+    "client_information": _object,
+    "created_at": _json,
+    "active": _json,
+}
+_READERS = {name.encode(): (name, _KINDS.get(name, _text)) for name in FIELDS - IDENTIFYING}

@@ -1,18 +1,18 @@
 """The way to the server: one link for each event loop, each call sent at most once and answered within a limit.
 
 redis-py's own ``execute_command`` sends a command again when its answer is lost, so that a create could fail over its
-own first attempt, or undo a removal in between. A link takes a connection from the client's pool, asks once, and
-gives it back. Connecting is tried as often as the client's ``Retry`` says: nothing was asked by then.
+own first attempt, or undo a removal in between. A link asks once. Connecting is tried as often as the client's
+``Retry`` says: nothing was asked by then.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import TYPE_CHECKING, Any, Protocol
 
-from redis.asyncio import BlockingConnectionPool, ConnectionPool, Redis, RedisCluster
-from redis.exceptions import NoScriptError, ReadOnlyError, ResponseError
+from redis.asyncio import Redis, RedisCluster
+from redis.exceptions import NoScriptError, ReadOnlyError, RedisError, ResponseError
 
 from reference_backends.errors import ConfigurationError
 from reference_backends.redis_errors import FAILURES, explain
@@ -55,33 +55,34 @@ class Link(Protocol):
 
 
 class ServerLink:
-    """A link to one server, by a :class:`redis.asyncio.Redis` and its pool."""
+    """A link to one server. Its connections are its own, made with the settings of the client's pool."""
 
     one_slot = False
 
     def __init__(self, client: Redis, limit: float) -> None:
-        self._pool = client.connection_pool
+        pool = client.connection_pool
+        self._make: Callable[[], AbstractConnection] = pool.make_connection
         self._limit = limit
-        self._line = asyncio.Semaphore(min(self._pool.max_connections, MOST_CONNECTIONS))
+        self._line = asyncio.Semaphore(min(pool.max_connections, MOST_CONNECTIONS))
+        self._idle: list[AbstractConnection] = []
+        self._closed = False
 
     async def ask(self, command: bytes, *arguments: Argument, key: bytes | None = None) -> Any:
+        request = _packed(command, *arguments)
         async with asyncio.timeout(self._limit), self._line:
-            connection = await self._pool.get_connection()  # type: ignore[no-untyped-call]
+            connection = await self._connected()
             try:
-                if _hung_up(connection):  # then nothing was sent: connect anew
+                await connection.send_packed_command(request)
+                answer = await connection.read_response(disable_decoding=True)
+            except BaseException as error:
+                if type(error) is ReadOnlyError or not isinstance(error, ResponseError):
+                    # A late answer must not meet the next question; a demoted primary will not be asked again.
                     await connection.disconnect(nowait=True)
-                await connection.send_command(command, *arguments)
-                return await connection.read_response(disable_decoding=True)
-            except ReadOnlyError:  # after a failover the next connection may lead to the primary
-                await connection.disconnect(nowait=True)
+                else:
+                    await self._keep(connection)
                 raise
-            except ResponseError:
-                raise
-            except BaseException:  # a late answer must not meet the next question
-                await connection.disconnect(nowait=True)
-                raise
-            finally:
-                await self._pool.release(connection)
+            await self._keep(connection)
+            return answer
 
     async def scan(self, pattern: bytes) -> AsyncIterator[list[bytes]]:
         cursor = b"0"
@@ -92,8 +93,30 @@ class ServerLink:
                 return
 
     async def close(self) -> None:
-        async with asyncio.timeout(self._limit):
-            await self._pool.disconnect(inuse_connections=False)
+        self._closed = True
+        while self._idle:
+            await self._idle.pop().disconnect()
+
+    async def _connected(self) -> AbstractConnection:
+        while self._idle:
+            connection = self._idle.pop()
+            if not await _hung_up(connection):
+                return connection
+            await connection.disconnect(nowait=True)
+        connection = self._make()
+        connection.socket_timeout = None  # each of its timers would cost as much as the limit around them all
+        try:
+            await connection.connect()  # type: ignore[no-untyped-call]
+        except BaseException:
+            await connection.disconnect(nowait=True)
+            raise
+        return connection
+
+    async def _keep(self, connection: AbstractConnection) -> None:
+        if self._closed:
+            await connection.disconnect(nowait=True)
+        else:
+            self._idle.append(connection)
 
 
 class ClusterLink:
@@ -154,27 +177,25 @@ def link_to(client: Redis | RedisCluster, limit: float) -> Link:
     raise ConfigurationError("RedisStorageBackend takes a client of redis.asyncio, or a function that returns one")
 
 
-def sibling(client: Redis | RedisCluster) -> Redis:
-    """A client with the same settings, for another event loop: redis-py's connections belong to the loop they began in.
-
-    Raises :class:`ConfigurationError` where a client can't be copied.
-    """
-    pool = getattr(client, "connection_pool", None)
-    if pool is None or type(pool) not in (ConnectionPool, BlockingConnectionPool):
-        raise ConfigurationError(
-            "this client belongs to another event loop: give RedisStorageBackend a function that returns a new client"
-        )
-    return Redis(
-        connection_pool=type(pool)(
-            connection_class=pool.connection_class, max_connections=pool.max_connections, **pool.connection_kwargs
-        )
-    )
-
-
-def _hung_up(connection: AbstractConnection) -> bool:
-    """Whether an idle connection was reset meanwhile, which the pool, looking for an orderly end, does not see."""
+async def _hung_up(connection: AbstractConnection) -> bool:
+    """Whether an idle connection has ended, or holds words that nobody asked for: then nothing may be sent on it."""
     writer = getattr(connection, "_writer", None)
-    return isinstance(writer, asyncio.StreamWriter) and writer.is_closing()
+    if isinstance(writer, asyncio.StreamWriter) and writer.is_closing():  # reset, which redis-py does not look for
+        return True
+    look = getattr(connection, "can_read", None) or connection.can_read_destructive
+    try:
+        return bool(await look())
+    except (RedisError, OSError):
+        return True
+
+
+def _packed(*parts: Argument) -> bytes:
+    """A command in Redis's protocol."""
+    pieces = [b"*%d\r\n" % len(parts)]
+    for part in parts:
+        text = part if isinstance(part, bytes) else b"%d" % part
+        pieces.append(b"$%d\r\n%b\r\n" % (len(text), text))
+    return b"".join(pieces)
 
 
 def _bytes(answer: Any) -> Any:

@@ -55,12 +55,27 @@ async def client(server: RedisServer) -> AsyncIterator[Redis]:
         yield client
 
 
+Open = Callable[..., Awaitable[RedisStorageBackend]]
+
+
 @pytest.fixture
-async def backend(client: Redis) -> AsyncIterator[RedisStorageBackend]:
-    backend = RedisStorageBackend(client, encryption_key=KEY)
-    await backend.init()
-    yield backend
-    await backend.disconnect()
+async def opened() -> AsyncIterator[Open]:
+    """Opens handles, and closes them at the end of the test."""
+    handles: list[RedisStorageBackend] = []
+
+    async def open_handle(client: Any, **options: Any) -> RedisStorageBackend:
+        handles.append(RedisStorageBackend(client, **options))
+        await handles[-1].init()
+        return handles[-1]
+
+    yield open_handle
+    for handle in handles:
+        await handle.disconnect()
+
+
+@pytest.fixture
+async def backend(client: Redis, opened: Open) -> RedisStorageBackend:
+    return await opened(client, encryption_key=KEY)
 
 
 @pytest.fixture
@@ -105,12 +120,11 @@ def test_a_prefix_that_breaks_the_hash_tag_is_refused(prefix: str) -> None:
         RedisStorageBackend(Redis(), prefix=prefix)
 
 
-async def test_stores_of_other_prefixes_and_other_data_are_left_alone(client: Redis) -> None:
+async def test_stores_of_other_prefixes_and_other_data_are_left_alone(client: Redis, opened: Open) -> None:
     await client.set("mcp-storage", "theirs")
     await client.set("mcp-storageX:{alice}:sessions", "theirs")
-    handles = [RedisStorageBackend(client, prefix=prefix) for prefix in ("a*", "ab", "a[b]")]
+    handles = [await opened(client, prefix=prefix) for prefix in ("a*", "ab", "a[b]")]
     for handle in handles:
-        await handle.init()
         await handle.create_session(session())
     await handles[0].clear_all()
     assert [await handle.get_all_session_ids() for handle in handles] == [[], ["s1"], ["s1"]]
@@ -196,15 +210,13 @@ async def test_a_late_answer_never_meets_the_next_question(server: RedisServer, 
         assert await backend.get_identity_mcp_sessions("bob") == []
 
 
-async def test_more_callers_than_connections_wait_in_line(server: RedisServer) -> None:
+async def test_more_callers_than_connections_wait_in_line(server: RedisServer, opened: Open) -> None:
     for client in (
         Redis.from_url(server.url, max_connections=2),
         Redis(connection_pool=BlockingConnectionPool.from_url(server.url, max_connections=2)),
     ):
-        backend = RedisStorageBackend(client)
-        await backend.init()
+        backend = await opened(client)
         assert await asyncio.gather(*(backend.get_session("alice", "s1") for _ in range(50))) == [None] * 50
-        await backend.disconnect()
 
 
 # -- errors -----------------------------------------------------------------------------------------------------------
@@ -225,14 +237,12 @@ async def test_refusals_are_told_with_a_remedy(client: Redis, backend: RedisStor
     await backend.create_session(session())
 
 
-async def test_a_user_without_rights_is_told_so(server: RedisServer, client: Redis) -> None:
+async def test_a_user_without_rights_is_told_so(server: RedisServer, client: Redis, opened: Open) -> None:
     await client.acl_setuser("app", enabled=True, passwords=["+secret"], categories=["+@all"], keys=["other*"])
     port = urlsplit(server.url).port or 0
-    backend = RedisStorageBackend(Redis(port=port, username="app", password="secret"))
-    await backend.init()
+    backend = await opened(Redis(port=port, username="app", password="secret"))
     with pytest.raises(StorageSetupError, match="NOPERM"):
         await backend.create_session(session())
-    await backend.disconnect()
 
 
 @pytest.mark.parametrize("password", [None, "hunter2-secret"])
@@ -284,11 +294,9 @@ async def test_the_server_itself_drops_a_session_only_after_the_real_clock_has(
     assert await client.pttl("mcp-storage:{alice}:sessions") > 4_900_000 + SLACK_MS
 
 
-async def test_with_an_injected_clock_no_native_timer_ends_a_session(client: Redis) -> None:
-    real = RedisStorageBackend(client)
-    injected = RedisStorageBackend(client, clock=lambda: 1_000_000.0)
-    for handle in (real, injected):
-        await handle.init()
+async def test_with_an_injected_clock_no_native_timer_ends_a_session(client: Redis, opened: Open) -> None:
+    real = await opened(client)
+    injected = await opened(client, clock=lambda: 1_000_000.0)
     keys = ["mcp-storage:{alice}:session:s1", "mcp-storage:{alice}:sessions"]
     await real.create_session(session(), ttl=3_000_000_000)
     assert all([await client.pttl(key) > 0 for key in keys])
@@ -311,9 +319,10 @@ async def test_a_new_session_sweeps_out_index_entries_that_long_expired(
 # -- what lies there --------------------------------------------------------------------------------------------------
 
 
-async def test_an_update_seals_what_was_written_without_a_key(client: Redis, backend: RedisStorageBackend) -> None:
-    plain = RedisStorageBackend(client)
-    await plain.init()
+async def test_an_update_seals_what_was_written_without_a_key(
+    client: Redis, backend: RedisStorageBackend, opened: Open
+) -> None:
+    plain = await opened(client)
     secrets: dict[str, Any] = {
         "tokens": {"a": "t-secret"},
         "headers": {"h": "h-secret"},
@@ -392,22 +401,18 @@ async def test_clear_all_removes_two_hundred_thousand_sessions(client: Redis, ba
 # -- clients ----------------------------------------------------------------------------------------------------------
 
 
-async def test_a_client_that_decodes_does_as_well(server: RedisServer) -> None:
-    decoding = Redis.from_url(server.url, decode_responses=True, encoding="latin-1")
-    backend = RedisStorageBackend(decoding)
-    await backend.init()
+async def test_a_client_that_decodes_does_as_well(server: RedisServer, opened: Open) -> None:
+    backend = await opened(Redis.from_url(server.url, decode_responses=True, encoding="latin-1"))
     whole = session("é", "\U0001f600", server_name="ü", tokens={"ö": "ä"})
     await backend.create_session(whole)
     assert await backend.get_identity_sessions_data("\U0001f600") == [whole]
     assert await backend.get_all_session_ids() == ["é"]
-    await backend.disconnect()
 
 
 @pytest.mark.parametrize("as_function", [False, True])
-async def test_several_loops_use_one_handle(server: RedisServer, as_function: bool) -> None:
+async def test_several_loops_use_one_handle(server: RedisServer, opened: Open, as_function: bool) -> None:
     source: Any = (lambda: Redis.from_url(server.url)) if as_function else Redis.from_url(server.url)
-    backend = RedisStorageBackend(source)
-    await backend.init()
+    backend = await opened(source)
     problems: list[BaseException] = []
 
     async def work(name: str) -> None:
@@ -430,13 +435,10 @@ async def test_several_loops_use_one_handle(server: RedisServer, as_function: bo
         await asyncio.to_thread(thread.join)
     assert problems == []
     assert len(await backend.get_all_session_ids()) == 60
-    await backend.disconnect()
 
 
-async def test_two_handles_of_one_client_do_not_disturb_each_other(client: Redis) -> None:
-    first, second = RedisStorageBackend(client), RedisStorageBackend(client)
-    await first.init()
-    await second.init()
+async def test_two_handles_of_one_client_do_not_disturb_each_other(client: Redis, opened: Open) -> None:
+    first, second = await opened(client), await opened(client)
 
     async def read() -> None:
         for _ in range(200):
@@ -480,6 +482,8 @@ async def test_it_works_on_a_cluster(free_ports: list[int]) -> None:
             assert len(await backend.get_identity_sessions_data(identity)) == 2
             await backend.remove_session(identity, "s2")
             assert await backend.get_session(identity, "s1") == session("s1", identity, tokens={"a": "b"}, active=True)
+        with pytest.raises(ConfigurationError, match="another event loop"):
+            await asyncio.to_thread(asyncio.run, backend.get_session("user1", "s1"))
         sizes = [await client.dbsize() for client in clients]
         assert all(sizes)
         assert await backend.get_all_session_ids() == ["s1"] * 20
