@@ -64,7 +64,11 @@ def inflict(damage: Damage, files: Sequence[Path]) -> None:
     """Damage every file that has content and is concerned, so that no copy beside the main file can stand in."""
     for path in files:
         if path.is_file() and (content := path.read_bytes()) and damage.concerns(content):
-            path.write_bytes(damage.after(content))
+            # A new file, not new bytes in the old: a mapping that the store forgot to close would kill this process.
+            fresh = path.with_name(f"{path.name}.damaged")
+            fresh.write_bytes(damage.after(content))
+            fresh.chmod(path.stat().st_mode)
+            fresh.replace(path)
 
 
 def _first_tree(content: bytes) -> bytes:

@@ -174,6 +174,11 @@ class Trial:
         async with harness:
             yield harness
 
+    async def stored(self, session: SessionData) -> dict[str, Any]:
+        """AT_REST: what lies in the store of the fields that may hold secrets; ``None`` where nothing does."""
+        fields = await self.harness.stored_fields(session.identity, session.session_id)
+        return {field: fields.get(field) for field in ("tokens", "headers", "code_verifier", "client_information")}
+
     # -- time ----------------------------------------------------------------------------------------------------
 
     def now(self) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 from pytest_mcp_storage.clauses import Clause, Level
@@ -150,7 +151,7 @@ def _stale(
 ) -> list[str]:
     problems = []
     for deviation in deviations:
-        where = f"{options.deviations}:{deviation.line}: {deviation.clause}"
+        where = f"{_near(options.deviations)}:{deviation.line}: {deviation.clause}"
         if deviation.backend and deviation.backend not in options.backends:
             continue  # about a backend that this run does not judge
         outcomes = {
@@ -167,3 +168,8 @@ def _stale(
         elif outcomes and outcomes <= {Outcome.PASSED, Outcome.NOT_APPLICABLE}:
             problems.append(f"{where}: the deviation is stale, the clause is kept now; delete the entry")
     return problems
+
+
+def _near(path: Path | None) -> Path | None:
+    """The path as seen from here, where it lies below."""
+    return path.relative_to(Path.cwd()) if path and path.is_relative_to(Path.cwd()) else path

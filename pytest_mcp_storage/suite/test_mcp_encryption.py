@@ -119,13 +119,13 @@ async def test_reading_what_cannot_be_read_changes_nothing(
 ) -> None:
     store = await trial.holder(trial.key)
     await store.create_session(session)
-    before = await trial.harness.stored_fields(session.identity, session.session_id)
+    before = await trial.stored(session)
     envelope = parse(before["tokens"])
     await trial.plant(session, "tokens", damage(envelope, trial.key) if envelope else "unreadable")
-    planted = await trial.harness.stored_fields(session.identity, session.session_id)
+    planted = await trial.stored(session)
     store = await trial.holder(trial.key)
     await _try_to_read(store, session)
-    if await trial.harness.stored_fields(session.identity, session.session_id) != planted:
+    if await trial.stored(session) != planted:
         raise Violation("a read that failed changed the stored fields", should="leave them as they are")
     await trial.plant(session, "tokens", before["tokens"])
     seen = await outcome_of((await trial.holder(trial.key)).get_session(session.identity, session.session_id))
@@ -138,11 +138,11 @@ async def test_the_right_key_still_reads_after_a_wrong_one(trial: Trial, session
     if not trial.one_store:
         return trial.leave_out("reads by a handle with a wrong key (needs SHARED or DURABLE)")
     await (await trial.holder(trial.key)).create_session(session)
-    before = await trial.harness.stored_fields(session.identity, session.session_id)
+    before = await trial.stored(session)
     for keys, holder in (((trial.other_key,), "a wrong key"), ((), "no key")):
         stranger = await trial.holder(*keys)
         await _try_to_read(stranger, session)
-        if await trial.harness.stored_fields(session.identity, session.session_id) != before:
+        if await trial.stored(session) != before:
             raise Violation(f"a read with {holder} changed the stored fields", should="leave them as they are")
         await outcome_of(stranger.update_session(session.identity, session.session_id, {"active": True}))
         seen = await outcome_of((await trial.holder(trial.key)).get_session(session.identity, session.session_id))

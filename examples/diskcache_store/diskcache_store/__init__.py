@@ -1,0 +1,1 @@
+"""An MCP session store over diskcache."""
