@@ -16,6 +16,7 @@ import sys
 import time
 from collections.abc import Iterator
 from importlib import import_module
+from operator import attrgetter
 from typing import Any
 
 from pytest_mcp_storage.faults.wire import LONGEST_LINE, arguments_from_json, outcome_to_json
@@ -42,9 +43,10 @@ async def main() -> None:
 
 async def _open(order: dict[str, Any]) -> StorageBackend:
     module, _, name = order["harness"].partition(":")
-    kind: Any = import_module(module)
-    for part in name.split("."):
-        kind = getattr(kind, part)
+    try:
+        kind: Any = attrgetter(name)(import_module(module))
+    except (ImportError, AttributeError) as error:
+        raise SystemExit(f"a worker can't import {order['harness']} ({error}): put the class into a module") from None
     harness: BackendHarness = kind.attach(order["locator"])
     options = {}
     if order["encryption_key"] is not None:

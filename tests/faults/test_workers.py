@@ -123,6 +123,15 @@ async def test_a_worker_that_cannot_open_its_store_says_why(harness: RedisHarnes
             pass
 
 
+async def test_a_harness_that_no_worker_can_import_is_named(harness: RedisHarness) -> None:
+    class Local(RedisHarness):
+        pass
+
+    with pytest.raises(WorkerError, match="Local"):
+        async with Worker(Local.attach(harness.locator()), []):
+            pass
+
+
 async def test_a_worker_that_dies_by_itself_is_an_error(harness: RedisHarness) -> None:
     async with Worker(harness, creations(5000)) as worker:
         worker.go()
