@@ -113,7 +113,8 @@ def _remarks(backend: BackendReport, width: int) -> list[Line]:
     for clause in backend.clauses:
         if clause.outcome in (Outcome.FAILED, Outcome.DEVIATION):
             sign = signs.sign(clause)
-            what = f"known: {clause.deviation}" if clause.outcome is Outcome.DEVIATION else clause.message
+            should = f" (should {clause.should})" if clause.should else ""
+            what = f"known: {clause.deviation}" if clause.outcome is Outcome.DEVIATION else clause.message + should
             start = f"  {sign.mark} {one_line(clause.id)} ({one_line(clause.level)}): "
             found += _wrapped(start, one_line(what), width, COLOURS[sign.key])
     for outcome, sign in ((Outcome.NOT_MEASURED, signs.UNMEASURED), (Outcome.NOT_APPLICABLE, signs.NOT_APPLICABLE)):

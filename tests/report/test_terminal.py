@@ -23,8 +23,10 @@ stores.sqlite:Harness, version 1.2.3
   LC  Life cycle                      ·       1          ·           1         1
 
   ✗ EX-2 (MUST): get_session returned the session 1.2 s after its TTL of 1 s
+      (should return None)
   D EX-10 (MUST): known: the server rounds; issue 12
   ! LC-3 (SHOULD): get_session returned the session 1.2 s after its TTL of 1 s
+      (should return None)
   ? not measured: LC-2: the harness broke down: boom
   – not applicable: LC-1: needs SHARED
   + there, but not declared: DURABLE
@@ -58,7 +60,7 @@ def test_lines_are_no_wider_than_the_terminal(every_outcome: Report, width: int)
 
 
 def test_what_failed_is_red_and_what_was_only_advised_is_not(every_outcome: Report) -> None:
-    cells = {text.strip(): markup for line in terminal.lines(every_outcome) for text, markup in line}
+    cells = {text.strip(): markup for line in terminal.lines(every_outcome, 80) for text, markup in line}
     assert cells["✗ EX-2 (MUST): get_session returned the session 1.2 s after its TTL of 1 s"] == {"red": True}
     assert cells["! LC-3 (SHOULD): get_session returned the session 1.2 s after its TTL of 1 s"] == {"yellow": True}
 
