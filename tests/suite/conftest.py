@@ -34,14 +34,19 @@ def judge(suite_loop: SuiteLoop) -> Judge:
     """``judge(harness, "CO")``: what each test of the clause, or of the group's clauses, saw on that store."""
 
     def judged(
-        harness: Callable[[], BackendHarness], name: str, *, tier: str = "standard", seed: int = SEED
+        harness: Callable[[], BackendHarness],
+        name: str,
+        *,
+        tier: str = "standard",
+        seed: int = SEED,
+        destructive: bool = True,
     ) -> list[Measurement]:
         hurried = replace(TIERS[tier], shrinking=0)
         bench = Bench(getattr(harness, "name", ""), harness, suite_loop)
         bench.start()
         try:
             return [
-                measure(clause_test(test), clause, bench, hurried, seed, destructive=True)
+                measure(clause_test(test), clause, bench, hurried, seed, destructive=destructive)
                 for clause in load_clauses()
                 if name in (clause.id, clause.group)
                 for test in clause.tests

@@ -1,0 +1,176 @@
+"""FA · failure: outages, lost answers and stores that are not set up are said, never swallowed."""
+
+from __future__ import annotations
+
+import re
+from functools import partial
+from typing import Any, Literal
+
+from pytest_mcp_storage.capabilities import Capability
+from pytest_mcp_storage.measure import measures
+from pytest_mcp_storage.outages import (
+    back,
+    every_call,
+    in_time,
+    losses,
+    must_be_unavailable,
+    must_be_whole,
+)
+from pytest_mcp_storage.strategies import changes, sessions
+from pytest_mcp_storage.trial import Trial
+from pytest_mcp_storage.views import must_show
+from pytest_mcp_storage.violation import Violation, must_raise, told
+from pytest_mcp_storage.witness import Witness
+from reference_backends import SessionData, StorageSetupError
+
+COMMAND = re.compile(
+    r"`[^`]+`|\b(run|apply|execute|push|migrat\w*|upgrade|install|initiali[sz]e|create table|psql|npx|supabase|alembic"
+    r"|python|mcp-storage)\b",
+    re.IGNORECASE,
+)
+"""What a message that names a command holds, judged leniently: something in backticks, or a word of such a sentence."""
+
+
+@measures("FA-1", at_most=1, session=sessions(), named=changes(1))
+async def test_every_method_reports_an_outage(trial: Trial, session: SessionData, named: dict[str, Any]) -> None:
+    store = await trial.store()
+    await store.create_session(session)
+    calls = [*every_call(trial, store, session, named).items(), ("open", lambda: _open(trial))]
+    for turn in range(trial.tier.faults):
+        async with trial.harness.outage():
+            for method, call in [*calls[turn % len(calls) :], *calls[: turn % len(calls)]]:
+                await must_be_unavailable(trial, method, call)
+        await back(trial, store, session)
+
+
+@measures("FA-1", at_most=1, session=sessions(), named=changes(1))
+async def test_every_method_reports_an_outage_that_it_is_first_to_meet(
+    trial: Trial, session: SessionData, named: dict[str, Any]
+) -> None:
+    store = await trial.store()
+    await store.create_session(session)
+    for _ in range(trial.tier.faults):
+        for method, call in every_call(trial, store, session, named).items():
+            async with trial.harness.outage():
+                await must_be_unavailable(trial, method, call)
+            await back(trial, store, session)
+
+
+@measures("FA-1", at_most=2, session=sessions())
+async def test_disconnect_does_not_fail_for_an_outage(trial: Trial, session: SessionData) -> None:
+    store = await _open(trial)
+    await store.create_session(session)
+    async with trial.harness.outage():
+        got = await in_time(trial, store.disconnect)
+    if got is not None:
+        raise Violation(
+            f"disconnect while the store could not be reached {told(got)}",
+            should="return, within the time limit: there is nothing that its caller could do",
+        )
+
+
+@measures("FA-2", at_most=4, session=sessions(), new=sessions(), named=changes(1))
+async def test_the_same_handle_works_after_an_outage(
+    trial: Trial, session: SessionData, new: SessionData, named: dict[str, Any]
+) -> None:
+    store = await trial.store()
+    await store.create_session(session)
+    new = new.model_copy(update={"identity": session.identity, "session_id": f"{new.session_id} new"})
+    for turn in range(trial.tier.faults):
+        async with trial.harness.outage():
+            await in_time(trial, partial(store.update_session, session.identity, session.session_id, named))
+            await in_time(trial, partial(store.get_identity_sessions_data, session.identity))
+        await back(trial, store, session)
+        changed = {**named, "server_name": f"turn {turn}"}
+        await store.update_session(session.identity, session.session_id, changed)
+        session = session.model_copy(update=changed)
+        await store.create_session(new)
+        when, should = "on the same handle after an outage", "work as before"
+        await must_show(store, [session, new], when=when, should=should)
+        await store.remove_session(new.identity, new.session_id)
+        await must_show(store, [session], [new], when=when, should=should)
+
+
+@measures("FA-3", at_most=2, session=sessions())
+async def test_a_create_without_an_answer_is_done_or_not(trial: Trial, session: SessionData) -> None:
+    store = await trial.store()
+    await store.create_session(session)
+    for turn in losses(trial):
+        new = session.model_copy(update={"session_id": f"{session.session_id} {turn.number}"})
+        got = await turn.unanswered(store, new, "create_session", new)
+        states = {"there": new} if got is None else {"there": new, "missing": None}
+        after = f"a create whose answer was lost ({told(got)})"
+        if await must_be_whole(trial, store, new, states, after=after) == "missing":
+            await store.create_session(new)
+            await must_show(store, [new], when="created anew after a lost answer", should="be there once")
+
+
+@measures("FA-3", at_most=2, session=sessions(), named=changes(1))
+async def test_an_update_without_an_answer_is_done_or_not(
+    trial: Trial, session: SessionData, named: dict[str, Any]
+) -> None:
+    store = await trial.store()
+    await store.create_session(session)
+    name = session.identity, session.session_id
+    for turn in losses(trial):
+        mark = f"turn {turn.number}"
+        changed = {**named, "server_name": mark, "tokens": {"access_token": mark}}
+        got = await turn.unanswered(store, session, "update_session", *name, changed)
+        new = session.model_copy(update=changed)
+        states = {"new": new} if got is None else {"new": new, "old": session}
+        after = f"an update whose answer was lost ({told(got)})"
+        if await must_be_whole(trial, store, session, states, after=after) == "new":
+            session = new
+
+
+@measures("FA-3", at_most=2, session=sessions())
+async def test_a_removal_without_an_answer_is_done_or_not(trial: Trial, session: SessionData) -> None:
+    store = await trial.store()
+    for turn in losses(trial):
+        old = session.model_copy(update={"session_id": f"{session.session_id} {turn.number}"})
+        await store.create_session(old)
+        got = await turn.unanswered(store, old, "remove_session", old.identity, old.session_id)
+        states = {"gone": None} if got is None else {"gone": None, "there": old}
+        await must_be_whole(trial, store, old, states, after=f"a removal whose answer was lost ({told(got)})")
+
+
+@measures("FA-3", at_most=1, session=sessions())
+async def test_a_clearance_without_an_answer_leaves_no_half(trial: Trial, session: SessionData) -> None:
+    if not trial.store_is_ours:
+        trial.leave_out("clear_all and cleanup_expired_sessions: the store may hold others' data")
+        return
+    store = await trial.store()
+    for turn in losses(trial):
+        method = ("cleanup_expired_sessions", "clear_all")[turn.number % 2]
+        kept = [session.model_copy(update={"session_id": f"{session.session_id} {turn.number} {n}"}) for n in range(3)]
+        for each in kept:
+            await store.create_session(each)
+        got = await turn.unanswered(store, session, method)
+        for each in kept:
+            states: dict[str, SessionData | None] = {"there": each}
+            if method == "clear_all":
+                states = {"gone": None} if got is None else {"gone": None, "there": each}
+            await must_be_whole(trial, store, each, states, after=f"{method} whose answer was lost ({told(got)})")
+
+
+@measures("FA-4")
+async def test_a_missing_table_is_said_at_open(trial: Trial) -> None:
+    await _must_ask_for_setup(trial, "missing")
+
+
+@measures("FA-4")
+async def test_an_old_table_is_said_at_open(trial: Trial) -> None:
+    await _must_ask_for_setup(trial, "old")
+
+
+async def _open(trial: Trial) -> Witness:
+    return await trial.open(*([trial.key] if trial.can(Capability.KEY) else []))
+
+
+async def _must_ask_for_setup(trial: Trial, how: Literal["missing", "old"]) -> None:
+    async with trial.harness.unprepared(how):
+        error = await must_raise(StorageSetupError, _open(trial), doing=f"opening a store whose table is {how}")
+    if not COMMAND.search(str(error)):
+        raise Violation(
+            f"opening a store whose table is {how} said {str(error)!r}", should="name the command that sets it up"
+        )

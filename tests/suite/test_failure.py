@@ -1,0 +1,105 @@
+"""FA: each clause catches the stores that break it, and spares the one that does not."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import pytest
+
+from pytest_mcp_storage import NotMeasurable, Outcome
+from pytest_mcp_storage.outcome import Measurement
+from pytest_mcp_storage.suite.test_mcp_failure import COMMAND
+from pytest_mcp_storage.zoo import failure
+from pytest_mcp_storage.zoo.sheet import SheetHarness
+from pytest_mcp_storage.zoo.shelf import Shelf, ShelfHarness
+
+BROKEN = [
+    failure.SwallowsAnOutage,
+    failure.ListsNothingInAnOutage,
+    failure.PretendsToRemove,
+    failure.LetsTheDriverSpeak,
+    failure.WaitsForEver,
+    failure.SaysGoodbye,
+    failure.TrustsItsInit,
+    failure.GivesUp,
+    failure.IndexesLater,
+    failure.TriesAgain,
+    failure.CreatesTheTable,
+    failure.AsksAtFirstUse,
+    failure.LooksForTheTableAlone,
+    failure.SaysTooLittle,
+]
+
+Judge = Callable[..., list[Measurement]]
+
+
+@pytest.mark.parametrize("broken", BROKEN, ids=lambda broken: broken.__name__)
+def test_a_broken_store_is_caught_by_its_clause(caught: Callable[..., str], broken: type[ShelfHarness]) -> None:
+    caught(broken, broken.breaks)
+
+
+def test_a_sound_store_is_spared(judge: Judge) -> None:
+    assert {each.outcome for each in judge(ShelfHarness, "FA")} == {Outcome.PASSED}
+
+
+def test_what_nobody_can_cut_off_is_not_applicable(judge: Judge) -> None:
+    assert {each.outcome for each in judge(SheetHarness, "FA")} == {Outcome.NOT_APPLICABLE}
+
+
+def test_a_store_that_comes_back_by_and_by_is_spared(judge: Judge) -> None:
+    class Slow(Shelf):
+        """Refuses a few more requests after an outage, as a server that is still starting does."""
+
+        left = 0
+
+        async def way(self) -> None:
+            await super().way()
+            if self.cut:
+                self.left = 3
+            elif self.left:
+                self.left -= 1
+                raise ConnectionRefusedError("starting")
+
+    class Starting(ShelfHarness):
+        def __init__(self) -> None:
+            super().__init__()
+            self.shelf = Slow()
+
+    seen = judge(Starting, "FA-2")
+    assert {each.outcome for each in seen} == {Outcome.PASSED}, seen
+
+
+def test_a_harness_that_cannot_cut_it_off_after_all_is_not_measured(judge: Judge) -> None:
+    class Unable(ShelfHarness):
+        @asynccontextmanager
+        async def outage(self) -> AsyncIterator[None]:
+            raise NotMeasurable("the proxy does not start")
+            yield
+
+    for seen in judge(Unable, "FA-1"):
+        assert (seen.outcome, seen.message) == (Outcome.NOT_MEASURED, "the proxy does not start")
+
+
+def test_store_wide_calls_spare_a_store_that_others_use(judge: Judge) -> None:
+    class Shared(ShelfHarness):
+        dedicated = False
+
+    seen = judge(Shared, "FA-1", destructive=False)
+    assert {each.outcome for each in seen} == {Outcome.PASSED}
+    assert any("clear_all" in note for each in seen for note in each.notes)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "the table mcp_sessions is missing; apply the migrations: supabase db push",
+        "run `mcp-storage supabase-init`",
+        "Please execute alembic upgrade head",
+        "CREATE TABLE mcp_sessions first",
+    ],
+)
+def test_a_message_with_a_command_is_told_from_one_without(message: str) -> None:
+    assert COMMAND.search(message)
+    assert not COMMAND.search("relation mcp_sessions does not exist")
+    assert not COMMAND.search("")
