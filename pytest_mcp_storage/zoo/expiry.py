@@ -1,27 +1,18 @@
-"""Stores that lose count of time."""
+"""Stores that serve what has expired, or lose what has not."""
 
 from __future__ import annotations
 
 import math
 import time
-from typing import Any, ClassVar
+from typing import ClassVar
 
+from pytest_mcp_storage.zoo.lifetimes import Bounded
 from pytest_mcp_storage.zoo.shelf import Name, Row, Rows, ShelfBackend
 from pytest_mcp_storage.zoo.specimens import broken
 from reference_backends import SessionData, SessionExistsError, SessionUpdate
-from reference_backends.arguments import check_names, check_session
+from reference_backends.arguments import check_names
 
 DAY = 86_400.0
-
-
-class _Bounded(ShelfBackend):
-    """Base: ``bounded`` is done to every TTL, in seconds, after it was checked."""
-
-    def _lifetime(self, ttl: float | None) -> float:
-        return self.bounded(super()._lifetime(ttl))
-
-    def bounded(self, seconds: float) -> float:
-        return seconds
 
 
 class _Everlasting(ShelfBackend):
@@ -31,48 +22,8 @@ class _Everlasting(ShelfBackend):
         return rows.get(name)
 
 
-@broken("EX-1")
-class SecondsForMilliseconds(_Bounded):
-    """Passes seconds to an API that counts in milliseconds."""
-
-    def bounded(self, seconds: float) -> float:
-        return seconds / 1000
-
-
-@broken("EX-1")
-class LocalTimeZone(_Bounded):
-    """Compares a naive local time with UTC: every session ends an hour early."""
-
-    def bounded(self, seconds: float) -> float:
-        return seconds - 3600
-
-
-@broken("EX-1")
-class EndsAHalfEarly(_Bounded):
-    """Ends sessions early by a safety margin that suits long TTLs."""
-
-    def bounded(self, seconds: float) -> float:
-        return seconds / 2
-
-
-@broken("EX-1")
-class EndsWithTheFirstRead(ShelfBackend):
-    """Deletes what it reads near the end of its life, by an eviction rule with the comparison turned round."""
-
-    async def get_session(self, identity: str, session_id: str) -> SessionData | None:
-        found = await super().get_session(identity, session_id)
-
-        def evict(rows: Rows) -> None:
-            row = rows.get((identity, session_id))
-            if row and row.expires_at - self._clock() < 3600:
-                del rows[identity, session_id]
-
-        await self.call(evict)
-        return found
-
-
 @broken("EX-2")
-class IgnoresTtl(_Bounded):
+class IgnoresTtl(Bounded):
     """Takes the argument for the sake of the interface, as upstream's memory and file stores."""
 
     def bounded(self, seconds: float) -> float:
@@ -121,7 +72,7 @@ class AllIdsForgetExpiry(ShelfBackend):
 
 
 @broken("EX-2")
-class RoundsUpToMinutes(_Bounded):
+class RoundsUpToMinutes(Bounded):
     """Rounds TTLs up to minutes, the unit of its cache."""
 
     def bounded(self, seconds: float) -> float:
@@ -129,7 +80,7 @@ class RoundsUpToMinutes(_Bounded):
 
 
 @broken("EX-2")
-class GraceOfFiveSeconds(_Bounded):
+class GraceOfFiveSeconds(Bounded):
     """Grants a grace period, so that requests under way may finish."""
 
     def bounded(self, seconds: float) -> float:
@@ -268,182 +219,6 @@ class CleanupTakesOne(ShelfBackend):
                 del rows[name]
 
         await self.call(remove)
-
-
-@broken("EX-6")
-class DefaultOfOneHour(ShelfBackend):
-    """Takes the default TTL of the author's last project."""
-
-    def _lifetime(self, ttl: float | None) -> float:
-        return min(self._default_ttl, 3600.0) if ttl is None else super()._lifetime(ttl)
-
-
-@broken("EX-6")
-class NoTtlMeansForever(ShelfBackend):
-    """Reads ``ttl=None`` as no expiry at all."""
-
-    def _lifetime(self, ttl: float | None) -> float:
-        return 1000 * 365 * DAY if ttl is None else super()._lifetime(ttl)
-
-
-@broken("EX-6")
-class IgnoresItsDefault(ShelfBackend):
-    """Has the default TTL as a constant, whatever it was opened with."""
-
-    def _lifetime(self, ttl: float | None) -> float:
-        return 43_200.0 if ttl is None else super()._lifetime(ttl)
-
-
-@broken("EX-7")
-class UpdateKeepsTheExpiry(ShelfBackend):
-    """Changes fields and leaves the expiry: a session in use ends in the middle of it."""
-
-    async def update_session(
-        self, identity: str, session_id: str, changes: SessionUpdate, ttl: float | None = None
-    ) -> None:
-        name = check_names(identity, session_id)
-        old = await self.call(lambda rows: self.live(rows, name))
-        await super().update_session(identity, session_id, changes, ttl)
-        if old is not None:
-            await self.call(lambda rows: rows.update({name: rows[name]._replace(expires_at=old.expires_at)}))
-
-
-@broken("EX-7")
-class UpdateDropsTheExpiry(ShelfBackend):
-    """Writes null for the expiry where no ttl was given, as upstream's SQLite store: immortal."""
-
-    async def update_session(
-        self, identity: str, session_id: str, changes: SessionUpdate, ttl: float | None = None
-    ) -> None:
-        await super().update_session(identity, session_id, changes, 100 * 365 * DAY if ttl is None else ttl)
-
-
-@broken("EX-7")
-class UpdateAddsToTheExpiry(ShelfBackend):
-    """Extends the old expiry by the ttl, instead of counting from now."""
-
-    async def update_session(
-        self, identity: str, session_id: str, changes: SessionUpdate, ttl: float | None = None
-    ) -> None:
-        name = check_names(identity, session_id)
-        old = await self.call(lambda rows: self.live(rows, name))
-        await super().update_session(identity, session_id, changes, ttl)
-        if old is not None and ttl is not None:
-            later = old.expires_at + ttl
-            await self.call(lambda rows: rows.update({name: rows[name]._replace(expires_at=later)}))
-
-
-@broken("EX-7")
-class EmptyUpdateRenewsNothing(ShelfBackend):
-    """Returns early where no field is named: nothing to do."""
-
-    async def update_session(
-        self, identity: str, session_id: str, changes: SessionUpdate, ttl: float | None = None
-    ) -> None:
-        if not changes and ttl is None and await self.get_session(identity, session_id) is not None:
-            return
-        await super().update_session(identity, session_id, changes, ttl)
-
-
-class _Lenient(ShelfBackend):
-    """Base: ``read`` makes a TTL of whatever it is given."""
-
-    def _lifetime(self, ttl: Any) -> float:
-        try:
-            return super()._lifetime(ttl)
-        except ValueError:
-            return self.read(ttl)
-
-    def read(self, ttl: Any) -> float:
-        return super()._lifetime(ttl)
-
-
-@broken("EX-8")
-class ZeroMeansForever(_Lenient):
-    """Writes ``if ttl:`` and takes 0 for no expiry, as upstream's SQLite store."""
-
-    def read(self, ttl: Any) -> float:
-        return super().read(ttl or None)
-
-
-@broken("EX-8")
-class NegativeIsStored(_Lenient):
-    """Stores a session that is dead from the start."""
-
-    def read(self, ttl: Any) -> float:
-        return float(ttl) if isinstance(ttl, (int, float)) and -10 <= ttl < 0 else super().read(ttl)
-
-
-@broken("EX-8")
-class TrueIsOneSecond(_Lenient):
-    """Checks ``isinstance(ttl, int)``, which a bool is."""
-
-    def read(self, ttl: Any) -> float:
-        return super().read(int(ttl) if isinstance(ttl, bool) else ttl)
-
-
-@broken("EX-8")
-class ReadsText(_Lenient):
-    """Calls ``float(ttl)``, and text from a query string slips through."""
-
-    def read(self, ttl: Any) -> float:
-        return super().read(float(ttl) if isinstance(ttl, str) else ttl)
-
-
-@broken("EX-8")
-class CapsTheHuge(_Lenient):
-    """Cuts a huge TTL to the longest it can hold, without a word."""
-
-    def read(self, ttl: Any) -> float:
-        huge = isinstance(ttl, (int, float)) and not isinstance(ttl, bool) and ttl > 3_155_760_000
-        return 3_155_760_000.0 if huge else super().read(ttl)
-
-
-@broken("EX-8")
-class RefusesWithOverflow(_Lenient):
-    """Lets the error of its date arithmetic through."""
-
-    def read(self, ttl: Any) -> float:
-        if isinstance(ttl, float) and not math.isfinite(ttl):
-            raise OverflowError("cannot convert float infinity to integer")
-        return super().read(ttl)
-
-
-@broken("EX-8")
-class StoresBeforeItRefuses(ShelfBackend):
-    """Stores the session, then refuses the ttl, and leaves the row for the default time."""
-
-    async def create_session(self, session: SessionData, ttl: float | None = None) -> None:
-        checked = check_session(session)
-        row = Row(self.kept(checked), self._clock() + self._default_ttl)
-        await self.call(lambda rows: rows.setdefault((checked.identity, checked.session_id), row))
-        expiry = self._expiry(ttl)
-        await self.call(lambda rows: rows.pop((checked.identity, checked.session_id)))
-        await super().create_session(session, expiry - self._clock())
-
-
-@broken("EX-9")
-class ThirtyTwoBitMilliseconds(_Bounded):
-    """Keeps the TTL as milliseconds in 32 bits: 49 days are the most it knows."""
-
-    def bounded(self, seconds: float) -> float:
-        return seconds % (2**32 / 1000)
-
-
-@broken("EX-9")
-class CapsAtAMonth(_Bounded):
-    """Caps TTLs at thirty days, the limit of memcached."""
-
-    def bounded(self, seconds: float) -> float:
-        return min(seconds, 30 * DAY)
-
-
-@broken("EX-9")
-class CutsFractions(_Bounded):
-    """Calls ``int(ttl)`` for a column of whole seconds: 1.9 s become 1."""
-
-    def bounded(self, seconds: float) -> float:
-        return float(int(seconds)) or seconds
 
 
 @broken("EX-10")

@@ -5,19 +5,17 @@ from __future__ import annotations
 import itertools
 import random
 import uuid
-from collections.abc import Mapping
 from typing import Any
 
 from pytest_mcp_storage.zoo.shelf import Name, Rows, ShelfBackend
 from pytest_mcp_storage.zoo.specimens import broken
-from reference_backends import SessionData, SessionNotFoundError, SessionUpdate
-from reference_backends.arguments import check_changes, check_names
+from reference_backends import SessionData, SessionNotFoundError
+from reference_backends.arguments import check_names
 from reference_backends.bounds import LONGEST_NAME
-from reference_backends.record import Record
 
 
 @broken("LC-1")
-class Upserts(ShelfBackend):
+class CreatesByUpsert(ShelfBackend):
     """Creates by ``INSERT … ON CONFLICT DO UPDATE``, so that retries are safe."""
 
     async def create_session(self, session: SessionData, ttl: float | None = None) -> None:
@@ -75,196 +73,6 @@ class ListsNone(ShelfBackend):
 
     async def get_identity_mcp_sessions(self, identity: str) -> list[str]:
         return await super().get_identity_mcp_sessions(identity) or None  # type: ignore[return-value]
-
-
-@broken("LC-3")
-class MergesObjects(ShelfBackend):
-    """Updates JSON by a merge (``||``, ``Object.assign``): scopes that were taken back stay."""
-
-    def merged(self, record: Record, named: Mapping[str, Any]) -> Record:
-        def merge(name: str, value: Any) -> Any:
-            old = record.get(name)
-            return (
-                {**old, **value} if isinstance(old, dict) and isinstance(value, dict) and name != "headers" else value
-            )
-
-        return super().merged(record, {name: merge(name, value) for name, value in named.items()})
-
-
-@broken("LC-3")
-class EmptyUpdateIsRefused(ShelfBackend):
-    """Builds ``UPDATE … SET`` from the named fields, and an empty list is a syntax error."""
-
-    async def update_session(
-        self, identity: str, session_id: str, changes: SessionUpdate, ttl: float | None = None
-    ) -> None:
-        if not changes:
-            raise ValueError("nothing to update")
-        await super().update_session(identity, session_id, changes, ttl)
-
-
-@broken("LC-3")
-class TouchesActive(ShelfBackend):
-    """Marks a session active whenever it is updated: whoever writes to it must be connected."""
-
-    def merged(self, record: Record, named: Mapping[str, Any]) -> Record:
-        return super().merged(record, {"active": True, **named})
-
-
-@broken("LC-3")
-class KeepsTheFirstServerName(ShelfBackend):
-    """Treats a name as set once, by ``COALESCE`` the wrong way round."""
-
-    def merged(self, record: Record, named: Mapping[str, Any]) -> Record:
-        return super().merged(record, {k: v for k, v in named.items() if k != "server_name" or k not in record})
-
-
-@broken("LC-4")
-class SkipsNone(ShelfBackend):
-    """Drops ``None`` from updates, as JSON.stringify drops undefined: revoked tokens stay."""
-
-    def merged(self, record: Record, named: Mapping[str, Any]) -> Record:
-        return super().merged(record, {name: value for name, value in named.items() if value is not None})
-
-
-@broken("LC-4")
-class KeepsTheVerifier(ShelfBackend):
-    """Uses ``COALESCE(new, old)`` for the one column that an earlier bug had emptied."""
-
-    def merged(self, record: Record, named: Mapping[str, Any]) -> Record:
-        return super().merged(record, {k: v for k, v in named.items() if k != "code_verifier" or v is not None})
-
-
-@broken("LC-4")
-class NoneBecomesEmpty(ShelfBackend):
-    """Clears a JSON column with ``{}`` because it is NOT NULL."""
-
-    def merged(self, record: Record, named: Mapping[str, Any]) -> Record:
-        empty: dict[str, Any] = {name: {} for name in ("tokens", "headers") if name in named and named[name] is None}
-        return super().merged(record, {**named, **empty})
-
-
-@broken("LC-4")
-class TakesNoneForAUrl(ShelfBackend):
-    """Validates only what is not ``None``, and keeps the old value without a word."""
-
-    async def update_session(
-        self, identity: str, session_id: str, changes: SessionUpdate, ttl: float | None = None
-    ) -> None:
-        optional = {"server_url", "callback_url", "transport_type", "created_at"}
-        kept: Any = {name: value for name, value in changes.items() if value is not None or name not in optional}
-        await super().update_session(identity, session_id, kept, ttl)
-
-
-@broken("LC-5")
-class UpdateCreates(ShelfBackend):
-    """Updates by an upsert: a removed session comes back as a half one."""
-
-    async def update_session(
-        self, identity: str, session_id: str, changes: SessionUpdate, ttl: float | None = None
-    ) -> None:
-        try:
-            await super().update_session(identity, session_id, changes, ttl)
-        except SessionNotFoundError:
-            blank: Any = {"server_url": "", "callback_url": "", "transport_type": "sse", "created_at": 0}
-            named = {name: value for name, value in changes.items() if value is not None}
-            session = SessionData.model_validate({"identity": identity, "session_id": session_id, **blank, **named})
-            await self.create_session(session, ttl)
-
-
-@broken("LC-5")
-class UpdateOfNothingSucceeds(ShelfBackend):
-    """Sends the update and does not look at how many rows it met."""
-
-    async def update_session(
-        self, identity: str, session_id: str, changes: SessionUpdate, ttl: float | None = None
-    ) -> None:
-        try:
-            await super().update_session(identity, session_id, changes, ttl)
-        except SessionNotFoundError:
-            return
-
-
-@broken("LC-5")
-class UpdatesByIdAlone(ShelfBackend):
-    """Has ``WHERE session_id = ?`` in the update and forgets the identity."""
-
-    async def update_session(
-        self, identity: str, session_id: str, changes: SessionUpdate, ttl: float | None = None
-    ) -> None:
-        owners = await self.call(lambda rows: [name[0] for name in rows if name[1] == session_id])
-        owner = owners[0] if len(owners) == 1 else identity
-        await super().update_session(owner, session_id, changes, ttl)
-
-
-@broken("LC-6")
-class LetsIdentityChange(ShelfBackend):
-    """Spreads the update over the session, as upstream does: ``{...current, ...data}``."""
-
-    async def update_session(
-        self, identity: str, session_id: str, changes: SessionUpdate, ttl: float | None = None
-    ) -> None:
-        named: dict[str, Any] = dict(changes)
-        moved: Record = {name: named.pop(name) for name in ("identity", "session_id") if name in named}
-        await super().update_session(identity, session_id, named, ttl)  # type: ignore[arg-type]
-
-        def move(rows: Rows) -> None:
-            row = rows[identity, session_id]
-            rows[identity, session_id] = row._replace(record={**row.record, **moved})
-
-        await self.call(move)
-
-
-@broken("LC-6")
-class IgnoresIdentityInUpdates(ShelfBackend):
-    """Drops the fields that may not change instead of refusing them: the caller believes that it moved the session."""
-
-    async def update_session(
-        self, identity: str, session_id: str, changes: SessionUpdate, ttl: float | None = None
-    ) -> None:
-        named: Any = {name: value for name, value in changes.items() if name not in ("identity", "session_id")}
-        await super().update_session(identity, session_id, named, ttl)
-
-
-@broken("LC-6")
-class IgnoresUnknownFields(ShelfBackend):
-    """Picks the columns that it knows out of an update; a misspelt ``acess_token`` vanishes."""
-
-    async def update_session(
-        self, identity: str, session_id: str, changes: SessionUpdate, ttl: float | None = None
-    ) -> None:
-        known = {*SessionUpdate.__annotations__, "identity", "session_id"}
-        named: Any = {name: value for name, value in changes.items() if name in known}
-        await super().update_session(identity, session_id, named, ttl)
-
-
-@broken("LC-7")
-class ChecksAfterItWrote(ShelfBackend):
-    """Writes field by field, and meets the bad one when the good ones are already stored."""
-
-    async def update_session(
-        self, identity: str, session_id: str, changes: SessionUpdate, ttl: float | None = None
-    ) -> None:
-        name = check_names(identity, session_id)
-        for field, value in changes.items():
-            single: Any = {field: value}
-            named = check_changes(single)
-
-            def write(rows: Rows, named: dict[str, Any] = named) -> None:
-                if row := self.live(rows, name):
-                    rows[name] = row._replace(record=self.merged(row.record, named))
-
-            await self.call(write)
-        await super().update_session(identity, session_id, changes, ttl)
-
-
-@broken("LC-7")
-class StoresThenChecksTheTtl(ShelfBackend):
-    """Inserts the row, then sets its expiry, which may be refused."""
-
-    async def create_session(self, session: SessionData, ttl: float | None = None) -> None:
-        await super().create_session(session)
-        await super().update_session(session.identity, session.session_id, {}, ttl)
 
 
 @broken("LC-8")
