@@ -168,6 +168,19 @@ def test_rows_are_written_past_the_backend_only_as_the_policies_allow() -> None:
     with_harness(check)
 
 
+def test_a_row_that_stays_as_it_was_is_a_refusal() -> None:
+    """An update that a policy hides a row from is no error of PostgreSQL's: it changes nothing."""
+
+    async def check(harness: SupabaseHarness) -> None:
+        with psycopg.connect(str(harness._in_use.database_url), autocommit=True) as database:
+            database.execute('drop policy "Users can update their own sessions" on public.mcp_sessions')
+        await harness.write_row_as("alice", session(), "alice")
+        with pytest.raises(StorageError, match="no row"):
+            await harness.write_row_as("alice", session(server_name="again"), "alice")
+
+    with_harness(check)
+
+
 def test_a_broken_policy_shows(server: KeptServer) -> None:
     """The hole of upstream's policies: the user's own id in one of the two columns is enough."""
 

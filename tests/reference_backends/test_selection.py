@@ -244,12 +244,15 @@ def test_several_keys_rotate(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("keys", ["short", "zz" * 32, f"{KEY},", f",{KEY}", f"{KEY},bad", " ", KEY + KEY])
 @pytest.mark.parametrize("type_", ["", "memory", "redis", "supabase", "file"])
-def test_a_bad_key_is_refused_before_anything_is_chosen(keys: str, type_: str, tmp_path: Path) -> None:
+def test_a_bad_key_is_refused_before_anything_is_chosen(
+    keys: str, type_: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     environ = {"MCP_TS_STORAGE_TYPE": type_, "MCP_TS_STORAGE_FILE": str(tmp_path / "sessions.json")}
     with pytest.raises(ConfigurationError) as raised:
         asyncio.run(create_storage(environ | {"STORAGE_ENCRYPTION_KEY": keys}))
     assert not keys.strip() or keys not in str(raised.value)
     assert list(tmp_path.iterdir()) == []
+    assert caplog.messages == []
 
 
 def session(session_id: str = "s1", identity: str = "alice", **fields: Any) -> SessionData:
@@ -429,3 +432,39 @@ def test_a_process_ends_quietly_and_its_child_chooses_for_itself(
     assert run.stderr == ""
     created = ["child", "parent"] if how == "fork" else ["parent"]
     assert run.stdout.strip() == str([f"{name} of {identity}" for name in created])
+
+
+FAREWELL = """
+import asyncio, os, weakref
+from reference_backends import MemoryStorageBackend
+from reference_backends.ready_made import ReadyMadeStorage
+
+class Backend(MemoryStorageBackend):
+    async def disconnect(self):
+        print("farewell", flush=True)
+
+chosen = []
+
+async def choose():
+    backend = Backend(encryption_key="00" * 32)
+    await backend.init()
+    chosen.append(weakref.ref(backend))
+    return backend
+
+storage = ReadyMadeStorage(choose)
+asyncio.run(storage.get_all_session_ids())
+child = os.fork()
+if child == 0:
+    asyncio.run(storage.get_all_session_ids())
+    assert len(chosen) == 2, "the child uses its parent's backend"
+    assert chosen[0]() is not None, "the child ended its parent's backend"
+    os._exit(0)
+assert os.waitpid(child, 0)[1] == 0
+print("ending", flush=True)
+"""
+
+
+def test_the_backend_is_let_go_of_at_the_end_and_only_then() -> None:
+    run = subprocess.run([sys.executable, "-c", FAREWELL], capture_output=True, text=True, timeout=60, check=False)
+    assert run.stderr == ""
+    assert run.stdout.split() == ["ending", "farewell"]

@@ -135,6 +135,14 @@ def test_every_form_of_a_missing_table(error: dict[str, str]) -> None:
     assert "mcp-storage supabase-init" in str(problem)
 
 
+@pytest.mark.parametrize("code", ["42703", "PGRST204"])
+def test_both_forms_of_a_missing_column(code: str) -> None:
+    """PostgREST says the second once it has learnt of the table as it is."""
+    problem = typed_error(APIError({"code": code}))
+    assert type(problem) is StorageSetupError
+    assert "older version" in str(problem)
+
+
 @pytest.mark.parametrize("column", ["client_id", "user_id", "expires_at"])
 def test_an_older_table(server: KeptServer, column: str) -> None:
     stack = server.store()
@@ -205,7 +213,8 @@ def test_nothing_answers(stack: SupabaseStack, call: Any, fault: Fault) -> None:
             proxy.fault(fault),
             backend_at(f"http://127.0.0.1:{proxy.port}", str(stack.service_role_key), time_limit=0.2) as backend,
         ):
-            await fails(call, backend, StorageUnavailableError, "did not answer in time")
+            async with asyncio.timeout(20):
+                await fails(call, backend, StorageUnavailableError, "did not answer in time")
 
     asyncio.run(check())
 
@@ -222,6 +231,7 @@ def test_a_lost_answer_leaves_it_open_what_was_done(stack: SupabaseStack) -> Non
             assert await backend.get_session("alice", "s1") == SESSION
             async with proxy.fault(Fault.DROP_ANSWER):
                 await fails(CALLS["get"], backend, StorageUnavailableError, "may or may not have been done")
+                assert proxy.requests == 3
                 await fails(CALLS["remove"], backend, StorageUnavailableError, "may or may not have been done")
             assert await backend.get_session("alice", "s1") is None
 
