@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
+import subprocess
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import IO, Any, Self
 
 from pytest_mcp_storage.faults.wire import LONGEST_LINE, arguments_to_json, outcome_from_json
 from pytest_mcp_storage.harness import BackendHarness
@@ -85,14 +87,14 @@ class Worker:
 
     async def __aenter__(self) -> Self:
         self._stderr = tempfile.TemporaryFile("a+b")  # noqa: SIM115 - closed by __aexit__
-        self._process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "pytest_mcp_storage.faults.worker",
-            stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=self._stderr, limit=LONGEST_LINE,
-        )  # fmt: skip
+        self._process = _started(self._stderr)
+        self._told_lines = asyncio.StreamReader(limit=LONGEST_LINE)
+        protocol = asyncio.StreamReaderProtocol(self._told_lines)
+        self._pipe, _ = await asyncio.get_running_loop().connect_read_pipe(lambda: protocol, self._process.stdout)
         try:
             async with asyncio.timeout(START_LIMIT):
-                self._send(json.dumps(self._order))
-                ready = await self._stdout.readline()
+                await asyncio.to_thread(self._send, json.dumps(self._order))
+                ready = await self._told_lines.readline()
         except BaseException:
             await self.__aexit__()
             raise
@@ -106,9 +108,10 @@ class Worker:
         if not self._finished:
             self.kill()
         assert self._process.stdin is not None
-        self._process.stdin.close()
-        await self._stdout.read()
-        await self._process.wait()
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.close()
+        await asyncio.to_thread(self._process.wait)
+        self._pipe.close()
         self._stderr.close()
 
     @property
@@ -123,15 +126,14 @@ class Worker:
     def kill(self) -> None:
         """End it at once, in the middle of whatever it does (SIGKILL)."""
         self._killed = True
-        if self._process.returncode is None:
-            self._process.kill()
+        self._process.kill()
 
     async def __aiter__(self) -> AsyncIterator[Call]:
         """The calls that have returned, in the order in which they did, until the plan is done or the worker dead.
 
         A call's ``result`` is what it returned, or the exception that it raised.
         """
-        while line := await self._stdout.readline():
+        while line := await self._told_lines.readline():
             if not line.endswith(b"\n"):
                 break  # cut off by the kill: nobody was told of that call
             told = json.loads(line)
@@ -150,18 +152,20 @@ class Worker:
         untold = [step for place, step in enumerate(self.plan) if place not in self._told]
         return [Call(self.name, step.method, step.arguments, step.ttl, 0) for step in untold[: self.callers]]
 
-    @property
-    def _stdout(self) -> asyncio.StreamReader:
-        assert self._process.stdout is not None
-        return self._process.stdout
-
     def _send(self, line: str) -> None:
         assert self._process.stdin is not None
-        self._process.stdin.write(line.encode() + b"\n")
+        with contextlib.suppress(BrokenPipeError):  # that it is gone shows where its output ends
+            self._process.stdin.write(line.encode() + b"\n")
+            self._process.stdin.flush()
 
     async def _last_words(self) -> str:
-        await self._stdout.read()
-        await self._process.wait()
+        await asyncio.to_thread(self._process.wait)
         self._stderr.seek(0)
         words = self._stderr.read().decode("utf-8", "replace").strip().splitlines()[-5:]
         return " · ".join(words) or f"exit code {self._process.returncode}, without a word"
+
+
+def _started(stderr: IO[bytes]) -> subprocess.Popen[bytes]:
+    # Not by asyncio, whose watcher of children and a kill trip over each other.
+    command = [sys.executable, "-m", "pytest_mcp_storage.faults.worker"]
+    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stderr)
