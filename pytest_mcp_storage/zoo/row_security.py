@@ -1,0 +1,260 @@
+"""Stores whose policies let in the wrong people, and a sound one with which they share all else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, MutableMapping, Sequence
+from typing import ClassVar, TypeVar
+from uuid import UUID
+
+from pytest_mcp_storage.capabilities import Capability
+from pytest_mcp_storage.harnesses.options import given
+from pytest_mcp_storage.zoo.shelf import Name, Row, Rows, Shelf, ShelfBackend, ShelfHarness
+from reference_backends import Clock, SessionData, StorageError
+from reference_backends.arguments import LONGEST_TTL
+
+Answer = TypeVar("Answer")
+
+User = str | None
+"""A signed-in user's id; ``None``: nobody."""
+
+
+class Policies:
+    """Who may do what with a row, by its ``user_id`` (owner) and its identity."""
+
+    def selects(self, user: User, owner: str, identity: str) -> bool:
+        """Who sees a row, and may then change it."""
+        return self.owns(user, owner, identity)
+
+    def inserts(self, user: User, owner: str, identity: str) -> bool:
+        """Who may store a new row such as this."""
+        return self.owns(user, owner, identity)
+
+    def updates_to(self, user: User, owner: str, identity: str) -> bool:
+        """Who may make a row that they see such as this."""
+        return self.owns(user, owner, identity)
+
+    def deletes(self, user: User, owner: str, identity: str) -> bool:
+        """Who may delete a row."""
+        return self.owns(user, owner, identity)
+
+    def owns(self, user: User, owner: str, identity: str) -> bool:
+        """What all of them ask for."""
+        return user is not None and user == owner == identity
+
+
+class Guarded(Shelf):
+    """Rows with owners, and the policies on them."""
+
+    def __init__(self, policies: Policies) -> None:
+        super().__init__()
+        self.policies = policies
+        self.owners: dict[Name, str] = {}
+
+    def owner(self, name: Name) -> str:
+        return self.owners.get(name, name[0])
+
+
+class UsersRows(MutableMapping[Name, Row]):
+    """The rows as a user has them."""
+
+    def __init__(self, shelf: Guarded, user: User) -> None:
+        self.shelf = shelf
+        self.user = user
+
+    def __getitem__(self, name: Name) -> Row:
+        if not self.may("selects", name):
+            raise KeyError(name)
+        return self.shelf.rows[name]
+
+    def __setitem__(self, name: Name, row: Row) -> None:
+        self.put(name, row, name[0])
+
+    def __delitem__(self, name: Name) -> None:
+        if name in self.shelf.rows and self.may("deletes", name):
+            del self.shelf.rows[name]
+            self.shelf.owners.pop(name, None)
+
+    def __iter__(self) -> Iterator[Name]:
+        return iter([name for name in self.shelf.rows if self.may("selects", name)])
+
+    def __len__(self) -> int:
+        return len(list(iter(self)))
+
+    def pop(self, name: Name, *default: object) -> None:  # type: ignore[override]
+        """A delete without a look before it, as SQL's."""
+        del self[name]
+
+    def clear(self) -> None:
+        for name in list(self.shelf.rows):
+            del self[name]
+
+    def may(self, what: str, name: Name) -> bool:
+        return bool(getattr(self.shelf.policies, what)(self.user, self.shelf.owner(name), name[0]))
+
+    def put(self, name: Name, row: Row, owner: str) -> None:
+        """Insert the row, or change the one with its session id that the user sees, with that owner."""
+        existing = [each for each in self.shelf.rows if each[1] == name[1]]
+        seen = [each for each in existing if self.may("selects", each)]
+        allowed = self.shelf.policies.updates_to if seen else self.shelf.policies.inserts
+        if (existing and not seen) or not allowed(self.user, owner, name[0]):
+            raise StorageError("new row violates row-level security policy")
+        for each in seen:
+            del self.shelf.rows[each]
+            self.shelf.owners.pop(each, None)
+        self.shelf.rows[name] = row
+        self.shelf.owners[name] = owner
+
+
+class UsersShelf(Shelf):
+    """The shelf as a user reaches it."""
+
+    def __init__(self, shelf: Guarded, user: User) -> None:
+        super().__init__()
+        self.whole = shelf
+        self.user = user
+
+    def done(self, work: Callable[[Rows], Answer]) -> Answer:
+        return work(UsersRows(self.whole, self.user))
+
+
+class GuardedHarness(ShelfHarness):
+    """A store with sound policies."""
+
+    capabilities = ShelfHarness.capabilities | {Capability.ROW_SECURITY}
+    policies: ClassVar[type[Policies]] = Policies
+    users_backend: ClassVar[type[ShelfBackend]] = ShelfBackend
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.shelf: Guarded = Guarded(self.policies())
+
+    async def open_as(self, user: User) -> ShelfBackend:
+        backend = self.users_backend(UsersShelf(self.shelf, user))
+        await backend.init()
+        return backend
+
+    async def write_row_as(self, user: User, session: SessionData, owner: str) -> None:
+        record = {field: value for field, value in session.model_dump().items() if value is not None}
+        row = Row(record, float(LONGEST_TTL))
+        UsersRows(self.shelf, user).put((session.identity, session.session_id), row, owner)
+
+
+class _None(Policies):
+    def owns(self, user: User, owner: str, identity: str) -> bool:
+        return True
+
+
+class ForgetsToSwitchItOn(GuardedHarness):
+    """Writes policies and never enables row level security: the public key that every browser has reads all tokens."""
+
+    breaks = "RS-1"
+    policies = _None
+
+
+class _AnybodyInserts(Policies):
+    def inserts(self, user: User, owner: str, identity: str) -> bool:
+        return True
+
+
+class LetsAnybodyInsert(GuardedHarness):
+    """Has "with check (true)" on inserts, copied from a contact form: anybody plants a session with their server."""
+
+    breaks = "RS-1"
+    policies = _AnybodyInserts
+
+
+class _Quiet(ShelfBackend):
+    async def create_session(self, session: SessionData, ttl: float | None = None) -> None:
+        try:
+            await super().create_session(session, ttl)
+        except StorageError:
+            return
+
+
+class SucceedsForNobody(GuardedHarness):
+    """Ignores that the insert was refused: the sign-in seems to work, and the session is nowhere."""
+
+    breaks = "RS-1"
+    users_backend = _Quiet
+
+
+class _SignedIn(Policies):
+    def owns(self, user: User, owner: str, identity: str) -> bool:
+        return user is not None
+
+
+class TakesSignedInForOwner(GuardedHarness):
+    """Grants "to authenticated using (true)": whoever can sign up reads everybody's tokens."""
+
+    breaks = "RS-2"
+    policies = _SignedIn
+
+
+class _AnybodysDelete(Policies):
+    def deletes(self, user: User, owner: str, identity: str) -> bool:
+        return user is not None
+
+
+class DeletesForAnyUser(GuardedHarness):
+    """Was careful about reading and left deletes to any signed-in user: one signs the others out."""
+
+    breaks = "RS-2"
+    policies = _AnybodysDelete
+
+
+class _Either(Policies):
+    def owns(self, user: User, owner: str, identity: str) -> bool:
+        return user is not None and user in (owner, identity)
+
+
+class AsksForEither(GuardedHarness):
+    """Joins user_id and identity by "or", as upstream's migration: a row of one's own gets into another's listing."""
+
+    breaks = "RS-3"
+    policies = _Either
+
+
+class _NoCheckOnUpdate(Policies):
+    def updates_to(self, user: User, owner: str, identity: str) -> bool:
+        return user is not None
+
+
+class ForgetsTheCheckOnUpdate(GuardedHarness):
+    """Says who may update and, with "with check (true)", not to what: one's own row is handed to somebody else."""
+
+    breaks = "RS-3"
+    policies = _NoCheckOnUpdate
+
+
+class BindsTheServiceToo(GuardedHarness):
+    """Forces row level security on the owner, and gives the service role no policy: its clean-up finds nothing."""
+
+    breaks = "RS-4"
+
+    async def open(
+        self,
+        *,
+        encryption_key: str | Sequence[str] | None = None,
+        clock: Clock | None = None,
+        default_ttl: float | None = None,
+    ) -> ShelfBackend:
+        shelf = UsersShelf(self.shelf, "service_role")
+        backend = self.backend(shelf, **given(encryption_key, clock, default_ttl))
+        await backend.init()
+        return backend
+
+
+class _AuthUid(Policies):
+    def owns(self, user: User, owner: str, identity: str) -> bool:
+        try:
+            UUID(user or owner)
+        except ValueError:
+            raise StorageError("invalid input syntax for type uuid") from None
+        return super().owns(user, owner, identity)
+
+
+class NeedsUuids(GuardedHarness):
+    """Compares with auth.uid(), which is a uuid: for users of another identity provider every query fails."""
+
+    breaks = "RS-5"
+    policies = _AuthUid

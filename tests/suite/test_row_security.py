@@ -1,0 +1,93 @@
+"""RS: each clause catches the policies that break it, and spares sound ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from pytest_mcp_storage import Outcome
+from pytest_mcp_storage.outcome import Measurement
+from pytest_mcp_storage.zoo import row_security
+from pytest_mcp_storage.zoo.row_security import GuardedHarness
+from pytest_mcp_storage.zoo.shelf import ShelfBackend, ShelfHarness
+from reference_backends import SessionData, StorageError, StorageUnavailableError
+
+BROKEN = [
+    row_security.ForgetsToSwitchItOn,
+    row_security.LetsAnybodyInsert,
+    row_security.SucceedsForNobody,
+    row_security.TakesSignedInForOwner,
+    row_security.DeletesForAnyUser,
+    row_security.AsksForEither,
+    row_security.ForgetsTheCheckOnUpdate,
+    row_security.BindsTheServiceToo,
+    row_security.NeedsUuids,
+]
+
+Judge = Callable[..., list[Measurement]]
+
+
+@pytest.mark.parametrize("broken", BROKEN, ids=lambda broken: broken.__name__)
+def test_a_broken_store_is_caught_by_its_clause(caught: Callable[..., str], broken: type[GuardedHarness]) -> None:
+    caught(broken, broken.breaks)
+
+
+@pytest.mark.parametrize("broken", BROKEN, ids=lambda broken: broken.__name__)
+def test_a_broken_store_keeps_the_clauses_that_it_does_not_touch(judge: Judge, broken: type[GuardedHarness]) -> None:
+    spared = {
+        "AsksForEither": {"RS-1", "RS-2", "RS-4", "RS-5"},
+        "ForgetsTheCheckOnUpdate": {"RS-1", "RS-2", "RS-4", "RS-5"},
+        "NeedsUuids": {"RS-1", "RS-2", "RS-3", "RS-4"},
+        "SucceedsForNobody": {"RS-4", "RS-5"},
+    }.get(broken.__name__, {"RS-5"} - {broken.breaks})
+    if broken is row_security.BindsTheServiceToo:
+        return  # without the service role nothing else can be looked at
+    failed = {each.clause for each in judge(broken, "RS", tier="smoke") if each.outcome is not Outcome.PASSED}
+    assert not failed & spared
+
+
+def test_sound_policies_are_spared(judge: Judge) -> None:
+    seen = judge(GuardedHarness, "RS")
+    assert {each.outcome for each in seen} == {Outcome.PASSED}, seen
+
+
+def test_a_store_without_users_is_not_judged(judge: Judge) -> None:
+    assert {each.outcome for each in judge(ShelfHarness, "RS")} == {Outcome.NOT_APPLICABLE}
+
+
+def test_a_store_that_refuses_the_anonymous_key_at_once_is_spared(judge: Judge) -> None:
+    class Strict(GuardedHarness):
+        async def open_as(self, user: str | None) -> ShelfBackend:
+            if user is None:
+                raise StorageError("sign in first")
+            return await super().open_as(user)
+
+    assert {each.outcome for each in judge(Strict, "RS-1")} == {Outcome.PASSED}
+
+
+def test_an_outage_is_no_refusal(judge: Judge) -> None:
+    class Offline(GuardedHarness):
+        async def open_as(self, user: str | None) -> ShelfBackend:
+            raise StorageUnavailableError("no route")
+
+    assert {each.outcome for each in judge(Offline, "RS")} == {Outcome.FAILED}
+
+
+def test_a_harness_that_breaks_down_judges_nobody(judge: Judge) -> None:
+    class Fragile(GuardedHarness):
+        async def write_row_as(self, user: str | None, session: SessionData, owner: str) -> None:
+            raise OSError("psql is missing")
+
+    (seen,) = judge(Fragile, "RS-3")
+    assert seen.outcome is Outcome.NOT_MEASURED
+    assert "psql is missing" in seen.message
+
+
+def test_store_wide_calls_of_users_spare_a_store_that_others_use(judge: Judge) -> None:
+    class Shared(GuardedHarness):
+        dedicated = False
+
+    seen = judge(Shared, "RS-1", destructive=False)
+    assert {each.outcome for each in seen} == {Outcome.PASSED}
+    assert any("clear_all" in note for each in seen for note in each.notes)
