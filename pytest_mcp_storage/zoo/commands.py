@@ -15,11 +15,11 @@ from rich.table import Table
 
 from pytest_mcp_storage.clauses import load_clauses
 from pytest_mcp_storage.zoo.hunt import Catch, hunt
-from pytest_mcp_storage.zoo.specimens import defects, sound
+from pytest_mcp_storage.zoo.specimens import Specimen, defects, sound
 
 
 @click.command()
-@click.argument("names", nargs=-1, metavar="[SPECIMEN | CLAUSE]...")
+@click.argument("names", nargs=-1, metavar="[SPECIMEN | CLAUSE | GROUP]...")
 @click.option("--every", is_flag=True, help="Put each broken store before every clause, not only those that name it.")
 @click.option("--seed", default=0, show_default=True, help="Hypothesis's seed.")
 @click.option("--jobs", default=os.cpu_count() or 1, show_default=True, help="Processes at once.")
@@ -28,9 +28,9 @@ def zoo(names: tuple[str, ...], every: bool, seed: int, jobs: int) -> None:
 
     Exits with 1 where a defect escapes, a sound store is failed, or a MUST clause has no broken store.
     """
-    chosen = [each.name for each in (*defects(), *sound()) if not names or {each.name, *each.clauses} & set(names)]
+    chosen = [each.name for each in (*defects(), *sound()) if not names or set(names) & _callings(each)]
     if not chosen:
-        raise click.UsageError(f"no specimen and no clause of the zoo is called {' or '.join(names)}")
+        raise click.UsageError(f"no specimen, clause or group of the zoo is called {' or '.join(names)}")
     console = Console()
     catches = {catch.specimen: catch for catch in _hunted(chosen, seed=seed, every=every, jobs=jobs, console=console)}
     console.print(_matrix(catches[name] for name in chosen))
@@ -42,6 +42,11 @@ def zoo(names: tuple[str, ...], every: bool, seed: int, jobs: int) -> None:
     broken = sum(1 for catch in catches.values() if catch.named)
     console.print(f"{len(caught)} of {broken} broken stores caught, {at_smoke} of them at smoke; seed {seed}")
     raise SystemExit(1 if problems else 0)
+
+
+def _callings(specimen: Specimen) -> set[str]:
+    """What a specimen may be asked for by: its name, its clauses, their groups."""
+    return {specimen.name, *specimen.clauses, *(clause.partition("-")[0] for clause in specimen.clauses)}
 
 
 def _hunted(names: list[str], *, seed: int, every: bool, jobs: int, console: Console) -> Iterator[Catch]:
@@ -59,7 +64,7 @@ def _hunted(names: list[str], *, seed: int, every: bool, jobs: int, console: Con
 
 
 def _quietly() -> None:
-    logging.disable(logging.CRITICAL)  # broken stores complain, and are right
+    logging.getLogger().addHandler(logging.NullHandler())  # broken stores complain, and are right
 
 
 def _matrix(catches: Iterable[Catch]) -> Table:
