@@ -7,7 +7,7 @@ import contextlib
 import socket
 import struct
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from enum import Enum
 from typing import Self, cast
 
@@ -38,10 +38,14 @@ class FaultProxy:
 
     It knows no protocol: it holds for Redis, HTTP and whatever else asks and waits for the answer. Faults reach
     connections that are open already, and answers that are under way. All of it belongs to one event loop.
+
+    ``spares`` is handed the first bytes of each request, and says which pass unharmed all the same: those by which a
+    client signs in, so that the fault falls on the call that it connects for.
     """
 
-    def __init__(self, target: Address) -> None:
+    def __init__(self, target: Address, *, spares: Callable[[bytes], bool] = lambda request: False) -> None:
         self.target = target
+        self.spares = spares
         self.host = "127.0.0.1"
         self.port = 0
         """The port to connect to; kept, also while connections are refused."""
@@ -104,10 +108,12 @@ class FaultProxy:
         finally:
             await self.heal()
 
-    def _next_fate(self) -> Fault | None:
-        """What is to become of the request that begins now."""
+    def _next_fate(self, request: bytes) -> Fault | None:
+        """What is to become of the request that begins so."""
         self.requests += 1
-        if self._fault is not None and self._after > 0:
+        if self._fault is None or self.spares(request):
+            return None
+        if self._after > 0:
             self._after -= 1
             return None
         return self._fault
@@ -160,7 +166,7 @@ class _Line(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if not self._asking:
             self._asking = True
-            self.fate = self.proxy._next_fate()
+            self.fate = self.proxy._next_fate(data)
         if self.fate is Fault.DROP_REQUEST:
             self.cut()
         elif self.fate is Fault.SWALLOW_REQUEST:

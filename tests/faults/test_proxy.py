@@ -140,6 +140,16 @@ async def test_a_fault_may_let_requests_pass_first(scene: Scene) -> None:
             await client.ask(b"three\n")
 
 
+async def test_what_is_spared_passes_unharmed(scene: Scene) -> None:
+    scene.proxy.spares = lambda request: request.startswith(b"sign in")
+    async with scene.proxy.fault(Fault.DROP_REQUEST, after=1):
+        client = await scene.client()
+        assert await client.ask(b"sign in\n") == b"re sign in\n"
+        assert await client.ask(b"one\n") == b"re one\n"
+        with pytest.raises(ConnectionResetError):
+            await client.ask(b"two\n")
+
+
 async def test_a_fault_reaches_an_answer_that_is_under_way(scene: Scene) -> None:
     scene.proxy.delay = 0.05
     client = await scene.client()
