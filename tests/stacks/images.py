@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import io
 import os
 import shutil
 import subprocess
 import tarfile
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,6 +31,14 @@ echo "host all all all scram-sha-256" >> /data/pg_hba.conf
 exec $run/postgres -D /data -c listen_addresses='*' -c fsync=off
 """
 SHELL = ("/bin/sh", "/bin/mkdir", "/bin/chown", "/usr/bin/setpriv")
+
+
+@contextlib.contextmanager
+def alone() -> Iterator[None]:
+    """One process at a time: two engines of ours get in each other's way, and so do two users of our images."""
+    with (Path(tempfile.gettempdir()) / "pytest-mcp-storage-docker.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 @contextlib.contextmanager

@@ -19,6 +19,8 @@ from tests.stacks import images
 from tests.stacks.conftest import ROW, Rest, listed, missing
 from tests.stacks.test_native import becomes_true
 
+pytestmark = pytest.mark.xdist_group("docker")  # under --dist=loadgroup one worker has them all, and one engine
+
 ENVIRONMENT = {"MCP_STORAGE_POSTGRES_IMAGE": images.POSTGRES, "MCP_STORAGE_POSTGREST_IMAGE": images.POSTGREST}
 
 HOLDER = """
@@ -33,7 +35,7 @@ sys.stdin.read()
 
 @pytest.fixture(scope="module")
 def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with images.engine(tmp_path_factory.mktemp("docker")) as host:
+    with images.alone(), images.engine(tmp_path_factory.mktemp("docker")) as host:
         if host is None:
             missing("no Docker engine runs, and none (docker.io) can be started")
         images.build(str(host))
