@@ -48,7 +48,7 @@ async def started(environ: Mapping[str, str]) -> AsyncIterator[RedisServer]:
         raise StorageSetupError(problem + IMAGE_VARIABLE) from None
     remover = _remover(str(container.get_container_id()))
     try:
-        url = f"redis://{container.get_container_host_ip()}:{container.get_exposed_port(6379)}/0"
+        url = f"redis://{LOOPBACK[0]}:{container.get_exposed_port(6379)}/0"  # where it is published, whatever runs us
         name = await answers(url)
         if name is None:
             raise StorageSetupError(f"the container of {image} runs, and no Redis server answers in it")
