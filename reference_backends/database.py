@@ -8,8 +8,6 @@ Damage in between shows when a call meets it, as the same :class:`StorageSetupEr
 from __future__ import annotations
 
 import contextlib
-import os
-import secrets
 import sqlite3
 import stat
 from collections.abc import Iterator, Sequence
@@ -17,7 +15,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from reference_backends.errors import StorageError, StorageSetupError, StorageUnavailableError
-from reference_backends.filesystem import create_private, storage_error, tighten
+from reference_backends.filesystem import storage_error, tighten
 from reference_backends.patience import attempts
 from reference_backends.worker import PATIENCE
 
@@ -56,15 +54,15 @@ def open_database(path: Path) -> sqlite3.Connection:
     Raises :class:`StorageSetupError`, and then leaves the file as it is, and :class:`StorageUnavailableError`.
     """
     with typed_errors(path):
-        _make(path)
+        _require_regular(path)
         if _size(_beside(path, "-wal")):
             # A writable connection would move the log into a damaged database when it is closed.
             with contextlib.closing(_connect(path, "ro")) as reader:
                 _inspect(reader, path)
-        connection = _connect(path, "rw")
+        connection = _connect(path, "rwc")
         try:
             _inspect(connection, path)
-            for suffix in ("", *SIDE_FILES):
+            for suffix in ("", *SIDE_FILES):  # a new file is empty until here
                 tighten(_beside(path, suffix))
             _prepare(connection, path)
         except BaseException:
@@ -116,24 +114,10 @@ def _connect(path: Path, mode: str) -> sqlite3.Connection:
     return sqlite3.connect(f"file:{quote(str(path))}?mode={mode}", uri=True, timeout=0, isolation_level=None)
 
 
-def _make(path: Path) -> None:
-    """An empty private file where there is none.
-
-    It is made under another name: a descriptor of the database itself, when closed, would drop the locks of every
-    other connection to it in this process.
-    """
-    try:
-        status = path.stat()
-    except FileNotFoundError:
-        temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
-        os.close(create_private(temporary, os.O_EXCL))
-        try:
-            with contextlib.suppress(FileExistsError):
-                os.link(temporary, path)
-        finally:
-            temporary.unlink()
-    else:
-        if not stat.S_ISREG(status.st_mode):
+def _require_regular(path: Path) -> None:
+    """Looks without opening: a descriptor of the database, when closed, drops the locks of this process on it."""
+    with contextlib.suppress(FileNotFoundError):
+        if not stat.S_ISREG(path.stat().st_mode):
             raise StorageSetupError(f"{path} is not a regular file; give the store another path")
 
 

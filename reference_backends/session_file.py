@@ -159,7 +159,6 @@ class SessionFile:
             self._load()
 
     def _load(self) -> None:
-        self._held = None  # until it is read: an error here must not leave the old entries in force
         content, held = filesystem.read(self._path)
         known = {entry.line: entry for entry in self._all()}
         entries = _by_line(content, known)
@@ -208,7 +207,7 @@ def _by_line(content: bytes, known: Mapping[bytes, Entry]) -> list[Entry] | None
     entries = []
     for line in content[2:-3].split(b",\n"):
         entry = known.get(line) or _entry(decoded(line), line)
-        if entry is None or b"\n" in line:
+        if entry is None:
             return None
         entries.append(entry)
     return entries

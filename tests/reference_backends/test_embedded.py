@@ -325,15 +325,15 @@ def test_writers_that_wait_share_a_commit(
 
     async def scenario() -> None:
         nonlocal commits
+        monkeypatch.setattr(ENGINES[kind], "writing", counted)
         backend = build()
         await backend.init()
-        monkeypatch.setattr(ENGINES[kind], "writing", counted)
         commits = 0
         creating = (backend.create_session(session(f"s{number}")) for number in range(64))
         outcomes = await asyncio.gather(*creating, backend.create_session(session("s0")), return_exceptions=True)
         assert [type(outcome) for outcome in outcomes if outcome] == [SessionExistsError]
         assert len(await backend.get_all_session_ids()) == 64
-        assert commits <= 16
+        assert 1 <= commits <= 16
         await backend.disconnect()
 
     asyncio.run(scenario())
@@ -384,6 +384,36 @@ def test_a_call_that_was_cancelled_before_its_turn_never_runs(
         leave.set()
         await reading
         assert await backend.get_all_session_ids() == []
+        await backend.disconnect()
+
+    asyncio.run(scenario())
+
+
+def test_a_call_cancelled_at_work_is_done_and_its_neighbours_are_answered(
+    kind: str, build: Open, session: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entered, leave = threading.Event(), threading.Event()
+    insert: Any = ENGINES[kind].insert
+
+    def slow(self: Any, *arguments: Any) -> Any:
+        entered.set()
+        assert leave.wait(30)
+        return insert(self, *arguments)
+
+    async def scenario() -> None:
+        problems: list[dict[str, Any]] = []
+        asyncio.get_running_loop().set_exception_handler(lambda _, problem: problems.append(problem))
+        backend = build()
+        await backend.init()
+        monkeypatch.setattr(ENGINES[kind], "insert", slow)
+        tasks = [asyncio.ensure_future(backend.create_session(session(f"s{number}"))) for number in range(3)]
+        await asyncio.to_thread(entered.wait, 30)
+        tasks[0].cancel()
+        await asyncio.wait([tasks[0]])
+        leave.set()
+        assert await asyncio.gather(*tasks[1:]) == [None, None]
+        assert sorted(await backend.get_all_session_ids()) == ["s0", "s1", "s2"]
+        assert not problems
         await backend.disconnect()
 
     asyncio.run(scenario())
@@ -586,6 +616,7 @@ def test_every_file_is_its_owners_alone(build: Open, path: Path, session: Build)
             for file in path.parent.iterdir():
                 file.chmod(0o644)
             await backend.init()
+            assert {stat.S_IMODE(file.stat().st_mode) for file in path.parent.iterdir()} == {0o600}
             await backend.create_session(session("more"))
             assert {stat.S_IMODE(file.stat().st_mode) for file in path.parent.iterdir()} == {0o600}
             await backend.disconnect()
@@ -664,10 +695,12 @@ def test_a_path_that_can_hold_no_store_is_a_setup_error(kind: str, tmp_path: Pat
 
     async def scenario() -> None:
         backend = CLASSES[kind](path)
-        with pytest.raises(StorageSetupError):
+        message = "not a regular file" if where in ("a folder", "a pipe") else "give the store a path"
+        with pytest.raises(StorageSetupError, match=message):
             await backend.init()
         with pytest.raises(StorageError, match="not open"):
             await backend.get_all_session_ids()
+        assert_threads_end()
         await backend.disconnect()
 
     asyncio.run(scenario())
@@ -717,6 +750,18 @@ def test_a_closed_store_answers_nothing_and_opens_again(build: Open, session: Bu
 
     asyncio.run(scenario())
     assert_threads_end()
+
+
+def test_a_handle_keeps_nothing_of_its_former_openings(build: Open) -> None:
+    async def scenario() -> None:
+        backend = build()
+        await backend.init()
+        former = backend._serving
+        await backend.disconnect()
+        assert former is not None
+        assert not former.release.alive
+
+    asyncio.run(scenario())
 
 
 def test_disconnect_finishes_what_waits(build: Open, session: Build) -> None:
