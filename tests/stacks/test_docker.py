@@ -52,9 +52,8 @@ def _environment(engine: str, monkeypatch: pytest.MonkeyPatch) -> None:
 def containers() -> list[str]:
     client = docker.from_env()
     try:
-        return [
-            str(container.id) for container in client.containers.list(all=True, sparse=True)
-        ]  # no second look at each: it may be gone by then
+        # sparse: no second look at each, which may be gone by then
+        return [str(container.id) for container in client.containers.list(all=True, sparse=True)]
     finally:
         client.close()
 
