@@ -17,7 +17,7 @@ def difference(seen: SessionData | None, expected: SessionData) -> str:
         return "nothing"
     if not isinstance(seen, SessionData):
         return f"a {type(seen).__name__} in place of a SessionData"
-    return first_difference(seen.model_dump(), expected.model_dump())
+    return first_difference(seen.model_dump(warnings=False), expected.model_dump())
 
 
 def first_difference(seen: Any, expected: Any, place: str = "") -> str:

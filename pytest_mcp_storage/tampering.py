@@ -25,6 +25,47 @@ OTHER_TEXTS = (
 OTHER_DIGITS = str.maketrans("0123456789abcdef", "０１２３４５６７８９ａｂｃｄｅｆ")
 
 
+def near_misses(envelope: Envelope, key: str) -> list[tuple[str, str]]:
+    """Everything that a lenient reader takes for this envelope, sealed with this key, or for a value: what, and text.
+
+    Those of another IV's length and with associated data are sealed well, and no envelopes all the same.
+    """
+    text, plain = str(envelope), opened(envelope, key) or b"{}"
+    rest = text.removeprefix(LABEL)
+    found = [(f"an envelope with the label {label!r}", label + rest) for label in LABELS]
+    found += [(f"an envelope and then {space!r}", text + space) for space in SPACES]
+    found += [(f"an envelope after {space!r}", space + text) for space in SPACES]
+    found += [(f"an envelope with {space!r} in it", text.replace(":", ":" + space)) for space in SPACES]
+    found += [(f"an envelope and then {more[:40]!r}", text + more) for more in SURPLUS]
+    found += [(f"the text {other!r}", other) for other in OTHER_TEXTS]
+    for part in envelope._fields:
+        digits = getattr(envelope, part)
+        for how, changed in (
+            ("in capitals", digits.upper()),
+            ("left out", ""),
+            ("in digits of another script", digits.translate(OTHER_DIGITS)),
+            ("with spaces between its bytes", bytes.fromhex(digits).hex(" ")),
+            ("in base64", base64.b64encode(bytes.fromhex(digits)).decode()),
+        ):
+            found.append((f"an envelope with its {part} {how}", str(envelope._replace(**{part: changed}))))
+    for length in (0, 1, 4, 8, 12, 13, 14, 15):
+        found.append(
+            (f"an envelope with a tag of {length} bytes", str(envelope._replace(tag=envelope.tag[: 2 * length])))
+        )
+    for length in (8, 11, 13, 16):
+        found.append((f"an envelope with an IV of {length} bytes", str(seal(plain, key, iv_bytes=length))))
+    found += [
+        ("an envelope with associated data", str(seal(plain, key, associated=b"tokens"))),
+        ("an envelope with the tag behind the ciphertext", f"enc:1:{envelope.iv}:{envelope.ciphertext}:{envelope.tag}"),
+        ("an envelope with the tag within the ciphertext", f"enc:1:{envelope.iv}:{envelope.ciphertext}{envelope.tag}"),
+        ("an envelope in quotes", f'"{text}"'),
+        ("an envelope in base64", base64.b64encode(text.encode()).decode()),
+        ("an envelope in hexadecimal", text.encode().hex()),
+        ("an envelope in capitals", text.upper()),
+    ]
+    return [(what, changed) for what, changed in found if changed != text]
+
+
 @dataclass(frozen=True)
 class Tampering:
     """A kind of damage, and the seed of where and how much."""
@@ -98,34 +139,6 @@ def _spaced(chance: Random, envelope: Envelope, key: str) -> str:
     return text[:at] + chance.choice(SPACES) + text[at:]
 
 
-def _in_other_digits(chance: Random, envelope: Envelope, key: str) -> str:
-    text = str(envelope)
-    at = chance.randrange(len(LABEL), len(text))
-    return text[:at] + text[at].translate(OTHER_DIGITS) + text[at + 1 :]
-
-
-def _tag_of_another_length(chance: Random, envelope: Envelope, key: str) -> Envelope:
-    return envelope._replace(tag=(envelope.tag + "00000000")[: 2 * chance.choice([0, 1, 4, 8, 12, 13, 14, 15, 17, 20])])
-
-
-def _iv_of_another_length(chance: Random, envelope: Envelope, key: str) -> Envelope:
-    """Sealed anew, and well: GCM takes an IV of any length."""
-    return seal(opened(envelope, key) or b"{}", key, iv_bytes=chance.choice([8, 11, 13, 16, 24]))
-
-
-def _with_associated_data(chance: Random, envelope: Envelope, key: str) -> Envelope:
-    return seal(opened(envelope, key) or b"{}", key, associated=chance.choice([b"tokens", b"enc:1:"]))
-
-
-def _in_another_encoding(chance: Random, envelope: Envelope, key: str) -> str:
-    text = str(envelope)
-    return chance.choice([f'"{text}"', base64.b64encode(text.encode()).decode(), text[::-1], text.encode().hex()])
-
-
-def _other_text(chance: Random, envelope: Envelope, key: str) -> str:
-    return chance.choice(OTHER_TEXTS)
-
-
 KINDS: dict[str, Callable[[Random, Envelope, str], str | Envelope]] = {
     "an altered envelope": _altered,
     "an envelope cut short": _cut,
@@ -135,11 +148,5 @@ KINDS: dict[str, Callable[[Random, Envelope, str], str | Envelope]] = {
     "an envelope with another label": _relabelled,
     "an envelope in capitals": _in_capitals,
     "an envelope with white space": _spaced,
-    "an envelope in digits of another script": _in_other_digits,
-    "an envelope with a tag of another length": _tag_of_another_length,
-    "an envelope with an IV of another length": _iv_of_another_length,
-    "an envelope with associated data": _with_associated_data,
-    "an envelope in another encoding": _in_another_encoding,
-    "text that is no envelope": _other_text,
 }
 """Each kind of damage, as the subject of a sentence."""

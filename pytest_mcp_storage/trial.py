@@ -12,7 +12,7 @@ from pytest_mcp_storage.capabilities import Capability
 from pytest_mcp_storage.clock import SuiteClock
 from pytest_mcp_storage.harness import BackendHarness
 from pytest_mcp_storage.tiers import Tier
-from pytest_mcp_storage.violation import shortly
+from pytest_mcp_storage.violation import Violation, shortly
 from pytest_mcp_storage.witness import History, Witness
 from reference_backends import SessionData, StorageBackend
 
@@ -165,7 +165,7 @@ class Trial:
         except Exception as error:
             error.__mcp_call__ = "open"  # type: ignore[attr-defined]
             raise
-        return Witness(backend, name or f"handle{len(self._handles) + 1}", lambda: self.history)
+        return Witness(backend, name or f"handle{len(self._handles) + len(self._others) + 1}", lambda: self.history)
 
     @asynccontextmanager
     async def another_store(self) -> AsyncIterator[BackendHarness]:
@@ -178,6 +178,14 @@ class Trial:
         """AT_REST: what lies in the store of the fields that may hold secrets; ``None`` where nothing does."""
         fields = await self.harness.stored_fields(session.identity, session.session_id)
         return {field: fields.get(field) for field in ("tokens", "headers", "code_verifier", "client_information")}
+
+    async def row_of(self, session: SessionData) -> dict[str, Any]:
+        """AT_REST: the same of a session whose row must be there. Raises :class:`Violation` where it is not."""
+        try:
+            return await self.stored(session)
+        except LookupError:
+            pass
+        raise Violation(f"no row of {session.session_id!r} lies in the store", should="hold one")
 
     # -- time ----------------------------------------------------------------------------------------------------
 

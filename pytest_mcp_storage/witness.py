@@ -129,7 +129,8 @@ class Witness:
 
 def _shown(value: object) -> str:
     if isinstance(value, SessionData):
-        return f"SessionData({shortly({k: v for k, v in value.model_dump().items() if v is not None}, 400)})"
+        fields = value.model_dump(warnings=False)  # a broken store may put anything there
+        return f"SessionData({shortly({k: v for k, v in fields.items() if v is not None}, 400)})"
     return shortly(value)
 
 

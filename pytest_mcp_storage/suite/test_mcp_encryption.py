@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 
 from pytest_mcp_storage.capabilities import Capability
 from pytest_mcp_storage.comparison import difference
-from pytest_mcp_storage.envelopes import flaw, parse, seal
+from pytest_mcp_storage.envelopes import Envelope, flaw, parse, seal
 from pytest_mcp_storage.faults import Step, Worker
 from pytest_mcp_storage.measure import measures
 from pytest_mcp_storage.strategies import OPTIONAL_FIELDS, changes, sessions, texts
-from pytest_mcp_storage.tampering import Tampering, tamperings
+from pytest_mcp_storage.tampering import Tampering, near_misses, tamperings
 from pytest_mcp_storage.trial import Trial
 from pytest_mcp_storage.violation import Violation, must_raise, outcome_of, shortly, told
 from pytest_mcp_storage.witness import Witness
@@ -25,6 +25,8 @@ NO_KEYS = (
     " " + "0" * 63, "0x" + "0" * 62, "0_" * 32, "ABEiM0RVZneImaq7zN3u/wARIjNEVWZ3iJmqu8zd7v8=",
 )  # fmt: skip
 WRITES = 6
+
+either = st.sampled_from(sorted(CREDENTIALS))
 
 guarded = sessions(fixed=CREDENTIALS)
 """Sessions with tokens and headers."""
@@ -73,24 +75,35 @@ async def test_no_iv_occurs_twice_across_processes(trial: Trial, session: Sessio
             await _must_be_new_ivs(trial, each, ivs, f"create {number} of process {process}")
 
 
-@measures(
-    "EN-4", session=guarded, field=st.sampled_from(sorted(CREDENTIALS)), damage=st.lists(tamperings(), min_size=25)
-)
+@measures("EN-4", at_most=1, session=guarded)
+async def test_what_only_resembles_an_envelope_is_refused(trial: Trial, session: SessionData) -> None:
+    await (await trial.holder(trial.key)).create_session(session)
+    envelope = await _envelope(trial, session, "tokens")
+    for what, text in near_misses(envelope, trial.key):
+        await trial.plant(session, "tokens", text)
+        await _must_refuse_to_read(await trial.holder(trial.key), session, f"of {what}")
+
+
+@measures("EN-4", session=guarded, field=either, damage=st.lists(tamperings(), min_size=25))
 async def test_an_altered_envelope_is_refused(
     trial: Trial, session: SessionData, field: str, damage: list[Tampering]
 ) -> None:
     await (await trial.holder(trial.key)).create_session(session)
-    envelope = parse((await trial.harness.stored_fields(session.identity, session.session_id))[field])
-    if envelope is None:
-        raise Violation(f"the {field} do not lie in the store as an envelope", should="be one, as EN-2 says")
+    envelope = await _envelope(trial, session, field)
     for each in damage[: max(1, trial.tier.examples // 16)]:
         await trial.plant(session, field, each(envelope, trial.key))
-        store = await trial.holder(trial.key)
-        for method, *arguments in _reads(store, session):
-            await must_raise(DecryptionError, method(*arguments), doing=f"{method.__name__} of {each.kind} in {field}")
+        await _must_refuse_to_read(await trial.holder(trial.key), session, f"of {each.kind} in {field}")
 
 
-@measures("EN-5", session=guarded, field=st.sampled_from(sorted(CREDENTIALS)))
+async def _envelope(trial: Trial, session: SessionData, field: str) -> Envelope:
+    stored = (await trial.row_of(session))[field]
+    envelope = parse(stored)
+    if envelope is None:
+        raise Violation(f"{field} are stored as {shortly(stored, 120)}", should="be an envelope, as EN-2 says")
+    return envelope
+
+
+@measures("EN-5", session=guarded, field=either)
 async def test_what_another_key_sealed_is_refused(trial: Trial, session: SessionData, field: str) -> None:
     await (await trial.holder(trial.key)).create_session(session)
     await trial.plant(session, field, str(seal(b'{"access_token":"t"}', trial.other_key)))
@@ -119,13 +132,13 @@ async def test_reading_what_cannot_be_read_changes_nothing(
 ) -> None:
     store = await trial.holder(trial.key)
     await store.create_session(session)
-    before = await trial.stored(session)
+    before = await trial.row_of(session)
     envelope = parse(before["tokens"])
     await trial.plant(session, "tokens", damage(envelope, trial.key) if envelope else "unreadable")
-    planted = await trial.stored(session)
+    planted = await trial.row_of(session)
     store = await trial.holder(trial.key)
     await _try_to_read(store, session)
-    if await trial.stored(session) != planted:
+    if await trial.row_of(session) != planted:
         raise Violation("a read that failed changed the stored fields", should="leave them as they are")
     await trial.plant(session, "tokens", before["tokens"])
     seen = await outcome_of((await trial.holder(trial.key)).get_session(session.identity, session.session_id))
@@ -138,11 +151,11 @@ async def test_the_right_key_still_reads_after_a_wrong_one(trial: Trial, session
     if not trial.one_store:
         return trial.leave_out("reads by a handle with a wrong key (needs SHARED or DURABLE)")
     await (await trial.holder(trial.key)).create_session(session)
-    before = await trial.stored(session)
+    before = await trial.row_of(session)
     for keys, holder in (((trial.other_key,), "a wrong key"), ((), "no key")):
         stranger = await trial.holder(*keys)
         await _try_to_read(stranger, session)
-        if await trial.stored(session) != before:
+        if await trial.row_of(session) != before:
             raise Violation(f"a read with {holder} changed the stored fields", should="leave them as they are")
         await outcome_of(stranger.update_session(session.identity, session.session_id, {"active": True}))
         seen = await outcome_of((await trial.holder(trial.key)).get_session(session.identity, session.session_id))
@@ -158,7 +171,7 @@ async def _try_to_read(store: Witness, session: SessionData) -> None:
 
 
 @measures("EN-7", family=st.lists(sessions("alice"), min_size=2, max_size=5, unique_by=lambda each: each.session_id),
-          field=st.sampled_from(sorted(CREDENTIALS)), broken=st.integers(1, 4), damage=tamperings())  # fmt: skip
+          field=either, broken=st.integers(1, 4), damage=tamperings())  # fmt: skip
 async def test_a_listing_names_what_it_cannot_decrypt(
     trial: Trial, family: list[SessionData], field: str, broken: int, damage: Tampering
 ) -> None:
@@ -183,8 +196,18 @@ async def test_a_listing_names_what_it_cannot_decrypt(
             raise Violation(f"get_session of a session beside it {told(seen)}", should="return that session")
 
 
-@measures("EN-8", bad=st.one_of(st.sampled_from(NO_KEYS), texts(70).filter(lambda text: not _is_key(text))))
-async def test_a_bad_key_is_refused(trial: Trial, bad: str) -> None:
+@measures("EN-8", at_most=1)
+async def test_what_only_resembles_a_key_is_refused(trial: Trial) -> None:
+    for bad in NO_KEYS:
+        await _must_refuse_the_key(trial, bad)
+
+
+@measures("EN-8", bad=texts(70).filter(lambda text: not _is_key(text)))
+async def test_no_text_but_a_key_is_taken_for_one(trial: Trial, bad: str) -> None:
+    await _must_refuse_the_key(trial, bad)
+
+
+async def _must_refuse_the_key(trial: Trial, bad: str) -> None:
     for keys, which in (((bad,), "the key"), ((trial.key, bad), "the second key"), ((bad, trial.key), "the first key")):
         await must_raise(ConfigurationError, trial.open(*keys), doing=f"opening with {which} {shortly(bad, 80)}")
 
@@ -244,7 +267,7 @@ def _reads(store: Witness, session: SessionData) -> list[tuple[Any, ...]]:
 
 
 async def _must_be_sealed(trial: Trial, session: SessionData, when: str) -> None:
-    stored = await trial.harness.stored_fields(session.identity, session.session_id)
+    stored = await trial.row_of(session)
     for field in CREDENTIALS:
         value = getattr(session, field)
         if value is not None and (found := flaw(stored[field], value, trial.key)):
@@ -252,11 +275,8 @@ async def _must_be_sealed(trial: Trial, session: SessionData, when: str) -> None
 
 
 async def _must_be_new_ivs(trial: Trial, session: SessionData, ivs: dict[str, str], write: str) -> None:
-    stored = await trial.harness.stored_fields(session.identity, session.session_id)
     for field in CREDENTIALS:
-        envelope = parse(stored[field])
-        if envelope is None:
-            raise Violation(f"{field} of {write} are stored as {shortly(stored[field], 120)}", should="be an envelope")
+        envelope = await _envelope(trial, session, field)
         if envelope.iv in ivs:
             raise Violation(f"{field} of {write} have the IV of {ivs[envelope.iv]}", should="have a fresh one")
         ivs[envelope.iv] = f"{field} of {write}"

@@ -13,7 +13,7 @@ from pytest_mcp_storage.capabilities import Capability
 from pytest_mcp_storage.comparison import difference
 from pytest_mcp_storage.envelopes import flaw
 from pytest_mcp_storage.measure import measures
-from pytest_mcp_storage.mixture import MixtureMachine, RotationMachine
+from pytest_mcp_storage.mixture import SECRETS, MixtureMachine, RotationMachine
 from pytest_mcp_storage.overhearing import Overheard
 from pytest_mcp_storage.strategies import OPTIONAL_FIELDS, changes, sessions
 from pytest_mcp_storage.trial import Trial
@@ -83,7 +83,7 @@ async def test_what_is_written_under_a_key_is_sealed(
 
 
 async def _must_be_sealed(trial: Trial, session: SessionData, written: dict[str, Any], by: str) -> None:
-    stored = await trial.harness.stored_fields(session.identity, session.session_id)
+    stored = await trial.row_of(session)
     for field, value in written.items():
         if found := flaw(stored[field], value, trial.key):
             raise Violation(f"{field} that {by} wrote under a key are stored as {found}", should="be sealed")
@@ -124,7 +124,7 @@ async def test_an_update_seals_what_still_lies_in_clear(
     await _lay_in_clear(trial, session)
     store = await trial.holder(trial.key)
     await store.update_session(session.identity, session.session_id, named)
-    stored = await trial.harness.stored_fields(session.identity, session.session_id)
+    stored = await trial.row_of(session)
     for field in CREDENTIALS:
         if found := flaw(stored[field], getattr(session, field), trial.key):
             raise Violation(f"{field} that lay in clear are, after an update, stored as {found}", should="be sealed")
@@ -145,12 +145,26 @@ def test_keys_are_rotated_without_losing_a_session(trial: Trial) -> type[Rotatio
     return RotationMachine
 
 
+@measures("MX-6", at_most=10, pair=pairs)
+async def test_a_session_outlives_its_key(trial: Trial, pair: list[SessionData]) -> None:
+    if not trial.one_store:
+        return trial.leave_out("sessions of a handle with the older key (needs SHARED or DURABLE)")
+    old, new = pair
+    await (await trial.holder(trial.key)).create_session(old)
+    store = await trial.holder(trial.other_key, trial.key)
+    await store.create_session(new)
+    await _must_read(store, old, new)
+    await store.update_session(old.identity, old.session_id, {field: getattr(old, field) for field in SECRETS})
+    await _must_read(await trial.holder(trial.other_key), old, new)
+    return None
+
+
 @measures("MX-6", needs=[Capability.AT_REST], session=guarded, named=st.fixed_dictionaries({}, optional=CREDENTIALS))
 async def test_the_first_key_seals(trial: Trial, session: SessionData, named: dict[str, Any]) -> None:
     store = await trial.holder(trial.other_key, trial.key)
     await store.create_session(session)
     await store.update_session(session.identity, session.session_id, named)
-    stored = await trial.harness.stored_fields(session.identity, session.session_id)
+    stored = await trial.row_of(session)
     for field, value in {**{field: getattr(session, field) for field in CREDENTIALS}, **named}.items():
         if found := flaw(stored[field], value, trial.other_key):
             raise Violation(f"under two keys {field} are stored as {found}", should="be sealed with the first")

@@ -13,8 +13,14 @@ from pytest_mcp_storage.zoo.shelf import ShelfBackend, ShelfHarness
 HOUSES: tuple[str, ...] = (
     "round_trip",
     "life_cycle",
+    "updates",
     "identity",
     "expiry",
+    "lifetimes",
+    "secrets",
+    "envelopes",
+    "encryption",
+    "mixed",
     "concurrency",
 )
 """The modules in which broken stores live, in the contract's order."""
