@@ -60,6 +60,8 @@ class RedisHarness(BackendHarness):
     async def __aenter__(self) -> Self:
         from pytest_mcp_storage.stacks.redis import redis_server
 
+        if self.url:
+            return self  # attached to a store that another harness has provisioned
         async with AsyncExitStack() as stack:
             server = await stack.enter_async_context(redis_server(appendfsync=self.appendfsync))
             self.url, self.folder = server.url, server.folder

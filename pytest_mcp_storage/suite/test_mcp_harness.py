@@ -1,0 +1,247 @@
+"""HA · the harness itself: what it declares is so. Where it is not, every clause that leans on it proves nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from importlib import import_module
+from uuid import uuid4
+
+from pytest_mcp_storage.canary import Canaries
+from pytest_mcp_storage.capabilities import Capability
+from pytest_mcp_storage.comparison import difference
+from pytest_mcp_storage.damage import main_file
+from pytest_mcp_storage.declarations import fresh, is_there, must_find, probe, work_of_a_process
+from pytest_mcp_storage.harness import BackendHarness
+from pytest_mcp_storage.measure import measures
+from pytest_mcp_storage.outages import back, in_time
+from pytest_mcp_storage.trial import Trial
+from pytest_mcp_storage.verdict import UNDECLARED
+from pytest_mcp_storage.violation import Violation, outcome_of, told
+from reference_backends import StorageError
+
+NATIVE_TTL = 0.05
+"""Seconds; a store may round it up to one."""
+ONE_SECOND_LATER = 1.2
+PROBED = (Capability.DURABLE, Capability.SHARED, Capability.CLOCK, Capability.KEY)
+"""What can be looked for in a store that does not declare it, and does no harm."""
+
+
+@measures("HA-1", needs=[Capability.KEY])
+async def test_an_encryption_key_makes_a_difference(trial: Trial) -> None:
+    session = fresh(trial, tokens={"access_token": uuid4().hex})
+    if not trial.one_store:
+        got = await outcome_of(trial.open("no key at all"))
+        if not isinstance(got, Exception):
+            raise Violation("open() took a text that is no key", should="give the key to the backend, which refuses it")
+        return
+    first = await trial.open(trial.key)
+    await first.create_session(session)
+    if not trial.can(Capability.SHARED):
+        await first.disconnect()
+    second = await trial.open(trial.other_key)
+    got = await outcome_of(second.get_session(session.identity, session.session_id))
+    if not isinstance(got, Exception) and not difference(got, session):
+        raise Violation("a handle with another key read the tokens", should="give the key to the backend")
+
+
+@measures("HA-1", needs=[Capability.DURABLE])
+async def test_data_outlives_disconnect(trial: Trial) -> None:
+    session = fresh(trial)
+    first = await trial.open()
+    await first.create_session(session)
+    await first.disconnect()
+    await must_find(await trial.open(), session, seen="after disconnect and a new open", should="find it: DURABLE")
+
+
+@measures("HA-1", needs=[Capability.SHARED])
+async def test_two_open_handles_are_on_one_store(trial: Trial) -> None:
+    session = fresh(trial)
+    first, second = await trial.open(), await trial.open()
+    await first.create_session(session)
+    await must_find(second, session, seen="by a second handle", should="find it: SHARED")
+
+
+@measures("HA-1", needs=[Capability.CLOCK])
+async def test_the_clock_moves_expiry(trial: Trial) -> None:
+    session = fresh(trial)
+    store = await trial.open()
+    await store.create_session(session, ttl=60)
+    await must_find(store, session, seen="before its TTL has passed", should="find it")
+    await trial.pass_time(62)
+    if await is_there(store, session):
+        raise Violation("62 s later by the clock that open() was given a session of 60 s is there", should="end: CLOCK")
+
+
+@measures("HA-1", needs=[Capability.CLOCK])
+async def test_no_other_clock_ends_a_session(trial: Trial) -> None:
+    if trial.tier.faults < 2:
+        trial.leave_out("whether a native timer ends sessions early: smoke waits for nothing")
+        return
+    session = fresh(trial)
+    store = await trial.open()
+    await store.create_session(session, ttl=NATIVE_TTL)
+    trial.history.note(f"… {ONE_SECOND_LATER:g} s pass, but not by the clock that open() was given …")
+    await asyncio.sleep(ONE_SECOND_LATER)
+    seen = "while the clock that open() was given stood still"
+    await must_find(store, session, seen=seen, should="stay: no native timer may end it earlier")
+
+
+@measures("HA-1", needs=[Capability.AT_REST])
+async def test_what_is_stored_can_be_seen_and_planted(trial: Trial) -> None:
+    canaries = Canaries()
+    session = fresh(trial, **canaries.credentials("a session in clear"))
+    name = session.identity, session.session_id
+    store = await trial.open()
+    before = await trial.harness.stored_bytes()
+    await store.create_session(session)
+    after = await trial.harness.stored_bytes()
+    if before == after:
+        raise Violation("stored_bytes() is the same after a write", should="show everything that lies in the store")
+    fields = await trial.harness.stored_fields(*name)
+    if fields.get("tokens") is None or fields.get("headers") is None:
+        raise Violation(f"stored_fields() returned {sorted(fields)} without tokens or headers", should="show both")
+    if fields["tokens"] == session.tokens and not canaries.found_in(after):
+        raise Violation("stored_bytes() does not show tokens that lie in the store in clear", should="show everything")
+    got = await outcome_of(trial.harness.stored_fields(name[0], f"{name[1]} unknown"))
+    if not isinstance(got, LookupError):
+        raise Violation(f"stored_fields() of an unknown session {told(got)}", should="raise LookupError")
+    planted = {"access_token": "planted"}
+    await store.disconnect()
+    await trial.harness.replace_stored_field(*name, "tokens", planted)
+    reader = await trial.open()
+    if trial.can(Capability.DURABLE) or trial.can(Capability.SHARED):
+        wanted = session.model_copy(update={"tokens": planted})
+        await must_find(reader, wanted, seen="after replace_stored_field()", should="find the planted tokens")
+
+
+@measures("HA-1", needs=[Capability.OUTAGE])
+async def test_nothing_is_answered_in_an_outage(trial: Trial) -> None:
+    session, new = fresh(trial), fresh(trial)
+    store = await trial.open()
+    await store.create_session(session)
+    async with trial.harness.outage():
+        got = await in_time(trial, lambda: store.get_session(session.identity, session.session_id))
+        await in_time(trial, lambda: store.create_session(new))
+    if not isinstance(got, Exception) and not difference(got, session):
+        raise Violation("inside outage() get_session returned the session", should="not reach the store")
+    await back(trial, store, session)
+    if await is_there(store, new):
+        raise Violation("what was created inside outage() is there", should="not reach the store")
+    await must_find(store, session, seen="after outage()", should="find it: outage() only cuts the store off")
+
+
+@measures("HA-1", needs=[Capability.LOST_ANSWER])
+async def test_requests_arrive_and_answers_do_not(trial: Trial) -> None:
+    removed, changed, new = fresh(trial), fresh(trial), fresh(trial)
+    store = await trial.open()
+    await store.create_session(removed)
+    await store.create_session(changed)
+    async with trial.harness.lost_answer():
+        got = await in_time(trial, lambda: store.get_session(changed.identity, changed.session_id))
+    if not isinstance(got, Exception) and not difference(got, changed):
+        raise Violation("inside lost_answer() get_session returned the session", should="lose the answer")
+    await back(trial, store, changed)
+    for work in (
+        lambda: store.remove_session(removed.identity, removed.session_id),
+        lambda: store.update_session(changed.identity, changed.session_id, {"server_name": "changed"}),
+        lambda: store.create_session(new),
+    ):
+        async with trial.harness.lost_answer():
+            await in_time(trial, work)
+        await back(trial, store, changed)
+    untouched = await is_there(store, removed) and await is_there(store, changed)
+    if untouched and not await is_there(store, new):
+        raise Violation(
+            "inside lost_answer() neither a removal, an update nor a create arrived",
+            should="let requests arrive and lose the answers alone; what loses both is an outage()",
+        )
+
+
+@measures("HA-1", needs=[Capability.SETUP])
+async def test_an_unprepared_store_has_no_table(trial: Trial) -> None:
+    session = fresh(trial)
+    store = await trial.open()
+    await store.create_session(session)
+    async with trial.harness.unprepared("missing"):
+        got = await outcome_of(trial.open())
+        if not isinstance(got, Exception) and await is_there(got, session):
+            raise Violation("inside unprepared('missing') the session is there", should="take the table away")
+    async with trial.harness.unprepared("old"):
+        await outcome_of(trial.open())
+    seen = "after unprepared()"
+    await must_find(await trial.open(), session, seen=seen, should="find it: the table is put back as it was")
+
+
+@measures("HA-1", needs=[Capability.FILES])
+async def test_the_files_are_those_of_the_store(trial: Trial) -> None:
+    async with trial.another_store() as harness:
+        store = await trial.open(harness=harness)
+        await store.create_session(fresh(trial))
+        await store.disconnect()
+        before = main_file(list(harness.files())).read_bytes()
+        store = await trial.open(harness=harness)
+        await store.create_session(fresh(trial))
+        await store.disconnect()
+        if main_file(list(harness.files())).read_bytes() == before:
+            raise Violation("the first of files() is the same after a write", should="be the file with the sessions")
+
+
+@measures("HA-1", needs=[Capability.CRASH])
+async def test_another_process_finds_the_store(trial: Trial) -> None:
+    kind = type(trial.harness)
+    there: object = import_module(kind.__module__)
+    for part in kind.__qualname__.split("."):
+        there = getattr(there, part, None)
+    if there is not kind:
+        raise Violation(f"{kind.__module__}:{kind.__qualname__} is not the harness class", should="be importable")
+    session = fresh(trial)
+    async with trial.another_store() as harness:
+        store = await trial.open(harness=harness)
+        await store.create_session(session)
+        await store.disconnect()
+        attached: BackendHarness = kind.attach(json.loads(json.dumps(dict(harness.locator()))))
+        async with attached:
+            again = await trial.open(harness=attached)
+            await must_find(again, session, seen="by attach()", should="find the store that locator() names")
+            await again.disconnect()
+        again = await trial.open(harness=harness)
+        await must_find(again, session, seen="after the attached harness was left", should="destroy nothing")
+        await again.disconnect()
+        got = await work_of_a_process(trial, harness, session)
+        if isinstance(got, Exception) or difference(got, session):
+            raise Violation(f"in another process get_session {told(got)}", should="find the store: CRASH")
+
+
+@measures("HA-1", needs=[Capability.ROW_SECURITY])
+async def test_users_are_signed_in(trial: Trial) -> None:
+    service = await trial.open(real_time=True)
+    alice, bob = str(uuid4()), str(uuid4())
+    alices, bobs = fresh(trial, identity=alice), fresh(trial, identity=bob)
+    for session in (alices, bobs):
+        await service.create_session(session)
+    views = []
+    for user in (alice, bob, None):
+        store = await outcome_of(trial.open_as(user))
+        if isinstance(store, Exception):
+            views.append([False, False])
+            continue
+        seen = [await outcome_of(store.get_session(each.identity, each.session_id)) for each in (alices, bobs)]
+        views.append([not isinstance(each, Exception) and each is not None for each in seen])
+    if not views[0][0] or not views[1][1]:
+        raise Violation("open_as(user) does not see the user's own session", should="sign that user in")
+    if all(all(seen) for seen in views):
+        raise Violation("open_as() sees everybody's sessions, whoever it is", should="sign that user in, and no other")
+    row = fresh(trial, identity=alice)
+    got = await outcome_of(trial.harness.write_row_as(alice, row, alice))
+    if isinstance(got, Exception) and not isinstance(got, StorageError):
+        raise got
+    if not await is_there(service, row):
+        raise Violation(f"write_row_as() of a user's own row {told(got)}, and it is not there", should="write it")
+
+
+@measures("HA-1")
+async def test_what_can_be_done_is_declared(trial: Trial) -> None:
+    for capability in PROBED:
+        if not trial.can(capability) and await probe(trial, capability):
+            trial.notes.append(f"{UNDECLARED}{capability.name}")

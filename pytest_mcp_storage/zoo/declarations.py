@@ -1,0 +1,226 @@
+"""Harnesses that declare what is not so: every clause that leans on it would pass because nothing was looked at."""
+
+from __future__ import annotations
+
+import math
+import shutil
+import tempfile
+import time
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, Literal, Self, Unpack
+
+from pytest_mcp_storage.capabilities import Capability
+from pytest_mcp_storage.zoo.row_security import GuardedHarness
+from pytest_mcp_storage.zoo.sheet import SheetHarness
+from pytest_mcp_storage.zoo.shelf import Name, Row, Rows, Shelf, ShelfBackend, ShelfHarness
+from reference_backends import Clock, SessionData
+from reference_backends.handle import HandleOptions
+
+
+class SaysShared(ShelfHarness):
+    """Opens each handle on a store of its own, as a fixture does that was written for one."""
+
+    breaks = "HA-1"
+    capabilities = frozenset({Capability.SHARED})
+
+    async def open(
+        self,
+        *,
+        encryption_key: str | Sequence[str] | None = None,
+        clock: Clock | None = None,
+        default_ttl: float | None = None,
+    ) -> ShelfBackend:
+        self.shelf = Shelf()
+        return await super().open(encryption_key=encryption_key, clock=clock, default_ttl=default_ttl)
+
+
+class SaysDurable(SaysShared):
+    """Calls the database in memory durable, since the one in production is."""
+
+    capabilities = frozenset({Capability.DURABLE})
+
+
+class IgnoresTheClock(ShelfHarness):
+    """Takes the clock and does not pass it on: tests of expiry wait for nothing and see nothing expire."""
+
+    breaks = "HA-1"
+
+    async def open(
+        self,
+        *,
+        encryption_key: str | Sequence[str] | None = None,
+        clock: Clock | None = None,
+        default_ttl: float | None = None,
+    ) -> ShelfBackend:
+        return await super().open(encryption_key=encryption_key, default_ttl=default_ttl)
+
+
+class _TwoClocks(ShelfBackend):
+    def __init__(self, shelf: Shelf, **options: Unpack[HandleOptions]) -> None:
+        super().__init__(shelf, **options)
+        self.ends: dict[Name, float] = {}
+
+    async def create_session(self, session: SessionData, ttl: float | None = None) -> None:
+        await super().create_session(session, ttl)
+        self.ends[session.identity, session.session_id] = time.time() + math.ceil(self._lifetime(ttl))
+
+    def live(self, rows: Rows, name: Name) -> Row | None:
+        return super().live(rows, name) if time.time() < self.ends.get(name, math.inf) else None
+
+
+class KeepsANativeTimer(ShelfHarness):
+    """Leaves expiry to the server's own timers beside the clock that it is given: sessions end by either."""
+
+    breaks = "HA-1"
+    backend = _TwoClocks
+
+
+class DropsTheKey(ShelfHarness):
+    """Takes the key and does not pass it on: nothing is encrypted, and every handle reads everything."""
+
+    breaks = "HA-1"
+
+    async def open(
+        self,
+        *,
+        encryption_key: str | Sequence[str] | None = None,
+        clock: Clock | None = None,
+        default_ttl: float | None = None,
+    ) -> ShelfBackend:
+        return await super().open(clock=clock, default_ttl=default_ttl)
+
+
+class ShowsNothing(ShelfHarness):
+    """Reads a file that is no longer the store's: no secret is ever found in it."""
+
+    breaks = "HA-1"
+
+    async def stored_bytes(self) -> bytes:
+        return b""
+
+
+class ShowsSomethingElse(ShelfHarness):
+    """Shows the server's statistics, which change with every call, and hold no row."""
+
+    breaks = "HA-1"
+
+    async def stored_bytes(self) -> bytes:
+        return f"{len(self.shelf.rows)} rows at {time.time_ns()}".encode()
+
+
+class PlantsNowhere(ShelfHarness):
+    """Has a replace_stored_field that somebody meant to write later: no tampering is ever noticed."""
+
+    breaks = "HA-1"
+
+    async def replace_stored_field(self, identity: str, session_id: str, field: str, value: Any) -> None:
+        return
+
+
+class CutsNothingOff(ShelfHarness):
+    """Stops a server that the store does not use."""
+
+    breaks = "HA-1"
+
+    @asynccontextmanager
+    async def outage(self) -> AsyncIterator[None]:
+        yield
+
+
+class LosesRequestsToo(ShelfHarness):
+    """Takes an outage for a lost answer: that something was half done is never seen."""
+
+    breaks = "HA-1"
+
+    @asynccontextmanager
+    async def lost_answer(self) -> AsyncIterator[None]:
+        async with self.outage():
+            yield
+
+
+class LosesNothing(ShelfHarness):
+    """Has a proxy for answers that the client goes round."""
+
+    breaks = "HA-1"
+
+    @asynccontextmanager
+    async def lost_answer(self) -> AsyncIterator[None]:
+        yield
+
+
+class KeepsItsTable(ShelfHarness):
+    """Drops a table in another schema."""
+
+    breaks = "HA-1"
+
+    @asynccontextmanager
+    async def unprepared(self, how: Literal["missing", "old"]) -> AsyncIterator[None]:
+        yield
+
+
+class LosesItsTable(ShelfHarness):
+    """Drops the table and makes a new one afterwards, without what was in it."""
+
+    breaks = "HA-1"
+
+    @asynccontextmanager
+    async def unprepared(self, how: Literal["missing", "old"]) -> AsyncIterator[None]:
+        async with super().unprepared(how):
+            yield
+        self.shelf.rows = {}
+
+
+class NamesAnotherFile(SheetHarness):
+    """Names a file that lies beside the store: that one is damaged, and the store opens."""
+
+    breaks = "HA-1"
+
+    def files(self) -> Sequence[Path]:
+        notes = self.path.with_name("notes.txt")
+        notes.write_text("nothing of importance\n")
+        return [notes]
+
+
+class AttachesToAnother(SheetHarness):
+    """Ignores the locator and makes a store of its own: the process that is killed works elsewhere."""
+
+    breaks = "HA-1"
+
+    @classmethod
+    def attach(cls, locator: Mapping[str, Any]) -> Self:
+        return super().attach({"folder": tempfile.mkdtemp(prefix="mcp-storage-elsewhere-")})
+
+    async def __aexit__(self, *exc: object) -> None:
+        if self._attached:
+            shutil.rmtree(self.path.parent)
+        await super().__aexit__(*exc)
+
+
+class DestroysWhatItAttachedTo(SheetHarness):
+    """Cleans up a store that is another's."""
+
+    breaks = "HA-1"
+
+    async def __aexit__(self, *exc: object) -> None:
+        self.path.unlink(missing_ok=True)
+        await super().__aexit__(*exc)
+
+
+class SignsNobodyIn(GuardedHarness):
+    """Gives users the service's own connection: no policy is ever asked."""
+
+    breaks = "HA-1"
+
+    async def open_as(self, user: str | None) -> ShelfBackend:
+        return await super().open()
+
+
+class WritesNoRow(GuardedHarness):
+    """Has a write_row_as that fails before it reaches the table: every intrusion seems to be refused."""
+
+    breaks = "HA-1"
+
+    async def write_row_as(self, user: str | None, session: SessionData, owner: str) -> None:
+        return
