@@ -98,15 +98,22 @@ def test_markup_in_a_plain_text_is_shown_as_it_is(text: str) -> None:
     assert set(page.tags) <= {"table", "thead", "tbody", "tr", "th", "td"}
 
 
+@pytest.mark.parametrize("text", ["ask @someone", "see #12", "at https://evil.example/", "at www.evil.example"])
+def test_what_github_would_link_or_call_stands_in_code(text: str) -> None:
+    assert Rendered(plain(text)).text("code") == text
+    assert Rendered(plain(text.translate(dict.fromkeys(map(ord, "@#:."))))).text("code") == ""
+
+
 def test_a_fence_is_longer_than_any_in_the_text(
     make_report: Callable[..., Report],
     make_backend: Callable[..., BackendReport],
     make_clause: Callable[..., ClauseReport],
 ) -> None:
-    line = "a ```` fence </details> **b**"
-    row = make_clause("EX-1", Outcome.FAILED, history=[line])
+    command = "pytest '--mcp-backend=a\n````\n</details> **b**'"
+    row = make_clause("EX-1", Outcome.FAILED, history=["a `````` b"], reproduce=command)
     page = Rendered(as_markdown(make_report(make_backend("sqlite", row))))
-    assert line in page.text("pre", "code")
+    assert command in page.text("pre", "code")
+    assert "a `````` b" in page.text("pre", "code")
 
 
 def test_what_does_not_fit_into_a_comment_is_counted(
