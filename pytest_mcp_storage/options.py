@@ -7,7 +7,7 @@ import random
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 REPORT_ENDINGS = (".json", ".html", ".md", ".svg")
 TIER_NAMES = ("smoke", "standard", "deep")
 PROVIDERS = ("auto", "url", "native", "docker", "cli")
+SEED = "mcp_seed"
+"""Under which xdist's workers are told the seed."""
 PROVIDER_VARIABLE = "MCP_STORAGE_SUPABASE"
 """The environment variable that carries ``--mcp-supabase`` to harnesses and to the processes they start."""
 
@@ -108,16 +110,17 @@ def read(config: pytest.Config) -> Options:
 
 
 def _seed(config: pytest.Config) -> int:
-    """``--hypothesis-seed``, else 0 under CI (where Hypothesis derandomises too), else a new one."""
-    store: Any = config.option  # xdist hands it on to its workers
-    if not hasattr(store, "mcp_seed"):
-        given = config.getoption("--hypothesis-seed", None)
-        if given is not None and str(given).isdigit():
-            store.mcp_seed = int(given)
-        else:
-            store.mcp_seed = 0 if os.environ.get("CI") and given is None else random.getrandbits(32)
-    seed: int = store.mcp_seed
-    return seed
+    """``--hypothesis-seed``, else 0 under CI (where Hypothesis derandomises too), else a new one.
+
+    In a worker of xdist: the controller's.
+    """
+    worker: dict[str, int] = getattr(config, "workerinput", {})
+    if SEED in worker:
+        return worker[SEED]
+    given = config.getoption("--hypothesis-seed", None)
+    if given is not None and str(given).isdigit():
+        return int(given)
+    return 0 if os.environ.get("CI") and given is None else random.getrandbits(31)
 
 
 def _writable(config: pytest.Config, name: str) -> Path:

@@ -49,6 +49,10 @@ class JudgingHooks:
     def pytest_report_header(self) -> str:
         return self.judging.header()
 
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_configure_node(self, node: Any) -> None:
+        node.workerinput[options.SEED] = self.judging.options.seed  # xdist's hook
+
     @pytest.hookimpl(tryfirst=True)
     def pytest_pycollect_makemodule(self, module_path: Path, parent: pytest.Collector) -> pytest.Module | None:
         return self.judging.suite_module(module_path, parent)

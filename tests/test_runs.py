@@ -77,7 +77,9 @@ def test_an_async_test_of_the_user_shares_the_run(pytester: pytest.Pytester) -> 
         import asyncio, pytest
         from reference_backends import SessionData
 
-        SESSION = dict(session_id="s", identity="i", server_url="u", transport_type="sse", callback_url="c", created_at=1)
+        SESSION = dict(
+            session_id="s", identity="i", server_url="u", transport_type="sse", callback_url="c", created_at=1
+        )
 
         @pytest.mark.asyncio
         async def test_awaited(mcp_backend):
@@ -164,7 +166,7 @@ def test_a_failure_is_told_with_history_and_how_to_see_it_again(pytester: pytest
             "LC-8 (MUST): get_session found a removed session",
             "*should:*return None*",
             "*remove_session(*",
-            "*reproduce: pytest --mcp-backend=careless:CarelessHarness --mcp-clause=LC-8 --hypothesis-seed=* --mcp-tier=smoke",
+            "*reproduce: pytest --mcp-backend=careless:CarelessHarness --mcp-clause=LC-8 --hypothesis-seed=*",
             "careless:CarelessHarness: NOT CONFORMANT*",
         ]
     )
@@ -231,6 +233,28 @@ def test_bad_input_is_refused_before_the_run(pytester: pytest.Pytester, mistake:
     result = run(pytester, *options)
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines([message])
+
+
+def test_workers_share_the_seed(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(careless=BROKEN_STORE)
+    options = ("--mcp-backend=careless:CarelessHarness", "--mcp-clause=LC-8", "--mcp-tier=smoke", "-n2")
+    result = run(pytester, *options, "--mcp-report=out.json")
+    seed = json.loads(pytester.path.joinpath("out.json").read_text())["seed"]
+    result.stdout.fnmatch_lines([f"*reproduce: *--hypothesis-seed={seed} *"])
+
+
+def test_loading_the_plugin_loads_nothing_heavy(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    pytester.makepyfile(
+        """
+        import sys
+
+        def test_own():
+            heavy = {"hypothesis", "pydantic", "cryptography", "supabase", "redis", "docker", "testcontainers", "yaml"}
+            assert heavy & set(sys.modules) == set()
+        """
+    )
+    run(pytester, "-p", "pytest_mcp_storage.plugin").assert_outcomes(passed=1)
 
 
 def test_junit_knows_the_clause(pytester: pytest.Pytester) -> None:
