@@ -171,10 +171,11 @@ class RedisStorageBackend(Handle):
             self._lent = False
         for loop, link in links.items():
             with contextlib.suppress(*FAILURES):  # an outage is no reason to stay open
-                if loop is here:
-                    await link.close()
-                elif loop.is_running():
-                    await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(link.close(), loop))
+                async with asyncio.timeout(self._timeout):
+                    if loop is here:
+                        await link.close()
+                    elif loop.is_running():
+                        await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(link.close(), loop))
 
     def _pair(self, identity: str, member: bytes) -> list[bytes]:
         """A session's hash and its identity's index."""

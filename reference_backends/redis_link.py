@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Protocol
 
 from redis.asyncio import Redis, RedisCluster
@@ -75,11 +76,10 @@ class ServerLink:
                 await connection.send_packed_command(request)
                 answer = await connection.read_response(disable_decoding=True)
             except BaseException as error:
-                if type(error) is ReadOnlyError or not isinstance(error, ResponseError):
-                    # A late answer must not meet the next question; a demoted primary will not be asked again.
-                    await connection.disconnect(nowait=True)
-                else:
+                if isinstance(error, ResponseError) and not _demoted(error):
                     await self._keep(connection)
+                else:  # a late answer must not meet the next question
+                    await connection.disconnect(nowait=True)
                 raise
             await self._keep(connection)
             return answer
@@ -95,7 +95,8 @@ class ServerLink:
     async def close(self) -> None:
         self._closed = True
         while self._idle:
-            await self._idle.pop().disconnect()
+            with suppress(*FAILURES):
+                await self._idle.pop().disconnect()
 
     async def _connected(self) -> AbstractConnection:
         while self._idle:
@@ -187,6 +188,11 @@ async def _hung_up(connection: AbstractConnection) -> bool:
         return bool(await look())
     except (RedisError, OSError):
         return True
+
+
+def _demoted(error: ResponseError) -> bool:
+    """Whether the server is no primary any more: a new connection may lead to the one that is."""
+    return isinstance(error, ReadOnlyError) or "READONLY" in str(error)
 
 
 def _packed(*parts: Argument) -> bytes:

@@ -20,8 +20,8 @@ from reference_backends.errors import StorageSetupError
 PROGRAMS = ("valkey-server", "redis-server")
 ATTEMPTS = 5
 
-# The shell between us and the server ends the server and removes its folder when the pipe to us closes, however we
-# die, and on whatever thread it was started.
+# The shell between us and the server kills the server and removes its folder when the pipe to us closes, however we
+# die, and on whatever thread it was started. Where the server ends by itself its log stays, for us to read.
 _KEEPER = """
 folder=$1; shift
 exec 3<&0
@@ -29,8 +29,7 @@ exec 3<&0
 { read -r _ <&3; kill -KILL "$server"; } 2>/dev/null & watch=$!
 exec 3<&-
 wait "$server"; status=$?
-kill "$watch" 2>/dev/null
-rm -rf "$folder"
+if [ "$status" = 137 ]; then wait "$watch"; rm -rf "$folder"; else kill "$watch"; fi
 exit "$status"
 """
 
