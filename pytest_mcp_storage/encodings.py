@@ -34,7 +34,7 @@ def patterns(text: bytes) -> list[tuple[str, bytes]]:
         ("plain", text),
         ("reversed", text[::-1]),
         ("UTF-16", b"\0".join(bytes([byte]) for byte in text)),
-        *(("deflate", pattern) for pattern in _in_fixed_codes(text)),
+        *(("compressed", pattern) for pattern in _in_fixed_codes(text)),
     ]
     for digits in (text.hex(" ").split(), text.hex(" ").upper().split()):
         for name, lead in (("hex", ""), ("URL", "%"), ("JSON", "\\u00"), ("JSON", "\\x")):

@@ -1,0 +1,34 @@
+"""MX: each clause catches the stores that break it, and spares those that do not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from pytest_mcp_storage import BackendHarness, Outcome
+from pytest_mcp_storage.harnesses.memory import MemoryHarness
+from pytest_mcp_storage.outcome import Measurement
+from pytest_mcp_storage.zoo.sheet import SheetHarness
+from pytest_mcp_storage.zoo.shelf import ShelfHarness
+from pytest_mcp_storage.zoo.specimens import Specimen, defects
+
+BROKEN = [(each, clause) for each in defects() for clause in each.clauses if clause.startswith("MX-")]
+
+
+@pytest.mark.parametrize(("broken", "clause"), BROKEN, ids=[f"{each.name}-{clause}" for each, clause in BROKEN])
+def test_a_broken_store_is_caught_by_its_clause(caught: Callable[..., str], broken: Specimen, clause: str) -> None:
+    assert caught(broken.harness, clause)
+
+
+@pytest.mark.parametrize("sound", [MemoryHarness, ShelfHarness, SheetHarness])
+def test_a_sound_store_is_spared(judge: Callable[..., list[Measurement]], sound: type[BackendHarness]) -> None:
+    seen = judge(sound, "MX", tier="smoke")
+    assert [each for each in seen if each.outcome not in (Outcome.PASSED, Outcome.NOT_APPLICABLE)] == []
+
+
+def test_what_a_store_of_its_own_per_handle_cannot_show_is_said(judge: Callable[..., list[Measurement]]) -> None:
+    seen = {each.test: each for each in judge(MemoryHarness, "MX", tier="smoke")}
+    assert seen["test_clear_sessions_are_read_beside_sealed_ones"].outcome is Outcome.NOT_APPLICABLE
+    assert any("older key" in note for note in seen["test_a_session_outlives_its_key"].notes)
+    assert seen["test_any_mixture_of_clear_and_sealed_writes_answers_as_the_model_does"].examples > 0
