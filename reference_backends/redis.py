@@ -31,6 +31,9 @@ SLACK_MS = 3_600_000
 TIMEOUT = 6.0
 """Seconds: longer than redis-py's ten attempts to connect take, and less than the ten in which FA-1 wants an answer."""
 
+AT_ONCE = 10_000
+"""How many sessions one script removes before the server may serve others."""
+
 _CREATED = _UPDATED = 1
 _IN_CLEAR = 2
 
@@ -156,12 +159,15 @@ class RedisStorageBackend(Handle):
     async def clear_all(self) -> None:
         async for page in self._pages(self._keys.everything):
             indexes = {layout.index_beside(key) for key in page}
-            await self._run(scripts.CLEAR, [*indexes, *(set(page) - indexes)], len(indexes))
+            keys = [*indexes, *(set(page) - indexes)]
+            while not await self._run(scripts.CLEAR, keys, len(indexes), AT_ONCE):
+                pass
 
     async def cleanup_expired_sessions(self) -> None:
         now = self._now_ms()
         async for indexes in self._indexes():
-            await self._run(scripts.SWEEP, indexes, now)
+            while not await self._run(scripts.SWEEP, indexes, now, AT_ONCE):
+                pass
 
     async def disconnect(self) -> None:
         self._open = False

@@ -138,27 +138,40 @@ redis.call('ZREM', KEYS[2], ARGV[1])
 return 1
 """)
 
+# What follows may have any number of sessions to remove. Each is removed whole, hash and entry, and after some the
+# server may serve others in between: 0 says that there are more.
+
 SWEEP = Script("""
--- KEYS indexes; ARGV now
+-- KEYS indexes; ARGV now, how many sessions at most
+local room = tonumber(ARGV[2])
 for _, index in ipairs(KEYS) do
-  for _, member in ipairs(redis.call('ZRANGEBYSCORE', index, '-inf', ARGV[1])) do
+  local members = redis.call('ZRANGEBYSCORE', index, '-inf', ARGV[1], 'LIMIT', 0, room)
+  for _, member in ipairs(members) do
     redis.call('UNLINK', hash_of(index, member))
+    redis.call('ZREM', index, member)
   end
-  redis.call('ZREMRANGEBYSCORE', index, '-inf', ARGV[1])
+  room = room - #members
+  if room <= 0 then return 0 end
 end
 return 1
 """)
 """Removes what has expired."""
 
 CLEAR = Script("""
--- KEYS indexes, then hashes; ARGV number of indexes
+-- KEYS indexes, then hashes; ARGV number of indexes, how many sessions at most
+local room = tonumber(ARGV[2])
 for i, key in ipairs(KEYS) do
   if i <= tonumber(ARGV[1]) then
-    for _, member in ipairs(redis.call('ZRANGE', key, 0, -1)) do
+    local members = redis.call('ZRANGE', key, 0, room - 1)
+    for _, member in ipairs(members) do
       redis.call('UNLINK', hash_of(key, member))
+      redis.call('ZREM', key, member)
     end
+    room = room - #members
+    if room <= 0 then return 0 end
+  else
+    redis.call('UNLINK', key)
   end
-  redis.call('UNLINK', key)
 end
 return 1
 """)

@@ -380,20 +380,25 @@ async def test_a_damaged_hash_is_a_storage_error(
         await backend.get_session("alice", "s1")
 
 
-async def test_clear_all_removes_two_hundred_thousand_sessions(client: Redis, backend: RedisStorageBackend) -> None:
-    await client.eval(
-        """
-        for i = 1, 100000 do
-          redis.call('HSET', 'mcp-storage:{many}:session:' .. i, 'expires_at', '9999999999999')
-          redis.call('ZADD', 'mcp-storage:{many}:sessions', 9999999999999, i)
-          redis.call('HSET', 'mcp-storage:{' .. i .. '}:session:s', 'expires_at', '9999999999999')
-          redis.call('ZADD', 'mcp-storage:{' .. i .. '}:sessions', 9999999999999, 's')
+async def test_clear_all_and_cleanup_work_on_two_hundred_thousand_sessions(
+    client: Redis, backend: RedisStorageBackend
+) -> None:
+    """Half of them of one identity, and one in a hundred expired."""
+    plant = """
+        for i = tonumber(ARGV[1]), tonumber(ARGV[2]) do
+          local ends = i % 100 == 0 and 1000 or 9999999999999
+          for _, session in ipairs({{'many', i}, {i, 's'}}) do
+            redis.call('HSET', 'mcp-storage:{' .. session[1] .. '}:session:' .. session[2], 'expires_at', ends)
+            redis.call('ZADD', 'mcp-storage:{' .. session[1] .. '}:sessions', ends, session[2])
+          end
         end
-        redis.call('HSET', 'mcp-storage:{lost}:session:of-no-index', 'expires_at', '9999999999999')
-        """,
-        0,
-    )
-    assert len(await backend.get_all_session_ids()) == 200_000
+    """
+    for start in range(0, 100_000, 10_000):
+        await client.eval(plant, 0, str(start + 1), str(start + 10_000))
+    await client.hset("mcp-storage:{lost}:session:of-no-index", "expires_at", "9999999999999")
+    await backend.cleanup_expired_sessions()
+    assert await client.dbsize() == 99_000 + 1 + 2 * 99_000 + 1
+    assert len(await backend.get_all_session_ids()) == 198_000
     await backend.clear_all()
     assert await client.dbsize() == 0
 
