@@ -97,7 +97,7 @@ def _clause(
         statement=clause.statement,
         group=clause.group,
         examples=sum(each.examples for each in mine),
-        seconds=round(sum(each.seconds for each in mine), 3),
+        seconds=round(sum((each.seconds for each in mine), 0.0), 3),
         message=shown.message,
         should=shown.should,
         history=shown.history,

@@ -21,7 +21,7 @@ from rich.terminal_theme import TerminalTheme
 from rich.text import Text
 
 HERE = Path(__file__).parent
-WIDTH = 92
+WIDTH = 100
 QUIET = ("randomly", "asyncio", "anyio", "xdist", "cacheprovider")
 """Plugins that the project's own tests use; a picture shows what a new user sees."""
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
@@ -104,16 +104,15 @@ def draw(command: list[str], output: str, target: Path, title: str) -> None:
 
 def shortened(lines: list[str]) -> Iterator[str]:
     """The run less what tells of this machine, and of its failures only the first; what is left out leaves a mark."""
-    section, failures = "", 0
+    section, failures, hidden = "", 0, False
     for line in lines:
         bare = re.sub(r"\x1b\[[0-9;]*m", "", line)
         if heading := re.fullmatch(r"=+ (.*) =+", bare):
             section = heading[1]
-        failure = section == "FAILURES" and re.fullmatch(r"_+ .* _+", bare) is not None
-        failures += failure
-        if (failure and failures == 2) or (heading and section == "short test summary info"):
+        failures += section == "FAILURES" and re.fullmatch(r"_+ .* _+", bare) is not None
+        before, hidden = hidden, section == "short test summary info" or (section == "FAILURES" and failures > 1)
+        if hidden and not before:
             yield "\x1b[2m⋮\x1b[0m"
-        hidden = section == "short test summary info" or (section == "FAILURES" and failures > 1)
         if not hidden and not bare.startswith(ABOUT_THIS_MACHINE):
             yield line
 
