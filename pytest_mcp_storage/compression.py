@@ -15,7 +15,7 @@ LONGEST = 1024 * 1024
 _GUESS = 4096
 """The same where little speaks for it that it is one: raw deflate, fixed codes, and more blocks to come."""
 
-_CHUNKS = (64, 192, 768, 3072, 12288)
+_CHUNKS = (32, 96, 384, 1536, 6144)
 """How a stream is fed: little first, for most of what looks like a beginning breaks off at once."""
 
 _ZLIB = b"|".join(
@@ -75,16 +75,28 @@ def unpacked(data: bytes, starts: Iterable[int] | None = None) -> Iterator[bytes
 def _unpack(stream: Any, data: memoryview, most: int = LONGEST) -> bytes:
     parts: list[bytes] = []
     size = place = turn = 0
-    try:
-        while place < len(data) and size < most and not stream.eof:
-            step = _CHUNKS[min(turn, len(_CHUNKS) - 1)]
-            parts.append(stream.decompress(data[place : place + step], most - size))
-            size += len(parts[-1])
-            place += step
-            turn += 1
-    except (zlib.error, OSError, lzma.LZMAError):
-        pass  # it was none, or has been damaged from here on
+    before = None
+    while place < len(data) and size < most and not stream.eof:
+        chunk = data[place : place + _CHUNKS[min(turn, len(_CHUNKS) - 1)]]
+        if parts and hasattr(stream, "copy"):
+            before = stream.copy()
+        try:
+            parts.append(stream.decompress(chunk, most - size))
+        except (zlib.error, OSError, lzma.LZMAError):  # it was none, or has been damaged within this chunk
+            return b"".join([*parts, *_unpack_bytes(before, chunk)])
+        size += len(parts[-1])
+        place += len(chunk)
+        turn += 1
     return b"".join(parts)
+
+
+def _unpack_bytes(stream: Any, chunk: memoryview) -> Iterator[bytes]:
+    """What comes out of a chunk before the byte that makes no sense."""
+    try:
+        for place in range(len(chunk) if stream is not None else 0):
+            yield stream.decompress(chunk[place : place + 1])
+    except zlib.error:
+        return
 
 
 def _raw_starts(data: bytes) -> Iterator[int]:
