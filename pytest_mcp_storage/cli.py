@@ -10,6 +10,7 @@ COMMANDS = {
     "bridge-kit": "pytest_mcp_storage.bridge.kit:bridge_kit",
     "clauses": "pytest_mcp_storage.clauses_command:clauses",
     "contract": "pytest_mcp_storage.conformance_document:contract",
+    "key": "pytest_mcp_storage.key_command:key",
     "migrate": "pytest_mcp_storage.migrate_command:migrate",
     "report": "pytest_mcp_storage.report.command:report",
     "stack": "pytest_mcp_storage.stacks.commands:stack",
