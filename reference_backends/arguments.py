@@ -34,7 +34,7 @@ def check_names(identity: object, session_id: object) -> tuple[str, str]:
 
 def check_ttl(ttl: object) -> float:
     """Seconds, finite, above 0 and at most a hundred years. Raises :class:`InvalidSessionError` (EX-8)."""
-    if isinstance(ttl, bool) or not isinstance(ttl, (int, float)) or ttl != ttl:  # NaN alone differs from itself
+    if isinstance(ttl, bool) or not isinstance(ttl, (int, float)):
         raise InvalidSessionError("ttl must be a number of seconds")
     if not 0 < ttl <= LONGEST_TTL:
         raise InvalidSessionError(f"ttl must be above 0 and at most {LONGEST_TTL} seconds (100 years)")

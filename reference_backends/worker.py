@@ -20,7 +20,7 @@ from reference_backends.errors import StorageError, StorageSetupError, StorageUn
 PATIENCE = 4.0
 """Seconds that a batch waits for another process's lock."""
 
-TIME_LIMIT = 2 * PATIENCE + 1
+TIME_LIMIT = 2 * PATIENCE + 2
 """Seconds after which a call of one session gives up: it may wait for a batch before its own."""
 
 STORE_TIME_LIMIT = 120.0

@@ -100,6 +100,16 @@ def test_only_text_is_an_envelope(value: object) -> None:
         open_envelope([CIPHER], value)
 
 
+@pytest.mark.parametrize("part", [0, 1, 2])
+@pytest.mark.parametrize("width", [2, 8, 18, 24])
+def test_digits_that_spaces_stand_for_are_missed(part: int, width: int) -> None:
+    """``bytes.fromhex`` skips spaces, so a part of the right length on paper can be too short."""
+    prefix, version, *parts = ENVELOPE.split(":")
+    parts[part] = parts[part][:-width] + " " * width
+    with pytest.raises(DecryptionError):
+        open_envelope([CIPHER], ":".join((prefix, version, *parts)))
+
+
 def test_nothing_opens_without_a_cipher() -> None:
     with pytest.raises(DecryptionError):
         open_envelope([], ENVELOPE)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+import time
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -201,8 +202,16 @@ def test_a_closed_store_answers_nothing_and_opens_again(session: Build) -> None:
     run(scenario)
 
 
-def test_of_many_threads_one_creates(session: Build) -> None:
+def test_of_many_threads_one_creates(session: Build, monkeypatch: pytest.MonkeyPatch) -> None:
     backend = MemoryStorageBackend()
+    look = backend._live
+
+    def look_slowly(identity: str, session_id: str) -> Any:
+        found = look(identity, session_id)
+        time.sleep(0.005)  # time for the others to look too, were they let in
+        return found
+
+    monkeypatch.setattr(backend, "_live", look_slowly)
     asyncio.run(backend.init())
     outcomes: list[bool] = []
     start = threading.Barrier(8)

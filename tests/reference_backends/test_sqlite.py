@@ -560,6 +560,7 @@ def test_no_call_of_one_identity_looks_at_the_rows_of_others(path: Path) -> None
         assert "USING INDEX sqlite_autoindex_mcp_sessions_1 (sessionId=?)" in plan(connection, sql)
     for sql in (session_table._FIND_ALL, session_table._IDS_OF):
         assert "USING INDEX idx_mcp_sessions_identity (identity=?)" in plan(connection, sql)
+    assert plan(connection, session_table._IDS) == "SCAN mcp_sessions"  # not by way of an index, row by row
     for sql in (session_table._DELETE_EXPIRED, session_table._ADOPT):
         assert "idx_mcp_sessions_expires_at (expiresAt" in plan(connection, sql)
     connection.close()
