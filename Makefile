@@ -33,7 +33,7 @@ types: $(READY)  ## mypy --strict
 	$(BIN)/mypy
 
 tests: $(READY)  ## The project's own tests
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --dist loadgroup
 
 contract: $(READY)  ## Write CONFORMANCE.md anew from the contract
 	$(BIN)/mcp-storage contract --write CONFORMANCE.md

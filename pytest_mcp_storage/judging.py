@@ -44,7 +44,7 @@ class Judging:
         self.options = options.read(config)
         self.deviations = self._deviations()
         try:
-            self.run = Run(self.options, config.invocation_params.dir)
+            self.run = Run(self.options, config.invocation_params.dir, self._say)
         except BackendNameError as error:
             raise pytest.UsageError(str(error)) from None
         self.report: Report | None = None
@@ -119,11 +119,20 @@ class Judging:
         for path in self.options.reports:
             reporter.line(f"report: {path}")
 
+    def _say(self, text: str) -> None:
+        """Tell the person at the terminal, past pytest's capture; workers of xdist have none."""
+        manager = self.config.pluginmanager
+        reporter, capture = manager.get_plugin("terminalreporter"), manager.get_plugin("capturemanager")
+        if reporter is not None and capture is not None:
+            with capture.global_and_fixture_disabled():
+                reporter.ensure_newline()
+                reporter.line(f"mcp-storage: {text}")
+
     def _category(self, backend: str, measured: Measurement) -> str:
         if measured.outcome is Outcome.NOT_MEASURED:
             return "fault" if measured.fault else "not_measured"
         if measured.outcome is not Outcome.FAILED:
-            return measured.outcome.value
+            return str(measured.outcome.value)
         if any(each.covers(backend, measured.clause, self._today) for each in self.deviations):
             return "deviation"
         should = self.run.clauses[measured.clause].level is Level.SHOULD

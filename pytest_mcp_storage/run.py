@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,8 +22,9 @@ if TYPE_CHECKING:
 class Run:
     """Options, harness makers by backend name, and the benches that have been provisioned so far."""
 
-    def __init__(self, options: Options, directory: Path) -> None:
+    def __init__(self, options: Options, directory: Path, say: Callable[[str], None] = lambda text: None) -> None:
         self.options = options
+        self._say = say
         self.makers: dict[str, MakeHarness] = {name: resolve(name, directory) for name in options.backends}
         self.clauses = {clause.id: clause for clause in options.clauses}
         self._benches: dict[str, Bench] = {}
@@ -80,6 +84,23 @@ class Run:
 
         if backend not in self._benches:
             bench = Bench(backend, self.makers[backend], self.loop)
-            bench.start()
+            with announced(self._say):
+                bench.start()
             self._benches[backend] = bench
         return self._benches[backend]
+
+
+@contextmanager
+def announced(say: Callable[[str], None]) -> Iterator[None]:
+    """Pass on what the plugin's logger tells meanwhile: a server takes a while to start, and one wants to know."""
+    logger = logging.getLogger("pytest_mcp_storage")
+    handler = logging.Handler(logging.INFO)
+    handler.emit = lambda record: say(record.getMessage())  # type: ignore[method-assign]
+    level = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+        logger.removeHandler(handler)

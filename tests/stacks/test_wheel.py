@@ -5,14 +5,9 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import zipfile
 from pathlib import Path
 
-import pytest
-
 from pytest_mcp_storage.stacks.schema import migrations
-
-ROOT = Path(__file__).parents[2]
 
 STACK = """
 import httpx, pytest_mcp_storage
@@ -22,18 +17,6 @@ with native.start() as server:
     stack = server.store()
     print(httpx.get(stack.url + "/rest/v1/mcp_sessions", headers={"apikey": stack.secret_key}).json())
 """
-
-
-@pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The wheel, unpacked; on PYTHONPATH it goes before the checkout."""
-    folder = tmp_path_factory.mktemp("wheel")
-    command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(folder), str(ROOT)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
-    (built,) = folder.glob("*.whl")
-    zipfile.ZipFile(built).extractall(folder / "unpacked")
-    return folder / "unpacked"
 
 
 def run(wheel: Path, folder: Path, code: str) -> str:

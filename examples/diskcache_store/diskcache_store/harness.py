@@ -30,15 +30,18 @@ class DiskcacheHarness(BackendHarness):
         }
     )
 
-    def __init__(self) -> None:
-        self.path = Path()
+    def __init__(self, attached_to: Path | None = None) -> None:
+        self.attached = attached_to is not None
+        self.path = attached_to or Path()
 
     async def __aenter__(self) -> Self:
-        self.path = Path(tempfile.mkdtemp(prefix="diskcache-store-"))
+        if not self.attached:
+            self.path = Path(tempfile.mkdtemp(prefix="diskcache-store-"))
         return self
 
     async def __aexit__(self, *exc: object) -> None:
-        shutil.rmtree(self.path)
+        if not self.attached:
+            shutil.rmtree(self.path)
 
     async def open(
         self,
@@ -92,9 +95,7 @@ class DiskcacheHarness(BackendHarness):
 
     @classmethod
     def attach(cls, locator: Mapping[str, Any]) -> Self:
-        harness = cls()
-        harness.path = Path(locator["path"])
-        return harness
+        return cls(attached_to=Path(locator["path"]))
 
 
 def _packed(value: Any) -> bytes:
