@@ -53,6 +53,11 @@ class StdioHarness(BackendHarness):
         return f"{self.hello.name} {self.hello.version}" if self.hello else ""
 
     @property
+    def attached(self) -> bool:
+        """Whether the store is one that another harness provisioned."""
+        return self._attached is not None
+
+    @property
     def wire(self) -> Wire:
         """The started bridge."""
         if self._wire is None:
@@ -175,7 +180,7 @@ class StdioHarness(BackendHarness):
         await self._do("writeRowAs", user=user, session=to_foreign(session), owner=owner)
 
     async def _opened(self, call: str, clock: Clock | None, **arguments: Any) -> BridgeBackend:
-        if self._wire is None and self._attached is not None:
+        if self._wire is None and self.attached:
             await self.__aenter__()  # a worker that is to be killed enters nothing
         now = {} if clock is None else {"now": clock()}
         answer = await self.wire.call(call, **arguments, **now)

@@ -180,6 +180,8 @@ class Wire:
         if self._fault is not None:
             self._fault_shown = True
             raise BridgeFault(self._fault)
+        if self._closing:
+            raise BridgeFault(f"{call!r} was asked for after the bridge `{' '.join(self.command)}` had been ended")
         number = self._last_id + 1
         message = {"id": number, "call": call, **arguments}
         line = write_line(message)

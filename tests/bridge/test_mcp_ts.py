@@ -177,3 +177,12 @@ async def test_what_npm_cannot_install_is_told_and_leaves_nothing(
     with pytest.raises(BridgeFault, match=r"npm could not install @mcp-ts/sdk@0\.0\.0-there"):
         await installed()
     assert [path.name for path in (tmp_path / "mcp-ts").iterdir()] == ["lock"]
+
+
+async def test_a_worker_may_attach_without_entering(session: Make) -> None:
+    async with McpTsFile() as harness:
+        attached = McpTsFile.attach(harness.locator())
+        backend = await attached.open()
+        await backend.create_session(session())
+        attached.wire.close()
+        assert await (await harness.open()).get_session("u1", "s1") == session()

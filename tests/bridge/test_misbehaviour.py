@@ -233,3 +233,14 @@ def test_no_clause_passes_or_fails_by_a_fault(tmp_path: Path, fault: str) -> Non
 def test_the_longest_line_is_the_documented_one() -> None:
     document = Path(__file__).parents[2] / "docs" / "bridge-protocol.md"
     assert f"{wire.LONGEST_LINE:,}" in document.read_text()
+
+
+async def test_a_handle_that_outlives_its_harness_is_told_so_at_once() -> None:
+    async with harness_of("nothing at all") as harness:
+        backend = await harness.open()
+    async with asyncio.timeout(PATIENT):
+        for call in (backend.disconnect(), backend.get_session("u", "s")):
+            with pytest.raises(BridgeFault, match="had been ended"):
+                await call
+        with pytest.raises(BridgeFault, match="had been ended"):
+            backend.generate_session_id()

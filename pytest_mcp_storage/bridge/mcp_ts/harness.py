@@ -37,6 +37,7 @@ class McpTsHarness(StdioHarness):
     packages: ClassVar[Sequence[str]] = ()
     """What npm installs beside the SDK."""
     node_options: ClassVar[Sequence[str]] = ()
+    can_fall_back: ClassVar[bool] = True
     proves_each: ClassVar[bool] = False
     """Whether upstream may fall back to memory for any handle, so that each one is put to the proof."""
 
@@ -44,7 +45,7 @@ class McpTsHarness(StdioHarness):
         super().__init__()
         self.beneath = beneath or self.provisioned()
         """Provisions the store and looks at it, past upstream."""
-        self._attaches = beneath is not None
+        self._is_anothers = beneath is not None
         self._trouble = False
 
     def provisioned(self) -> BackendHarness:
@@ -54,6 +55,10 @@ class McpTsHarness(StdioHarness):
     def settings(self) -> Mapping[str, str]:
         """The environment variables by which upstream finds the store."""
         raise NotImplementedError
+
+    @property
+    def attached(self) -> bool:
+        return self._is_anothers
 
     @property
     def version(self) -> str:
@@ -68,7 +73,7 @@ class McpTsHarness(StdioHarness):
             kept = {name: value for name, value in os.environ.items() if not name.startswith(CHOOSING)}
             self.env = {**kept, "MCP_TS_STORAGE_TYPE": self.store, **self.settings()}
             await self.start()
-            if not self._attaches:  # where others are at work already, it would not be a bystander
+            if self.can_fall_back and not self.attached:  # where others are at work it would be no bystander
                 await self._prove_at_start()
         except BaseException:
             if self._wire is not None:

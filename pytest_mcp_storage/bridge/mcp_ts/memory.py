@@ -15,6 +15,7 @@ class McpTsMemory(McpTsHarness):
 
     name: ClassVar[str] = "mcp-ts:memory"
     store: ClassVar[str] = "memory"
+    can_fall_back: ClassVar[bool] = False
     capabilities = frozenset({Capability.CLOCK})
 
     def provisioned(self) -> BackendHarness:
@@ -22,6 +23,3 @@ class McpTsMemory(McpTsHarness):
 
     def settings(self) -> Mapping[str, str]:
         return {}
-
-    async def holds(self, identity: str, session_id: str) -> bool:
-        return True  # nothing else is there to fall back to

@@ -1,0 +1,120 @@
+"""What the bridge adds to a call, and how long it takes to start: ``python benchmarks/bridge.py``. Needs Node.
+
+Each round times the same calls in this process (``MemoryStorageBackend``) and through the wire, to the least store that
+can be written in Node, in turns; the figure is the median of the rounds' differences. The bar is for one call at a
+time: 100 µs more than in this process. Most of that is the two switches between processes, which depend on the machine.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import statistics
+import sys
+import time
+from itertools import count
+from pathlib import Path
+
+from paired import Work
+
+from pytest_mcp_storage.bridge.harness import StdioHarness
+from pytest_mcp_storage.bridge.mcp_ts.memory import McpTsMemory
+from reference_backends import MemoryStorageBackend, SessionData, StorageBackend
+
+BAR_US = 100.0
+START_BAR_S = 0.3
+ROUNDS = 25
+CHUNK = 200
+
+LEAST = StdioHarness.of(["node", str(Path(__file__).parent / "memory_bridge.mjs")])
+WITNESS = StdioHarness.of(
+    [sys.executable, str(Path(__file__).parents[1] / "pytest_mcp_storage" / "bridge" / "witness" / "memory_bridge.py")]
+)
+
+
+def session(number: int) -> SessionData:
+    return SessionData(
+        session_id=f"session{number}",
+        identity="alice",
+        server_url="https://mcp.example/sse",
+        transport_type="streamable_http",
+        callback_url="https://app.example/oauth/callback",
+        created_at=1_800_000_000_000,
+        headers={"Authorization": "Bearer " + "h" * 40},
+        tokens={"access_token": "a" * 180, "refresh_token": "r" * 90, "token_type": "Bearer", "expires_in": 3600},
+    )
+
+
+async def added(title: str, through: Work, inside: Work, *, bar: float | None, callers: int = 1) -> bool:
+    """Print what a call costs more through the wire; whether that keeps to the bar."""
+    numbers = count()
+    there: list[float] = []
+    here: list[float] = []
+    for round_ in range(ROUNDS + 1):
+        for work, times in ((through, there), (inside, here))[:: 1 if round_ % 2 else -1]:
+            mine = iter([next(numbers) for _ in range(CHUNK)])
+
+            async def caller(work: Work = work, mine: object = mine) -> None:
+                for number in mine:  # type: ignore[attr-defined]
+                    await work(number)
+
+            start = time.perf_counter()
+            await asyncio.gather(*(caller() for _ in range(callers)))
+            times.append((time.perf_counter() - start) / CHUNK * 1e6)
+    more = statistics.median(a - b for a, b in zip(there[1:], here[1:], strict=True))
+    holds = bar is None or more <= bar
+    verdict = "" if bar is None else f"  bar ≤ {bar:g} µs  {'holds' if holds else 'DOES NOT HOLD'}"
+    print(f"{title:<52}{statistics.median(there[1:]):8.1f} µs, adds {more:7.1f} µs{verdict}")
+    return holds
+
+
+async def calls(title: str, far: StorageBackend, *, bar: float | None) -> bool:
+    near = MemoryStorageBackend()
+    await near.init()
+    sessions = [session(number) for number in range((ROUNDS + 1) * CHUNK * 2)]
+    for backend in (near, far):
+        await backend.create_session(session(-1))
+
+    def create(backend: StorageBackend) -> Work:
+        return lambda number: backend.create_session(sessions[number])
+
+    def read(backend: StorageBackend) -> Work:
+        return lambda number: backend.get_session("alice", "session-1")
+
+    kept = [
+        await added(f"{title}: create", create(far), create(near), bar=bar),
+        await added(f"{title}: read", read(far), read(near), bar=bar),
+        await added(f"{title}: read, 16 in flight", read(far), read(near), bar=bar, callers=16),
+    ]
+    return all(kept)
+
+
+async def start(title: str, made: type[StdioHarness]) -> bool:
+    """Print how long the bridge takes from its start to its first handle."""
+    seconds = []
+    for _ in range(8):
+        begin = time.perf_counter()
+        async with made() as harness:
+            await harness.open()
+            seconds.append(time.perf_counter() - begin)
+    median = statistics.median(seconds[1:])
+    holds = median <= START_BAR_S
+    print(f"{title:<52}{median:8.3f} s   bar ≤ {START_BAR_S:g} s  {'holds' if holds else 'DOES NOT HOLD'}")
+    return holds
+
+
+async def main() -> int:
+    kept = []
+    async with LEAST() as harness:
+        kept.append(await calls("Node", await harness.open(), bar=BAR_US))
+    async with WITNESS() as harness:
+        kept.append(await calls("Python, the one-file bridge", await harness.open(), bar=None))
+    kept.append(await start("start: Node", LEAST))
+    kept.append(await start("start: Python, the one-file bridge", WITNESS))
+    kept.append(await start("start: @mcp-ts/sdk in memory, its import included", McpTsMemory))
+    return int(not all(kept))
+
+
+if __name__ == "__main__":
+    logging.disable()
+    sys.exit(asyncio.run(main()))
