@@ -5,8 +5,9 @@ the sorted set ``mcp-storage:{alice}:sessions`` holds the ids of all her session
 Names are percent-encoded, so that none of them can hold what parts a key (ID-3). The braces are Redis Cluster's hash
 tag: all keys of one identity share a slot, and no call but the store-wide ones touches two identities.
 
-A field of the hash is the session's field: text as it is, an envelope as it is, everything else as JSON. Beside them
-lie ``expires_at`` (milliseconds since the epoch) and, where a key was set, ``sealed``: no secret lies here in clear.
+A field of the hash is the session's field: text as it is, objects, numbers and truth values as JSON, an envelope in
+an object's place as a JSON string. Beside them lie ``expires_at`` (milliseconds since the epoch) and, where a key was
+set, ``sealed``: no secret lies here in clear.
 """
 
 from __future__ import annotations
@@ -72,7 +73,7 @@ def fields(record: Mapping[str, Any]) -> list[bytes]:
     flat: list[bytes] = []
     for name, value in record.items():
         if name not in IDENTIFYING:
-            flat += (name.encode(), (value if isinstance(value, str) else _encode(value)).encode())
+            flat += (name.encode(), (_encode(value) if name in _KINDS else value).encode())
     return flat
 
 
@@ -123,8 +124,9 @@ def _json(value: bytes) -> Any:
 
 
 def _object(value: bytes) -> Any:
-    """A JSON object, or text: an envelope, or what the codec refuses."""
-    return _json(value) if value.startswith(b"{") else _text(value)
+    """An object or an envelope; of anything else the text, which the codec refuses."""
+    parsed = _json(value)
+    return parsed if isinstance(parsed, (dict, str)) else _text(value)
 
 
 _KINDS: dict[str, Callable[[bytes], Any]] = {

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pytest_mcp_storage.stacks.redis import Fsync
     from reference_backends import Clock, RedisStorageBackend
 
+JSON_FIELDS = ("tokens", "headers", "client_information")
 THROUGH_A_PROXY = frozenset({Capability.OUTAGE, Capability.LOST_ANSWER})
 
 
@@ -109,17 +110,17 @@ class RedisHarness(BackendHarness):
             parts = await self._hash(client, self._key(identity, session_id))
         if not parts:
             raise LookupError(f"no hash of session {session_id!r}")
-        stored = dict(zip(parts[::2], parts[1::2], strict=True))
-        names = ("tokens", "headers", "code_verifier", "client_information")
-        return {name: _shown(stored.get(name.encode())) for name in names}
+        stored = dict(zip(map(bytes.decode, parts[::2]), parts[1::2], strict=True))
+        shown = {name: json.loads(stored[name]) for name in JSON_FIELDS if name in stored}
+        verifier = stored.get("code_verifier")
+        return dict.fromkeys(JSON_FIELDS) | shown | {"code_verifier": None if verifier is None else verifier.decode()}
 
     async def replace_stored_field(self, identity: str, session_id: str, field: str, value: Any) -> None:
         key = self._key(identity, session_id)
         async with self._client() as client:
             if not await client.exists(key):
                 raise LookupError(f"no hash of session {session_id!r}")
-            text = value if isinstance(value, str) else json.dumps(value)
-            await client.hset(key, field, text.encode("utf-8", "surrogatepass"))
+            await client.hset(key, field, json.dumps(value))
             await client.hdel(key, "sealed")
 
     @asynccontextmanager
@@ -187,10 +188,3 @@ def _contents(folder: Path) -> list[bytes]:
             except FileNotFoundError:
                 continue
     return contents
-
-
-def _shown(stored: bytes | None) -> Any:
-    """A stored field as the suite wants it: envelope text, an object in clear, or ``None``."""
-    if stored is None:
-        return None
-    return json.loads(stored) if stored.startswith(b"{") else stored.decode(errors="surrogateescape")
