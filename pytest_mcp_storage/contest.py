@@ -30,7 +30,7 @@ async def must_let_one_create_succeed(trial: Trial, callers: Sequence[Witness], 
             should="let exactly one succeed, and refuse the others with SessionExistsError",
             history=timeline(trial.history.calls(), session.session_id),
         )
-    await must_show(callers[0], winners, when="after it", should="show the session of the create that succeeded")
+    await must_show(trial, callers[0], winners, when="after it", should="show the session of the create that succeeded")
 
 
 async def must_keep_every_update(
@@ -52,7 +52,7 @@ async def must_keep_every_update(
     for call in trial.history.calls():
         if call.method == "update_session" and call.result is None:
             expected = expected.model_copy(update=call.arguments[2])  # type: ignore[arg-type]
-    seen = await view(creator, (session.identity, session.session_id))
+    seen = await view(trial, creator, (session.identity, session.session_id))
     if found := seen.differs(expected):
         beside = "a create and updates" if beside_create else "updates"
         raise Violation(
@@ -70,7 +70,7 @@ async def must_let_removal_win(trial: Trial, callers: Sequence[Witness], session
     for got in await at_once([*work, remover.remove_session(session.identity, session.session_id)]):
         if isinstance(got, Exception):
             raise got
-    if found := (await view(remover, (session.identity, session.session_id))).differs(None):
+    if found := (await view(trial, remover, (session.identity, session.session_id))).differs(None):
         raise Violation(
             f"after a removal beside updates {found}",
             should="be gone: no update may bring a removed session back",
@@ -86,7 +86,7 @@ async def must_be_one_history(
     await callers[0].create_session(session)
     await carry_out(callers, [steps(plan, both, caller.name) for caller, plan in zip(callers, plans, strict=True)])
     for each in both:
-        await view(callers[0], (each.identity, each.session_id))
+        await view(trial, callers[0], (each.identity, each.session_id))
     must_be_linearizable(trial.history.calls())
 
 

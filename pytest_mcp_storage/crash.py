@@ -75,7 +75,7 @@ async def must_survive_a_kill(
     store = await _open(trial, harness)
     try:
         for session in sessions:
-            await view(store, (session.identity, session.session_id))
+            await view(trial, store, (session.identity, session.session_id))
         must_be_linearizable([*trial.history.calls()[before:], *calls])
     except Violation as violation:
         raise Violation(

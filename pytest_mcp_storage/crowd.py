@@ -5,7 +5,8 @@ from __future__ import annotations
 import random
 from collections import defaultdict
 from collections.abc import Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
+from dataclasses import dataclass
 
 from pytest_mcp_storage.callers import DEEDS, VALUES, Deed, at_once, steps
 from pytest_mcp_storage.capabilities import Capability
@@ -25,36 +26,67 @@ UPDATES = 8
 DEEDS_EACH = 25
 
 
+@dataclass(frozen=True)
+class Cast:
+    """The sessions of a round: ``contested`` ones that all create, one that all update, and two for anything."""
+
+    contested: list[SessionData]
+    shared: SessionData
+    free: list[SessionData]
+
+    @classmethod
+    def of(cls, session: SessionData) -> Cast:
+        """A cast that looks like this session."""
+
+        def copy(name: str) -> SessionData:
+            return session.model_copy(update={"session_id": f"{name}{session.session_id}"})
+
+        return cls([copy(f"c{n}.") for n in range(CONTESTED)], copy("u."), [copy("a."), copy("b.")])
+
+
 async def must_hold_across_processes(trial: Trial, session: SessionData, number: int) -> None:
     """CO-1, CO-2 and CO-3 among processes: each creates the same sessions, updates its field of a common one, and
     does what comes to mind with two more. ``number``: of the round; with the seed it decides what that is."""
-    store = await trial.store()
-    contested, shared, free = _cast(session)
+    store, cast = await trial.store(), Cast.of(session)
     earlier = len(trial.history.calls())
-    await store.create_session(shared)
-    dice = random.Random(f"{trial.seed} {number}")
+    await store.create_session(cast.shared)
+    try:
+        calls = await _work(trial, _plans(cast, random.Random(f"{trial.seed} {number}")))
+        _must_have_one_winner(calls, cast.contested)
+        when = "after processes updated different fields"
+        await must_show(trial, store, [_updated(cast.shared)], when=when, should="keep every acknowledged update")
+        for each in cast.free:
+            await view(trial, store, (each.identity, each.session_id))
+        must_be_linearizable([*calls, *trial.history.calls()[earlier:]])
+    finally:
+        with suppress(Exception):  # what processes wrote nobody else knows of
+            for each in (cast.shared, *cast.free, *cast.contested):
+                await store.backend.remove_session(each.identity, each.session_id)
+
+
+def _plans(cast: Cast, dice: random.Random) -> list[list[Step]]:
     plans = []
-    for place in range(PROCESSES):
-        name, field = f"process{place + 1}", list(VALUES)[place]
-        creates = [Step("create_session", (each.model_copy(update={"server_id": name}),)) for each in contested]
-        names = shared.identity, shared.session_id
-        updates = [Step("update_session", (*names, {field: VALUES[field](f"{name}.{n}")})) for n in range(UPDATES)]
+    for name, field in _processes():
+        creates = [Step("create_session", (each.model_copy(update={"server_id": name}),)) for each in cast.contested]
+        whom = cast.shared.identity, cast.shared.session_id
+        updates = [Step("update_session", (*whom, {field: VALUES[field](f"{name}.{n}")})) for n in range(UPDATES)]
         deeds: list[Deed] = [
             (dice.choice(DEEDS), dice.randrange(2), dice.choice(list(VALUES))) for _ in range(DEEDS_EACH)
         ]
-        plans.append([*creates, *updates, *(step for step in steps(deeds, free, name) if step.method != "pause")])
-    calls = await _work(trial, plans)
-    _must_have_one_winner(calls, contested)
-    expected = shared
-    for place in range(PROCESSES):
-        field = list(VALUES)[place]
-        expected = expected.model_copy(update={field: VALUES[field](f"process{place + 1}.{UPDATES - 1}")})
-    await must_show(
-        store, [expected], when="after processes updated different fields", should="keep every acknowledged update"
-    )
-    for each in free:
-        await view(store, (each.identity, each.session_id))
-    must_be_linearizable([*calls, *trial.history.calls()[earlier:]])
+        freely = [step for step in steps(deeds, cast.free, name) if step.method != "pause"]
+        plans.append([*creates, *updates, *freely])
+    return plans
+
+
+def _updated(shared: SessionData) -> SessionData:
+    """The common session with the last update of each process."""
+    last = {field: VALUES[field](f"{name}.{UPDATES - 1}") for name, field in _processes()}
+    return shared.model_copy(update=last)
+
+
+def _processes() -> list[tuple[str, str]]:
+    """The name of each process, and the field that is its own."""
+    return [(f"process{place}", field) for place, field in enumerate(list(VALUES)[:PROCESSES], start=1)]
 
 
 async def _work(trial: Trial, plans: Sequence[Sequence[Step]]) -> list[Call]:
@@ -62,8 +94,8 @@ async def _work(trial: Trial, plans: Sequence[Sequence[Step]]) -> list[Call]:
     key = trial.key if trial.can(Capability.KEY) else None
     now = trial.now() if trial.can(Capability.CLOCK) else None
     workers = [
-        Worker(trial.harness, plan, name=f"process{place + 1}", encryption_key=key, now=now)
-        for place, plan in enumerate(plans)
+        Worker(trial.harness, plan, name=name, encryption_key=key, now=now)
+        for (name, _), plan in zip(_processes(), plans, strict=True)
     ]
     async with AsyncExitStack() as stack:
         for failure in await at_once([stack.enter_async_context(worker) for worker in workers]):
@@ -103,12 +135,3 @@ def _must_have_one_winner(calls: Sequence[Call], contested: Sequence[SessionData
                 should="let exactly one succeed, and refuse the others with SessionExistsError",
                 history=timeline(tries, session.session_id),
             )
-
-
-def _cast(session: SessionData) -> tuple[list[SessionData], SessionData, list[SessionData]]:
-    """The sessions of the play: contested, shared, and free for anything."""
-
-    def copy(name: str) -> SessionData:
-        return session.model_copy(update={"session_id": f"{name}{session.session_id}"})
-
-    return [copy(f"c{n}.") for n in range(CONTESTED)], copy("u."), [copy("a."), copy("b.")]

@@ -97,7 +97,7 @@ async def must_be_whole(
     """
     started = time.monotonic()
     while True:
-        seen: View = await view(store, (session.identity, session.session_id))
+        seen: View = await view(trial, store, (session.identity, session.session_id))
         differences = {name: seen.differs(state) for name, state in allowed.items()}
         for name, found in differences.items():
             if not found:

@@ -40,7 +40,9 @@ async def test_everything_acknowledged_outlives_its_handle(
     await first.disconnect()
     second = await _open(trial)
     expected = [kept[0].model_copy(update=named), *kept[1:]]
-    await must_show(second, expected, [removed], when="after a new open", should="show all that was acknowledged")
+    await must_show(
+        trial, second, expected, [removed], when="after a new open", should="show all that was acknowledged"
+    )
     await second.disconnect()
 
 
@@ -56,7 +58,9 @@ async def test_every_expiry_outlives_its_handle(trial: Trial, short: SessionData
     await trial.pass_time(ttl + 1)
     second = await _open(trial)
     when = f"after a new open {ttl + 1:g} s later"
-    await must_show(second, [long], [short], when=when, should="end each session at its own time, and not before")
+    await must_show(
+        trial, second, [long], [short], when=when, should="end each session at its own time, and not before"
+    )
     await second.disconnect()
 
 

@@ -86,9 +86,9 @@ async def test_the_same_handle_works_after_an_outage(
         session = session.model_copy(update=changed)
         await store.create_session(new)
         when, should = "on the same handle after an outage", "work as before"
-        await must_show(store, [session, new], when=when, should=should)
+        await must_show(trial, store, [session, new], when=when, should=should)
         await store.remove_session(new.identity, new.session_id)
-        await must_show(store, [session], [new], when=when, should=should)
+        await must_show(trial, store, [session], [new], when=when, should=should)
 
 
 @measures("FA-3", at_most=2, session=sessions())
@@ -102,7 +102,7 @@ async def test_a_create_without_an_answer_is_done_or_not(trial: Trial, session: 
         after = f"a create whose answer was lost ({told(got)})"
         if await must_be_whole(trial, store, new, states, after=after) == "missing":
             await store.create_session(new)
-            await must_show(store, [new], when="created anew after a lost answer", should="be there once")
+            await must_show(trial, store, [new], when="created anew after a lost answer", should="be there once")
 
 
 @measures("FA-3", at_most=2, session=sessions(), named=changes(1))

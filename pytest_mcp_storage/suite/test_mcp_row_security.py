@@ -46,7 +46,9 @@ async def test_nothing_is_done_without_a_signed_in_user(
         raise nobody
     await written(trial, None, planted, planted.identity)
     await written(trial, None, kept.model_copy(update={"server_url": "https://evil.example"}), kept.identity)
-    await must_show(service, [kept], [new, planted], when="after calls without a signed-in user", should="be as before")
+    await must_show(
+        trial, service, [kept], [new, planted], when="after calls without a signed-in user", should="be as before"
+    )
     await leave(service)
 
 
@@ -59,7 +61,7 @@ async def test_a_user_reads_updates_and_removes_their_own_rows_alone(
     mine, other, bobs = owned(session, alice), owned(session, alice, " other"), owned(theirs, bob, " bob's")
     await service.create_session(bobs)
     store = await trial.open_as(alice)
-    await _must_own(store, mine, other, named)
+    await _must_own(trial, store, mine, other, named)
     mine = mine.model_copy(update=named)
     name = bob, bobs.session_id
     await must_find_nothing(store.get_session(*name), None, doing="reading another's session")
@@ -71,11 +73,11 @@ async def test_a_user_reads_updates_and_removes_their_own_rows_alone(
     await must_find_nothing(store.remove_session(*name), None, doing="removing another's session")
     new = owned(theirs, bob, " new")
     await must_be_refused(store.create_session(new), doing="creating a session for another")
-    await must_show(service, [mine, bobs], [new], when="after all that", should="be as before")
+    await must_show(trial, service, [mine, bobs], [new], when="after all that", should="be as before")
     if trial.store_is_ours:
         await must_find_nothing(store.cleanup_expired_sessions(), None, doing="cleaning up as a user")
         await must_find_nothing(store.clear_all(), None, doing="clearing all as a user")
-        await must_show(service, [bobs], [], when="after a user cleared all", should="keep the others' sessions")
+        await must_show(trial, service, [bobs], [], when="after a user cleared all", should="keep the others' sessions")
     else:
         trial.leave_out(STORE_WIDE)
     await leave(store)
@@ -110,15 +112,17 @@ async def test_the_service_role_does_all_of_it(
     user = await trial.open_as(alice)
     await user.create_session(alices)
     await service.create_session(bobs)
-    await must_show(service, [alices, bobs], when="as the service role", should="show everybody's sessions")
+    await must_show(trial, service, [alices, bobs], when="as the service role", should="show everybody's sessions")
     await service.update_session(alice, alices.session_id, named)
     await service.update_session(bob, bobs.session_id, named)
     alices, bobs = alices.model_copy(update=named), bobs.model_copy(update=named)
-    await must_show(service, [alices, bobs], when="after updates by the service role", should="show them")
+    await must_show(trial, service, [alices, bobs], when="after updates by the service role", should="show them")
     await must_keep(user, alices, after="an update by the service role")
     await service.remove_session(alice, alices.session_id)
     await service.remove_session(bob, bobs.session_id)
-    await must_show(service, [], [alices, bobs], when="after removals by the service role", should="show neither")
+    await must_show(
+        trial, service, [], [alices, bobs], when="after removals by the service role", should="show neither"
+    )
     await leave(user)
     await leave(service)
 
@@ -165,21 +169,21 @@ async def _must_be_powerless(
         trial.leave_out(STORE_WIDE)
 
 
-async def _must_own(store: Witness, mine: SessionData, other: SessionData, named: dict[str, Any]) -> None:
+async def _must_own(trial: Trial, store: Witness, mine: SessionData, other: SessionData, named: dict[str, Any]) -> None:
     """Create, read, update and remove as the user whose handle this is. ``mine`` stays, as ``named`` changes it."""
     should = "have full use of their own sessions"
     await store.create_session(mine)
     await store.create_session(other)
-    await must_show(store, [mine, other], when="to their user", should=should)
+    await must_show(trial, store, [mine, other], when="to their user", should=should)
     await store.update_session(mine.identity, mine.session_id, named)
     await store.remove_session(other.identity, other.session_id)
     seen = await store.get_session(mine.identity, mine.session_id)
     if found := difference(seen, mine.model_copy(update=named)):
         raise Violation(f"after a user's own update get_session returned {found}", should=should)
-    await must_show(store, [], [other], when="after a user's own removal", should=should)
+    await must_show(trial, store, [], [other], when="after a user's own removal", should=should)
 
 
 async def _works_for(trial: Trial, user: str, mine: SessionData, other: SessionData, named: dict[str, Any]) -> None:
     store = await trial.open_as(user)
-    await _must_own(store, mine, other, named)
+    await _must_own(trial, store, mine, other, named)
     await leave(store)

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 
-from pytest_mcp_storage import BackendHarness, Outcome
+from pytest_mcp_storage import BackendHarness, Outcome, contest
+from pytest_mcp_storage.history import must_be_linearizable
 from pytest_mcp_storage.outcome import Measurement
 from pytest_mcp_storage.zoo import concurrency
 from pytest_mcp_storage.zoo.sheet import SheetHarness
 from pytest_mcp_storage.zoo.shelf import ShelfHarness
+
+Judge = Callable[..., list[Measurement]]
 
 BROKEN = [
     concurrency.LooksFirst,
@@ -30,10 +34,28 @@ def test_a_broken_store_is_caught_by_its_clause(
     caught(broken, broken.breaks)
 
 
+def test_a_failure_is_shown_as_a_timeline(judge: Judge) -> None:
+    seen = [each for each in judge(concurrency.ReadsThenWrites, "CO-2") if each.outcome is Outcome.FAILED]
+    assert seen
+    assert all("█" in line for each in seen for line in each.history)
+    assert any("update_session({" in line for line in seen[0].history)
+
+
+def test_a_history_too_large_to_search_is_not_measured(judge: Judge, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(contest, "must_be_linearizable", partial(must_be_linearizable, bound=5))
+    (seen,) = judge(ShelfHarness, "CO-3", tier="smoke")
+    assert seen.outcome is Outcome.NOT_MEASURED
+    assert "over 5 states" in seen.message
+
+
+def test_across_processes_is_a_half_that_can_be_left_out(judge: Judge) -> None:
+    seen = judge(ShelfHarness, "CO-5", tier="smoke")
+    assert [each.outcome for each in seen] == [*[Outcome.PASSED] * 3, Outcome.NOT_APPLICABLE]
+    assert "left out: across processes (needs CRASH)" in seen[0].notes
+
+
 @pytest.mark.parametrize(("sound", "tier"), [(ShelfHarness, "standard"), (SheetHarness, "smoke")])
-def test_a_sound_store_is_spared(
-    judge: Callable[..., list[Measurement]], sound: type[BackendHarness], tier: str
-) -> None:
+def test_a_sound_store_is_spared(judge: Judge, sound: type[BackendHarness], tier: str) -> None:
     seen = judge(sound, "CO", tier=tier)
     assert {each.outcome for each in seen} <= {Outcome.PASSED, Outcome.NOT_APPLICABLE}, seen
     assert sum(each.outcome is Outcome.PASSED for each in seen) >= len(seen) - 1

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import ClassVar, Self
 
 import pytest
 
 from pytest_mcp_storage import Outcome
+from pytest_mcp_storage.harnesses.supabase import SupabaseHarness
 from pytest_mcp_storage.outcome import Measurement
 from pytest_mcp_storage.zoo import row_security
 from pytest_mcp_storage.zoo.row_security import GuardedHarness
@@ -50,6 +52,39 @@ def test_a_broken_store_keeps_the_clauses_that_it_does_not_touch(judge: Judge, b
 def test_sound_policies_are_spared(judge: Judge) -> None:
     seen = judge(GuardedHarness, "RS")
     assert {each.outcome for each in seen} == {Outcome.PASSED}, seen
+
+
+class OtherPolicies(SupabaseHarness):
+    """The store of this project with policies of others on its table."""
+
+    provider = "native"
+    rule: ClassVar[str]
+
+    async def __aenter__(self) -> Self:
+        await super().__aenter__()
+        for command, name in (("select", "view"), ("insert", "insert"), ("update", "update"), ("delete", "delete")):
+            policy = f'"Users can {name} their own sessions" on public.mcp_sessions'
+            clause = {"insert": "with check"}.get(command, "using")
+            await self._behind.execute(f"drop policy {policy}")
+            await self._behind.execute(f"create policy {policy} for {command} to authenticated {clause} ({self.rule})")
+        return self
+
+
+class UpstreamsPolicies(OtherPolicies):
+    rule = "auth.uid()::text = user_id or auth.uid()::text = identity"
+
+
+class SignedInPolicies(OtherPolicies):
+    rule = "true"
+
+
+@pytest.mark.parametrize(
+    ("harness", "failed"), [(UpstreamsPolicies, {"RS-3", "RS-5"}), (SignedInPolicies, {"RS-2", "RS-3"})]
+)
+def test_real_policies_are_told_apart(judge: Judge, harness: type[OtherPolicies], failed: set[str]) -> None:
+    seen = judge(harness, "RS", tier="smoke")
+    assert {each.clause for each in seen if each.outcome is Outcome.FAILED} == failed
+    assert {each.clause for each in seen if each.outcome is not Outcome.PASSED} == failed, seen
 
 
 def test_a_store_without_users_is_not_judged(judge: Judge) -> None:
