@@ -141,6 +141,7 @@ async def test_no_outage_tells_a_secret(trial: Trial, session: SessionData) -> N
                 ):
                     overheard.take(f"{method.__name__} in an outage", await outcome_of(method(*arguments)))
             overheard.take("the handle after an outage", store.backend)
+        await store.disconnect()
     _must_not_leak(overheard, canaries)
 
 
