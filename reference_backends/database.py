@@ -8,6 +8,7 @@ Damage in between shows when a call meets it, as the same :class:`StorageSetupEr
 from __future__ import annotations
 
 import contextlib
+import os
 import sqlite3
 import stat
 from collections.abc import Iterator, Sequence
@@ -55,13 +56,14 @@ def open_database(path: Path) -> sqlite3.Connection:
     """
     with typed_errors(path):
         _require_regular(path)
-        if _size(_beside(path, "-wal")):
-            # A writable connection would move the log into a damaged database when it is closed.
+        logged = _size(_beside(path, "-wal")) > 0
+        if logged:  # a writable connection would move the log into a damaged database when it is closed
             with contextlib.closing(_connect(path, "ro")) as reader:
                 _inspect(reader, path)
         connection = _connect(path, "rwc")
         try:
-            _inspect(connection, path)
+            if not logged:
+                _inspect(connection, path)
             for suffix in ("", *SIDE_FILES):  # a new file is empty until here
                 tighten(_beside(path, suffix))
             _prepare(connection, path)
@@ -111,7 +113,7 @@ def _primary(error: sqlite3.Error) -> int:
 
 
 def _connect(path: Path, mode: str) -> sqlite3.Connection:
-    return sqlite3.connect(f"file:{quote(str(path))}?mode={mode}", uri=True, timeout=0, isolation_level=None)
+    return sqlite3.connect(f"file:{quote(os.fsencode(path))}?mode={mode}", uri=True, timeout=0, isolation_level=None)
 
 
 def _require_regular(path: Path) -> None:
@@ -144,14 +146,30 @@ def _inspect(connection: sqlite3.Connection, path: Path) -> None:
     if cut_off or (whole and execute(connection, "PRAGMA quick_check(1)") != [("ok",)]):
         raise StorageSetupError(f"{path} is damaged; restore it, or move it away")
     if columns and not whole:
-        for order in ("ASC", "DESC"):
-            for key in ("rowid", *COLUMNS):
-                execute(connection, f"SELECT {key} FROM mcp_sessions ORDER BY {key} {order} LIMIT 1")  # noqa: S608
+        for look in _looks_at_edges(connection):
+            execute(connection, look)
     if columns and not _fits(columns):
         raise StorageSetupError(
             f"the table mcp_sessions of {path} is of another version: it needs the columns {', '.join(COLUMNS)} with "
             "sessionId as its primary key, and no other that must be filled; rename it, or give the store another path"
         )
+
+
+def _looks_at_edges(connection: sqlite3.Connection) -> list[str]:
+    """Queries for the first and the last entry of the table and of each index that orders it by a column of ours."""
+    indexed = execute(
+        connection,
+        """
+        SELECT info.name FROM pragma_index_list('mcp_sessions') AS list, pragma_index_info(list.name) AS info
+        WHERE NOT list.partial AND info.seqno = 0 AND info.name IN ('sessionId', 'identity', 'expiresAt')
+        """,
+    )
+    keys = ["rowid", *(name for (name,) in indexed)]
+    return [
+        f"SELECT {key} FROM mcp_sessions ORDER BY {key} {order} LIMIT 1"  # noqa: S608
+        for key in keys
+        for order in ("ASC", "DESC")
+    ]
 
 
 def _fits(columns: list[tuple[object, ...]]) -> bool:

@@ -627,7 +627,7 @@ def test_every_file_is_its_owners_alone(build: Open, path: Path, session: Build)
 
 
 @pytest.mark.parametrize(
-    "name", ["a b", "100%", "a?mode=ro", "#1", "é", "e\u0301", "file:x", "'", '"', "[a]*", ".hidden"]
+    "name", ["a b", "100%", "a?mode=ro", "#1", "é", "e\u0301", "file:x", "'", '"', "[a]*", ".hidden", "\udce9"]
 )
 def test_a_path_may_have_any_name(kind: str, tmp_path: Path, session: Build, name: str) -> None:
     async def scenario() -> None:

@@ -343,6 +343,16 @@ def test_of_a_large_database_the_edges_of_its_trees_are_checked(
     asyncio.run(scenario())
 
 
+def test_looking_at_the_edges_reads_no_more_than_a_path_through_each_tree(path: Path, session: Build) -> None:
+    store_of(path, session, 5)
+    with connected(path) as connection:
+        looks = database._looks_at_edges(connection)
+        assert len(looks) == 8
+        assert not [look for look in looks if "TEMP B-TREE" in plan(connection, look)]
+        connection.execute("DROP INDEX idx_mcp_sessions_identity")
+        assert len(database._looks_at_edges(connection)) == 6
+
+
 def test_damage_that_the_check_misses_is_found_by_the_call_that_meets_it(
     path: Path, session: Build, monkeypatch: pytest.MonkeyPatch
 ) -> None:
