@@ -58,17 +58,18 @@ async def work_of_a_process(trial: Trial, harness: BackendHarness, session: Sess
     return results[0] if results else WorkerError("the process told of no call")
 
 
-async def probe(trial: Trial, capability: Capability) -> bool:
-    """Whether the store can do it although its harness does not say so. What it writes it removes."""
-    session = fresh(trial)
+async def can_do(trial: Trial, capability: Capability) -> bool:
+    """Whether the store can do it although its harness does not say so. What is written for that is removed."""
+    if capability is Capability.SHARED and trial.can(Capability.DURABLE) and not trial.store_is_ours:
+        return False  # two handles on a store that is made for one might harm what others keep in it
     looks = {
         Capability.DURABLE: _outlives_its_handle,
         Capability.SHARED: _is_shared,
         Capability.CLOCK: _takes_a_clock,
         Capability.KEY: _takes_a_key,
     }
-    got = await outcome_of(looks[capability](trial.harness, session))
-    return got is True
+    async with trial.another_store() as harness:
+        return await outcome_of(looks[capability](harness, fresh(trial))) is True
 
 
 async def _outlives_its_handle(harness: BackendHarness, session: SessionData) -> bool:

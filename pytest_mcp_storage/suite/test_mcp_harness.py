@@ -11,7 +11,7 @@ from pytest_mcp_storage.canary import Canaries
 from pytest_mcp_storage.capabilities import Capability
 from pytest_mcp_storage.comparison import difference
 from pytest_mcp_storage.damage import main_file
-from pytest_mcp_storage.declarations import fresh, is_there, must_find, probe, work_of_a_process
+from pytest_mcp_storage.declarations import can_do, fresh, is_there, must_find, work_of_a_process
 from pytest_mcp_storage.harness import BackendHarness
 from pytest_mcp_storage.measure import measures
 from pytest_mcp_storage.outages import back, in_time
@@ -163,6 +163,7 @@ async def test_an_unprepared_store_has_no_table(trial: Trial) -> None:
     session = fresh(trial)
     store = await trial.open()
     await store.create_session(session)
+    await store.disconnect()
     async with trial.harness.unprepared("missing"):
         got = await outcome_of(trial.open())
         if not isinstance(got, Exception) and await is_there(got, session):
@@ -243,5 +244,5 @@ async def test_users_are_signed_in(trial: Trial) -> None:
 @measures("HA-1")
 async def test_what_can_be_done_is_declared(trial: Trial) -> None:
     for capability in PROBED:
-        if not trial.can(capability) and await probe(trial, capability):
+        if not trial.can(capability) and await can_do(trial, capability):
             trial.notes.append(f"{UNDECLARED}{capability.name}")

@@ -69,7 +69,8 @@ def test_a_probe_leaves_nothing_behind(judge: Judge) -> None:
             shelves.append(self.shelf)
 
     assert noted(judge(Modest, "HA", tier="smoke", destructive=False)) == {"DURABLE", "SHARED", "CLOCK", "KEY"}
-    assert [shelf.rows for shelf in shelves] == [{}]
+    assert len(shelves) > 4
+    assert not any(shelf.rows for shelf in shelves)
 
 
 def test_smoke_waits_for_no_native_timer_and_says_so(judge: Judge) -> None:
