@@ -29,6 +29,7 @@ SECRETS = ("tokens", "headers", "code_verifier", "client_information")
 """The fields that may hold secrets."""
 
 _encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
+_decode = json.JSONDecoder().decode
 
 
 class Keys:
@@ -102,8 +103,8 @@ def unpack(packed: bytes) -> tuple[str, dict[bytes, bytes]]:
 
 def is_live(stored: Mapping[bytes, bytes], now_ms: int) -> bool:
     """Whether the session in a hash is still served."""
-    expiry = stored.get(EXPIRES_AT, b"")
-    return expiry.isdigit() and now_ms < int(expiry)
+    expiry = _number(stored.get(EXPIRES_AT, b""))
+    return isinstance(expiry, int) and now_ms < expiry
 
 
 def names(packed: Iterable[bytes]) -> list[str]:
@@ -115,25 +116,29 @@ def _text(value: bytes) -> str:
     return str(value, "utf-8", "surrogateescape")
 
 
-def _json(value: bytes) -> Any:
-    text = _text(value)
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        return text
-
-
 def _object(value: bytes) -> Any:
     """An object or an envelope; of anything else the text, which the codec refuses."""
-    parsed = _json(value)
-    return parsed if isinstance(parsed, (dict, str)) else _text(value)
+    text = _text(value)
+    try:
+        parsed = _decode(text)
+    except (ValueError, RecursionError):
+        return text
+    return parsed if isinstance(parsed, (dict, str)) else text
+
+
+def _number(value: bytes) -> int | str:
+    return int(value) if value.isdigit() and len(value) < 20 else _text(value)
+
+
+def _truth(value: bytes) -> bool | str:
+    return _text(value) if value not in (b"true", b"false") else value == b"true"
 
 
 _KINDS: dict[str, Callable[[bytes], Any]] = {
     "tokens": _object,
     "headers": _object,
     "client_information": _object,
-    "created_at": _json,
-    "active": _json,
+    "created_at": _number,
+    "active": _truth,
 }
 _READERS = {name.encode(): (name, _KINDS.get(name, _text)) for name in FIELDS - IDENTIFYING}
