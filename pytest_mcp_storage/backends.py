@@ -122,7 +122,10 @@ class FactoryHarness(BackendHarness):
 
 
 def described(harness: BackendHarness) -> tuple[str, str]:
-    """Where a harness comes from, as ``module:name``, and the version of the package that it lies in."""
+    """Where a harness comes from, as ``module:name``, and the version of the package that it lies in.
+
+    A harness with a ``version`` of its own says what it drives: the backend behind a bridge is another program.
+    """
     source = harness.make if isinstance(harness, FactoryHarness) else type(harness)
     module = getattr(source, "__module__", "") or ""
     package = module.partition(".")[0]
@@ -133,7 +136,8 @@ def described(harness: BackendHarness) -> tuple[str, str]:
         release = version(distributions[0]) if distributions else "unknown"
     except PackageNotFoundError:
         release = "unknown"
-    return f"{module}:{getattr(source, '__qualname__', type(source).__name__)}", release
+    own = getattr(harness, "version", "")
+    return f"{module}:{getattr(source, '__qualname__', type(source).__name__)}", own or release
 
 
 def _load(path: str, directory: Path) -> Any:
