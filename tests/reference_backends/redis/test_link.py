@@ -1,0 +1,159 @@
+"""One round trip a call, nothing sent twice, and what is said when it fails."""
+
+from __future__ import annotations
+
+import asyncio
+import traceback
+from collections.abc import Awaitable, Callable
+from urllib.parse import urlsplit
+
+import pytest
+from redis.asyncio import BlockingConnectionPool, Redis
+
+from pytest_mcp_storage.faults import Fault, FaultProxy
+from pytest_mcp_storage.stacks.redis import RedisServer
+from reference_backends import (
+    ConfigurationError,
+    RedisStorageBackend,
+    StorageSetupError,
+    StorageUnavailableError,
+)
+from reference_backends.redis_link import ServerLink
+from tests.reference_backends.redis.conftest import AT_ONCE, KEY, Open, ask, session, through
+
+
+async def test_every_call_on_one_identity_is_one_round_trip(server: RedisServer, proxy: FaultProxy) -> None:
+    async with through(proxy, server, encryption_key=KEY) as backend:
+        calls: list[Callable[[str], Awaitable[object]]] = [
+            lambda name: backend.create_session(session(name)),
+            lambda name: backend.update_session("alice", name, {"active": True, "server_id": None}),
+            lambda name: backend.get_session("alice", name),
+            lambda name: backend.get_identity_sessions_data("alice"),
+            lambda name: backend.get_identity_mcp_sessions("alice"),
+            lambda name: backend.remove_session("alice", name),
+        ]
+        for call in calls:
+            await call("known")  # the server knows the script from now on
+        for call in calls:
+            before = proxy.requests
+            await call("s1")
+            assert proxy.requests == before + 1
+
+
+async def test_a_server_that_forgot_the_scripts_is_told_them_again(client: Redis, backend: RedisStorageBackend) -> None:
+    await backend.create_session(session("s1"))
+    await client.script_flush()
+    await backend.create_session(session("s2"))
+    assert sorted(await backend.get_identity_mcp_sessions("alice")) == ["s1", "s2"]
+
+
+async def test_nothing_is_sent_twice(server: RedisServer, proxy: FaultProxy) -> None:
+    async with through(proxy, server) as backend:
+        await backend.create_session(session("s1"))
+        before = proxy.requests
+        async with proxy.fault(Fault.DROP_ANSWER):
+            with pytest.raises(StorageUnavailableError, match="may or may not"):
+                await backend.create_session(session("s2"))
+        assert proxy.requests == before + 1
+        assert sorted(await backend.get_identity_mcp_sessions("alice")) == ["s1", "s2"]
+
+
+async def test_a_server_that_answers_nothing_is_reported(server: RedisServer, proxy: FaultProxy) -> None:
+    async with through(proxy, server) as patient, through(proxy, server) as hasty:
+        await patient.create_session(session())
+        link = hasty._link()
+        assert isinstance(link, ServerLink)
+        assert link._limit < 10
+        link._limit = 0.1  # from here on: a busy machine is slow to start
+        async with proxy.fault(Fault.SWALLOW_REQUEST), asyncio.timeout(60):
+            with pytest.raises(StorageUnavailableError, match="did not answer in time"):
+                await hasty.get_session("alice", "s1")
+        assert await patient.get_session("alice", "s1") == session()
+
+
+async def test_idle_connections_that_were_reset_are_replaced(server: RedisServer, proxy: FaultProxy) -> None:
+    async with through(proxy, server) as backend:
+        await asyncio.gather(*(backend.get_session("alice", "s1") for _ in range(8)))
+        async with proxy.fault(Fault.REFUSE):
+            with pytest.raises(StorageUnavailableError, match="can't be reached"):
+                await backend.get_session("alice", "s1")
+        assert await asyncio.gather(*(backend.get_session("alice", "s1") for _ in range(8))) == [None] * 8
+
+
+async def test_a_late_answer_never_meets_the_next_question(server: RedisServer, proxy: FaultProxy) -> None:
+    async with through(proxy, server) as backend:
+        await backend.create_session(session())
+        proxy.delay = 0.05
+        call = asyncio.ensure_future(backend.get_session("alice", "s1"))
+        while not proxy.requests:  # noqa: ASYNC110
+            await asyncio.sleep(0)
+        call.cancel()
+        await asyncio.gather(call, return_exceptions=True)
+        proxy.delay = 0.0
+        assert await backend.get_identity_mcp_sessions("bob") == []
+
+
+async def test_more_callers_than_connections_wait_in_line(server: RedisServer, opened: Open) -> None:
+    for client in (
+        Redis.from_url(server.url, max_connections=2),
+        Redis(connection_pool=BlockingConnectionPool.from_url(server.url, max_connections=2)),
+    ):
+        backend = await opened(client)
+        assert await asyncio.gather(*(backend.get_session("alice", "s1") for _ in range(50))) == [None] * 50
+
+
+async def test_refusals_are_told_with_a_remedy(client: Redis, backend: RedisStorageBackend) -> None:
+    await client.set("mcp-storage:{bob}:session:s1", "theirs")
+    with pytest.raises(StorageSetupError, match=r"prefix.*WRONGTYPE"):
+        await backend.create_session(session(identity="bob"))
+    await client.config_set("maxmemory", 1)
+    with pytest.raises(StorageSetupError, match=r"maxmemory.*OOM"):
+        await backend.create_session(session())
+    await client.config_set("maxmemory", 0)
+    await ask(client, "REPLICAOF", "127.0.0.1", "1")
+    with pytest.raises(StorageUnavailableError, match=r"primary.*READONLY"):
+        await backend.create_session(session())
+    await ask(client, "REPLICAOF", "NO", "ONE")
+    await backend.create_session(session())
+
+
+async def test_a_user_without_rights_is_told_so(server: RedisServer, client: Redis, opened: Open) -> None:
+    await client.acl_setuser("app", enabled=True, passwords=["+secret"], categories=["+@all"], keys=["other*"])
+    port = urlsplit(server.url).port or 0
+    backend = await opened(Redis(port=port, username="app", password="secret"))
+    with pytest.raises(StorageSetupError, match="NOPERM"):
+        await backend.create_session(session())
+
+
+@pytest.mark.parametrize("password", [None, "hunter2-secret"])
+async def test_a_wrong_password_is_a_configuration_error_that_hides_it(
+    server: RedisServer, password: str | None
+) -> None:
+    port = urlsplit(server.url).port or 0
+    backend = RedisStorageBackend(Redis(port=port, password=password, retry=AT_ONCE))
+    with pytest.raises(ConfigurationError, match="user name and password") as raised:
+        await backend.init()
+    assert "secret" not in "".join(traceback.format_exception(raised.value))
+    assert raised.value.__context__ is None
+    await backend.disconnect()
+
+
+async def test_what_is_no_redis_is_told_so() -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1)
+        writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+        await writer.drain()
+        writer.close()
+
+    listening = await asyncio.start_server(answer, "127.0.0.1", 0)
+    async with listening:
+        backend = RedisStorageBackend(Redis(port=listening.sockets[0].getsockname()[1], retry=AT_ONCE))
+        with pytest.raises(StorageSetupError, match="does not speak"):
+            await backend.init()
+        await backend.disconnect()
+
+
+async def test_what_is_no_client_is_refused() -> None:
+    backend = RedisStorageBackend(lambda: object())  # type: ignore[arg-type, return-value]
+    with pytest.raises(ConfigurationError, match=r"redis\.asyncio"):
+        await backend.init()
