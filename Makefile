@@ -8,7 +8,7 @@ READY  := $(VENV)/.ready
 TIER   ?= standard
 
 .DEFAULT_GOAL := help
-.PHONY: help conformance test lint types tests contract system clean
+.PHONY: help conformance conformance-all zoo test lint types tests contract system clean
 
 help:  ## Show these lines
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 16
@@ -19,11 +19,20 @@ $(READY): pyproject.toml
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
 	@touch $(READY)
 
-conformance: $(READY)  ## Judge memory, file, sqlite and supabase (TIER=smoke|standard|deep)
-	$(BIN)/python -m pytest --mcp-backend=memory --mcp-backend=file --mcp-backend=sqlite --mcp-tier=$(TIER) \
-	    -p no:cacheprovider -p no:randomly --rootdir=examples examples/empty
+# The suite alone: in a folder without tests, and without this repository's own settings.
+JUDGE := cd docs && $(abspath $(BIN))/pytest -c /dev/null --rootdir=. -p no:cacheprovider -p no:randomly
 
-test: lint types tests  ## Lint, types, and every test
+conformance: $(READY)  ## Judge memory, file, sqlite and supabase (TIER=smoke|standard|deep)
+	$(JUDGE) --mcp-tier=$(TIER) --mcp-backend=memory --mcp-backend=file --mcp-backend=sqlite --mcp-backend=supabase
+
+conformance-all: $(READY)  ## Judge all five stores, two processes at once
+	$(JUDGE) --mcp-tier=$(TIER) -n 2 --mcp-backend=memory --mcp-backend=file --mcp-backend=sqlite --mcp-backend=redis \
+	    --mcp-backend=supabase --mcp-strict
+
+zoo: $(READY)  ## Every broken store must be caught, every sound one spared
+	$(BIN)/mcp-storage zoo
+
+test: lint types tests zoo conformance-all  ## Lint, types, every test, the zoo, and the verdict on all five stores
 
 lint: $(READY)  ## Style, and that the contract's document is the contract
 	$(BIN)/ruff check .
