@@ -24,7 +24,7 @@ class SuiteModule(pytest.Module):
 
     run: Run
 
-    def collect(self) -> Iterator[pytest.Item]:  # type: ignore[override]
+    def collect(self) -> Iterator[pytest.Item]:
         from pytest_mcp_storage.measure import tests_in
 
         for test in tests_in(self.obj):

@@ -83,19 +83,27 @@ class Witness:
         await self._call("update_session", self.backend.update_session, identity, session_id, changes, ttl=ttl)
 
     async def get_session(self, identity: str, session_id: str) -> SessionData | None:
-        return await self._call("get_session", self.backend.get_session, identity, session_id)
+        seen: SessionData | None = await self._call("get_session", self.backend.get_session, identity, session_id)
+        return seen
 
     async def get_identity_sessions_data(self, identity: str) -> list[SessionData]:
-        return await self._call("get_identity_sessions_data", self.backend.get_identity_sessions_data, identity)
+        seen: list[SessionData] = await self._call(
+            "get_identity_sessions_data", self.backend.get_identity_sessions_data, identity
+        )
+        return seen
 
     async def get_identity_mcp_sessions(self, identity: str) -> list[str]:
-        return await self._call("get_identity_mcp_sessions", self.backend.get_identity_mcp_sessions, identity)
+        seen: list[str] = await self._call(
+            "get_identity_mcp_sessions", self.backend.get_identity_mcp_sessions, identity
+        )
+        return seen
 
     async def remove_session(self, identity: str, session_id: str) -> None:
         await self._call("remove_session", self.backend.remove_session, identity, session_id)
 
     async def get_all_session_ids(self) -> list[str]:
-        return await self._call("get_all_session_ids", self.backend.get_all_session_ids)
+        seen: list[str] = await self._call("get_all_session_ids", self.backend.get_all_session_ids)
+        return seen
 
     async def clear_all(self) -> None:
         await self._call("clear_all", self.backend.clear_all)
