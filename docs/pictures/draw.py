@@ -114,7 +114,7 @@ def shortened(lines: list[str]) -> Iterator[str]:
         if hidden and not before:
             yield "\x1b[2m⋮\x1b[0m"
         if not hidden and not bare.startswith(ABOUT_THIS_MACHINE):
-            yield line
+            yield re.sub(r" in [0-9.]+s( \([0-9:]+\))?", "", line) if heading else line
 
 
 def photograph(page: Path) -> None:
@@ -133,10 +133,11 @@ def photograph(page: Path) -> None:
 
         cell = "#EX-2@hurried_store%3AHarness"
         opened(1200, 800, cell).screenshot(path=HERE / "page-open.png")
-        grey = opened(1000, 720)
+        grey = opened(1000, 720, "#clauses")
+        grey.locator("#only").check()
         grey.evaluate("document.documentElement.style.filter = 'grayscale(1)'")
         grey.screenshot(path=HERE / "page-greyscale.png")
-        opened(390, 780, phone=True).screenshot(path=HERE / "page-phone.png")
+        opened(390, 780, "#clauses", phone=True).screenshot(path=HERE / "page-phone.png")
         opened(390, 780, cell, phone=True).screenshot(path=HERE / "page-phone-open.png")
         browser.close()
 
