@@ -8,7 +8,7 @@ READY  := $(VENV)/.ready
 TIER   ?= standard
 
 .DEFAULT_GOAL := help
-.PHONY: help conformance conformance-all zoo test lint types tests contract system clean
+.PHONY: help conformance conformance-all zoo test lint types tests contract system upstream clean
 
 help:  ## Show these lines
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 16
@@ -56,6 +56,9 @@ system:  ## As root on Debian: the system packages that the tests use
 	else \
 	    echo "not root on Debian: see CONTRIBUTING.md for what the tests need"; \
 	fi
+
+upstream: $(READY)  ## Judge the stores of @mcp-ts/sdk, and write docs/upstream.md (needs Node.js and npm)
+	$(BIN)/python docs/upstream_report.py --tier $(TIER)
 
 clean:  ## Remove what the commands above made
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis dist build

@@ -1,0 +1,267 @@
+"""Judge the stores of ``@mcp-ts/sdk``, and write docs/upstream.md and docs/upstream.html: ``make upstream``.
+
+Each store is judged by a pytest run of its own. ``docs/upstream.yaml`` lists the defects that are known; the exit code
+is 1 where a run does not find one of them again, so that a test which has become too weak is noticed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from xml.etree import ElementTree
+
+import yaml
+
+from pytest_mcp_storage.bridge.mcp_ts.package import SDK, VERSIONS
+from pytest_mcp_storage.bridge.names import MCP_TS_STORES
+from pytest_mcp_storage.outcome import Outcome
+from pytest_mcp_storage.report.merge import merge
+from pytest_mcp_storage.report.model import BackendReport, Report
+from pytest_mcp_storage.report.write import write
+
+HERE = Path(__file__).parent
+SIGNS = {
+    Outcome.PASSED: "✓",
+    Outcome.FAILED: "✗",
+    Outcome.DEVIATION: "~",
+    Outcome.NOT_APPLICABLE: "·",
+    Outcome.NOT_MEASURED: "?",
+}
+SEED = 0
+LIMIT = 3600
+"""Seconds for one store."""
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A test that failed, and what pytest shows for it: the message, what should be, and the shortest history."""
+
+    clause: str
+    test: str
+    text: str
+
+
+@dataclass
+class Judged:
+    """One store's run."""
+
+    store: str
+    report: Report
+    failures: list[Failure]
+
+    @property
+    def backend(self) -> BackendReport:
+        return self.report.backends[0]
+
+
+@dataclass(frozen=True)
+class Defect:
+    """A known defect, and what finds it. ``every``: all of the tests must fail, not one of them."""
+
+    what: str
+    clauses: list[str]
+    stores: list[str]
+    tests: list[str] = field(default_factory=list)
+    every: bool = False
+    unseen: str = ""
+
+    def found(self, judged: Judged) -> bool:
+        failed = {failure.test for failure in judged.failures}
+        hits = [test in failed for test in self.tests]
+        return all(hits) if self.every else any(hits)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--tier", default="standard", choices=["smoke", "standard", "deep"])
+    parser.add_argument("--runs", type=Path, default=HERE.parent / "build" / "upstream", help="for the runs' own files")
+    parser.add_argument("--again", action="store_true", help="write the documents anew from the last runs' files")
+    given = parser.parse_args()
+    given.runs.mkdir(parents=True, exist_ok=True)
+    if not given.again:
+        for store in MCP_TS_STORES:
+            judge(store, given.tier, given.runs)
+    judged = [read(store, given.runs) for store in MCP_TS_STORES]
+    defects = [Defect(**entry) for entry in yaml.safe_load((HERE / "upstream.yaml").read_text())]
+    merged, _ = merge([(one.store, one.report) for one in judged])
+    write(merged, HERE / "upstream.html")
+    (HERE / "upstream.md").write_text("\n".join(document(judged, defects)) + "\n")
+    missed = [
+        f"{one.store}: {defect.what} ({', '.join(defect.clauses)})"
+        for defect in defects
+        for one in judged
+        if one.store in defect.stores and not defect.unseen and not defect.found(one)
+    ]
+    for line in missed:
+        print(f"not found again: {line}", file=sys.stderr)
+    return 1 if missed else 0
+
+
+def judge(store: str, tier: str, runs: Path) -> None:
+    """Run the suite over a store; that it fails is what is expected of it."""
+    print(f"judging mcp-ts:{store} …", file=sys.stderr)
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:randomly"]
+    with (runs / f"{store}.txt").open("w") as output:
+        subprocess.run(
+            [
+                *command,
+                f"--mcp-backend=mcp-ts:{store}",
+                f"--mcp-tier={tier}",
+                f"--hypothesis-seed={SEED}",
+                f"--mcp-report={store}.json",
+                f"--junitxml={store}.xml",
+                f"--rootdir={runs}",
+            ],
+            cwd=runs,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            timeout=LIMIT,
+            check=False,
+        )
+
+
+def read(store: str, runs: Path) -> Judged:
+    """What a run left behind."""
+    failures = []
+    for case in ElementTree.parse(runs / f"{store}.xml").iter("testcase"):  # noqa: S314 - our own run wrote it
+        clause = next((each.get("value") for each in case.iter("property") if each.get("name") == "mcp_clause"), None)
+        failed = case.find("failure")
+        if clause is not None and failed is not None:
+            name = str(case.get("name")).partition("[")[0]
+            failures.append(Failure(clause, name, failed.text or ""))
+    return Judged(store, Report.load(runs / f"{store}.json"), failures)
+
+
+def document(judged: Sequence[Judged], defects: Sequence[Defect]) -> Iterator[str]:
+    """The lines of docs/upstream.md."""
+    report = judged[0].report
+    packages = ", ".join(f"{name} {version}" for name, version in VERSIONS.items())
+    yield f"# The stores of {SDK} {VERSIONS[SDK]}, judged"
+    yield ""
+    yield f"By {report.suite}, contract {report.revision}, tier {report.tier}, seed {report.seed}, on {packages}."
+    yield ""
+    yield "Written by `make upstream`, which judges them again: Node.js and npm are needed, and nothing of upstream is"
+    yield "changed. [bridge-protocol.md](bridge-protocol.md#mcp-tssdk) says how its package is driven, and what the"
+    yield "bridge adds. All clauses side by side, with every history: [upstream.html](upstream.html)."
+    yield ""
+    yield from _verdicts(judged)
+    yield from _known(judged, defects)
+    yield from _matrix(judged)
+    yield from _failures(judged)
+    yield from MOVING
+
+
+def _verdicts(judged: Sequence[Judged]) -> Iterator[str]:
+    yield "## Verdicts"
+    yield ""
+    yield "| store | passed | failed MUST | failed SHOULD | not applicable | not measured | verdict |"
+    yield "|---|---|---|---|---|---|---|"
+    for one in judged:
+        backend = one.backend
+        failed, advised = backend.count(Outcome.FAILED, "MUST"), backend.count(Outcome.FAILED, "SHOULD")
+        rest = [backend.count(outcome) for outcome in (Outcome.NOT_APPLICABLE, Outcome.NOT_MEASURED)]
+        cells = [f"`mcp-ts:{one.store}`", backend.count(Outcome.PASSED), failed, advised, *rest]
+        yield f"| {' | '.join(map(str, cells))} | {backend.verdict.replace('_', ' ')} |"
+    yield ""
+
+
+def _known(judged: Sequence[Judged], defects: Sequence[Defect]) -> Iterator[str]:
+    yield "## Known defects, found again"
+    yield ""
+    yield "Found by hand before there was a suite ([upstream.yaml](upstream.yaml)); a store in bold was not caught."
+    yield ""
+    yield "| defect | clauses | found in |"
+    yield "|---|---|---|"
+    for defect in defects:
+        if defect.unseen:
+            seen = f"not to be seen: {defect.unseen}"
+        else:
+            ours = [one for one in judged if one.store in defect.stores]
+            seen = ", ".join(one.store if defect.found(one) else f"**not in {one.store}**" for one in ours)
+        yield f"| {defect.what.replace('|', '/')} | {', '.join(defect.clauses)} | {seen} |"
+    yield ""
+
+
+def _matrix(judged: Sequence[Judged]) -> Iterator[str]:
+    yield "## Clauses"
+    yield ""
+    yield "✓ passed · ✗ failed · `·` not applicable · `?` not measured. SHOULD clauses are in italics."
+    yield ""
+    yield f"| clause | {' | '.join(one.store for one in judged)} |"
+    yield f"|---|{':-:|' * len(judged)}"
+    rows = zip(*(one.backend.clauses for one in judged), strict=True)
+    for row in rows:
+        name = row[0].id if row[0].level == "MUST" else f"*{row[0].id}*"
+        yield f"| {name} {row[0].statement} | {' | '.join(SIGNS[clause.outcome] for clause in row)} |"
+    yield ""
+
+
+def _failures(judged: Sequence[Judged]) -> Iterator[str]:
+    yield "## What was seen"
+    yield ""
+    yield "Each test that failed, with the shortest history that Hypothesis came to."
+    for one in judged:
+        yield ""
+        yield f"### mcp-ts:{one.store}"
+        yield ""
+        for failure in one.failures:
+            title, _, rest = failure.text.partition("\n")
+            yield f"<details><summary>{_html(title)}</summary>"
+            yield ""
+            yield f"`{failure.test}`"
+            yield ""
+            yield "```text"
+            yield from _without_contract(rest.splitlines())
+            yield "```"
+            yield ""
+            yield "</details>"
+            yield ""
+        reasons = one.backend.reasons(Outcome.NOT_MEASURED)
+        for reason, clauses in reasons.items():
+            yield f"Not measured: {', '.join(clauses)}: {reason}"
+            yield ""
+
+
+def _without_contract(lines: Sequence[str]) -> Iterator[str]:
+    """The lines but for those that say the same for every store."""
+    skipping = False
+    for line in lines:
+        if line[:2] == "  " and line[2:3] != " ":
+            skipping = line.startswith(("  contract:", "  backend:"))
+        if not skipping:
+            yield line.rstrip()
+
+
+def _html(text: str) -> str:
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+MOVING = """\
+## Moving from upstream
+
+- **File and SQLite**: point `FileStorageBackend` or `SqliteStorageBackend` at upstream's file. Both sides read what the
+  other wrote. Sessions without an expiry get one, of the default TTL, when the store is opened. With a key, what is
+  written from then on is encrypted, which upstream can't read.
+- **Supabase**: use the same table, and the same key of 64 hexadecimal digits. Both sides read what the other wrote, in
+  clear and encrypted. `mcp-storage supabase-init` brings upstream's table up to the one used here, and keeps its rows.
+- **Redis**: the contract forbids upstream's layout (ID-3, RT-4), so its sessions are carried over once:
+
+  ```
+  mcp-storage migrate --from redis://127.0.0.1:6379/0 --to redis --dry-run
+  mcp-storage migrate --from redis://127.0.0.1:6379/0 --to redis --move
+  ```
+
+  Each session is created in the target with the time that it has left, and read back before `--move` removes it from
+  upstream's keys. The target may be any store that the environment reaches (`--to file`, `sqlite`, `supabase`), with
+  `STORAGE_ENCRYPTION_KEY` set it arrives encrypted. Stop what writes to the source first. What is no session, and what
+  differs from a session that the target has already, stays where it is and is told; the exit code is then 1. Running it
+  again is harmless. What upstream's Lua had altered before (`[]` to `{}`) can't be told from what was meant, and moves
+  as it lies there.""".splitlines()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
