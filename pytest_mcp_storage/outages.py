@@ -118,6 +118,12 @@ class Loss:
 
     async def unanswered(self, store: Witness, session: SessionData, method: str, *arguments: Any) -> Any:
         """What came of the call, once the handle answers again. Raises :class:`Violation` for an untyped error."""
+        got = await self.ask(store, session, method, *arguments)
+        _must_be_typed(method, got)
+        return got
+
+    async def ask(self, store: Witness, session: SessionData, method: str, *arguments: Any) -> Any:
+        """The same of a store that is not judged."""
         usual = self._usual_duration(method)
         losing = self.trial.harness.lost_answer()
         call = in_time(self.trial, lambda: getattr(store, method)(*arguments))
@@ -129,7 +135,6 @@ class Loss:
             await _linger(usual * self.share)
             async with losing:
                 got = await task
-        _must_be_typed(method, got)
         await back(self.trial, store, session)
         return got
 
@@ -140,13 +145,13 @@ class Loss:
         return (alike[-1].end - alike[-1].start) / 1e9 if alike else 0.0
 
 
-def losses(trial: Trial) -> Iterator[Loss]:
-    """The turns that the tier asks for: the first from the start of the call, the others from a drawn moment on.
+def losses(trial: Trial, count: int | None = None) -> Iterator[Loss]:
+    """So many turns, or those that the tier asks for: the first from the start of the call, others from a moment on.
 
     A call of several requests is half done only where a later one of them gets lost.
     """
     dice = random.Random(f"{trial.seed} {trial.identity('')}")
-    for number in range(1 + 3 * trial.tier.faults):
+    for number in range(count or 1 + 3 * trial.tier.faults):
         yield Loss(trial, number, dice.uniform(0, 1.1))
 
 
