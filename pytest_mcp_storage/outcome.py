@@ -6,6 +6,9 @@ from dataclasses import asdict, dataclass, field
 from enum import Enum
 from typing import Any
 
+UNDECLARED = "there, but not declared: "
+"""A note with this beginning names a capability that HA-1 found and that the harness does not declare."""
+
 
 class Outcome(Enum):
     """The five things that can be said of a clause."""

@@ -11,7 +11,7 @@ from typing import Any
 from pytest_mcp_storage.clauses import Clause, Level
 from pytest_mcp_storage.deviations import Deviation
 from pytest_mcp_storage.options import Options
-from pytest_mcp_storage.outcome import Measurement, Outcome
+from pytest_mcp_storage.outcome import UNDECLARED, Measurement, Outcome
 from pytest_mcp_storage.report.model import (
     CONFORMANT,
     NOT_CONFORMANT,
@@ -21,9 +21,6 @@ from pytest_mcp_storage.report.model import (
     ClauseReport,
     Report,
 )
-
-UNDECLARED = "there, but not declared: "
-"""A note with this beginning names a capability that HA-1 found and that the harness does not declare."""
 
 
 def judge(

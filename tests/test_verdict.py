@@ -12,10 +12,10 @@ import pytest
 from pytest_mcp_storage.clauses import Clause, Level
 from pytest_mcp_storage.deviations import Deviation
 from pytest_mcp_storage.options import Options
-from pytest_mcp_storage.outcome import Measurement, Outcome
+from pytest_mcp_storage.outcome import UNDECLARED, Measurement, Outcome
 from pytest_mcp_storage.report.model import CONFORMANT, NOT_CONFORMANT, NOT_MEASURED, WITH_DEVIATIONS, Report
 from pytest_mcp_storage.tiers import TIERS
-from pytest_mcp_storage.verdict import UNDECLARED, judge, passes
+from pytest_mcp_storage.verdict import judge, passes
 
 PASSED, FAILED, NOT_APPLICABLE, UNMEASURED = (
     Outcome.PASSED,

@@ -15,8 +15,8 @@ from pytest_mcp_storage.declarations import can_do, fresh, is_there, must_find, 
 from pytest_mcp_storage.harness import BackendHarness
 from pytest_mcp_storage.measure import measures
 from pytest_mcp_storage.outages import back, in_time, losses
+from pytest_mcp_storage.outcome import UNDECLARED
 from pytest_mcp_storage.trial import Trial
-from pytest_mcp_storage.verdict import UNDECLARED
 from pytest_mcp_storage.violation import Violation, outcome_of, told
 from reference_backends import StorageError
 
