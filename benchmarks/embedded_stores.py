@@ -92,6 +92,7 @@ async def on_disk(folder: Path) -> list[Pair]:
             await backend.init()
             stack.push_async_callback(backend.disconnect)
             await asyncio.gather(*(backend.create_session(session(number)) for number in range(STORED)))
+        await settle(table)
         (folder / "tree").mkdir()
         tree = FileTreeStore(data_directory=folder / "tree")
         disk = await stack.enter_async_context(DiskStore(directory=folder / "disk"))
@@ -124,6 +125,14 @@ async def on_disk(folder: Path) -> list[Pair]:
                 pairs.append(await paired(f"{title}, {who}", update(ours), put(theirs), bar=bar, **options))
                 print(pairs[-1], flush=True)
         return pairs
+
+
+async def settle(table: SqliteStorageBackend) -> None:
+    """Write until the log has reached its full length: from then on it is overwritten, as in any store in use."""
+    for number in range(50):
+        await asyncio.gather(
+            *(table.update_session("alice", session_id, {"server_name": f"n{number}"}) for session_id in IDS)
+        )
 
 
 class PlainRows:
@@ -166,6 +175,7 @@ async def beside_aiosqlite(folder: Path) -> list[Pair]:
     table = SqliteStorageBackend(folder / "ours.db")
     await table.init()
     await asyncio.gather(*(table.create_session(session(number)) for number in range(STORED)))
+    await settle(table)
 
     async def update(number: int) -> None:
         await table.update_session(
@@ -176,6 +186,7 @@ async def beside_aiosqlite(folder: Path) -> list[Pair]:
     for title, journal, bar in (("plain aiosqlite", "delete", 4), ("aiosqlite in WAL, FULL", "wal", None)):
         async with aiosqlite.connect(folder / f"{journal}.db") as connection:
             await connection.execute(f"PRAGMA journal_mode = {journal}")
+            await connection.execute("PRAGMA synchronous = FULL")
             rows = PlainRows(connection)
             await rows.fill()
             for callers in (1, 16):
