@@ -8,7 +8,7 @@ READY  := $(VENV)/.ready
 TIER   ?= standard
 
 .DEFAULT_GOAL := help
-.PHONY: help conformance conformance-all zoo test lint types tests contract system upstream clean
+.PHONY: help conformance conformance-all zoo test lint types tests contract api mutation system upstream clean
 
 help:  ## Show these lines
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 16
@@ -46,6 +46,13 @@ tests: $(READY)  ## The project's own tests
 
 contract: $(READY)  ## Write CONFORMANCE.md anew from the contract
 	$(BIN)/mcp-storage contract --write CONFORMANCE.md
+
+api: $(READY)  ## Build the API reference into build/api
+	$(BIN)/python docs/api.py build/api
+
+mutation: $(READY)  ## Mutate the bundled stores with the suite as their test: hours, see docs/mutation.md
+	$(BIN)/python -m pip install --quiet --editable '.[mutation]'
+	$(BIN)/python mutation/run.py $(GROUPS)
 
 SYSTEM_PACKAGES := postgresql-15 postgresql-15-cron chromium docker.io debootstrap
 
