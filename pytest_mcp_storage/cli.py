@@ -8,10 +8,10 @@ import click
 
 COMMANDS = {
     "bridge-kit": "pytest_mcp_storage.bridge.kit:bridge_kit",
-    "clauses": "pytest_mcp_storage.clauses_command:clauses",
-    "contract": "pytest_mcp_storage.conformance_document:contract",
-    "key": "pytest_mcp_storage.key_command:key",
-    "migrate": "pytest_mcp_storage.migrate_command:migrate",
+    "clauses": "pytest_mcp_storage.commands.clauses:clauses",
+    "contract": "pytest_mcp_storage.commands.contract:contract",
+    "key": "pytest_mcp_storage.commands.key:key",
+    "migrate": "pytest_mcp_storage.commands.migrate:migrate",
     "report": "pytest_mcp_storage.report.command:report",
     "stack": "pytest_mcp_storage.stacks.commands:stack",
     "zoo": "pytest_mcp_storage.zoo.commands:zoo",

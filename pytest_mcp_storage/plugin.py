@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_mcp_storage import options
-from pytest_mcp_storage.fixtures import RUN, mcp_backend, mcp_backend_harness
+from pytest_mcp_storage.running import options
+from pytest_mcp_storage.running.fixtures import RUN, mcp_backend, mcp_backend_harness
 
 if TYPE_CHECKING:
     from collections.abc import Generator
     from pathlib import Path
 
-    from pytest_mcp_storage.judging import Judging
+    from pytest_mcp_storage.running.judging import Judging
 
 __all__ = ["mcp_backend", "mcp_backend_harness"]
 
@@ -26,7 +26,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "mcp_conformance(clause): a test of the MCP storage contract, by clause id")
     if not options.names_given(config):
         return
-    from pytest_mcp_storage.judging import Judging
+    from pytest_mcp_storage.running.judging import Judging
 
     judging = Judging(config)
     config.stash[RUN] = judging.run

@@ -14,7 +14,7 @@ from typing import IO, Any, Self
 
 from pytest_mcp_storage.faults.wire import LONGEST_LINE, arguments_to_json, outcome_from_json
 from pytest_mcp_storage.harness import BackendHarness
-from pytest_mcp_storage.witness import Call
+from pytest_mcp_storage.measuring.witness import Call
 
 START_LIMIT = 60.0
 """Seconds until a worker must have opened its store."""

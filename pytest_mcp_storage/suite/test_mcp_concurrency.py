@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 
-from pytest_mcp_storage.callers import VALUES, Deed, plans
 from pytest_mcp_storage.capabilities import Capability
-from pytest_mcp_storage.contest import (
+from pytest_mcp_storage.measuring.measure import measures
+from pytest_mcp_storage.measuring.trial import Trial
+from pytest_mcp_storage.oracle.strategies import changes, sessions
+from pytest_mcp_storage.oracle.views import must_show
+from pytest_mcp_storage.ordeals.callers import VALUES, Deed, plans
+from pytest_mcp_storage.ordeals.contest import (
     must_be_one_history,
     must_keep_every_update,
     must_let_one_create_succeed,
     must_let_removal_win,
     named,
 )
-from pytest_mcp_storage.crowd import must_hold_across_processes
-from pytest_mcp_storage.measure import measures
-from pytest_mcp_storage.strategies import changes, sessions
-from pytest_mcp_storage.trial import Trial
-from pytest_mcp_storage.views import must_show
+from pytest_mcp_storage.ordeals.crowd import must_hold_across_processes
 from reference_backends import SessionData
 
 HANDLES = 3

@@ -11,15 +11,15 @@ from pathlib import Path
 from typing import Any
 
 from pytest_mcp_storage.capabilities import Capability
-from pytest_mcp_storage.crash import comings_and_goings, large_updates, must_survive_a_kill
-from pytest_mcp_storage.damage import DAMAGES, inflict, main_file
 from pytest_mcp_storage.harness import BackendHarness, NotMeasurable
-from pytest_mcp_storage.measure import measures
-from pytest_mcp_storage.strategies import changes, families, sessions
-from pytest_mcp_storage.trial import Trial
-from pytest_mcp_storage.views import must_show
-from pytest_mcp_storage.violation import Violation, outcome_of, told
-from pytest_mcp_storage.witness import Witness
+from pytest_mcp_storage.measuring.measure import measures
+from pytest_mcp_storage.measuring.trial import Trial
+from pytest_mcp_storage.measuring.violation import Violation, outcome_of, told
+from pytest_mcp_storage.measuring.witness import Witness
+from pytest_mcp_storage.oracle.strategies import changes, families, sessions
+from pytest_mcp_storage.oracle.views import must_show
+from pytest_mcp_storage.ordeals.crash import comings_and_goings, large_updates, must_survive_a_kill
+from pytest_mcp_storage.ordeals.damage import DAMAGES, inflict, main_file
 from reference_backends import SessionData, StorageSetupError
 
 LARGE = "x" * 256 * 1024

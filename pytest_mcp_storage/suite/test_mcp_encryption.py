@@ -6,16 +6,16 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from pytest_mcp_storage.canary.envelopes import Envelope, flaw, parse, seal
+from pytest_mcp_storage.canary.tampering import Tampering, near_misses, tamperings
 from pytest_mcp_storage.capabilities import Capability
-from pytest_mcp_storage.comparison import difference
-from pytest_mcp_storage.envelopes import Envelope, flaw, parse, seal
 from pytest_mcp_storage.faults import Step, Worker
-from pytest_mcp_storage.measure import measures
-from pytest_mcp_storage.strategies import OPTIONAL_FIELDS, changes, sessions, texts
-from pytest_mcp_storage.tampering import Tampering, near_misses, tamperings
-from pytest_mcp_storage.trial import Trial
-from pytest_mcp_storage.violation import Violation, must_raise, outcome_of, shortly, told
-from pytest_mcp_storage.witness import Witness
+from pytest_mcp_storage.measuring.measure import measures
+from pytest_mcp_storage.measuring.trial import Trial
+from pytest_mcp_storage.measuring.violation import Violation, must_raise, outcome_of, shortly, told
+from pytest_mcp_storage.measuring.witness import Witness
+from pytest_mcp_storage.oracle.comparison import difference
+from pytest_mcp_storage.oracle.strategies import OPTIONAL_FIELDS, changes, sessions, texts
 from reference_backends import ConfigurationError, DecryptionError, SessionData, StorageError
 
 CREDENTIALS = {field: OPTIONAL_FIELDS[field] for field in ("tokens", "headers")}
@@ -46,6 +46,8 @@ async def test_a_stored_secret_is_an_envelope(trial: Trial, session: SessionData
 
 @measures("EN-3", at_most=3, session=guarded, named=st.fixed_dictionaries(dict(CREDENTIALS)))
 async def test_no_iv_occurs_twice(trial: Trial, session: SessionData, named: dict[str, Any]) -> None:
+    if not trial.one_store:
+        trial.leave_out("the IVs of two handles (needs SHARED or DURABLE)")
     ivs: dict[str, str] = {}
     for handle in range(1, 3 if trial.one_store else 2):
         store = await trial.open(trial.key, name=f"handle{handle}")
@@ -62,13 +64,14 @@ async def test_no_iv_occurs_twice(trial: Trial, session: SessionData, named: dic
 @measures("EN-3", needs=[Capability.CRASH], at_most=1, session=guarded)
 async def test_no_iv_occurs_twice_across_processes(trial: Trial, session: SessionData) -> None:
     ivs: dict[str, str] = {}
+    now = trial.now() if trial.can(Capability.CLOCK) else None
     for process in range(1, 3):
         many = [
             session.model_copy(update={"session_id": f"{process}.{number}.{session.session_id}"})
             for number in range(WRITES)
         ]
         plan = [Step("create_session", (each,)) for each in many]
-        async with Worker(trial.harness, plan, name=f"process{process}", encryption_key=trial.key) as worker:
+        async with Worker(trial.harness, plan, name=f"process{process}", encryption_key=trial.key, now=now) as worker:
             worker.go()
             trial.history.entries += [call async for call in worker]
         for number, each in enumerate(many):

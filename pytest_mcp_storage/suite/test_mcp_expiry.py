@@ -8,15 +8,15 @@ from typing import Any
 from hypothesis import strategies as st
 
 from pytest_mcp_storage.capabilities import Capability
-from pytest_mcp_storage.comparison import difference
 from pytest_mcp_storage.harness import NotMeasurable
-from pytest_mcp_storage.machine import ExpiryMachine
-from pytest_mcp_storage.measure import measures
-from pytest_mcp_storage.model import ROUNDING
-from pytest_mcp_storage.presence import must_be_gone, must_be_live
-from pytest_mcp_storage.strategies import sessions, ttls
-from pytest_mcp_storage.trial import Trial
-from pytest_mcp_storage.violation import Violation, must_raise
+from pytest_mcp_storage.measuring.measure import measures
+from pytest_mcp_storage.measuring.trial import Trial
+from pytest_mcp_storage.measuring.violation import Violation, must_raise
+from pytest_mcp_storage.oracle.comparison import difference
+from pytest_mcp_storage.oracle.machine import ExpiryMachine
+from pytest_mcp_storage.oracle.model import ROUNDING
+from pytest_mcp_storage.oracle.presence import must_be_gone, must_be_live
+from pytest_mcp_storage.oracle.strategies import sessions, ttls
 from reference_backends import InvalidSessionError, SessionData, SessionNotFoundError
 from reference_backends.arguments import LONGEST_TTL
 from reference_backends.protocol import DEFAULT_TTL

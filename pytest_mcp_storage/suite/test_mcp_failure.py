@@ -7,8 +7,13 @@ from functools import partial
 from typing import Any, Literal
 
 from pytest_mcp_storage.capabilities import Capability
-from pytest_mcp_storage.measure import measures
-from pytest_mcp_storage.outages import (
+from pytest_mcp_storage.measuring.measure import measures
+from pytest_mcp_storage.measuring.trial import Trial
+from pytest_mcp_storage.measuring.violation import Violation, must_raise, told
+from pytest_mcp_storage.measuring.witness import Witness
+from pytest_mcp_storage.oracle.strategies import changes, sessions
+from pytest_mcp_storage.oracle.views import must_show
+from pytest_mcp_storage.ordeals.outages import (
     back,
     every_call,
     in_time,
@@ -16,11 +21,6 @@ from pytest_mcp_storage.outages import (
     must_be_unavailable,
     must_be_whole,
 )
-from pytest_mcp_storage.strategies import changes, sessions
-from pytest_mcp_storage.trial import Trial
-from pytest_mcp_storage.views import must_show
-from pytest_mcp_storage.violation import Violation, must_raise, told
-from pytest_mcp_storage.witness import Witness
 from reference_backends import SessionData, StorageSetupError
 
 COMMAND = re.compile(

@@ -7,17 +7,17 @@ import json
 from importlib import import_module
 from uuid import uuid4
 
-from pytest_mcp_storage.canary import Canaries
+from pytest_mcp_storage.canary.canaries import Canaries
 from pytest_mcp_storage.capabilities import Capability
-from pytest_mcp_storage.comparison import difference
-from pytest_mcp_storage.damage import main_file
-from pytest_mcp_storage.declarations import can_do, fresh, is_there, must_find, work_of_a_process
 from pytest_mcp_storage.harness import BackendHarness
-from pytest_mcp_storage.measure import measures
-from pytest_mcp_storage.outages import back, in_time, losses
+from pytest_mcp_storage.measuring.measure import measures
+from pytest_mcp_storage.measuring.trial import Trial
+from pytest_mcp_storage.measuring.violation import Violation, outcome_of, told
+from pytest_mcp_storage.oracle.comparison import difference
+from pytest_mcp_storage.ordeals.damage import main_file
+from pytest_mcp_storage.ordeals.declarations import can_do, fresh, is_there, must_find, work_of_a_process
+from pytest_mcp_storage.ordeals.outages import back, in_time, losses
 from pytest_mcp_storage.outcome import UNDECLARED
-from pytest_mcp_storage.trial import Trial
-from pytest_mcp_storage.violation import Violation, outcome_of, told
 from reference_backends import StorageError
 
 NATIVE_TTL = 0.05

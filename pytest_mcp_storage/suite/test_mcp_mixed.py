@@ -8,17 +8,17 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from pytest_mcp_storage.canary import Canaries
+from pytest_mcp_storage.canary.canaries import Canaries
+from pytest_mcp_storage.canary.envelopes import flaw
+from pytest_mcp_storage.canary.overhearing import Overheard
 from pytest_mcp_storage.capabilities import Capability
-from pytest_mcp_storage.comparison import difference
-from pytest_mcp_storage.envelopes import flaw
-from pytest_mcp_storage.measure import measures
-from pytest_mcp_storage.mixture import SECRETS, MixtureMachine, RotationMachine
-from pytest_mcp_storage.overhearing import Overheard
-from pytest_mcp_storage.strategies import OPTIONAL_FIELDS, changes, sessions
-from pytest_mcp_storage.trial import Trial
-from pytest_mcp_storage.violation import Violation
-from pytest_mcp_storage.witness import Witness
+from pytest_mcp_storage.measuring.measure import measures
+from pytest_mcp_storage.measuring.trial import Trial
+from pytest_mcp_storage.measuring.violation import Violation
+from pytest_mcp_storage.measuring.witness import Witness
+from pytest_mcp_storage.oracle.comparison import difference
+from pytest_mcp_storage.oracle.mixture import SECRETS, MixtureMachine, RotationMachine
+from pytest_mcp_storage.oracle.strategies import OPTIONAL_FIELDS, changes, sessions
 from reference_backends import SessionData
 
 CREDENTIALS = {field: OPTIONAL_FIELDS[field] for field in ("tokens", "headers")}
@@ -91,6 +91,8 @@ async def _must_be_sealed(trial: Trial, session: SessionData, written: dict[str,
 
 @measures("MX-3")
 def test_any_mixture_of_clear_and_sealed_writes_answers_as_the_model_does(trial: Trial) -> type[MixtureMachine]:
+    if not trial.one_store:
+        trial.leave_out("plain and encrypted writes of one session (needs SHARED or DURABLE)")
     return MixtureMachine
 
 
@@ -142,6 +144,8 @@ async def _lay_in_clear(trial: Trial, session: SessionData) -> None:
 
 @measures("MX-6")
 def test_keys_are_rotated_without_losing_a_session(trial: Trial) -> type[RotationMachine]:
+    if not trial.one_store:
+        trial.leave_out("keys that come and go (needs SHARED or DURABLE)")
     return RotationMachine
 
 

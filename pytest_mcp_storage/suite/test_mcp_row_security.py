@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from pytest_mcp_storage.comparison import difference
-from pytest_mcp_storage.measure import measures
-from pytest_mcp_storage.row_security import (
+from pytest_mcp_storage.measuring.measure import measures
+from pytest_mcp_storage.measuring.trial import Trial
+from pytest_mcp_storage.measuring.violation import Violation, outcome_of, told
+from pytest_mcp_storage.measuring.witness import Witness
+from pytest_mcp_storage.oracle.comparison import difference
+from pytest_mcp_storage.oracle.strategies import changes, sessions
+from pytest_mcp_storage.oracle.views import must_show
+from pytest_mcp_storage.ordeals.row_security import (
     intrusions,
     leave,
     must_be_refused,
@@ -17,11 +22,6 @@ from pytest_mcp_storage.row_security import (
     user_id,
     written,
 )
-from pytest_mcp_storage.strategies import changes, sessions
-from pytest_mcp_storage.trial import Trial
-from pytest_mcp_storage.views import must_show
-from pytest_mcp_storage.violation import Violation, outcome_of, told
-from pytest_mcp_storage.witness import Witness
 from reference_backends import SessionData, StorageError, StorageUnavailableError
 
 FOREIGN_IDS = ("alice{}", "auth0|{}", "{}@example.com", "google-oauth2|{}", "urn:user:{}", "0{}", "é 用户 {}")

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import secrets
+from typing import Any
 
 from hypothesis import strategies as st
 
-from pytest_mcp_storage.canary import Canaries
+from pytest_mcp_storage.canary.canaries import Canaries
+from pytest_mcp_storage.canary.envelopes import seal
+from pytest_mcp_storage.canary.overhearing import Overheard
 from pytest_mcp_storage.capabilities import Capability
-from pytest_mcp_storage.comparison import difference
-from pytest_mcp_storage.envelopes import seal
-from pytest_mcp_storage.measure import measures
-from pytest_mcp_storage.overhearing import Overheard
-from pytest_mcp_storage.strategies import sessions
-from pytest_mcp_storage.trial import Trial
-from pytest_mcp_storage.violation import Violation, outcome_of
+from pytest_mcp_storage.measuring.measure import measures
+from pytest_mcp_storage.measuring.trial import Trial
+from pytest_mcp_storage.measuring.violation import Violation, outcome_of
+from pytest_mcp_storage.oracle.comparison import difference
+from pytest_mcp_storage.oracle.strategies import sessions
 from reference_backends import SessionData
 
 
@@ -62,7 +63,7 @@ async def test_no_call_tells_a_secret(trial: Trial, session: SessionData, sealed
     slip, name = canaries.secret("a secret in a refused update"), (session.identity, session.session_id)
     with Overheard() as overheard:
         store = await trial.open(*([key] if sealed and trial.can(Capability.KEY) else []))
-        for doing, method, *arguments in (
+        calls: list[tuple[Any, ...]] = [
             ("a create", store.create_session, session),
             ("a create of a live session", store.create_session, session),
             ("a create with a bad ttl", store.create_session, session, -1),
@@ -81,10 +82,15 @@ async def test_no_call_tells_a_secret(trial: Trial, session: SessionData, sealed
             ("tokens beside an unknown field", store.update_session, *name, {"tokens": {"t": slip}, "no_such": 1}),
             ("a verifier like an envelope", store.update_session, *name, {"code_verifier": f"enc:1:{slip}"}),
             ("client information that is text", store.update_session, *name, {"client_information": slip}),
+            ("a listing of ids", store.get_identity_mcp_sessions, session.identity),
+            ("a second init", store.init),
             ("a removal", store.remove_session, *name),
             ("disconnect", store.disconnect),
             ("a create on a closed handle", store.create_session, session),
-        ):
+        ]
+        if trial.store_is_ours:
+            calls[3:3] = [("all ids", store.get_all_session_ids), ("cleanup", store.cleanup_expired_sessions)]
+        for doing, method, *arguments in calls:
             overheard.take(doing, await outcome_of(method(*arguments)))
             overheard.take(f"the handle after {doing}", store.backend)
     _must_not_leak(overheard, canaries)
@@ -137,7 +143,9 @@ async def test_no_outage_tells_a_secret(trial: Trial, session: SessionData) -> N
                 for method, *arguments in (
                     (store.create_session, session),
                     (store.get_session, session.identity, session.session_id),
+                    (store.get_identity_sessions_data, session.identity),
                     (store.update_session, session.identity, session.session_id, canaries.credentials("an update")),
+                    (store.remove_session, session.identity, session.session_id),
                 ):
                     overheard.take(f"{method.__name__} in an outage", await outcome_of(method(*arguments)))
             overheard.take("the handle after an outage", store.backend)

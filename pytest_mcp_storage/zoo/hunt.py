@@ -6,13 +6,13 @@ import time
 from dataclasses import dataclass, field
 from importlib import import_module
 
-from pytest_mcp_storage.bench import Bench
 from pytest_mcp_storage.clauses import Clause, load_clauses
-from pytest_mcp_storage.collection import suite_files
-from pytest_mcp_storage.loop import SuiteLoop
-from pytest_mcp_storage.measure import ClauseTest, measure, tests_in
+from pytest_mcp_storage.measuring.bench import Bench
+from pytest_mcp_storage.measuring.loop import SuiteLoop
+from pytest_mcp_storage.measuring.measure import ClauseTest, measure, tests_in
+from pytest_mcp_storage.measuring.tiers import TIERS
 from pytest_mcp_storage.outcome import Measurement, Outcome
-from pytest_mcp_storage.tiers import TIERS
+from pytest_mcp_storage.running.collection import suite_files
 from pytest_mcp_storage.zoo.specimens import Specimen, defects, sound
 
 

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.ciphers import Cipher
 from cryptography.hazmat.primitives.ciphers.algorithms import AES
 from cryptography.hazmat.primitives.ciphers.modes import GCM
 
-from pytest_mcp_storage import envelopes
+from pytest_mcp_storage.canary import envelopes
 from pytest_mcp_storage.zoo.shelf import Shelf, ShelfBackend, ShelfHarness
 from pytest_mcp_storage.zoo.specimens import broken
 from reference_backends import DecryptionError, Keyring

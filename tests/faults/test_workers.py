@@ -19,7 +19,7 @@ from pytest_mcp_storage.faults.wire import (
     outcome_to_json,
 )
 from pytest_mcp_storage.harnesses.redis import RedisHarness
-from pytest_mcp_storage.witness import Call
+from pytest_mcp_storage.measuring.witness import Call
 from reference_backends import SessionData, SessionExistsError, SessionNotFoundError
 
 KEY = "5e" * 32

@@ -9,10 +9,10 @@ from typing import Any
 import psycopg
 import pytest
 
-from pytest_mcp_storage import options
 from pytest_mcp_storage.capabilities import Capability
 from pytest_mcp_storage.harnesses import supabase as module
 from pytest_mcp_storage.harnesses.supabase import SupabaseHarness
+from pytest_mcp_storage.running import options
 from pytest_mcp_storage.stacks import native
 from pytest_mcp_storage.stacks.kept import KeptServer
 from pytest_mcp_storage.stacks.supabase import SupabaseStack

@@ -13,7 +13,7 @@ from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
-from pytest_mcp_storage.migrate_command import migrate as command
+from pytest_mcp_storage.commands.migrate import migrate as command
 from pytest_mcp_storage.stacks.redis import redis_server
 from reference_backends import FileStorageBackend, MemoryStorageBackend, RedisStorageBackend, SessionData, migration
 from reference_backends.errors import ConfigurationError, StorageError, StorageUnavailableError

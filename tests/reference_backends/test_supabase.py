@@ -158,7 +158,7 @@ def test_no_request_deletes_or_updates_without_a_filter(stack: SupabaseStack) ->
             changing = [request for request in wire.requests if request.method in ("DELETE", "PATCH")]
             assert len(changing) == 5
             for request in changing:
-                assert set(request.url.params) & {"session_id", "identity", "expires_at"}, request.url
+                assert set(request.url.params) & {"id", "session_id", "identity"}, request.url
 
     asyncio.run(check())
 
@@ -189,6 +189,46 @@ def test_listings_are_whole_whatever_the_server_cuts(small_pages: SupabaseStack)
                 assert len(wire.requests) == requests
                 assert {seen.session_id for seen in await backend.get_identity_sessions_data("alice")} == names
                 assert sorted(await backend.get_all_session_ids()) == sorted({*names, "other"})
+
+    asyncio.run(check())
+
+
+def test_names_are_told_apart_to_the_letter(small_pages: SupabaseStack) -> None:
+    """White space at an edge, and what filters are written with: also where a page ends at such a name."""
+    spaced = [
+        " ",
+        "  ",
+        " a",
+        "a ",
+        "a",
+        "\ta",
+        "a\r\n",
+        "\ufeffa",
+        "\u2003a",
+        ' "a"',
+        'a" ',
+        " a\\",
+        " a,b)",
+        ' ("a")',
+    ]
+    values = ["1", "01", "1.0", "1e5", "0x1", "null", "NULL", "true", "eq.1", "*", " *", '"1"', "(1)", "\\"]
+    odd = spaced + values
+
+    async def check() -> None:
+        async with backend_on(small_pages) as backend:
+            for name in odd:
+                await backend.create_session(session(name, name, server_name=name))
+            crowd = sorted(f" crowd {name} " for name in odd)
+            await asyncio.gather(*(backend.create_session(session(name, "crowd ")) for name in crowd))
+            assert sorted(await backend.get_identity_mcp_sessions("crowd ")) == crowd
+            assert sorted(await backend.get_all_session_ids()) == sorted(odd + crowd)
+            for name in odd:
+                assert await backend.get_session(name, name) == session(name, name, server_name=name)
+                assert await backend.get_identity_mcp_sessions(name) == [name]
+                await backend.update_session(name, name, {"server_name": "renamed"})
+                await backend.remove_session(name, name)
+                assert await backend.get_session(name, name) is None
+            assert sorted(await backend.get_all_session_ids()) == crowd
 
     asyncio.run(check())
 
@@ -299,6 +339,19 @@ def test_an_update_seals_what_still_lies_in_clear(stack: SupabaseStack, sql: Any
             wire.requests.clear()
             await backend.update_session("alice", "s1", {"active": False})
             assert wire.methods == ["PATCH"]
+
+    asyncio.run(check())
+
+
+@pytest.mark.parametrize("column", SECRETS)
+def test_one_secret_in_clear_is_enough_to_be_sealed(stack: SupabaseStack, sql: Any, column: str) -> None:
+    async def check() -> None:
+        async with backend_on(stack) as plain, backend_on(stack, encryption_key=KEY, seal_all=True) as backend:
+            await plain.create_session(session(**{column: SECRETS[column]}))
+            await backend.update_session("alice", "s1", {"active": True})
+            assert await backend.get_session("alice", "s1") == session(active=True, **{column: SECRETS[column]})
+            ((stored,),) = sql(f"select {column}::text from mcp_sessions")
+            assert "clear" not in stored
 
     asyncio.run(check())
 

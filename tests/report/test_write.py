@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from pytest_mcp_storage.options import REPORT_ENDINGS
 from pytest_mcp_storage.report.model import Report
 from pytest_mcp_storage.report.write import FACES, rendered, write
+from pytest_mcp_storage.running.options import REPORT_ENDINGS
 
 BEGINNINGS = {".json": "{", ".html": "<!doctype html>", ".md": "### MCP storage", ".svg": "<svg "}
 

@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 
 from pytest_mcp_storage import BackendHarness, Outcome, load_clauses
-from pytest_mcp_storage.bench import Bench
-from pytest_mcp_storage.collection import suite_files
-from pytest_mcp_storage.loop import SuiteLoop
-from pytest_mcp_storage.measure import ClauseTest, measure, tests_in
+from pytest_mcp_storage.measuring.bench import Bench
+from pytest_mcp_storage.measuring.loop import SuiteLoop
+from pytest_mcp_storage.measuring.measure import ClauseTest, measure, tests_in
+from pytest_mcp_storage.measuring.tiers import TIERS
 from pytest_mcp_storage.outcome import Measurement
-from pytest_mcp_storage.tiers import TIERS
+from pytest_mcp_storage.running.collection import suite_files
 
 Judge = Callable[..., list[Measurement]]
 

@@ -1,0 +1,124 @@
+"""Canaries: secrets that are planted in sessions, and found again wherever a store lets them lie (EN-1, EN-10)."""
+
+from __future__ import annotations
+
+import secrets
+import string
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+from pytest_mcp_storage.canary.compression import unpacked
+from pytest_mcp_storage.canary.encodings import joined, layers, patterns, without_breaks
+
+_MARK = 12
+_BODY = 36
+
+
+class Finding(NamedTuple):
+    """Where ``text`` lies: under ``encodings``, the outermost first; ``layer`` is what lies under all but the last."""
+
+    text: bytes
+    encodings: tuple[str, ...]
+    layer: bytes
+
+
+class Canaries:
+    """Secrets of one example, of 60 characters each, and the search for them.
+
+    They share a mark that nothing else holds: the search is for that, and takes no longer for many secrets than for
+    one. The mark stands at both ends, so that a page boundary within a secret does not hide it. Its letters differ,
+    and the rest is lower case, so that a compressor, which refers back to what it has seen, spells out the first mark.
+    """
+
+    def __init__(self) -> None:
+        self._mark = "".join(secrets.SystemRandom().sample(string.ascii_uppercase, _MARK))
+        self._labels: dict[str, str] = {}
+        self._others: dict[bytes, str] = {}
+
+    def secret(self, label: str) -> str:
+        """A new secret, of 186 bits. ``label``: what a finding calls it."""
+        body = "".join(secrets.choice(string.ascii_lowercase + string.digits) for _ in range(_BODY))
+        secret = f"{self._mark}{body}{self._mark}"
+        self._labels[secret] = label
+        return secret
+
+    def guard_key(self, key: str, label: str) -> None:
+        """Find this hexadecimal key too, as text and as bytes."""
+        self._others |= dict.fromkeys((key.lower().encode(), key.upper().encode(), bytes.fromhex(key)), label)
+
+    def credentials(self, of: str, *, padding: str = "") -> dict[str, Any]:
+        """``tokens`` and ``headers`` with secrets in them. ``of``: whose, in words; ``padding``: text beside them."""
+        return {
+            "tokens": {
+                "access_token": self.secret(f"the access token of {of}"),
+                "token_type": "Bearer",
+                "scope": padding,
+                "more": {"id_token": [self.secret(f"the id token of {of}") + '"\\/é']},
+            },
+            "headers": {
+                "Authorization": f"Bearer {self.secret(f'the Authorization header of {of}')}",
+                "X-Api-Key": self.secret(f"the X-Api-Key header of {of}"),
+            },
+        }
+
+    def client_secrets(self, of: str) -> dict[str, Any]:
+        """``code_verifier`` and ``client_information`` with secrets in them."""
+        return {
+            "code_verifier": self.secret(f"the code_verifier of {of}"),
+            "client_information": {"client_id": "app", "client_secret": self.secret(f"the client_secret of {of}")},
+        }
+
+    def found_in(self, data: bytes) -> str:
+        """Which secret lies in ``data``, and how, in words; empty where none does.
+
+        Found are: plain, JSON-escaped, base64, base64url, hexadecimal, URL-quoted, UTF-16, reversed and compressed
+        (zlib, gzip, deflate, bzip2, xz), each by itself and any two of them, one over the other.
+        """
+        finding = next(find(data, [self._mark.encode(), *self._others]), None)
+        if finding is None:
+            return ""
+        encodings = [each for each in finding.encodings if each != "plain"] or ["in clear"]
+        return f"{self._label(finding)} ({', then '.join(reversed(encodings))})"
+
+    def _label(self, finding: Finding) -> str:
+        if finding.text in self._others:
+            return self._others[finding.text]
+        for secret, label in self._labels.items():
+            if any(pattern in finding.layer for _, pattern in _patterns(secret[:-_MARK].encode())):
+                return label
+        return "a planted secret"
+
+
+def find(data: bytes, texts: Sequence[bytes]) -> Iterator[Finding]:
+    """Each way in which one of ``texts`` lies in ``data``: encodings as in :meth:`Canaries.found_in`."""
+    yield from _shown(data, texts, ())
+    yield from _packed(data, None, texts, ())
+    for layer in layers(data):
+        yield from _shown(layer.data, texts, (layer.encoding,))
+        yield from _shown(without_breaks(layer.data), texts, (layer.encoding,))
+        yield from _packed(layer.data, layer.starts, texts, (layer.encoding,))
+
+
+def _packed(
+    data: bytes, starts: Sequence[int] | None, texts: Sequence[bytes], over: tuple[str, ...]
+) -> Iterator[Finding]:
+    """The same for what is compressed in ``data``; where nothing lies over that, also if it is compressed twice."""
+    packed = joined("compressed", unpacked(data, starts))
+    over = (*over, packed.encoding)
+    yield from _shown(packed.data, texts, over)
+    yield from _shown(without_breaks(packed.data), texts, over)
+    if len(over) == 1:
+        yield from _packed(packed.data, packed.starts, texts, over)
+
+
+def _shown(data: bytes, texts: Sequence[bytes], over: tuple[str, ...]) -> Iterator[Finding]:
+    for text in texts:
+        for encoding, pattern in _patterns(text):
+            if pattern in data:
+                yield Finding(text, (*over, encoding), data)
+
+
+@lru_cache(maxsize=64)
+def _patterns(text: bytes) -> tuple[tuple[str, bytes], ...]:
+    return tuple(patterns(text))

@@ -1,0 +1,1 @@
+"""The commands of ``mcp-storage`` that belong to no other room."""

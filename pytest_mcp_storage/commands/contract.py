@@ -1,0 +1,136 @@
+"""CONFORMANCE.md: the contract for people to read, made from the contract as data. ``mcp-storage contract``."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from importlib import import_module
+from importlib.resources import files
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Protocol
+
+import click
+from jinja2 import Environment, StrictUndefined
+
+from pytest_mcp_storage.capabilities import Capability
+from pytest_mcp_storage.clause_ids import compact
+from pytest_mcp_storage.clauses import LATEST, Clause, ContractError, Level, load_clauses
+
+ZOO = "pytest_mcp_storage.zoo"
+_NAMES = re.compile(r"\b\w*_\w+\b|\b[A-Z]\w+Error\b|\bSessionData\b")
+_MARKUP = re.compile(r"[\\*_<>\[\]|`]")
+
+
+class Defect(Protocol):
+    """A broken store of the zoo: the clauses that catch it, and why a real author writes it so."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def clauses(self) -> tuple[str, ...]: ...
+    @property
+    def why(self) -> str: ...
+
+
+def document(revision: str = LATEST, defects: Iterable[Defect] | None = None) -> str:
+    """CONFORMANCE.md as it should stand. ``defects``: those of the zoo by default.
+
+    Raises :class:`ContractError` for a revision that is not known, and for a clause whose test is not there.
+    """
+    clauses = load_clauses(revision)
+    caught: defaultdict[str, list[Defect]] = defaultdict(list)
+    for defect in known_defects() if defects is None else defects:
+        for clause in defect.clauses:
+            caught[clause].append(defect)
+    modules = homes()
+    if lost := [test for clause in clauses for test in clause.tests if test not in modules]:
+        raise ContractError(f"the contract names tests that the suite does not have: {', '.join(lost)}")
+    environment = Environment(  # noqa: S701  # Markdown; prose() escapes it
+        trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True, undefined=StrictUndefined
+    )
+    environment.filters["prose"] = prose
+    template = environment.from_string(_read("contract.md.jinja"))
+    return template.render(
+        revision=revision,
+        clauses=clauses,
+        groups=_grouped(clauses),
+        capabilities={each: _needed_by(each, clauses) for each in Capability},
+        homes=modules,
+        caught=caught,
+        musts=sum(1 for clause in clauses if clause.level is Level.MUST),
+    )
+
+
+def prose(text: str) -> str:
+    """A sentence of the contract as Markdown: names of the interface as code, and no character taken for markup."""
+    parts, end = [], 0
+    for found in _NAMES.finditer(text):
+        parts += [_escaped(text[end : found.start()]), f"`{found[0]}`"]
+        end = found.end()
+    return "".join([*parts, _escaped(text[end:])])
+
+
+def homes() -> Mapping[str, str]:
+    """The suite's module of each test, by the test's name; read, not imported."""
+    suite = files("pytest_mcp_storage").joinpath("suite")
+    modules = {path.name: path.read_text(encoding="utf-8") for path in suite.iterdir() if path.name.startswith("test_")}
+    return {
+        test: module
+        for module, source in sorted(modules.items())
+        for test in re.findall(r"^(?:async )?def (test_\w+)\(", source, re.MULTILINE)
+    }
+
+
+def known_defects() -> Iterable[Defect]:
+    """The broken stores of the zoo, where this version has one."""
+    if find_spec(ZOO) is None:
+        return ()
+    defects: Iterable[Defect] = getattr(import_module(ZOO), "defects", tuple)()
+    return defects
+
+
+@click.command()
+@click.option("--write", "target", metavar="FILE", type=click.Path(path_type=Path, dir_okay=False), help="Write it.")
+@click.option("--check", "held", metavar="FILE", type=click.Path(path_type=Path, dir_okay=False),
+              help="Fail where FILE is not the document.")  # fmt: skip
+@click.option("--revision", metavar="REV", default=LATEST, show_default=True, help="Of the contract.")
+def contract(target: Path | None, held: Path | None, revision: str) -> None:
+    """Print CONFORMANCE.md, the contract as a document."""
+    try:
+        text = document(revision)
+    except ContractError as error:
+        raise click.UsageError(str(error)) from None
+    if held is not None:
+        if not held.is_file() or held.read_text(encoding="utf-8") != text:
+            raise click.ClickException(f"{held} is not the contract; mcp-storage contract --write {held} mends it")
+    elif target is not None:
+        target.write_text(text, encoding="utf-8", newline="\n")
+    else:
+        click.echo(text, nl=False)
+
+
+def _grouped(clauses: Iterable[Clause]) -> dict[str, list[Clause]]:
+    groups: dict[str, list[Clause]] = {}
+    for clause in clauses:
+        groups.setdefault(clause.group, []).append(clause)
+    return groups
+
+
+def _needed_by(capability: Capability, clauses: Iterable[Clause]) -> str:
+    wholes, parts = [], []
+    for clause in clauses:
+        if capability in clause.needs:
+            wholes.append(clause.id)
+        elif capability in dict(clause.halves):
+            parts.append(clause.id)
+    return "; ".join(filter(None, (compact(wholes), f"part of {compact(parts)}" if parts else "")))
+
+
+def _escaped(text: str) -> str:
+    return _MARKUP.sub(lambda found: f"\\{found[0]}", text)
+
+
+def _read(name: str) -> str:
+    return files("pytest_mcp_storage").joinpath(name).read_text(encoding="utf-8")

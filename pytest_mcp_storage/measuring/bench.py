@@ -1,0 +1,55 @@
+"""The bench: one backend's harness, provisioned once for a process, with the time and the loop that go with it."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable
+from contextlib import suppress
+
+from pytest_mcp_storage.capabilities import Capability
+from pytest_mcp_storage.harness import BackendHarness
+from pytest_mcp_storage.measuring.clock import ObservedTime, SuiteClock
+from pytest_mcp_storage.measuring.loop import SuiteLoop
+
+SLOW_CALL = 0.002
+"""Seconds; a store whose calls take longer gets fewer examples, so that a run ends in bearable time."""
+FEWEST = 0.2
+"""The share of the examples that even the slowest store gets."""
+
+
+class Bench:
+    """A provisioned harness. ``make`` builds further, empty stores of the same kind."""
+
+    def __init__(self, name: str, make: Callable[[], BackendHarness], loop: SuiteLoop) -> None:
+        self.name = name
+        self.make = make
+        self.loop = loop
+        self.harness = make()
+        self.time: SuiteClock | ObservedTime = ObservedTime()
+        self.pace = 1.0
+        """The share of a tier's examples that this store gets; 1 for a fast one."""
+
+    def start(self) -> None:
+        """Provision the store and open it once. Whatever that raises is passed on."""
+        self.loop.run(self._start())
+
+    def stop(self) -> None:
+        """Destroy the store."""
+        self.loop.run(self.harness.__aexit__(None, None, None))
+
+    async def _start(self) -> None:
+        await self.harness.__aenter__()
+        if Capability.CLOCK in self.harness.capabilities:
+            self.time = SuiteClock()
+        handle = await self.harness.open()
+        try:
+            seconds = []
+            for _ in range(5):
+                start = time.perf_counter()
+                with suppress(Exception):  # whether it may raise is for the clauses to say
+                    await handle.get_session("mcp-storage-pace", "none")
+                seconds.append(time.perf_counter() - start)
+        finally:
+            await handle.disconnect()
+        self.pace = max(FEWEST, min(1.0, SLOW_CALL / max(statistics.median(seconds), 1e-9)))

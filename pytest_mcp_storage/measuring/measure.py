@@ -1,0 +1,226 @@
+"""From a clause's test to a measurement: the decorator that marks the tests, and the run of one of them."""
+
+from __future__ import annotations
+
+import inspect
+import time
+import traceback
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from hypothesis import HealthCheck, Phase, Verbosity, given, seed, settings
+from hypothesis.errors import HypothesisException
+from hypothesis.stateful import RuleBasedStateMachine, run_state_machine_as_test
+from hypothesis.strategies import SearchStrategy, fixed_dictionaries
+
+from pytest_mcp_storage.capabilities import Capability
+from pytest_mcp_storage.clauses import Clause
+from pytest_mcp_storage.harness import NotMeasurable
+from pytest_mcp_storage.measuring.bench import Bench
+from pytest_mcp_storage.measuring.tiers import Tier
+from pytest_mcp_storage.measuring.trial import Trial
+from pytest_mcp_storage.measuring.violation import Violation, told
+from pytest_mcp_storage.outcome import Measurement, Outcome
+
+Body = TypeVar("Body", bound=Callable[..., Any])
+
+LONGEST_EXAMPLE = 600.0
+"""Seconds after which an example counts as hung."""
+
+
+@dataclass(frozen=True)
+class ClauseTest:
+    """A test of the suite: the clause that it measures, and what it draws."""
+
+    clause: str
+    body: Callable[..., Any]
+    strategies: dict[str, SearchStrategy[Any]]
+    at_most: int | None
+    waits: bool
+    needs: frozenset[Capability] = frozenset()
+
+    @property
+    def name(self) -> str:
+        return self.body.__name__
+
+    def examples(self, bench: Bench, tier: Tier) -> int:
+        """How many examples this test gets on this backend."""
+        if self.waits and Capability.CLOCK not in bench.harness.capabilities:
+            return 1
+        count = tier.examples if tier.unhurried else max(4, round(tier.examples * bench.pace))
+        return min(count, self.at_most or count)
+
+
+def measures(
+    clause: str,
+    *,
+    at_most: int | None = None,
+    waits: bool = False,
+    needs: Iterable[Capability] = (),
+    **strategies: SearchStrategy[Any],
+) -> Callable[[Body], Body]:
+    """Mark a function as a test of ``clause``. It is handed a :class:`Trial`, and an example of each strategy.
+
+    ``at_most``: no more examples than so many, for costly tests. ``waits``: it lets time pass, so that a store
+    without CLOCK gets one example, in real time. ``needs``: capabilities beyond the clause's own, for a test that
+    measures one of its ``halves``.
+    """
+
+    def mark(body: Body) -> Body:
+        body.__clause_test__ = ClauseTest(clause, body, strategies, at_most, waits, frozenset(needs))  # type: ignore[attr-defined]
+        return body
+
+    return mark
+
+
+def tests_in(module: object) -> list[ClauseTest]:
+    """The clause tests of a suite module, in the order in which they stand there."""
+    return [value.__clause_test__ for value in vars(module).values() if hasattr(value, "__clause_test__")]
+
+
+def measure(test: ClauseTest, clause: Clause, bench: Bench, tier: Tier, seed: int, *, destructive: bool) -> Measurement:
+    """Run one test of one clause on one backend."""
+    capabilities = bench.harness.capabilities
+    measurement = Measurement(clause.id, test.name, Outcome.PASSED, notes=list(clause.left_out(capabilities)))
+    if missing := (clause.needs | test.needs) - capabilities:
+        measurement.outcome = Outcome.NOT_APPLICABLE
+        measurement.message = f"needs {', '.join(sorted(each.name for each in missing))}"
+        measurement.notes = []
+        return measurement
+    trial = Trial(bench, tier, seed, destructive=destructive)
+    if clause.store_wide and not trial.store_is_ours:
+        measurement.outcome = Outcome.NOT_MEASURED
+        measurement.message = (
+            "it touches the whole store, which may hold others' data: --mcp-allow-destructive allows it"
+        )
+        return measurement
+    start = time.perf_counter()
+    run = Run(test, trial)
+    try:
+        run.all()
+    finally:
+        bench.loop.run(trial.tidy())
+    measurement.seconds = time.perf_counter() - start
+    measurement.examples = run.examples
+    measurement.notes += trial.notes
+    if run.failure is not None:
+        _judge(measurement, run.failure)
+        measurement.history = run.history
+    return measurement
+
+
+class Enough(BaseException):
+    """Ends a search that has had its time; hypothesis lets it through."""
+
+
+class Run:
+    """The examples of one test, and the shortest failing one of them."""
+
+    def __init__(self, test: ClauseTest, trial: Trial) -> None:
+        self.test = test
+        self.trial = trial
+        self.examples = 0
+        self.failure: Exception | None = None
+        self.history: list[str] = []
+        self._deadline = float("inf")
+        self._shortest = float("inf")
+
+    def all(self) -> None:
+        """Search until an example fails, or all have passed."""
+        try:
+            if self.test.strategies:
+                self._search_examples()
+            else:
+                self._once()
+        except Enough:
+            pass
+        except Exception as error:
+            if self.failure is None:
+                self.failure = error
+
+    def begin(self) -> None:
+        """Start an example. Raises :class:`Enough` where shrinking has had its time."""
+        if time.monotonic() > self._deadline:
+            raise Enough
+        self.examples += 1
+        self.trial.begin()
+
+    def call(self, work: Callable[[], Any]) -> Any:
+        """Do a piece of an example, await what it returns, and keep what it shows where it fails."""
+        try:
+            result = work()
+            if inspect.isawaitable(result):
+                return self.trial.bench.loop.run(_awaited(result), limit=LONGEST_EXAMPLE)
+        except HypothesisException:
+            raise
+        except Exception as error:
+            self._keep(error)
+            raise
+        return result
+
+    def settings(self) -> settings:
+        """Hypothesis's settings for this test on this backend: ours alone, whatever profile the user has loaded."""
+        tier = self.trial.tier
+        return settings(
+            max_examples=self.test.examples(self.trial.bench, tier),
+            stateful_step_count=tier.steps,
+            phases=(Phase.generate, Phase.shrink),
+            deadline=None,
+            database=None,
+            derandomize=False,
+            report_multiple_bugs=False,
+            print_blob=False,
+            suppress_health_check=list(HealthCheck),
+            verbosity=Verbosity.quiet,
+        )
+
+    def _search_examples(self) -> None:
+        def example(drawn: dict[str, Any]) -> None:
+            self.begin()
+            self.call(lambda: self.test.body(self.trial, **self.trial.own(drawn)))
+
+        drawn = fixed_dictionaries(self.test.strategies)
+        seed(self.trial.seed)(self.settings()(given(drawn)(example)))()
+
+    def _once(self) -> None:
+        self.begin()
+        result = self.call(lambda: self.test.body(self.trial))
+        if isinstance(result, type) and issubclass(result, RuleBasedStateMachine):
+            self.examples = 0
+            machine = type(result.__name__, (result,), {"run": self, "trial": self.trial})
+            run_state_machine_as_test(seed(self.trial.seed)(machine), settings=self.settings())
+
+    def _keep(self, error: Exception) -> None:
+        lines = getattr(error, "history", []) or self.trial.history.lines()
+        length = len(self.trial.history.entries) * 1000 + sum(map(len, lines))
+        if length <= self._shortest:
+            self.failure, self.history, self._shortest = error, lines, length
+        nothing_smaller = isinstance(error, NotMeasurable) or self.test.at_most == 1
+        self._deadline = min(self._deadline, time.monotonic() + (0 if nothing_smaller else self.trial.tier.shrinking))
+
+
+async def _awaited(result: Any) -> Any:
+    return await result
+
+
+def _judge(measurement: Measurement, error: Exception) -> None:
+    """Say what an exception means: the store's fault, the harness's, or nothing that could be seen."""
+    method = getattr(error, "__mcp_call__", "")
+    if isinstance(error, NotMeasurable):
+        measurement.outcome, measurement.message = Outcome.NOT_MEASURED, error.reason
+    elif getattr(error, "harness_fault", False):
+        measurement.outcome, measurement.message = Outcome.NOT_MEASURED, f"the harness broke down: {error}"
+        measurement.fault = "".join(traceback.format_exception(error))
+    elif isinstance(error, Violation):
+        measurement.outcome, measurement.message, measurement.should = Outcome.FAILED, error.seen, error.should
+    elif method:
+        measurement.outcome, measurement.message = Outcome.FAILED, f"{method} {told(error)}"
+        measurement.should = "not raise that"
+    elif isinstance(error, TimeoutError):
+        measurement.outcome, measurement.message = Outcome.FAILED, f"the store hung: {error}"
+        measurement.should = "answer"
+    else:
+        measurement.outcome = Outcome.NOT_MEASURED
+        measurement.message = f"the harness or the suite broke down: {told(error)}"
+        measurement.fault = "".join(traceback.format_exception(error))

@@ -1,0 +1,241 @@
+"""The trial: what a clause's test is handed."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from typing import Any, TypeVar
+
+from pytest_mcp_storage.capabilities import Capability
+from pytest_mcp_storage.harness import BackendHarness
+from pytest_mcp_storage.measuring.bench import Bench
+from pytest_mcp_storage.measuring.clock import SuiteClock
+from pytest_mcp_storage.measuring.tiers import Tier
+from pytest_mcp_storage.measuring.violation import Violation, shortly
+from pytest_mcp_storage.measuring.witness import History, Witness
+from reference_backends import SessionData, StorageBackend
+
+Value = TypeVar("Value")
+
+KEY = "5e" * 32
+OTHER_KEY = "a7" * 32
+
+_examples = itertools.count(1)
+
+
+class Trial:
+    """One test of one clause on one backend: its handles, its time, its names, and what has happened so far.
+
+    Each example writes under identities of its own, so that it neither meets others' sessions nor older ones.
+    """
+
+    key = KEY
+    other_key = OTHER_KEY
+
+    def __init__(self, bench: Bench, tier: Tier, seed: int, *, destructive: bool) -> None:
+        self.bench = bench
+        self.harness = bench.harness
+        self.tier = tier
+        self.seed = seed
+        self.destructive = destructive
+        self.history = History()
+        self.notes: list[str] = []
+        self._handles: list[Witness] = []
+        self._others: list[Witness] = []
+        """Handles on other stores, or with fewer rights."""
+        self._further: list[Witness] = []
+        self._holders: dict[tuple[str, ...], Witness] = {}
+        self._histories: list[History] = []
+        self.begin()
+
+    # -- the example ---------------------------------------------------------------------------------------------
+
+    def begin(self) -> None:
+        """Start an example: a new history, and names that no example had before."""
+        self.history = History()
+        self._histories.append(self.history)
+        self._mark = f"{next(_examples):x}"
+
+    def identity(self, name: str) -> str:
+        """``name`` as this example's own identity. What names share in front of them, theirs alone differs behind."""
+        return f"{self._mark}.{name}"
+
+    def session_id(self, name: str) -> str:
+        """``name`` as this example's own session id."""
+        return f"{name}.{self._mark}"
+
+    def own(self, value: Value) -> Value:
+        """The value with every session in it renamed into this example."""
+        renamed: Any = value
+        if isinstance(value, SessionData):
+            names = {"identity": self.identity(value.identity), "session_id": self.session_id(value.session_id)}
+            renamed = value.model_copy(update=names)
+        elif isinstance(value, (list, tuple)):
+            renamed = type(value)(self.own(item) for item in value)
+        elif isinstance(value, dict):
+            renamed = {name: self.own(item) for name, item in value.items()}
+        return renamed  # type: ignore[no-any-return]
+
+    # -- the store -----------------------------------------------------------------------------------------------
+
+    def can(self, capability: Capability) -> bool:
+        """Whether the harness declares it."""
+        return capability in self.harness.capabilities
+
+    @property
+    def store_is_ours(self) -> bool:
+        """Whether store-wide calls are allowed: on a dedicated store, or with ``--mcp-allow-destructive``."""
+        return self.harness.dedicated or self.destructive
+
+    async def store(self, *, sealed: bool = True) -> Witness:
+        """The handle that the examples of this test share: with a key where ``sealed`` and the store takes one."""
+        return await self.holder(*([self.key] if sealed and self.can(Capability.KEY) else []))
+
+    async def holder(self, *keys: str) -> Witness:
+        """The handle with these keys that the examples of this test share.
+
+        Of a store that is DURABLE and not SHARED one at a time is open.
+        """
+        if keys not in self._holders:
+            if not self.can(Capability.SHARED):
+                await self._close_holders()
+            names = {(): "keyless", (self.key,): "store"}
+            self._holders[keys] = await self.open(*keys, name=names.get(keys, f"store_of_{len(keys)}_keys"))
+        return self._holders[keys]
+
+    @property
+    def one_store(self) -> bool:
+        """Whether all handles, open at once or one after another, are handles on the same store."""
+        return self.can(Capability.SHARED) or self.can(Capability.DURABLE)
+
+    async def plant(self, session: SessionData, field: str, value: Any) -> None:
+        """AT_REST: put ``value`` in the place of a stored field, past the backend."""
+        if not self.can(Capability.SHARED):
+            await self._close_holders()
+        self.history.note(f"… the stored {field} of {session.session_id!r} is replaced by {shortly(value)} …")
+        await self.harness.replace_stored_field(session.identity, session.session_id, field, value)
+
+    async def _close_holders(self) -> None:
+        if self.can(Capability.DURABLE):
+            for holder in self._holders.values():
+                await holder.disconnect()
+            self._holders.clear()
+
+    async def open(
+        self,
+        *keys: str,
+        name: str = "",
+        default_ttl: float | None = None,
+        real_time: bool = False,
+        harness: BackendHarness | None = None,
+    ) -> Witness:
+        """A new handle, closed when the test ends. ``real_time``: without the suite's clock.
+
+        What the harness raises here counts as raised by the store.
+        """
+        options: dict[str, Any] = {}
+        if keys:
+            options["encryption_key"] = keys[0] if len(keys) == 1 else list(keys)
+        if default_ttl is not None:
+            options["default_ttl"] = default_ttl
+        if isinstance(self.bench.time, SuiteClock) and not real_time:
+            options["clock"] = self.bench.time
+        witness = await self._opened(lambda: (harness or self.harness).open(**options), name)
+        (self._handles if harness is None else self._others).append(witness)
+        return witness
+
+    async def handles(self, count: int) -> list[Witness]:
+        """So many handles on the store, with the same key, which the examples of this test share."""
+        first = await self.store()
+        while len(self._further) < count - 1:
+            key = [self.key] if self.can(Capability.KEY) else []
+            self._further.append(await self.open(*key, name=f"store{len(self._further) + 2}"))
+        return [first, *self._further[: count - 1]]
+
+    async def open_as(self, user: str | None) -> Witness:
+        """A new handle as a signed-in user, on the real time; ``None``: without one. Closed when the test ends."""
+        witness = await self._opened(lambda: self.harness.open_as(user), user or "nobody")
+        self._others.append(witness)
+        return witness
+
+    async def _opened(self, opening: Callable[[], Awaitable[StorageBackend]], name: str) -> Witness:
+        try:
+            backend = await opening()
+        except Exception as error:
+            error.__mcp_call__ = "open"  # type: ignore[attr-defined]
+            raise
+        return Witness(backend, name or f"handle{len(self._handles) + len(self._others) + 1}", lambda: self.history)
+
+    @asynccontextmanager
+    async def another_store(self) -> AsyncIterator[BackendHarness]:
+        """A further, empty store of the same kind, which the test may damage."""
+        harness = self.bench.make()
+        async with harness:
+            yield harness
+
+    async def stored(self, session: SessionData) -> dict[str, Any]:
+        """AT_REST: what lies in the store of the fields that may hold secrets; ``None`` where nothing does."""
+        fields = await self.harness.stored_fields(session.identity, session.session_id)
+        return {field: fields.get(field) for field in ("tokens", "headers", "code_verifier", "client_information")}
+
+    async def row_of(self, session: SessionData) -> dict[str, Any]:
+        """AT_REST: the same of a session whose row must be there. Raises :class:`Violation` where it is not."""
+        try:
+            return await self.stored(session)
+        except LookupError:
+            pass
+        raise Violation(f"no row of {session.session_id!r} lies in the store", should="hold one")
+
+    # -- time ----------------------------------------------------------------------------------------------------
+
+    def now(self) -> float:
+        """Seconds, on the clock by which the store's sessions expire."""
+        return self.bench.time()
+
+    async def pass_time(self, seconds: float) -> None:
+        """Let at least so much time pass."""
+        self.history.note(f"… {seconds:g} s pass …")
+        await self.bench.time.pass_time(seconds)
+
+    def ttl(self, seconds: float) -> float:
+        """``seconds`` where the clock is ours to move, else a TTL of 1 to 2 seconds that a test can wait for."""
+        return self.bench.time.measurable(seconds)
+
+    # -- the verdict ---------------------------------------------------------------------------------------------
+
+    def leave_out(self, what: str) -> None:
+        """Note, once, a half of the clause that could not be looked at here."""
+        if (note := f"left out: {what}") not in self.notes:
+            self.notes.append(note)
+
+    # -- the end -------------------------------------------------------------------------------------------------
+
+    async def tidy(self) -> None:
+        """Remove what the examples wrote, and close every handle. Errors here are not the clause's."""
+        with suppress(Exception):
+            await self._remove_sessions()
+        for handle in [*self._handles, *self._others]:
+            with suppress(Exception):
+                await handle.backend.disconnect()
+
+    async def _remove_sessions(self) -> None:
+        if not self._handles:
+            return
+        backend = self._handles[-1].backend
+        await backend.init()
+        if self.harness.dedicated:
+            await backend.clear_all()
+            return
+        for identity, session_id in self._written():
+            with suppress(Exception):
+                await backend.remove_session(identity, session_id)
+
+    def _written(self) -> set[tuple[str, str]]:
+        created = (
+            call.arguments[0]
+            for history in self._histories
+            for call in history.calls()
+            if call.method == "create_session"
+        )
+        return {(each.identity, each.session_id) for each in created if isinstance(each, SessionData)}

@@ -1,0 +1,150 @@
+"""A handle whose calls are written down, so that a failure can show the shortest history that leads to it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+from pytest_mcp_storage.measuring.violation import Violation, shortly, told
+from reference_backends import SessionData, SessionUpdate, StorageBackend
+
+LONGEST_CALL = 60.0
+"""Seconds after which a call counts as one that never returns."""
+
+
+@dataclass
+class Call:
+    """One call: who, what, when (nanoseconds, monotonic), and what came back. ``end`` is 0 where nothing did (yet)."""
+
+    handle: str
+    method: str
+    arguments: tuple[object, ...]
+    ttl: object
+    start: int
+    end: int = 0
+    result: object = None
+
+    def __str__(self) -> str:
+        given = [_shown(argument) for argument in self.arguments]
+        if self.ttl is not None:
+            given.append(f"ttl={self.ttl!r}")
+        answer = _answer(self.result) if self.end else "did not return"
+        return f"{self.handle}.{self.method}({', '.join(given)})  →  {answer}"
+
+
+class History:
+    """What happened in one example, in order; remarks such as passing time stand between the calls."""
+
+    def __init__(self) -> None:
+        self.entries: list[Call | str] = []
+
+    def note(self, remark: str) -> None:
+        self.entries.append(remark)
+
+    def calls(self) -> list[Call]:
+        return [entry for entry in self.entries if isinstance(entry, Call)]
+
+    def lines(self, most: int = 40) -> list[str]:
+        """A line an entry; of a long history the beginning and the end."""
+        shown = [str(entry) for entry in self.entries]
+        if len(shown) <= most:
+            return shown
+        head = most // 4
+        return [*shown[:head], f"… {len(shown) - most} calls …", *shown[head - most :]]
+
+
+class Witness:
+    """A :class:`StorageBackend` that passes every call on and writes it down."""
+
+    def __init__(self, backend: StorageBackend, name: str, history: Callable[[], History]) -> None:
+        self.backend = backend
+        self.name = name
+        self._history = history
+
+    def called(self, name: str) -> Witness:
+        """The same handle in the hands of another caller."""
+        return Witness(self.backend, name, self._history)
+
+    def generate_session_id(self) -> str:
+        return self.backend.generate_session_id()
+
+    async def init(self) -> None:
+        await self._call("init", self.backend.init)
+
+    async def create_session(self, session: SessionData, ttl: Any = None) -> None:
+        await self._call("create_session", self.backend.create_session, session, ttl=ttl)
+
+    async def update_session(
+        self, identity: str, session_id: str, changes: SessionUpdate | dict[str, Any], ttl: Any = None
+    ) -> None:
+        await self._call("update_session", self.backend.update_session, identity, session_id, changes, ttl=ttl)
+
+    async def get_session(self, identity: str, session_id: str) -> SessionData | None:
+        seen: SessionData | None = await self._call("get_session", self.backend.get_session, identity, session_id)
+        return seen
+
+    async def get_identity_sessions_data(self, identity: str) -> list[SessionData]:
+        seen: list[SessionData] = await self._call(
+            "get_identity_sessions_data", self.backend.get_identity_sessions_data, identity
+        )
+        return seen
+
+    async def get_identity_mcp_sessions(self, identity: str) -> list[str]:
+        seen: list[str] = await self._call(
+            "get_identity_mcp_sessions", self.backend.get_identity_mcp_sessions, identity
+        )
+        return seen
+
+    async def remove_session(self, identity: str, session_id: str) -> None:
+        await self._call("remove_session", self.backend.remove_session, identity, session_id)
+
+    async def get_all_session_ids(self) -> list[str]:
+        seen: list[str] = await self._call("get_all_session_ids", self.backend.get_all_session_ids)
+        return seen
+
+    async def clear_all(self) -> None:
+        await self._call("clear_all", self.backend.clear_all)
+
+    async def cleanup_expired_sessions(self) -> None:
+        await self._call("cleanup_expired_sessions", self.backend.cleanup_expired_sessions)
+
+    async def disconnect(self) -> None:
+        await self._call("disconnect", self.backend.disconnect)
+
+    async def _call(
+        self, method: str, function: Callable[..., Awaitable[Any]], *arguments: Any, ttl: Any = None
+    ) -> Any:
+        call = Call(self.name, method, arguments, ttl, time.monotonic_ns())
+        self._history().entries.append(call)
+        options = {} if ttl is None else {"ttl": ttl}
+        deadline = asyncio.timeout(LONGEST_CALL)
+        try:
+            async with deadline:
+                call.result = await function(*arguments, **options)
+        except Exception as error:
+            if deadline.expired():
+                raise Violation(f"{method} did not return within {LONGEST_CALL:.0f} s", should="return") from None
+            call.result = error
+            call.end = time.monotonic_ns()
+            error.__mcp_call__ = method  # type: ignore[attr-defined]  # so that it is told from a fault of the suite
+            raise
+        call.end = time.monotonic_ns()
+        return call.result
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, SessionData):
+        fields = value.model_dump(warnings=False)  # a broken store may put anything there
+        return f"SessionData({shortly({k: v for k, v in fields.items() if v is not None}, 400)})"
+    return shortly(value)
+
+
+def _answer(result: object) -> str:
+    if isinstance(result, BaseException):
+        return told(result)
+    if isinstance(result, list):
+        return f"[{', '.join(_shown(item) for item in result[:5])}{', …' if len(result) > 5 else ''}] ({len(result)})"
+    return _shown(result)

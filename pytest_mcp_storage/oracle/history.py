@@ -1,0 +1,113 @@
+"""What concurrent callers saw, taken apart by session, and explained or not (CO-3, DU-2)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+from pytest_mcp_storage.measuring.violation import Violation
+from pytest_mcp_storage.measuring.witness import Call
+from pytest_mcp_storage.oracle.linearizability import BOUND, Fields, Kind, Operation, frozen, is_linearizable
+from pytest_mcp_storage.oracle.timeline import brief, timeline
+from reference_backends import SessionData, SessionExistsError, SessionNotFoundError
+
+Name = tuple[str, str]
+"""Identity and session id."""
+
+
+def must_be_linearizable(calls: Iterable[Call], *, bound: int = BOUND) -> int:
+    """How many answers were explained, session by session; before the first call no session was there.
+
+    A history is linearizable where that of each session is (Herlihy and Wing, 1990). Session ids must differ between
+    identities. Raises :class:`Violation`, with a timeline up to the first answer that no order explains, and
+    :class:`NotMeasurable` where a search visits more than ``bound`` states.
+    """
+    calls = list(calls)
+    explained = 0
+    for name in sorted({name for call in calls if (name := subject(call)) is not None}):
+        operations = operations_on(name, calls)
+        if not is_linearizable(operations, bound=bound):
+            culprit, known = _first_unexplained(name, calls, bound)
+            raise Violation(
+                f"no order of the calls on session {name[1]!r} explains {brief(culprit, name[1])}",
+                should="let each call take effect at one moment between its start and its end",
+                history=timeline([call for call in known if list(_operations(call, name))], name[1], culprit),
+            )
+        explained += sum(operation.end is not None for operation in operations)
+    return explained
+
+
+def operations_on(name: Name, calls: Iterable[Call]) -> list[Operation]:
+    """What the calls say of one session."""
+    return [operation for call in calls for operation in _operations(call, name)]
+
+
+def subject(call: Call) -> Name | None:
+    """The one session that a call is about; ``None`` where it is about several."""
+    match call.method, call.arguments:
+        case "create_session", (SessionData() as session,):
+            return session.identity, session.session_id
+        case "update_session" | "get_session" | "remove_session", (str(identity), str(session_id), *_):
+            return identity, session_id
+    return None
+
+
+def fields_of(session: SessionData) -> Fields:
+    """A session's fields; absent ones left out."""
+    return frozen({field: value for field, value in session.__dict__.items() if value is not None})
+
+
+def _first_unexplained(name: Name, calls: Sequence[Call], bound: int) -> tuple[Call, list[Call]]:
+    """The first answer, in time, that no order explains, and the calls as they stood at that moment."""
+    for last in sorted((call for call in calls if call.end), key=lambda call: call.end):
+        known = [_known_at(call, last.end) for call in calls if call.start <= last.end]
+        if not is_linearizable(operations_on(name, known), bound=bound):
+            return last, known
+    raise AssertionError("every answer is explained")
+
+
+def _known_at(call: Call, moment: int) -> Call:
+    """The call as it was known then: without its answer where that came later."""
+    return call if call.end <= moment else replace(call, end=0, result=None)
+
+
+def _operations(call: Call, name: Name) -> Iterator[Operation]:
+    """What one call says of one session: several things only where a listing shows it several times."""
+    refused = isinstance(call.result, (SessionExistsError, SessionNotFoundError))
+    answered = bool(call.end) and (refused or not isinstance(call.result, Exception))
+    end = call.end if answered else None
+    about = subject(call)
+    if about == name and call.method != "get_session":
+        kind, fields = _write(call, refused=refused)
+        yield Operation(kind, call.start, end, fields)
+    elif answered:
+        for kind, fields in _seen(call, name, about):
+            yield Operation(kind, call.start, end, fields)
+
+
+def _write(call: Call, *, refused: bool) -> tuple[Kind, Fields | None]:
+    match call.method:
+        case "create_session":
+            session: Any = call.arguments[0]
+            return (Kind.PRESENT, None) if refused else (Kind.CREATED, fields_of(session))
+        case "update_session":
+            changes: Any = call.arguments[2]
+            return (Kind.ABSENT, None) if refused else (Kind.UPDATED, frozen(changes))
+    return Kind.REMOVED, None
+
+
+def _seen(call: Call, name: Name, about: Name | None) -> list[tuple[Kind, Fields | None]]:
+    identity, session_id = name
+    result: Any = call.result
+    match call.method:
+        case "get_session" if about == name:
+            return [(Kind.READ, result and fields_of(result))]
+        case "get_identity_sessions_data" if call.arguments == (identity,):
+            shown = [fields_of(each) for each in result if each.session_id == session_id]
+            return [(Kind.READ, fields) for fields in shown] or [(Kind.READ, None)]
+        case "get_identity_mcp_sessions" if call.arguments == (identity,):
+            return [(Kind.PRESENT if session_id in result else Kind.ABSENT, None)]
+        case "get_all_session_ids":
+            return [(Kind.PRESENT if session_id in result else Kind.ABSENT, None)]
+    return []

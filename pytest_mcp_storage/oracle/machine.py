@@ -1,0 +1,187 @@
+"""State machines: any sequence of calls must be answered as the model answers it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable
+from typing import Any, ClassVar
+
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
+
+from pytest_mcp_storage.measuring.measure import Run
+from pytest_mcp_storage.measuring.trial import Trial
+from pytest_mcp_storage.measuring.violation import Violation, outcome_of, told
+from pytest_mcp_storage.measuring.witness import Witness
+from pytest_mcp_storage.oracle.comparison import difference
+from pytest_mcp_storage.oracle.model import Model, Name, Presence
+from pytest_mcp_storage.oracle.strategies import changes, sessions, ttls
+from reference_backends import SessionData, SessionExistsError, SessionNotFoundError
+
+IDENTITIES = st.sampled_from(["alice", "alice2", "a:b"])
+SESSION_IDS = st.sampled_from(["s", "S", "b:s", "s%"])
+
+
+class SessionMachine(RuleBasedStateMachine):
+    """Base: a store, the model beside it, and calls that hold the two together. ``run`` and ``trial`` are set."""
+
+    run: ClassVar[Run]
+    trial: ClassVar[Trial]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.run.begin()
+        self.model = Model(self.trial.now)
+
+    def do(self, work: Awaitable[Any]) -> Any:
+        """Await a piece of work on the suite's loop."""
+        return self.run.call(lambda: work)
+
+    def name(self, identity: str, session_id: str) -> Name:
+        """This example's own name for a drawn one."""
+        return self.trial.identity(identity), self.trial.session_id(session_id)
+
+    async def create(self, store: Witness, session: SessionData, ttl: float | None = None) -> None:
+        """Create, and compare: refused where it is live, taken where it is not."""
+        name = session.identity, session.session_id
+        presence = self.model.presence(name)
+        got = await outcome_of(store.create_session(session, ttl))
+        refused = isinstance(got, SessionExistsError)
+        if isinstance(got, Exception) and not refused:
+            raise got
+        may_refuse = presence is not Presence.GONE or self.model.id_is_taken(name)
+        if refused and not may_refuse:
+            raise Violation(f"create_session {told(got)}", should="take it: no such session is live")
+        if not refused and presence is Presence.LIVE:
+            raise Violation("create_session took a session that is live", should="raise SessionExistsError")
+        if not refused:
+            self.model.created(session, ttl)
+
+    async def update(self, store: Witness, name: Name, named: dict[str, Any], ttl: float | None = None) -> None:
+        """Update, and compare: taken where it is live, refused where it is not."""
+        presence = self.model.presence(name)
+        got = await outcome_of(store.update_session(*name, named, ttl))
+        refused = isinstance(got, SessionNotFoundError)
+        if isinstance(got, Exception) and not refused:
+            raise got
+        if refused and presence is Presence.LIVE:
+            raise Violation(f"update_session {told(got)}", should="change it: the session is live")
+        if not refused and presence is Presence.GONE:
+            raise Violation("update_session took a session that is not live", should="raise SessionNotFoundError")
+        if not refused:
+            self.model.updated(name, named, ttl)
+
+    async def remove(self, store: Witness, name: Name) -> None:
+        """Remove it."""
+        await store.remove_session(*name)
+        self.model.removed(name)
+
+    async def get(self, store: Witness, name: Name, *, whole: bool = True) -> None:
+        """Read it, and compare; not ``whole``: only whether it is there."""
+        presence = self.model.presence(name)
+        seen = await store.get_session(*name)
+        if presence is Presence.GONE and seen is not None:
+            raise Violation("get_session returned a session that is not live", should="return None")
+        if presence is Presence.LIVE:
+            found = difference(seen, self.model.kept[name].session) if whole or seen is None else ""
+            if found:
+                raise Violation(f"get_session returned {found}", should="return what the calls before it stored")
+
+    async def listing(self, store: Witness, identity: str, *, whole: bool = True) -> None:
+        """Read both listings of an identity, and compare."""
+        live = self.model.of(identity, Presence.LIVE)
+        allowed = self.model.of(identity, Presence.LIVE, Presence.UNSURE)
+        ids = await store.get_identity_mcp_sessions(identity)
+        data = await store.get_identity_sessions_data(identity)
+        for method, seen in (
+            ("get_identity_mcp_sessions", ids),
+            ("get_identity_sessions_data", [each.session_id for each in data]),
+        ):
+            if not set(live) <= set(seen) <= set(allowed) or len(seen) != len(set(seen)):
+                raise Violation(f"{method} returned the ids {sorted(seen)}", should=f"be {sorted(live)}, each once")
+        for each in data if whole else ():
+            if found := difference(each, allowed[each.session_id]):
+                raise Violation(f"get_identity_sessions_data returned {found}", should="return each session whole")
+
+
+class LifeCycleMachine(SessionMachine):
+    """Creates, updates, removals and reads of one session after another."""
+
+    @rule(identity=IDENTITIES, session_id=SESSION_IDS, content=sessions())
+    def creates(self, identity: str, session_id: str, content: SessionData) -> None:
+        self.do(self._creates(self.name(identity, session_id), content))
+
+    @rule(identity=IDENTITIES, session_id=SESSION_IDS, named=changes())
+    def updates(self, identity: str, session_id: str, named: dict[str, Any]) -> None:
+        self.do(self._updates(self.name(identity, session_id), named))
+
+    @rule(identity=IDENTITIES, session_id=SESSION_IDS)
+    def removes(self, identity: str, session_id: str) -> None:
+        self.do(self._removes(self.name(identity, session_id)))
+
+    @rule(identity=IDENTITIES, session_id=SESSION_IDS)
+    def reads(self, identity: str, session_id: str) -> None:
+        self.do(self._reads(self.name(identity, session_id)))
+
+    async def _creates(self, name: Name, content: SessionData) -> None:
+        identity, session_id = name
+        session = content.model_copy(update={"identity": identity, "session_id": session_id})
+        await self.create(await self.trial.store(), session)
+
+    async def _updates(self, name: Name, named: dict[str, Any]) -> None:
+        await self.update(await self.trial.store(), name, named)
+        await self._reads(name)
+
+    async def _removes(self, name: Name) -> None:
+        await self.remove(await self.trial.store(), name)
+
+    async def _reads(self, name: Name) -> None:
+        await self.get(await self.trial.store(), name)
+
+
+class ListingMachine(LifeCycleMachine):
+    """The same, read by the identity listings."""
+
+    async def _reads(self, name: Name) -> None:
+        await self.listing(await self.trial.store(), name[0])
+
+
+class ExpiryMachine(SessionMachine):
+    """Sessions of many TTLs, time that passes, and renewals; what is compared is who is still there."""
+
+    @rule(identity=IDENTITIES, session_id=SESSION_IDS, content=sessions(), ttl=ttls(100))
+    def creates(self, identity: str, session_id: str, content: SessionData, ttl: float) -> None:
+        identity, session_id = self.name(identity, session_id)
+        session = content.model_copy(update={"identity": identity, "session_id": session_id})
+        self.do(self._creates(session, ttl))
+
+    @rule(identity=IDENTITIES, session_id=SESSION_IDS, ttl=ttls(100))
+    def renews(self, identity: str, session_id: str, ttl: float) -> None:
+        self.do(self._renews(self.name(identity, session_id), ttl))
+
+    @rule(identity=IDENTITIES, session_id=SESSION_IDS)
+    def reads(self, identity: str, session_id: str) -> None:
+        self.do(self._reads(self.name(identity, session_id)))
+
+    @rule(seconds=st.sampled_from([0.5, 2, 5, 30, 101]))
+    def waits(self, seconds: float) -> None:
+        self.do(self.trial.pass_time(seconds))
+
+    @precondition(lambda self: self.trial.store_is_ours)
+    @rule()
+    def cleans_up(self) -> None:
+        self.do(self._cleans_up())
+
+    async def _creates(self, session: SessionData, ttl: float) -> None:
+        await self.create(await self.trial.store(), session, ttl)
+
+    async def _renews(self, name: Name, ttl: float) -> None:
+        await self.update(await self.trial.store(), name, {}, ttl)
+
+    async def _reads(self, name: Name) -> None:
+        store = await self.trial.store()
+        await self.get(store, name, whole=False)
+        await self.listing(store, name[0], whole=False)
+
+    async def _cleans_up(self) -> None:
+        await (await self.trial.store()).cleanup_expired_sessions()
+        self.model.forget_expired()

@@ -1,0 +1,81 @@
+"""Several callers at once: what they do, as drawn, and the doing of it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any
+
+from hypothesis import strategies as st
+
+from pytest_mcp_storage.faults.workers import Step
+from pytest_mcp_storage.measuring.violation import outcome_of
+from pytest_mcp_storage.measuring.witness import Witness
+from reference_backends import SessionData, SessionExistsError, SessionNotFoundError
+
+Deed = tuple[str, int, str]
+"""What to do, to which session, and to which of its fields."""
+
+DEEDS = ("create", "update", "update", "update", "remove", "get", "get", "get", "get", "listing", "ids", "pause")
+
+VALUES: dict[str, Callable[[str], Any]] = {
+    "server_name": lambda mark: mark,
+    "tokens": lambda mark: {"access_token": mark},
+    "headers": lambda mark: {"x-mark": mark},
+    "client_information": lambda mark: {"client_id": mark},
+    "code_verifier": lambda mark: mark,
+    "client_id": lambda mark: mark,
+    "server_url": lambda mark: f"https://{mark}.example",
+}
+"""Fields, and a value of each that nobody else writes."""
+
+
+def plans() -> st.SearchStrategy[list[list[Deed]]]:
+    """What each of some callers does with two sessions, mostly with the first. Short plans seldom meet."""
+    deed = st.tuples(st.sampled_from(DEEDS), st.sampled_from([0, 0, 0, 1]), st.sampled_from(sorted(VALUES)))
+    return st.lists(st.lists(deed, min_size=6, max_size=12), min_size=3, max_size=5)
+
+
+def steps(plan: Sequence[Deed], sessions: Sequence[SessionData], caller: str) -> list[Step]:
+    """The calls of a plan upon these sessions. Every value that is written names its caller and its place."""
+    return [_step(deed, sessions[which], field, f"{caller}.{place}") for place, (deed, which, field) in enumerate(plan)]
+
+
+async def at_once(work: Sequence[Coroutine[Any, Any, Any]]) -> list[Any]:
+    """Results or exceptions of all, begun together, once the last has ended."""
+    return await asyncio.gather(*(outcome_of(each) for each in work))
+
+
+async def carry_out(callers: Sequence[Witness], plans: Sequence[Sequence[Step]]) -> None:
+    """Let each caller do its steps, all at once. Refusals are part of it; any other error is raised at the end."""
+    for error in await at_once([_do(caller, plan) for caller, plan in zip(callers, plans, strict=True)]):
+        if error is not None:
+            raise error
+
+
+async def _do(caller: Witness, plan: Sequence[Step]) -> None:
+    for step in plan:
+        if step.method == "pause":
+            await asyncio.sleep(0)
+            continue
+        got = await outcome_of(getattr(caller, step.method)(*step.arguments))
+        if isinstance(got, Exception) and not isinstance(got, (SessionExistsError, SessionNotFoundError)):
+            raise got
+
+
+def _step(deed: str, session: SessionData, field: str, mark: str) -> Step:
+    name = session.identity, session.session_id
+    match deed:
+        case "create":
+            return Step("create_session", (session.model_copy(update={"server_id": mark}),))
+        case "update":
+            return Step("update_session", (*name, {field: VALUES[field](mark)}))
+        case "remove":
+            return Step("remove_session", name)
+        case "get":
+            return Step("get_session", name)
+        case "listing":
+            return Step("get_identity_sessions_data", (session.identity,))
+        case "ids":
+            return Step("get_identity_mcp_sessions", (session.identity,))
+    return Step(deed)

@@ -1,0 +1,104 @@
+"""What must come of it when callers meet on one session: by one handle or by several (CO-1, CO-2, CO-3, CO-5)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pytest_mcp_storage.measuring.trial import Trial
+from pytest_mcp_storage.measuring.violation import Violation
+from pytest_mcp_storage.measuring.witness import Witness
+from pytest_mcp_storage.oracle.history import must_be_linearizable
+from pytest_mcp_storage.oracle.timeline import timeline
+from pytest_mcp_storage.oracle.views import must_show, view
+from pytest_mcp_storage.ordeals.callers import VALUES, Deed, at_once, carry_out, steps
+from reference_backends import SessionData, SessionExistsError, SessionNotFoundError
+
+
+async def must_let_one_create_succeed(trial: Trial, callers: Sequence[Witness], session: SessionData) -> None:
+    """Each caller creates the session, all at once: one succeeds, and its session is the one that is there."""
+    variants = [session.model_copy(update={"server_id": caller.name}) for caller in callers]
+    work = [caller.create_session(variant) for caller, variant in zip(callers, variants, strict=True)]
+    winners = []
+    for variant, got in zip(variants, await at_once(work), strict=True):
+        if got is None:
+            winners.append(variant)
+        elif not isinstance(got, SessionExistsError):
+            raise got
+    if len(winners) != 1:
+        raise Violation(
+            f"{len(winners)} of {len(callers)} concurrent creates of one session succeeded",
+            should="let exactly one succeed, and refuse the others with SessionExistsError",
+            history=timeline(trial.history.calls(), session.session_id),
+        )
+    await must_show(trial, callers[0], winners, when="after it", should="show the session of the create that succeeded")
+
+
+async def must_keep_every_update(
+    trial: Trial, callers: Sequence[Witness], session: SessionData, *, times: int, beside_create: bool
+) -> None:
+    """Each caller updates a field of its own, so many times: all that was acknowledged is there in the end.
+
+    ``beside_create``: the session is created at the same time; updates that come too early are refused.
+    """
+    creator, *updaters = callers
+    if not beside_create:
+        await creator.create_session(session)
+    fields = list(VALUES)[: len(updaters)]
+    work = [_update(updater, session, field, times) for updater, field in zip(updaters, fields, strict=False)]
+    for got in await at_once([creator.create_session(session), *work] if beside_create else work):
+        if isinstance(got, Exception):
+            raise got
+    expected = session
+    for call in trial.history.calls():
+        if call.method == "update_session" and call.result is None:
+            expected = expected.model_copy(update=call.arguments[2])  # type: ignore[arg-type]
+    seen = await view(trial, creator, (session.identity, session.session_id))
+    if found := seen.differs(expected):
+        beside = "a create and updates" if beside_create else "updates"
+        raise Violation(
+            f"after {beside} of different fields at once {found}",
+            should="keep every update that was acknowledged",
+            history=timeline(trial.history.calls(), session.session_id),
+        )
+
+
+async def must_let_removal_win(trial: Trial, callers: Sequence[Witness], session: SessionData) -> None:
+    """The last caller removes the session while the others update it: it is gone, whoever came first."""
+    *updaters, remover = callers
+    await remover.create_session(session)
+    work = [_update(updater, session, field, 2) for updater, field in zip(updaters, VALUES, strict=False)]
+    for got in await at_once([*work, remover.remove_session(session.identity, session.session_id)]):
+        if isinstance(got, Exception):
+            raise got
+    if found := (await view(trial, remover, (session.identity, session.session_id))).differs(None):
+        raise Violation(
+            f"after a removal beside updates {found}",
+            should="be gone: no update may bring a removed session back",
+            history=timeline(trial.history.calls(), session.session_id),
+        )
+
+
+async def must_be_one_history(
+    trial: Trial, callers: Sequence[Witness], session: SessionData, plans: Sequence[Sequence[Deed]]
+) -> None:
+    """The callers carry out their plans upon two sessions, one of them there from the start: it can be explained."""
+    both = [session, session.model_copy(update={"session_id": f"{session.session_id}2"})]
+    await callers[0].create_session(session)
+    await carry_out(callers, [steps(plan, both, caller.name) for caller, plan in zip(callers, plans, strict=True)])
+    for each in both:
+        await view(trial, callers[0], (each.identity, each.session_id))
+    must_be_linearizable(trial.history.calls())
+
+
+def named(handles: Sequence[Witness], count: int) -> list[Witness]:
+    """So many callers, who take the handles in turn."""
+    return [handles[place % len(handles)].called(f"caller{place + 1}") for place in range(count)]
+
+
+async def _update(caller: Witness, session: SessionData, field: str, times: int) -> None:
+    for time in range(times):
+        mark = f"{caller.name}.{time}"
+        try:
+            await caller.update_session(session.identity, session.session_id, {field: VALUES[field](mark)})
+        except SessionNotFoundError:
+            continue

@@ -1,0 +1,135 @@
+"""A process that is killed at its work, and what it must have left behind (DU-2, DU-3)."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import replace
+
+from pytest_mcp_storage.capabilities import Capability
+from pytest_mcp_storage.faults.workers import Step, Worker
+from pytest_mcp_storage.harness import BackendHarness, NotMeasurable
+from pytest_mcp_storage.measuring.trial import Trial
+from pytest_mcp_storage.measuring.violation import Violation, told
+from pytest_mcp_storage.measuring.witness import Call, Witness
+from pytest_mcp_storage.oracle.history import must_be_linearizable
+from pytest_mcp_storage.oracle.views import view
+from pytest_mcp_storage.ordeals.callers import VALUES
+from reference_backends import SessionData, SessionExistsError, SessionNotFoundError
+
+STEPS = 400
+"""Calls in a plan: more than a worker gets to before it is killed."""
+
+PATIENCE = 60
+"""Calls after which a worker is killed at the latest."""
+
+LARGE = "x" * 64 * 1024
+
+ATTEMPTS = 3
+"""How often a worker may be through with its plan before the kill."""
+
+
+def comings_and_goings(sessions: Sequence[SessionData], dice: random.Random) -> list[Step]:
+    """Creates, updates and removals of these sessions, every value written once."""
+    plan = []
+    for place in range(STEPS):
+        session = dice.choice(sessions)
+        kind = dice.choice(["create", "update", "update", "update", "remove"])
+        if kind == "create":
+            plan.append(Step("create_session", (session.model_copy(update={"server_id": f"n{place}"}),)))
+        elif kind == "update":
+            plan.append(_update(session, dice, f"n{place}"))
+        else:
+            plan.append(Step("remove_session", (session.identity, session.session_id)))
+    return plan
+
+
+def large_updates(sessions: Sequence[SessionData], dice: random.Random) -> list[Step]:
+    """Updates of these sessions, every tenth of 64 KiB, every value written once."""
+    plan = []
+    for place in range(STEPS):
+        session = dice.choice(sessions)
+        if place % 10:
+            plan.append(_update(session, dice, f"n{place}"))
+        else:
+            tokens = {"access_token": f"n{place}", "id_token": LARGE}
+            plan.append(Step("update_session", (session.identity, session.session_id, {"tokens": tokens})))
+    return plan
+
+
+async def must_survive_a_kill(
+    trial: Trial, harness: BackendHarness, sessions: Sequence[SessionData], plan: Sequence[Step],
+    dice: random.Random, *, callers: int,
+) -> None:  # fmt: skip
+    """Create the sessions, let a process carry out the plan, kill it, and open the store anew: what every read shows
+    can be explained by all the calls that were acknowledged, with or without those that were under way."""
+    before = len(trial.history.calls())
+    store = await _open(trial, harness)
+    for session in sessions:
+        await store.create_session(session)
+    await store.disconnect()
+    calls = await _killed_at_work(trial, harness, plan, dice, callers)
+    store = await _open(trial, harness)
+    try:
+        for session in sessions:
+            await view(trial, store, (session.identity, session.session_id))
+        must_be_linearizable([*trial.history.calls()[before:], *calls])
+    except Violation as violation:
+        raise Violation(
+            f"after the process that wrote was killed: {violation.seen}",
+            should="show every acknowledged write, and of a write that was cut off the old session or the new one",
+            history=violation.history,
+        ) from None
+    finally:
+        with suppress(Exception):
+            for session in sessions:
+                await store.backend.remove_session(session.identity, session.session_id)
+            await store.backend.disconnect()
+
+
+def _update(session: SessionData, dice: random.Random, mark: str) -> Step:
+    field = dice.choice(list(VALUES))
+    return Step("update_session", (session.identity, session.session_id, {field: VALUES[field](mark)}))
+
+
+async def _open(trial: Trial, harness: BackendHarness) -> Witness:
+    return await trial.open(*([trial.key] if trial.can(Capability.KEY) else []), harness=harness)
+
+
+async def _killed_at_work(
+    trial: Trial, harness: BackendHarness, plan: Sequence[Step], dice: random.Random, callers: int
+) -> list[Call]:
+    """The calls of a process that was killed: acknowledged ones, and those that it may have been at."""
+    key = trial.key if trial.can(Capability.KEY) else None
+    now = trial.now() if trial.can(Capability.CLOCK) else None
+    for _ in range(ATTEMPTS):
+        async with Worker(harness, plan, name="process", encryption_key=key, now=now, callers=callers) as worker:
+            begun = time.monotonic_ns()
+            worker.go()
+            acknowledged = await _until_killed(worker, dice.randrange(PATIENCE), dice.random())
+            if len(acknowledged) < len(plan):
+                since = acknowledged[-1].end if acknowledged and callers == 1 else begun
+                return [*acknowledged, *(replace(call, start=since) for call in worker.unacknowledged())]
+    raise NotMeasurable(f"a process did {len(plan)} calls before it could be killed, {ATTEMPTS} times")
+
+
+async def _until_killed(worker: Worker, patience: int, share: float) -> list[Call]:
+    """Kill the worker after ``patience`` calls and a ``share`` of the time that two more take."""
+    acknowledged: list[Call] = []
+    started = time.monotonic()
+    killing = asyncio.get_running_loop().call_later(0.05 * share, worker.kill) if patience == 0 else None
+    async for call in worker:
+        if isinstance(call.result, Exception) and not isinstance(
+            call.result, (SessionExistsError, SessionNotFoundError)
+        ):
+            raise Violation(f"in a process that is killed later {call.method} {told(call.result)}", should="not raise")
+        acknowledged.append(call)
+        if len(acknowledged) == patience:
+            each = (time.monotonic() - started) / patience
+            killing = asyncio.get_running_loop().call_later(2 * each * share, worker.kill)
+    if killing is not None:
+        killing.cancel()
+    return acknowledged

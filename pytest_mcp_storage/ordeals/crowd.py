@@ -1,0 +1,137 @@
+"""Several processes at work on one store, and what must come of it (CO-5)."""
+
+from __future__ import annotations
+
+import random
+from collections import defaultdict
+from collections.abc import Sequence
+from contextlib import AsyncExitStack, suppress
+from dataclasses import dataclass
+
+from pytest_mcp_storage.capabilities import Capability
+from pytest_mcp_storage.faults.workers import Step, Worker
+from pytest_mcp_storage.measuring.trial import Trial
+from pytest_mcp_storage.measuring.violation import Violation, told
+from pytest_mcp_storage.measuring.witness import Call
+from pytest_mcp_storage.oracle.history import must_be_linearizable
+from pytest_mcp_storage.oracle.timeline import timeline
+from pytest_mcp_storage.oracle.views import must_show, view
+from pytest_mcp_storage.ordeals.callers import DEEDS, VALUES, Deed, at_once, steps
+from reference_backends import SessionData, SessionExistsError, SessionNotFoundError
+
+PROCESSES = 3
+CONTESTED = 12
+"""How many sessions each of the processes tries to create."""
+UPDATES = 8
+DEEDS_EACH = 25
+
+
+@dataclass(frozen=True)
+class Cast:
+    """The sessions of a round: ``contested`` ones that all create, one that all update, and two for anything."""
+
+    contested: list[SessionData]
+    shared: SessionData
+    free: list[SessionData]
+
+    @classmethod
+    def of(cls, session: SessionData) -> Cast:
+        """A cast that looks like this session."""
+
+        def copy(name: str) -> SessionData:
+            return session.model_copy(update={"session_id": f"{name}{session.session_id}"})
+
+        return cls([copy(f"c{n}.") for n in range(CONTESTED)], copy("u."), [copy("a."), copy("b.")])
+
+
+async def must_hold_across_processes(trial: Trial, session: SessionData, number: int) -> None:
+    """CO-1, CO-2 and CO-3 among processes: each creates the same sessions, updates its field of a common one, and
+    does what comes to mind with two more. ``number``: of the round; with the seed it decides what that is."""
+    store, cast = await trial.store(), Cast.of(session)
+    earlier = len(trial.history.calls())
+    await store.create_session(cast.shared)
+    try:
+        calls = await _work(trial, _plans(cast, random.Random(f"{trial.seed} {number}")))
+        _must_have_one_winner(calls, cast.contested)
+        when = "after processes updated different fields"
+        await must_show(trial, store, [_updated(cast.shared)], when=when, should="keep every acknowledged update")
+        for each in cast.free:
+            await view(trial, store, (each.identity, each.session_id))
+        must_be_linearizable([*calls, *trial.history.calls()[earlier:]])
+    finally:
+        with suppress(Exception):  # what processes wrote nobody else knows of
+            for each in (cast.shared, *cast.free, *cast.contested):
+                await store.backend.remove_session(each.identity, each.session_id)
+
+
+def _plans(cast: Cast, dice: random.Random) -> list[list[Step]]:
+    plans = []
+    for name, field in _processes():
+        creates = [Step("create_session", (each.model_copy(update={"server_id": name}),)) for each in cast.contested]
+        whom = cast.shared.identity, cast.shared.session_id
+        updates = [Step("update_session", (*whom, {field: VALUES[field](f"{name}.{n}")})) for n in range(UPDATES)]
+        deeds: list[Deed] = [
+            (dice.choice(DEEDS), dice.randrange(2), dice.choice(list(VALUES))) for _ in range(DEEDS_EACH)
+        ]
+        freely = [step for step in steps(deeds, cast.free, name) if step.method != "pause"]
+        plans.append([*creates, *updates, *freely])
+    return plans
+
+
+def _updated(shared: SessionData) -> SessionData:
+    """The common session with the last update of each process."""
+    last = {field: VALUES[field](f"{name}.{UPDATES - 1}") for name, field in _processes()}
+    return shared.model_copy(update=last)
+
+
+def _processes() -> list[tuple[str, str]]:
+    """The name of each process, and the field that is its own."""
+    return [(f"process{place}", field) for place, field in enumerate(list(VALUES)[:PROCESSES], start=1)]
+
+
+async def _work(trial: Trial, plans: Sequence[Sequence[Step]]) -> list[Call]:
+    """The calls of processes that carry out the plans at once, in the order of their ends."""
+    key = trial.key if trial.can(Capability.KEY) else None
+    now = trial.now() if trial.can(Capability.CLOCK) else None
+    workers = [
+        Worker(trial.harness, plan, name=name, encryption_key=key, now=now)
+        for (name, _), plan in zip(_processes(), plans, strict=True)
+    ]
+    async with AsyncExitStack() as stack:
+        for failure in await at_once([stack.enter_async_context(worker) for worker in workers]):
+            if isinstance(failure, Exception):
+                raise failure
+        for worker in workers:
+            worker.go()
+        told_of = await at_once([_told(worker) for worker in workers])
+    for failure in told_of:
+        if isinstance(failure, Exception):
+            raise failure
+    return sorted((call for calls in told_of for call in calls), key=lambda call: call.end)
+
+
+async def _told(worker: Worker) -> list[Call]:
+    calls = []
+    async for call in worker:
+        if isinstance(call.result, Exception) and not isinstance(
+            call.result, (SessionExistsError, SessionNotFoundError)
+        ):
+            raise Violation(f"in a process of several {call.method} {told(call.result)}", should="not raise that")
+        calls.append(call)
+    return calls
+
+
+def _must_have_one_winner(calls: Sequence[Call], contested: Sequence[SessionData]) -> None:
+    creates: defaultdict[str, list[Call]] = defaultdict(list)
+    for call in calls:
+        if call.method == "create_session":
+            creates[call.arguments[0].session_id].append(call)  # type: ignore[attr-defined]
+    for session in contested:
+        tries = creates[session.session_id]
+        winners = [call for call in tries if call.result is None]
+        if len(winners) != 1:
+            raise Violation(
+                f"{len(winners)} of {len(tries)} processes that created one session succeeded",
+                should="let exactly one succeed, and refuse the others with SessionExistsError",
+                history=timeline(tries, session.session_id),
+            )

@@ -1,0 +1,123 @@
+"""Whether what a harness declares is so, and whether it can do what it does not declare (HA-1)."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from contextlib import suppress
+from typing import Any
+
+from pytest_mcp_storage.capabilities import Capability
+from pytest_mcp_storage.faults.workers import Step, Worker, WorkerError
+from pytest_mcp_storage.harness import BackendHarness
+from pytest_mcp_storage.measuring.trial import Trial
+from pytest_mcp_storage.measuring.violation import Violation, outcome_of
+from pytest_mcp_storage.oracle.comparison import difference
+from reference_backends import ConfigurationError, SessionData, StorageBackend
+
+_numbers = itertools.count(1)
+
+
+def fresh(trial: Trial, **fields: Any) -> SessionData:
+    """A plain session that no other is called like."""
+    number = next(_numbers)
+    plain = {
+        "identity": trial.identity("harness"),
+        "session_id": trial.session_id(f"h{number}"),
+        "server_url": "https://mcp.example",
+        "transport_type": "sse",
+        "callback_url": "https://app.example",
+        "created_at": 0,
+    }
+    return SessionData.model_validate(plain | fields)
+
+
+async def is_there(store: StorageBackend, session: SessionData) -> bool:
+    """Whether the session is there, as it was."""
+    seen = await store.get_session(session.identity, session.session_id)
+    return not difference(seen, session)
+
+
+async def must_find(store: StorageBackend, session: SessionData, *, seen: str, should: str) -> None:
+    """The session is there, as it was. Raises :class:`Violation`."""
+    got = await store.get_session(session.identity, session.session_id)
+    if found := difference(got, session):
+        raise Violation(f"{seen} get_session returned {found}", should=should)
+
+
+async def work_of_a_process(trial: Trial, harness: BackendHarness, session: SessionData) -> Any:
+    """What ``get_session`` returned or raised in a process of its own, or why that process could not be had."""
+    now = trial.now() if trial.can(Capability.CLOCK) else None
+    plan = [Step("get_session", (session.identity, session.session_id))]
+    try:
+        async with Worker(harness, plan, now=now) as worker:
+            worker.go()
+            results = [call.result async for call in worker]
+    except WorkerError as error:
+        return error
+    return results[0] if results else WorkerError("the process told of no call")
+
+
+async def can_do(trial: Trial, capability: Capability) -> bool:
+    """Whether the store can do it although its harness does not say so. What is written for that is removed."""
+    if capability is Capability.SHARED and trial.can(Capability.DURABLE) and not trial.store_is_ours:
+        return False  # two handles on a store that is made for one might harm what others keep in it
+    looks = {
+        Capability.DURABLE: _outlives_its_handle,
+        Capability.SHARED: _is_shared,
+        Capability.CLOCK: _takes_a_clock,
+        Capability.KEY: _takes_a_key,
+    }
+    async with trial.another_store() as harness:
+        return await outcome_of(looks[capability](harness, fresh(trial))) is True
+
+
+async def _outlives_its_handle(harness: BackendHarness, session: SessionData) -> bool:
+    first = await harness.open()
+    await first.create_session(session)
+    await first.disconnect()
+    return await _seen_by(await harness.open(), session)
+
+
+async def _is_shared(harness: BackendHarness, session: SessionData) -> bool:
+    first = await harness.open()
+    try:
+        await first.create_session(session)
+        return await _seen_by(await harness.open(), session)
+    finally:
+        await _forget(first, session)
+
+
+async def _takes_a_clock(harness: BackendHarness, session: SessionData) -> bool:
+    moment = time.time()
+    store = await harness.open(clock=lambda: moment)
+    try:
+        await store.create_session(session, ttl=60)
+        before = await is_there(store, session)
+        moment += 120
+        return before and await store.get_session(session.identity, session.session_id) is None
+    finally:
+        await _forget(store, session)
+
+
+async def _takes_a_key(harness: BackendHarness, session: SessionData) -> bool:
+    try:
+        store = await harness.open(encryption_key="no key at all")
+    except ConfigurationError:
+        return True
+    await _forget(store, session)
+    return False
+
+
+async def _seen_by(store: StorageBackend, session: SessionData) -> bool:
+    try:
+        return await is_there(store, session)
+    finally:
+        await _forget(store, session)
+
+
+async def _forget(store: StorageBackend, session: SessionData) -> None:
+    with suppress(Exception):
+        await store.remove_session(session.identity, session.session_id)
+    with suppress(Exception):
+        await store.disconnect()

@@ -1,0 +1,1 @@
+"""A pytest run that judges backends: from options to the verdict."""

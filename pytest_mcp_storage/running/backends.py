@@ -1,0 +1,164 @@
+"""From the name after ``--mcp-backend`` to a harness."""
+
+from __future__ import annotations
+
+import inspect
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from difflib import get_close_matches
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, entry_points, packages_distributions, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pytest_mcp_storage.harness import BackendHarness, NotMeasurable
+
+if TYPE_CHECKING:
+    from reference_backends import Clock, StorageBackend
+
+GROUP = "pytest_mcp_storage.running.backends"
+"""The entry-point group under which an installed package registers its harnesses."""
+
+BUNDLED = {
+    "memory": "pytest_mcp_storage.harnesses.memory:MemoryHarness",
+    "file": "pytest_mcp_storage.harnesses.file:FileHarness",
+    "sqlite": "pytest_mcp_storage.harnesses.sqlite:SqliteHarness",
+    "redis": "pytest_mcp_storage.harnesses.redis:RedisHarness",
+    "supabase": "pytest_mcp_storage.harnesses.supabase:SupabaseHarness",
+}
+
+SCHEMES = {"stdio": "stdio_harness", "mcp-ts": "mcp_ts_harness"}
+"""Names of the form ``scheme:rest`` that stand for stores in other languages."""
+
+MakeHarness = Callable[[], BackendHarness]
+
+
+class BackendNameError(ValueError):
+    """A backend's name leads to no harness; the message says why, and what can be written instead."""
+
+
+def resolve(name: str, directory: Path) -> MakeHarness:
+    """What makes a harness of the named backend. ``directory``: modules there can be imported too.
+
+    Raises :class:`BackendNameError`.
+    """
+    scheme, colon, rest = name.partition(":")
+    if colon and scheme in SCHEMES:
+        names = import_module("pytest_mcp_storage.bridge.names")
+        made: MakeHarness = _or_refuse(name, lambda: getattr(names, SCHEMES[scheme])(rest))
+        return made
+    if colon:
+        return harness_of(name, _load(name, directory))
+    if name in BUNDLED:
+        return harness_of(name, _load(BUNDLED[name], directory))
+    registered = {entry.name: entry.value for entry in entry_points(group=GROUP)}
+    if name in registered:
+        return harness_of(name, _load(registered[name], directory))
+    known = sorted({*BUNDLED, *registered})
+    near = get_close_matches(name, known, n=1)
+    hint = f"; is {near[0]!r} meant?" if near else ""
+    raise BackendNameError(
+        f"unknown backend {name!r}{hint} (known: {', '.join(known)}; or module:attribute, stdio:COMMAND, mcp-ts:STORE)"
+    )
+
+
+def harness_of(name: str, target: Any) -> MakeHarness:
+    """What makes a harness of ``target``: a harness class, or a callable that returns a backend.
+
+    Raises :class:`BackendNameError` for anything else, and for a harness that misses a method it declares.
+    """
+    if inspect.isclass(target) and issubclass(target, BackendHarness):
+        if missing := missing_methods(target):
+            raise BackendNameError(f"{name}: {target.__name__} must define {', '.join(missing)}")
+        return target
+    if callable(target):
+        return lambda: FactoryHarness(target)
+    raise BackendNameError(f"{name} is neither a BackendHarness subclass nor a callable that returns a backend")
+
+
+def missing_methods(harness: type[BackendHarness]) -> list[str]:
+    """The methods that a harness class must define, by its own declarations, and does not."""
+    from pytest_mcp_storage.capabilities import Capability
+
+    needed = {
+        Capability.AT_REST: ("stored_bytes", "stored_fields", "replace_stored_field"),
+        Capability.OUTAGE: ("outage",),
+        Capability.LOST_ANSWER: ("lost_answer",),
+        Capability.SETUP: ("unprepared",),
+        Capability.FILES: ("files",),
+        Capability.CRASH: ("locator", "attach"),
+        Capability.ROW_SECURITY: ("open_as", "write_row_as"),
+    }
+    names = [
+        "open",
+        *(name for capability, each in needed.items() if capability in harness.capabilities for name in each),
+    ]
+    inherited = vars(BackendHarness)
+    return [f"{name}()" for name in names if inspect.getattr_static(harness, name) is inherited[name]]
+
+
+class FactoryHarness(BackendHarness):
+    """A plain harness around a callable that returns a backend: no capabilities, and nothing is known of the store."""
+
+    dedicated = False
+
+    def __init__(self, make: Callable[[], Any]) -> None:
+        self.make = make
+
+    async def open(
+        self,
+        *,
+        encryption_key: str | Sequence[str] | None = None,
+        clock: Clock | None = None,
+        default_ttl: float | None = None,
+    ) -> StorageBackend:
+        if default_ttl is not None:
+            raise NotMeasurable("a callable that returns a backend takes no default TTL; write a harness for it")
+        made = self.make()
+        backend: StorageBackend = await made if inspect.isawaitable(made) else made
+        await backend.init()
+        return backend
+
+
+def described(harness: BackendHarness) -> tuple[str, str]:
+    """Where a harness comes from, as ``module:name``, and the version of the package that it lies in.
+
+    A harness with a ``version`` of its own says what it drives: the backend behind a bridge is another program.
+    """
+    source = harness.make if isinstance(harness, FactoryHarness) else type(harness)
+    module = getattr(source, "__module__", "") or ""
+    package = module.partition(".")[0]
+    distributions = packages_distributions().get(package, [])
+    if package in ("pytest_mcp_storage", "reference_backends"):
+        distributions = ["pytest-mcp-storage"]  # an editable install has no list of files
+    try:
+        release = version(distributions[0]) if distributions else "unknown"
+    except PackageNotFoundError:
+        release = "unknown"
+    own = getattr(harness, "version", "")
+    return f"{module}:{getattr(source, '__qualname__', type(source).__name__)}", own or release
+
+
+def _load(path: str, directory: Path) -> Any:
+    module_name, _, attribute = path.partition(":")
+    if str(directory) not in sys.path:
+        sys.path.append(str(directory))
+    module = _or_refuse(path, lambda: import_module(module_name))
+    target = module
+    for part in attribute.split("."):
+        if not hasattr(target, part):
+            raise BackendNameError(f"{path}: module {module_name!r} has no attribute {attribute!r}")
+        target = getattr(target, part)
+    return target
+
+
+def _or_refuse(name: str, load: Callable[[], Any]) -> Any:
+    try:
+        return load()
+    except BackendNameError:
+        raise
+    except Exception as error:
+        shown = "".join(traceback.format_exception(error)) if not isinstance(error, ValueError) else ""
+        message = f"backend {name!r} can't be loaded: {type(error).__name__}: {error}\n{shown}"
+    raise BackendNameError(message.rstrip())

@@ -1,0 +1,54 @@
+"""The suite's tests as pytest items: an item a test and backend, independent of the user's settings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_mcp_storage.outcome import Measurement
+from pytest_mcp_storage.running.run import Run
+
+SUITE = Path(__file__).parents[1] / "suite"
+
+
+def suite_files() -> list[str]:
+    """The files that a run which judges a backend collects, beside whatever else it collects."""
+    return [str(path) for path in sorted(SUITE.glob("test_mcp_*.py"))]
+
+
+class SuiteModule(pytest.Module):
+    """A module of the suite. Its functions become items here, so that no naming rule of the user's can lose one."""
+
+    run: Run
+
+    def collect(self) -> Iterator[pytest.Item]:
+        from pytest_mcp_storage.measuring.measure import tests_in
+
+        for test in tests_in(self.obj):
+            if test.clause in self.run.clauses and test.clause in self.run.options.selected:
+                for backend in self.run.options.backends:
+                    yield ClauseItem.from_parent(self, name=f"{test.name}[{backend}]", test=test, backend=backend)
+
+
+class ClauseItem(pytest.Item):
+    """One test of one clause on one backend."""
+
+    def __init__(self, *, test: Any, backend: str, **options: Any) -> None:
+        super().__init__(**options)
+        self.test = test
+        self.backend = backend
+        self.measurement: Measurement | None = None
+        self.suite_run: Run = self.parent.run  # type: ignore[union-attr]
+        self.add_marker(pytest.mark.mcp_conformance(test.clause))
+        self.extra_keyword_matches |= {test.clause, test.clause.partition("-")[0], backend}
+        self.user_properties += [("mcp_clause", test.clause), ("mcp_backend", backend)]
+
+    def runtest(self) -> None:
+        self.measurement = self.suite_run.measure(self.test, self.backend)
+
+    def reportinfo(self) -> tuple[Path, int, str]:
+        line = self.test.body.__code__.co_firstlineno - 1
+        return self.path, line, f"{self.test.clause} {self.test.name}[{self.backend}]"

@@ -1,0 +1,98 @@
+"""The fixtures for a downstream repository's own tests: run once for each backend that was named."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from pytest_mcp_storage.harness import BackendHarness
+    from pytest_mcp_storage.measuring.loop import SuiteLoop
+    from pytest_mcp_storage.running.run import Run
+
+RUN: pytest.StashKey[Run] = pytest.StashKey()
+"""Where a judging run keeps its stores."""
+
+ASYNC_METHODS = ("stored_bytes", "stored_fields", "replace_stored_field", "write_row_as")
+OPENING_METHODS = ("open", "open_as")
+CONTEXT_METHODS = ("outage", "lost_answer", "unprepared")
+
+
+class Borrowed:
+    """A backend whose calls run on the suite's loop, so that it can be awaited from any loop of the test's."""
+
+    def __init__(self, backend: Any, loop: SuiteLoop) -> None:
+        self._backend = backend
+        self._loop = loop
+
+    def __getattr__(self, name: str) -> Any:
+        attribute = getattr(self._backend, name)
+        if name.startswith("_") or name == "generate_session_id" or not callable(attribute):
+            return attribute
+
+        @functools.wraps(attribute)
+        async def call(*args: Any, **options: Any) -> Any:
+            return await self._loop.submit(attribute(*args, **options))
+
+        return call
+
+
+def borrow(harness: BackendHarness, loop: SuiteLoop) -> None:
+    """Let every coroutine of the harness run on the suite's loop, wherever it is awaited."""
+
+    def elsewhere(method: Callable[..., Any], wrap: Callable[[Any], Any]) -> Callable[..., Any]:
+        async def call(*args: Any, **options: Any) -> Any:
+            return wrap(await loop.submit(method(*args, **options)))
+
+        return functools.wraps(method)(call)
+
+    def within(method: Callable[..., AbstractAsyncContextManager[None]]) -> Callable[..., Any]:
+        @asynccontextmanager
+        async def enter(*args: Any, **options: Any) -> AsyncIterator[None]:
+            context = method(*args, **options)
+            await loop.submit(_started(context.__aenter__))
+            try:
+                yield
+            finally:
+                await loop.submit(_started(lambda: context.__aexit__(None, None, None)))
+
+        return functools.wraps(method)(enter)
+
+    for name in OPENING_METHODS:
+        setattr(harness, name, elsewhere(getattr(harness, name), lambda backend: Borrowed(backend, loop)))
+    for name in ASYNC_METHODS:
+        setattr(harness, name, elsewhere(getattr(harness, name), lambda value: value))
+    for name in CONTEXT_METHODS:
+        setattr(harness, name, within(getattr(harness, name)))
+
+
+async def _started(call: Callable[[], Any]) -> Any:
+    return await call()
+
+
+@pytest.fixture
+def mcp_backend_harness(request: pytest.FixtureRequest) -> Iterator[BackendHarness]:
+    """A harness, provisioned with an empty store of its own, for each backend that was named."""
+    run = request.config.stash[RUN]
+    harness = run.makers[request.param]()
+    run.loop.run(_started(harness.__aenter__))
+    borrow(harness, run.loop)
+    try:
+        yield harness
+    finally:
+        run.loop.run(_started(lambda: harness.__aexit__(None, None, None)))
+
+
+@pytest.fixture
+def mcp_backend(request: pytest.FixtureRequest, mcp_backend_harness: BackendHarness) -> Iterator[Any]:
+    """An opened backend on a store of its own, awaitable from any event loop, for each backend that was named."""
+    loop = request.config.stash[RUN].loop
+    backend: Any = loop.run(_started(mcp_backend_harness.open))
+    try:
+        yield backend
+    finally:
+        loop.run(_started(backend.disconnect))

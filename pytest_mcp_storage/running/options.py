@@ -1,0 +1,133 @@
+"""The command line's options and ini values, and what a run makes of them."""
+
+from __future__ import annotations
+
+import os
+import random
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from pytest_mcp_storage.clauses import Clause
+    from pytest_mcp_storage.measuring.tiers import Tier
+
+REPORT_ENDINGS = (".json", ".html", ".md", ".svg")
+TIER_NAMES = ("smoke", "standard", "deep")
+PROVIDERS = ("auto", "url", "native", "docker", "cli")
+SEED = "mcp_seed"
+"""Under which xdist's workers are told the seed."""
+PROVIDER_VARIABLE = "MCP_STORAGE_SUPABASE"
+"""The environment variable that carries ``--mcp-supabase`` to harnesses and to the processes they start."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What was asked for: which backends, which clauses, how thoroughly, and where the verdict goes."""
+
+    backends: tuple[str, ...]
+    tier: Tier
+    revision: str
+    clauses: tuple[Clause, ...]
+    selected: frozenset[str]
+    seed: int
+    strict: bool
+    destructive: bool
+    deviations: Path | None
+    reports: tuple[Path, ...]
+
+    def reproduce(self, backend: str, clause: str) -> str:
+        """The command that measures one clause again as this run did."""
+        words = ["pytest", f"--mcp-backend={backend}", f"--mcp-clause={clause}", f"--hypothesis-seed={self.seed}"]
+        if self.tier.name != "standard":
+            words.append(f"--mcp-tier={self.tier.name}")
+        if self.destructive:
+            words.append("--mcp-allow-destructive")
+        return shlex.join(words)
+
+
+def register(parser: pytest.Parser) -> None:
+    """Add the options and the ini values."""
+    group = parser.getgroup("mcp-storage", "conformance of MCP session stores")
+    add = group.addoption
+    add("--mcp-backend", action="append", metavar="NAME", help="judge this store (repeatable): "
+        "memory, file, sqlite, redis, supabase, module:attribute, stdio:COMMAND, mcp-ts:STORE")  # fmt: skip
+    add("--mcp-tier", choices=TIER_NAMES, help="how many examples and steps (default: standard)")
+    add("--mcp-clause", action="append", metavar="ID[,ID…]", help="only these clauses (EX-2) or groups (EX)")
+    add("--mcp-revision", metavar="REV", help="judge by that revision of the contract")
+    add("--mcp-deviations", metavar="FILE", help="known deviations, each with a reason (YAML)")
+    add("--mcp-strict", action="store_true", help="failed SHOULD clauses fail the run too")
+    add("--mcp-report", action="append", metavar="FILE", help="repeatable; .json, .html, .md or .svg by its ending")
+    add("--mcp-allow-destructive", action="store_true", help="let store-wide clauses run on a store that may hold "
+        "others' data")  # fmt: skip
+    add("--mcp-supabase", choices=PROVIDERS, help="how the Supabase stack is found or started (default: auto)")
+    parser.addini("mcp_backends", "backends to judge where --mcp-backend is not given", type="args", default=[])
+    parser.addini("mcp_tier", "the default of --mcp-tier", default="standard")
+    parser.addini("mcp_deviations", "the default of --mcp-deviations", default="")
+    parser.addini("mcp_strict", "the default of --mcp-strict", type="bool", default=False)
+
+
+def names_given(config: pytest.Config) -> tuple[str, ...]:
+    """The backends that the command line, else the ini file, names; each once."""
+    return tuple(dict.fromkeys(config.getoption("--mcp-backend") or config.getini("mcp_backends")))
+
+
+def read(config: pytest.Config) -> Options:
+    """The options of a run that judges backends. Raises ``pytest.UsageError`` for what can't be served."""
+    from pytest_mcp_storage.clauses import LATEST, ContractError, load_clauses, select
+    from pytest_mcp_storage.measuring.tiers import TIERS
+
+    revision = config.getoption("--mcp-revision") or LATEST
+    asked = [
+        name for each in config.getoption("--mcp-clause") or [] for name in each.replace(" ", "").split(",") if name
+    ]
+    try:
+        clauses = load_clauses(revision)
+        selected = select(clauses, asked)
+    except ContractError as error:
+        raise pytest.UsageError(str(error)) from None
+    tier = config.getoption("--mcp-tier") or config.getini("mcp_tier")
+    if tier not in TIERS:
+        raise pytest.UsageError(f"mcp_tier: unknown tier {tier!r} (known: {', '.join(TIERS)})")
+    deviations = config.getoption("--mcp-deviations") or config.getini("mcp_deviations")
+    if provider := config.getoption("--mcp-supabase"):
+        os.environ[PROVIDER_VARIABLE] = provider
+    return Options(
+        backends=names_given(config),
+        tier=TIERS[tier],
+        revision=revision,
+        clauses=clauses,
+        selected=frozenset(clause.id for clause in selected),
+        seed=_seed(config),
+        strict=config.getoption("--mcp-strict") or config.getini("mcp_strict"),
+        destructive=config.getoption("--mcp-allow-destructive"),
+        deviations=config.invocation_params.dir / deviations if deviations else None,
+        reports=tuple(_writable(config, path) for path in config.getoption("--mcp-report") or ()),
+    )
+
+
+def _seed(config: pytest.Config) -> int:
+    """``--hypothesis-seed``, else 0 under CI (where Hypothesis derandomises too), else a new one.
+
+    In a worker of xdist: the controller's.
+    """
+    worker: dict[str, int] = getattr(config, "workerinput", {})
+    if SEED in worker:
+        return worker[SEED]
+    given = config.getoption("--hypothesis-seed", None)
+    if given is not None and str(given).isdigit():
+        return int(given)
+    return 0 if os.environ.get("CI") and given is None else random.getrandbits(31)
+
+
+def _writable(config: pytest.Config, name: str) -> Path:
+    path = config.invocation_params.dir / name
+    if path.suffix not in REPORT_ENDINGS:
+        raise pytest.UsageError(f"--mcp-report {name}: the ending must be one of {', '.join(REPORT_ENDINGS)}")
+    folder = path.parent
+    if path.is_dir() or not folder.is_dir() or not os.access(path if path.exists() else folder, os.W_OK):
+        raise pytest.UsageError(f"--mcp-report {name} can't be written: its folder must exist and be writable")
+    return path

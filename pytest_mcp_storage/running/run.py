@@ -1,0 +1,106 @@
+"""One process's part of a run: the benches of the backends that were asked for, and the measuring upon them."""
+
+from __future__ import annotations
+
+import logging
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pytest_mcp_storage.measuring.loop import SuiteLoop
+from pytest_mcp_storage.running.backends import MakeHarness, resolve
+from pytest_mcp_storage.running.options import Options
+
+if TYPE_CHECKING:
+    from pytest_mcp_storage.measuring.bench import Bench
+    from pytest_mcp_storage.measuring.measure import ClauseTest
+    from pytest_mcp_storage.outcome import Measurement
+
+
+class Run:
+    """Options, harness makers by backend name, and the benches that have been provisioned so far."""
+
+    def __init__(self, options: Options, directory: Path, say: Callable[[str], None] = lambda text: None) -> None:
+        self.options = options
+        self._say = say
+        self.makers: dict[str, MakeHarness] = {name: resolve(name, directory) for name in options.backends}
+        self.clauses = {clause.id: clause for clause in options.clauses}
+        self._benches: dict[str, Bench] = {}
+        self._refusals: dict[str, str] = {}
+        self._loop: SuiteLoop | None = None
+
+    @property
+    def loop(self) -> SuiteLoop:
+        """The suite's event loop, started when it is first needed."""
+        if self._loop is None:
+            self._loop = SuiteLoop()
+        return self._loop
+
+    def measure(self, test: ClauseTest, backend: str) -> Measurement:
+        """Measure one test on one backend; a backend that can't be provisioned measures nothing."""
+        from pytest_mcp_storage.measuring.measure import measure
+        from pytest_mcp_storage.outcome import Measurement, Outcome
+
+        clause = self.clauses[test.clause]
+        if backend in self._refusals:
+            return Measurement(clause.id, test.name, Outcome.NOT_MEASURED, self._refusals[backend])
+        try:
+            bench = self._bench(backend)
+        except Exception as error:
+            self._refusals[backend] = f"backend {backend!r} can't be opened: {type(error).__name__}: {error}"
+            fault = "".join(traceback.format_exception(error))
+            return Measurement(clause.id, test.name, Outcome.NOT_MEASURED, self._refusals[backend], fault=fault)
+        options = self.options
+        return measure(test, clause, bench, options.tier, options.seed, destructive=options.destructive)
+
+    def describe(self, backend: str) -> dict[str, object]:
+        """What a report says of a backend: harness, version and capabilities."""
+        from pytest_mcp_storage.running.backends import described
+
+        harness = self._benches[backend].harness if backend in self._benches else None
+        source, release = described(harness) if harness else ("", "unknown")
+        capabilities = sorted(each.name for each in harness.capabilities) if harness else []
+        return {"name": backend, "harness": source, "version": release, "capabilities": capabilities}
+
+    def close(self) -> None:
+        """Destroy every store that was provisioned. Errors are passed on, the first one last."""
+        errors: list[Exception] = []
+        for bench in self._benches.values():
+            try:
+                bench.stop()
+            except Exception as error:
+                errors.append(error)
+        self._benches.clear()
+        if self._loop is not None:
+            self._loop.close()
+            self._loop = None
+        if errors:
+            raise errors[0]
+
+    def _bench(self, backend: str) -> Bench:
+        from pytest_mcp_storage.measuring.bench import Bench
+
+        if backend not in self._benches:
+            bench = Bench(backend, self.makers[backend], self.loop)
+            with announced(self._say):
+                bench.start()
+            self._benches[backend] = bench
+        return self._benches[backend]
+
+
+@contextmanager
+def announced(say: Callable[[str], None]) -> Iterator[None]:
+    """Pass on what the plugin's logger tells meanwhile: a server takes a while to start, and one wants to know."""
+    logger = logging.getLogger("pytest_mcp_storage")
+    handler = logging.Handler(logging.INFO)
+    handler.emit = lambda record: say(record.getMessage())  # type: ignore[method-assign]
+    level = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+        logger.removeHandler(handler)
