@@ -86,7 +86,7 @@ def judge(folder: str, *options: str) -> str:
         text=True,
         check=False,
     )
-    if done.returncode not in (0, 1):
+    if done.returncode not in (0, 1) or ": NOT MEASURED (" in done.stdout:
         raise SystemExit(done.stdout + done.stderr)
     return done.stdout
 
