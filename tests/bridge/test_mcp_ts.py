@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ import pytest
 from pytest_mcp_storage.bridge.errors import BridgeFault, ForeignAnswerError, ForeignError
 from pytest_mcp_storage.bridge.mcp_ts import package
 from pytest_mcp_storage.bridge.mcp_ts.file import McpTsFile
-from pytest_mcp_storage.bridge.mcp_ts.harness import FellBackToMemory
+from pytest_mcp_storage.bridge.mcp_ts.harness import FellBackToMemory, McpTsHarness
 from pytest_mcp_storage.bridge.mcp_ts.memory import McpTsMemory
 from pytest_mcp_storage.bridge.mcp_ts.package import installed
 from pytest_mcp_storage.bridge.mcp_ts.redis import McpTsRedis, UpstreamRedis
@@ -179,9 +180,11 @@ async def test_what_npm_cannot_install_is_told_and_leaves_nothing(
     assert [path.name for path in (tmp_path / "mcp-ts").iterdir()] == ["lock"]
 
 
-async def test_a_worker_may_attach_without_entering(session: Make) -> None:
-    async with McpTsFile() as harness:
-        attached = McpTsFile.attach(harness.locator())
+@pytest.mark.parametrize("made", [McpTsFile, McpTsSqlite, McpTsRedis, McpTsSupabase])
+async def test_a_worker_may_attach_without_entering(session: Make, made: type[McpTsHarness]) -> None:
+    session = partial(session, active=True)
+    async with made() as harness:
+        attached = made.attach(json.loads(json.dumps(harness.locator())))
         backend = await attached.open()
         await backend.create_session(session())
         attached.wire.close()
