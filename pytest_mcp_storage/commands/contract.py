@@ -133,4 +133,4 @@ def _escaped(text: str) -> str:
 
 
 def _read(name: str) -> str:
-    return files("pytest_mcp_storage").joinpath(name).read_text(encoding="utf-8")
+    return files(__package__).joinpath(name).read_text(encoding="utf-8")

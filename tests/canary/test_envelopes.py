@@ -40,6 +40,7 @@ def test_what_the_bundled_stores_seal_is_without_flaw() -> None:
         (str(seal(b'{"access_token":"u"}', KEY)), "access_token = 'u' in place of 't'"),
         (str(seal(b"{}", KEY)), "access_token missing"),
     ],
+    ids=["clear", "capitals", "other key", "associated data", "no JSON", "other value", "no value"],
 )
 def test_a_flaw_is_named(stored: object, said: str) -> None:
     assert said in flaw(stored, VALUE, KEY)
