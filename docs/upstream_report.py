@@ -7,6 +7,7 @@ is 1 where a run does not find one of them again, so that a test which has becom
 from __future__ import annotations
 
 import argparse
+import re
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -32,6 +33,8 @@ SIGNS = {
     Outcome.NOT_MEASURED: "?",
 }
 SEED = 0
+MOST_LINES = 14
+WIDEST = 160
 LIMIT = 3600
 """Seconds for one store."""
 
@@ -60,17 +63,18 @@ class Judged:
 
 @dataclass(frozen=True)
 class Defect:
-    """A known defect, and what finds it. ``every``: all of the tests must fail, not one of them."""
+    """A known defect, and what finds it: see docs/upstream.yaml."""
 
     what: str
     clauses: list[str]
     stores: list[str]
     tests: list[str] = field(default_factory=list)
     every: bool = False
+    seen: str = ""
     unseen: str = ""
 
     def found(self, judged: Judged) -> bool:
-        failed = {failure.test for failure in judged.failures}
+        failed = {each.test for each in judged.failures if re.search(self.seen, each.text.partition("\n")[0])}
         hits = [test in failed for test in self.tests]
         return all(hits) if self.every else any(hits)
 
@@ -203,19 +207,25 @@ def _matrix(judged: Sequence[Judged]) -> Iterator[str]:
 def _failures(judged: Sequence[Judged]) -> Iterator[str]:
     yield "## What was seen"
     yield ""
-    yield "Each test that failed, with the shortest history that Hypothesis came to."
+    yield "Each test that failed, and for each clause the shortest history that Hypothesis came to."
     for one in judged:
         yield ""
         yield f"### mcp-ts:{one.store}"
         yield ""
+        told: set[str] = set()
         for failure in one.failures:
             title, _, rest = failure.text.partition("\n")
-            yield f"<details><summary>{_html(title)}</summary>"
+            if failure.clause in told:
+                yield f"- {_html(_cut(title))}"
+                yield ""
+                continue
+            told.add(failure.clause)
+            yield f"<details><summary>{_html(_cut(title))}</summary>"
             yield ""
             yield f"`{failure.test}`"
             yield ""
             yield "```text"
-            yield from _without_contract(rest.splitlines())
+            yield from _essence(rest.splitlines())
             yield "```"
             yield ""
             yield "</details>"
@@ -226,14 +236,22 @@ def _failures(judged: Sequence[Judged]) -> Iterator[str]:
             yield ""
 
 
-def _without_contract(lines: Sequence[str]) -> Iterator[str]:
-    """The lines but for those that say the same for every store."""
-    skipping = False
+def _essence(lines: Sequence[str]) -> Iterator[str]:
+    """The lines but for those that say the same for every store, and those that a reader would skip."""
+    parts: dict[str, list[str]] = {}
+    part = ""
     for line in lines:
         if line[:2] == "  " and line[2:3] != " ":
-            skipping = line.startswith(("  contract:", "  backend:"))
-        if not skipping:
-            yield line.rstrip()
+            part = line.strip().partition(":")[0]
+        parts.setdefault(part, []).append(_cut(line.rstrip()))
+    history = parts.get("history", [])
+    yield from parts.get("should", [])
+    yield from history if len(history) <= MOST_LINES else [*history[:3], "    …", *history[3 - MOST_LINES :]]
+    yield from parts.get("reproduce", [])
+
+
+def _cut(line: str) -> str:
+    return line if len(line) <= WIDEST else f"{line[: WIDEST - 1]}…"
 
 
 def _html(text: str) -> str:

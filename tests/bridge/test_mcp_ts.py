@@ -187,5 +187,5 @@ async def test_a_worker_may_attach_without_entering(session: Make, made: type[Mc
         attached = made.attach(json.loads(json.dumps(harness.locator())))
         backend = await attached.open()
         await backend.create_session(session())
-        attached.wire.close()
+        await attached.__aexit__(None, None, None)
         assert await (await harness.open()).get_session("u1", "s1") == session()

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 from urllib.parse import urlsplit
 
 from pytest_mcp_storage.bridge.backend import BridgeBackend
@@ -17,6 +17,9 @@ from pytest_mcp_storage.capabilities import Capability
 from pytest_mcp_storage.faults import Fault, FaultProxy
 from pytest_mcp_storage.harnesses.supabase import SupabaseHarness
 from reference_backends import SessionData
+
+if TYPE_CHECKING:
+    from httpx import AsyncClient
 
 MIGRATION = "20260330195700_install_mcp_sessions.sql"
 """Upstream's table. Its other migration schedules a clean-up, which the contract does not lean on."""
@@ -72,6 +75,13 @@ class UpstreamProject(SupabaseHarness):
             "SUPABASE_ANON_KEY": stack.anon_key or "",
         }
 
+    async def holds(self, identity: str, session_id: str) -> bool:
+        """Whether a row of that session is in the table, asked of PostgREST: an attached harness has no more."""
+        async with self._rest() as client:
+            row = {"identity": f"eq.{identity}", "session_id": f"eq.{session_id}"}
+            answer = await client.get(f"{self._in_use.url}/rest/v1/mcp_sessions", params={"select": "id", **row})
+        return answer.is_success and len(answer.json()) == 1
+
     def login(self, user: str | None) -> str:
         """The key by which a client acts as a signed-in user, or as nobody."""
         return (self._in_use.anon_key or "") if user is None else self._in_use.token(user)
@@ -121,18 +131,18 @@ class UpstreamProject(SupabaseHarness):
 
     async def _reloaded(self, *, usable: bool) -> None:
         """Wait until PostgREST knows the table as it now is: it is asked to change the column in no row at all."""
-        from httpx import AsyncClient
-
         await self._behind.execute("notify pgrst, 'reload schema'")
-        stack = self._in_use
-        key = stack.service_role_key or ""
-        async with (
-            AsyncClient(headers={"apikey": key, "Authorization": f"Bearer {key}"}) as client,
-            asyncio.timeout(RELOAD_LIMIT),
-        ):
-            nothing = f"{stack.url}/rest/v1/mcp_sessions?session_id=is.null"
+        async with self._rest() as client, asyncio.timeout(RELOAD_LIMIT):
+            nothing = f"{self._in_use.url}/rest/v1/mcp_sessions?session_id=is.null"
             while (await client.patch(nothing, json={"client_id": None})).is_success is not usable:  # noqa: ASYNC110
                 await asyncio.sleep(0.02)
+
+    def _rest(self) -> AsyncClient:
+        """A client as the service role, past the proxy."""
+        from httpx import AsyncClient
+
+        key = self._in_use.service_role_key or ""
+        return AsyncClient(headers={"apikey": key, "Authorization": f"Bearer {key}"})
 
 
 class McpTsSupabase(McpTsHarness):
@@ -153,12 +163,7 @@ class McpTsSupabase(McpTsHarness):
         return self.beneath.variables
 
     async def holds(self, identity: str, session_id: str) -> bool:
-        from psycopg.errors import UndefinedColumn, UndefinedTable
-
-        try:
-            return await super().holds(identity, session_id)
-        except (UndefinedTable, UndefinedColumn):
-            return False
+        return await self.beneath.holds(identity, session_id)
 
     async def open_as(self, user: str | None) -> BridgeBackend:
         return await self._opened("openAs", None, user=self.beneath.login(user))
