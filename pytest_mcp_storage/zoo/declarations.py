@@ -176,6 +176,7 @@ class NamesAnotherFile(SheetHarness):
     """Names a file that lies beside the store: that one is damaged, and the store opens."""
 
     breaks = "HA-1"
+    capabilities = SheetHarness.capabilities - {Capability.AT_REST}
 
     def files(self) -> Sequence[Path]:
         notes = self.path.with_name("notes.txt")
