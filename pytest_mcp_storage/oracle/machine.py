@@ -8,11 +8,11 @@ from typing import Any, ClassVar
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 
+from pytest_mcp_storage.measuring.comparison import difference
 from pytest_mcp_storage.measuring.measure import Run
 from pytest_mcp_storage.measuring.trial import Trial
 from pytest_mcp_storage.measuring.violation import Violation, outcome_of, told
 from pytest_mcp_storage.measuring.witness import Witness
-from pytest_mcp_storage.oracle.comparison import difference
 from pytest_mcp_storage.oracle.model import Model, Name, Presence
 from pytest_mcp_storage.oracle.strategies import changes, sessions, ttls
 from reference_backends import SessionData, SessionExistsError, SessionNotFoundError

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from pytest_mcp_storage.measuring.comparison import difference
 from pytest_mcp_storage.measuring.trial import Trial
 from pytest_mcp_storage.measuring.violation import Violation
 from pytest_mcp_storage.measuring.witness import Witness
-from pytest_mcp_storage.oracle.comparison import difference
 from reference_backends import SessionData
 
 Name = tuple[str, str]

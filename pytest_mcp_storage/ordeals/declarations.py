@@ -10,9 +10,9 @@ from typing import Any
 from pytest_mcp_storage.capabilities import Capability
 from pytest_mcp_storage.faults.workers import Step, Worker, WorkerError
 from pytest_mcp_storage.harness import BackendHarness
+from pytest_mcp_storage.measuring.comparison import difference
 from pytest_mcp_storage.measuring.trial import Trial
 from pytest_mcp_storage.measuring.violation import Violation, outcome_of
-from pytest_mcp_storage.oracle.comparison import difference
 from reference_backends import ConfigurationError, SessionData, StorageBackend
 
 _numbers = itertools.count(1)

@@ -10,11 +10,11 @@ from pytest_mcp_storage.canary.envelopes import Envelope, flaw, parse, seal
 from pytest_mcp_storage.canary.tampering import Tampering, near_misses, tamperings
 from pytest_mcp_storage.capabilities import Capability
 from pytest_mcp_storage.faults import Step, Worker
+from pytest_mcp_storage.measuring.comparison import difference
 from pytest_mcp_storage.measuring.measure import measures
 from pytest_mcp_storage.measuring.trial import Trial
 from pytest_mcp_storage.measuring.violation import Violation, must_raise, outcome_of, shortly, told
 from pytest_mcp_storage.measuring.witness import Witness
-from pytest_mcp_storage.oracle.comparison import difference
 from pytest_mcp_storage.oracle.strategies import OPTIONAL_FIELDS, changes, sessions, texts
 from reference_backends import ConfigurationError, DecryptionError, SessionData, StorageError
 

@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 from pytest_mcp_storage.capabilities import Capability
 from pytest_mcp_storage.harness import NotMeasurable
+from pytest_mcp_storage.measuring.comparison import difference
 from pytest_mcp_storage.measuring.measure import measures
 from pytest_mcp_storage.measuring.trial import Trial
 from pytest_mcp_storage.measuring.violation import Violation, must_raise
-from pytest_mcp_storage.oracle.comparison import difference
 from pytest_mcp_storage.oracle.machine import ExpiryMachine
 from pytest_mcp_storage.oracle.model import ROUNDING
 from pytest_mcp_storage.oracle.presence import must_be_gone, must_be_live

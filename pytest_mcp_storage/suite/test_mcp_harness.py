@@ -10,10 +10,10 @@ from uuid import uuid4
 from pytest_mcp_storage.canary.canaries import Canaries
 from pytest_mcp_storage.capabilities import Capability
 from pytest_mcp_storage.harness import BackendHarness
+from pytest_mcp_storage.measuring.comparison import difference
 from pytest_mcp_storage.measuring.measure import measures
 from pytest_mcp_storage.measuring.trial import Trial
 from pytest_mcp_storage.measuring.violation import Violation, outcome_of, told
-from pytest_mcp_storage.oracle.comparison import difference
 from pytest_mcp_storage.ordeals.damage import main_file
 from pytest_mcp_storage.ordeals.declarations import can_do, fresh, is_there, must_find, work_of_a_process
 from pytest_mcp_storage.ordeals.outages import back, in_time, losses

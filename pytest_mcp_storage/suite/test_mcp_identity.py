@@ -7,11 +7,11 @@ from itertools import product
 
 from hypothesis import strategies as st
 
+from pytest_mcp_storage.measuring.comparison import difference
 from pytest_mcp_storage.measuring.measure import measures
 from pytest_mcp_storage.measuring.trial import Trial
 from pytest_mcp_storage.measuring.violation import Violation, outcome_of, told
 from pytest_mcp_storage.oracle.bulk import create_many
-from pytest_mcp_storage.oracle.comparison import difference
 from pytest_mcp_storage.oracle.machine import ListingMachine
 from pytest_mcp_storage.oracle.strategies import TwoNames, families, known_look_alikes, look_alikes, sessions
 from reference_backends import SessionData, SessionExistsError

@@ -10,11 +10,11 @@ from typing import Any
 from hypothesis import strategies as st
 
 from pytest_mcp_storage.capabilities import Capability
+from pytest_mcp_storage.measuring.comparison import difference
 from pytest_mcp_storage.measuring.measure import measures
 from pytest_mcp_storage.measuring.trial import Trial
 from pytest_mcp_storage.measuring.violation import Violation, must_raise, outcome_of, told
 from pytest_mcp_storage.oracle.bulk import create_many
-from pytest_mcp_storage.oracle.comparison import difference
 from pytest_mcp_storage.oracle.machine import LifeCycleMachine
 from pytest_mcp_storage.oracle.strategies import OPTIONAL_FIELDS, REQUIRED_FIELDS, changes, families, sessions
 from reference_backends import (

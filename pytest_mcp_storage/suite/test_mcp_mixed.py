@@ -12,11 +12,11 @@ from pytest_mcp_storage.canary.canaries import Canaries
 from pytest_mcp_storage.canary.envelopes import flaw
 from pytest_mcp_storage.canary.overhearing import Overheard
 from pytest_mcp_storage.capabilities import Capability
+from pytest_mcp_storage.measuring.comparison import difference
 from pytest_mcp_storage.measuring.measure import measures
 from pytest_mcp_storage.measuring.trial import Trial
 from pytest_mcp_storage.measuring.violation import Violation
 from pytest_mcp_storage.measuring.witness import Witness
-from pytest_mcp_storage.oracle.comparison import difference
 from pytest_mcp_storage.oracle.mixture import SECRETS, MixtureMachine, RotationMachine
 from pytest_mcp_storage.oracle.strategies import OPTIONAL_FIELDS, changes, sessions
 from reference_backends import SessionData

@@ -6,10 +6,10 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from pytest_mcp_storage.measuring.comparison import difference
 from pytest_mcp_storage.measuring.measure import measures
 from pytest_mcp_storage.measuring.trial import Trial
 from pytest_mcp_storage.measuring.violation import Violation
-from pytest_mcp_storage.oracle.comparison import difference
 from pytest_mcp_storage.oracle.strategies import changes, json_values, moments, sessions, texts
 from reference_backends import SessionData
 from reference_backends.session import LATEST_MOMENT_MS

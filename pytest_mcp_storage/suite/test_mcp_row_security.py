@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from pytest_mcp_storage.measuring.comparison import difference
 from pytest_mcp_storage.measuring.measure import measures
 from pytest_mcp_storage.measuring.trial import Trial
 from pytest_mcp_storage.measuring.violation import Violation, outcome_of, told
 from pytest_mcp_storage.measuring.witness import Witness
-from pytest_mcp_storage.oracle.comparison import difference
 from pytest_mcp_storage.oracle.strategies import changes, sessions
 from pytest_mcp_storage.oracle.views import must_show
 from pytest_mcp_storage.ordeals.row_security import (

@@ -11,10 +11,10 @@ from pytest_mcp_storage.canary.canaries import Canaries
 from pytest_mcp_storage.canary.envelopes import seal
 from pytest_mcp_storage.canary.overhearing import Overheard
 from pytest_mcp_storage.capabilities import Capability
+from pytest_mcp_storage.measuring.comparison import difference
 from pytest_mcp_storage.measuring.measure import measures
 from pytest_mcp_storage.measuring.trial import Trial
 from pytest_mcp_storage.measuring.violation import Violation, outcome_of
-from pytest_mcp_storage.oracle.comparison import difference
 from pytest_mcp_storage.oracle.strategies import sessions
 from reference_backends import SessionData
 
