@@ -27,14 +27,7 @@ def test_no_module_has_outgrown_its_room(package: str) -> None:
 
 def test_every_room_is_in_the_drawing() -> None:
     drawing = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
-    rooms = [
-        path
-        for path in (ROOT / "pytest_mcp_storage").iterdir()
-        if path.suffix == ".py" or (path / "__init__.py").exists()
-    ]
-    missing = [
-        path.name
-        for path in rooms
-        if path.name != "__init__.py" and path.name not in drawing and f"{path.stem}/" not in drawing
-    ]
-    assert missing == []
+    here = ROOT / "pytest_mcp_storage"
+    files = [path.name for path in here.glob("*.py") if path.name != "__init__.py"]
+    rooms = [f"{path.parent.name}/" for path in here.glob("*/__init__.py")]
+    assert [name for name in (*files, *rooms) if name not in drawing] == []
