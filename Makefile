@@ -54,7 +54,7 @@ mutation: $(READY)  ## Mutate the bundled stores with the suite as their test: h
 	$(BIN)/python -m pip install --quiet --editable '.[mutation]'
 	$(BIN)/python mutation/run.py $(GROUPS)
 
-SYSTEM_PACKAGES := postgresql-15 postgresql-15-cron chromium docker.io debootstrap
+SYSTEM_PACKAGES := postgresql-15 postgresql-15-cron chromium docker.io
 
 system:  ## As root on Debian: the system packages that the tests use
 	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
