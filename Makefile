@@ -8,7 +8,7 @@ READY  := $(VENV)/.ready
 TIER   ?= standard
 
 .DEFAULT_GOAL := help
-.PHONY: help conformance conformance-all zoo test lint types tests contract api mutation system upstream clean
+.PHONY: help conformance conformance-all zoo test lint types tests contract pictures api mutation system upstream clean
 
 help:  ## Show these lines
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 16
@@ -37,6 +37,7 @@ test: lint types tests zoo conformance-all  ## Lint, types, every test, the zoo,
 lint: $(READY)  ## Style, and that the contract's document is the contract
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mcp-storage contract --check CONFORMANCE.md
 
 types: $(READY)  ## mypy --strict
 	$(BIN)/mypy
@@ -46,6 +47,9 @@ tests: $(READY)  ## The project's own tests
 
 contract: $(READY)  ## Write CONFORMANCE.md anew from the contract
 	$(BIN)/mcp-storage contract --write CONFORMANCE.md
+
+pictures: $(READY)  ## Draw the pictures of the docs anew, from real runs
+	$(BIN)/python docs/pictures/draw.py
 
 api: $(READY)  ## Build the API reference into build/api
 	$(BIN)/python docs/api.py build/api

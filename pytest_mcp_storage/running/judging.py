@@ -104,7 +104,10 @@ class Judging:
             return
         self.report = judge(self.options, self.deviations, self._measured, self._described)
         for path in self.options.reports:
-            write(self.report, path)
+            try:
+                write(self.report, path)
+            except OSError as error:  # it could be written when the run began
+                self.report.problems.append(f"{path} can't be written: {error.strerror}")
         incomplete = session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED)
         if incomplete:
             good = passes(self.options, self.report)

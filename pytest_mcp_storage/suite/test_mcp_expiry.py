@@ -52,6 +52,8 @@ async def test_no_read_shows_an_expired_session(
     batch = [(session, trial.ttl(ttl)) for session, ttl in batch]
     for session, ttl in batch:
         await store.create_session(session, ttl)
+        await store.get_session(session.identity, session.session_id)  # so that whatever caches has it now
+        await store.get_identity_sessions_data(session.identity)
     await trial.pass_time(max(ttl for _, ttl in batch) + ROUNDING)
     if cleaned and trial.store_is_ours:
         await store.cleanup_expired_sessions()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from pytest_mcp_storage.zoo.lifetimes import Bounded
 from pytest_mcp_storage.zoo.shelf import Name, Row, Rows, ShelfBackend
@@ -110,6 +110,31 @@ class ReadingRenews(ShelfBackend):
     def live(self, rows: Rows, name: Name) -> Row | None:
         row = rows.get(name)
         return row if row is not None and self._clock() < row.expires_at + 10 else None
+
+
+@broken("EX-2")
+class CacheOutlivesTheTtl(ShelfBackend):
+    """Keeps what it has read in a cache that every write empties, and that nobody tells of the time."""
+
+    def __init__(self, shelf: Any, **options: Any) -> None:
+        super().__init__(shelf, **options)
+        self.cache: dict[Name, SessionData] = {}
+
+    async def get_session(self, identity: str, session_id: str) -> SessionData | None:
+        name = identity, session_id
+        if name not in self.cache and (found := await super().get_session(identity, session_id)) is not None:
+            self.cache[name] = found
+        return self.cache.get(name) or await super().get_session(identity, session_id)
+
+    async def update_session(
+        self, identity: str, session_id: str, changes: SessionUpdate, ttl: float | None = None
+    ) -> None:
+        await super().update_session(identity, session_id, changes, ttl)
+        self.cache.clear()
+
+    async def remove_session(self, identity: str, session_id: str) -> None:
+        await super().remove_session(identity, session_id)
+        self.cache.clear()
 
 
 @broken("EX-3")
