@@ -21,7 +21,11 @@ HOUSES: tuple[str, ...] = (
     "envelopes",
     "encryption",
     "mixed",
+    "durability",
     "concurrency",
+    "failure",
+    "row_security",
+    "declarations",
 )
 """The modules in which broken stores live, in the contract's order."""
 
