@@ -244,3 +244,27 @@ async def test_a_handle_that_outlives_its_harness_is_told_so_at_once() -> None:
                 await call
         with pytest.raises(BridgeFault, match="had been ended"):
             backend.generate_session_id()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the kernel ends a child with its parent on Linux only: CRASH")
+async def test_a_bridge_dies_with_the_process_that_started_it() -> None:
+    """It has no time to see the end of its stdin, or to finish what it is at: CRASH leans on that."""
+    program = (
+        "import asyncio, sys\n"
+        "from pytest_mcp_storage.bridge.harness import StdioHarness\n"
+        "async def main():\n"
+        f"    harness = StdioHarness.of([sys.executable, {str(MISBEHAVING)!r}, 'does not leave'])()\n"
+        "    await harness.__aenter__()\n"
+        "    print(harness.wire.pid, flush=True)\n"
+        "    await asyncio.sleep(600)\n"
+        "asyncio.run(main())\n"
+    )
+    parent = await asyncio.create_subprocess_exec(sys.executable, "-c", program, stdout=asyncio.subprocess.PIPE)
+    assert parent.stdout is not None
+    pid = int(await parent.stdout.readline())
+    assert alive(pid)
+    parent.kill()
+    await parent.communicate()
+    async with asyncio.timeout(PATIENT):
+        while alive(pid):  # noqa: ASYNC110 - another's child: there is nothing to wait on
+            await asyncio.sleep(0.01)
