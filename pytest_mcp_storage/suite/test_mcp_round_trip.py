@@ -10,7 +10,7 @@ from pytest_mcp_storage.measuring.comparison import difference
 from pytest_mcp_storage.measuring.measure import measures
 from pytest_mcp_storage.measuring.trial import Trial
 from pytest_mcp_storage.measuring.violation import Violation
-from pytest_mcp_storage.oracle.strategies import changes, json_values, moments, sessions, texts
+from pytest_mcp_storage.oracle.strategies import AWKWARD_TEXTS, changes, json_values, moments, sessions, texts
 from reference_backends import SessionData
 from reference_backends.session import LATEST_MOMENT_MS
 
@@ -64,6 +64,22 @@ async def test_every_text_and_json_value_survives(
     seen = await store.get_session(filled.identity, filled.session_id)
     if found := difference(seen, filled):
         raise Violation(f"get_session returned {found}", should="return every admitted value unchanged")
+
+
+@measures("RT-3", at_most=1, session=sessions())
+async def test_every_awkward_text_survives(trial: Trial, session: SessionData) -> None:
+    store = await trial.store()
+    for number, text in enumerate(AWKWARD_TEXTS):
+        named = {
+            "session_id": f"{number}{session.session_id}",
+            "server_name": text,
+            "tokens": {text: [text, f" {text} "]},
+        }
+        filled = SessionData.model_validate({**session.__dict__, **named})
+        await store.create_session(filled)
+        seen = await store.get_session(filled.identity, filled.session_id)
+        if found := difference(seen, filled):
+            raise Violation(f"get_session returned {found}", should="return the text as it was")
 
 
 @measures("RT-4", session=sessions(), first=changes(1), second=changes(1), sealed=st.booleans())
