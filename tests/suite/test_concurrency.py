@@ -7,8 +7,9 @@ from functools import partial
 
 import pytest
 
-from pytest_mcp_storage import BackendHarness, Outcome, contest
+from pytest_mcp_storage import BackendHarness, Outcome
 from pytest_mcp_storage.oracle.history import must_be_linearizable
+from pytest_mcp_storage.ordeals import contest
 from pytest_mcp_storage.outcome import Measurement
 from pytest_mcp_storage.zoo import concurrency
 from pytest_mcp_storage.zoo.sheet import SheetHarness

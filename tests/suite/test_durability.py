@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from pytest_mcp_storage import NotMeasurable, Outcome, crash
+from pytest_mcp_storage import NotMeasurable, Outcome
 from pytest_mcp_storage.harnesses.sqlite import SqliteHarness
+from pytest_mcp_storage.ordeals import crash
 from pytest_mcp_storage.ordeals.damage import DAMAGES, Damage, inflict, is_json, is_sqlite, main_file
 from pytest_mcp_storage.outcome import Measurement
 from pytest_mcp_storage.zoo import durability
