@@ -17,7 +17,8 @@ from reference_backends.supabase_role import acts_as_anon
 from reference_backends.supabase_rows import (
     SECRET_COLUMNS,
     SESSION_COLUMNS,
-    VERSION_COLUMNS,
+    TABLE_COLUMNS,
+    VERSION,
     Row,
     changed_columns,
     expiry,
@@ -25,7 +26,7 @@ from reference_backends.supabase_rows import (
     new_row,
     record_of,
 )
-from reference_backends.supabase_table import SessionTable
+from reference_backends.supabase_table import SessionTable, equal
 
 if TYPE_CHECKING:
     from postgrest import AsyncSelectRequestBuilder
@@ -81,7 +82,7 @@ class SupabaseStorageBackend(Handle):
                 "hides every row from it; use SUPABASE_SERVICE_ROLE_KEY, or sign in"
             )
         self._introduced = True
-        await self._table.rows(self._table.reading(*SESSION_COLUMNS, "user_id", *VERSION_COLUMNS).limit(0))
+        await self._table.rows(self._table.reading(*TABLE_COLUMNS).limit(0))
         logger.info("[mcp-storage] supabase: table mcp_sessions verified")
         self._opened()
 
@@ -93,8 +94,8 @@ class SupabaseStorageBackend(Handle):
             return await self._table.insert(row)
         except SessionExistsError:
             pass  # alive, or expired and in the way
-        expired = self._table.deleting().eq("session_id", session.session_id).lte("expires_at", self._now())
-        await self._table.delete(expired)
+        expired = self._table.deleting().lte("expires_at", self._now())
+        await self._table.delete(equal(expired, "session_id", session.session_id))
         # Inserted anew even where nothing was deleted: a clean-up may have been quicker.
         try:
             return await self._table.insert(row)
@@ -127,7 +128,7 @@ class SupabaseStorageBackend(Handle):
     async def remove_session(self, identity: str, session_id: str) -> None:
         identity, session_id = check_names(identity, session_id)
         self._require_open()
-        await self._table.delete(self._table.deleting().eq("identity", identity).eq("session_id", session_id))
+        await self._table.delete(equal(equal(self._table.deleting(), "identity", identity), "session_id", session_id))
 
     async def get_all_session_ids(self) -> list[str]:
         return [row["session_id"] for row in await self._listed("session_id")]
@@ -152,7 +153,8 @@ class SupabaseStorageBackend(Handle):
 
     def _live(self, request: AsyncSelectRequestBuilder, identity: str, session_id: str) -> AsyncSelectRequestBuilder:
         """The request, narrowed to this session while it is alive."""
-        return request.eq("identity", identity).eq("session_id", session_id).gt("expires_at", self._now())
+        named = equal(equal(request, "identity", identity), "session_id", session_id)
+        return named.gt("expires_at", self._now())
 
     async def _listed(self, *columns: str, identity: str | None = None) -> list[Row]:
         self._require_open()
@@ -181,11 +183,11 @@ class SupabaseStorageBackend(Handle):
             request = table.changing(row, nothing_in_clear=left)
             if await table.rows(self._live(request, identity, session_id)):
                 return True
-            found = await table.rows(self._live(table.reading(*left, *VERSION_COLUMNS), identity, session_id))
+            found = await table.rows(self._live(table.reading(*left, VERSION), identity, session_id))
             if not found:
                 return False
-            version = {column: found[0].pop(column) for column in VERSION_COLUMNS}
-            request = table.changing(self._codec.harden(found[0]) | row).match(version)
+            version = found[0].pop(VERSION)
+            request = table.changing(self._codec.harden(found[0]) | row).eq(VERSION, version)
             if await table.rows(self._live(request, identity, session_id)):
                 return True
         # Others have written between each reading and sealing: the change itself must not be lost.

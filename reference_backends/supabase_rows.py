@@ -18,8 +18,10 @@ Row = dict[str, Any]
 
 TABLE = "mcp_sessions"
 SESSION_COLUMNS = tuple(SessionData.model_fields)
-VERSION_COLUMNS = ("updated_at", "expires_at")
-"""What every update of a row changes, whoever makes it."""
+TABLE_COLUMNS = (*SESSION_COLUMNS, "id", "user_id", "expires_at")
+"""The columns without which nothing works here."""
+VERSION = "xmin"
+"""PostgreSQL's own column: the transaction that wrote this version of the row, so that every update changes it."""
 SECRET_COLUMNS = ("tokens", "headers", "code_verifier", "client_information")
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -30,10 +32,8 @@ _DAY_MS = 86_400_000
 NOT_IN_CLEAR: Mapping[str, str] = {
     "tokens": "tokens.is.null,tokens.not.cs.{}",
     "headers": "headers.is.null,headers.not.cs.{}",
-    "code_verifier": 'code_verifier.is.null,code_verifier.like."enc:*"',
-    "client_information": (
-        'client_information->>client_secret.is.null,client_information->>client_secret.like."enc:*"'
-    ),
+    "code_verifier": "code_verifier.is.null,code_verifier.like.enc:*",
+    "client_information": "client_information->>client_secret.is.null,client_information->>client_secret.like.enc:*",
 }
 """By column: the alternatives, in PostgREST's words, one of which holds where no secret lies there in clear.
 
