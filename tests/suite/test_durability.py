@@ -83,7 +83,9 @@ def database(tmp_path: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize("damage", [each for each in DAMAGES if each.concerns(b"SQLite format 3\0")], ids=str)
+@pytest.mark.parametrize(
+    "damage", [each for each in DAMAGES if each.concerns(b"SQLite format 3\0")], ids=lambda damage: damage.what
+)
 def test_no_damaged_database_can_be_read(database: Path, damage: Damage) -> None:
     inflict(damage, [database])
     assert database.stat().st_size > 0
@@ -91,7 +93,7 @@ def test_no_damaged_database_can_be_read(database: Path, damage: Damage) -> None
         connection.execute("SELECT max(length(data)) FROM mcp_sessions").fetchall()
 
 
-@pytest.mark.parametrize("damage", [each for each in DAMAGES if each.concerns(b"[1]")], ids=str)
+@pytest.mark.parametrize("damage", [each for each in DAMAGES if each.concerns(b"[1]")], ids=lambda damage: damage.what)
 @pytest.mark.parametrize("content", ['[{"identity": "alice"}]\n', '{"alice": [1]}', "[]"])
 def test_no_damaged_json_file_is_of_its_kind(tmp_path: Path, damage: Damage, content: str) -> None:
     path = tmp_path / "sessions.json"
