@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import traceback
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -55,12 +55,6 @@ CALLS: dict[str, Callable[[SupabaseStorageBackend], Awaitable[Any]]] = {
     "clean up": lambda backend: backend.cleanup_expired_sessions(),
 }
 calls = pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[KeptServer]:
-    with native.start() as server:
-        yield server
 
 
 @pytest.fixture(scope="module")
