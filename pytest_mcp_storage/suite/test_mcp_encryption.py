@@ -35,6 +35,9 @@ elsewhere = changes(1).map(lambda named: {field: value for field, value in named
 """Updates that name neither."""
 
 
+families = st.lists(sessions("alice"), min_size=2, max_size=5, unique_by=lambda session: session.session_id)
+
+
 @measures("EN-2", session=guarded, named=changes())
 async def test_a_stored_secret_is_an_envelope(trial: Trial, session: SessionData, named: dict[str, Any]) -> None:
     store = await trial.holder(trial.key)
@@ -106,14 +109,14 @@ async def _envelope(trial: Trial, session: SessionData, field: str) -> Envelope:
     return envelope
 
 
-@measures("EN-5", session=guarded, field=either)
+@measures("EN-5", at_most=15, session=guarded, field=either)
 async def test_what_another_key_sealed_is_refused(trial: Trial, session: SessionData, field: str) -> None:
     await (await trial.holder(trial.key)).create_session(session)
     await trial.plant(session, field, str(seal(b'{"access_token":"t"}', trial.other_key)))
     await _must_refuse_to_read(await trial.holder(trial.key), session, "with another key than the session's")
 
 
-@measures("EN-5", session=guarded, bare=st.sampled_from([None, *sorted(CREDENTIALS)]))
+@measures("EN-5", at_most=15, session=guarded, bare=st.sampled_from([None, *sorted(CREDENTIALS)]))
 async def test_a_wrong_key_and_no_key_are_refused(trial: Trial, session: SessionData, bare: str | None) -> None:
     if not trial.one_store:
         return trial.leave_out("a session that another handle wrote (needs SHARED or DURABLE)")
@@ -129,7 +132,7 @@ async def _must_refuse_to_read(store: Witness, session: SessionData, how: str) -
         await must_raise(DecryptionError, method(*arguments), doing=f"{method.__name__} {how}")
 
 
-@measures("EN-6", session=guarded, damage=tamperings())
+@measures("EN-6", at_most=20, session=guarded, damage=tamperings())
 async def test_reading_what_cannot_be_read_changes_nothing(
     trial: Trial, session: SessionData, damage: Tampering
 ) -> None:
@@ -149,7 +152,7 @@ async def test_reading_what_cannot_be_read_changes_nothing(
         raise Violation(f"the session, once its envelope was put back, {told(seen)}", should="be read as before")
 
 
-@measures("EN-6", session=guarded)
+@measures("EN-6", at_most=15, session=guarded)
 async def test_the_right_key_still_reads_after_a_wrong_one(trial: Trial, session: SessionData) -> None:
     if not trial.one_store:
         return trial.leave_out("reads by a handle with a wrong key (needs SHARED or DURABLE)")
@@ -173,8 +176,7 @@ async def _try_to_read(store: Witness, session: SessionData) -> None:
         await outcome_of(method(*arguments))
 
 
-@measures("EN-7", family=st.lists(sessions("alice"), min_size=2, max_size=5, unique_by=lambda each: each.session_id),
-          field=either, broken=st.integers(1, 4), damage=tamperings())  # fmt: skip
+@measures("EN-7", at_most=25, family=families, field=either, broken=st.integers(1, 4), damage=tamperings())
 async def test_a_listing_names_what_it_cannot_decrypt(
     trial: Trial, family: list[SessionData], field: str, broken: int, damage: Tampering
 ) -> None:
@@ -215,7 +217,7 @@ async def _must_refuse_the_key(trial: Trial, bad: str) -> None:
         await must_raise(ConfigurationError, trial.open(*keys), doing=f"opening with {which} {shortly(bad, 80)}")
 
 
-@measures("EN-8", at_most=8, session=guarded)
+@measures("EN-8", at_most=4, session=guarded)
 async def test_a_key_may_be_in_capitals(trial: Trial, session: SessionData) -> None:
     await (await trial.holder(trial.key.upper())).create_session(session)
     reader = await trial.holder(trial.key if trial.one_store else trial.key.upper())
@@ -227,7 +229,7 @@ def _is_key(text: str) -> bool:
     return len(text) == 64 and set(text) <= set("0123456789abcdefABCDEF")
 
 
-@measures("EN-9", session=guarded, named=elsewhere)
+@measures("EN-9", at_most=25, session=guarded, named=elsewhere)
 async def test_an_update_of_another_field_keeps_the_secrets_sealed(
     trial: Trial, session: SessionData, named: dict[str, Any]
 ) -> None:
@@ -240,7 +242,7 @@ async def test_an_update_of_another_field_keeps_the_secrets_sealed(
         raise Violation(f"after an update of other fields get_session returned {found}", should="keep the secrets")
 
 
-@measures("EN-9", session=guarded, named=elsewhere, keyless=st.booleans())
+@measures("EN-9", at_most=25, session=guarded, named=elsewhere, keyless=st.booleans())
 async def test_an_update_without_the_right_key_keeps_the_secrets_sealed(
     trial: Trial, session: SessionData, named: dict[str, Any], keyless: bool
 ) -> None:

@@ -27,10 +27,13 @@ ABOUT_THE_KEY = re.compile(r"encrypt|\bkey|clear|plain", re.IGNORECASE)
 guarded = sessions("alice", fixed=CREDENTIALS)
 """Sessions of one identity, with tokens and headers."""
 
+replacements = st.fixed_dictionaries({}, optional=CREDENTIALS)
+"""New values of either, of both, or of neither."""
+
 pairs = st.lists(guarded, min_size=2, max_size=2, unique_by=lambda session: session.session_id)
 
 
-@measures("MX-1", needs=[Capability.SHARED], pair=pairs)
+@measures("MX-1", needs=[Capability.SHARED], at_most=15, pair=pairs)
 async def test_clear_sessions_are_read_beside_sealed_ones(trial: Trial, pair: list[SessionData]) -> None:
     clear, sealed = pair
     store = await trial.holder(trial.key)
@@ -51,7 +54,7 @@ async def test_clear_sessions_are_read_after_a_new_open_with_a_key(trial: Trial,
     await after.disconnect()
 
 
-@measures("MX-1", needs=[Capability.AT_REST], pair=pairs)
+@measures("MX-1", needs=[Capability.AT_REST], at_most=15, pair=pairs)
 async def test_what_lies_in_clear_is_read(trial: Trial, pair: list[SessionData]) -> None:
     clear, sealed = pair
     await (await trial.holder(trial.key)).create_session(sealed)
@@ -69,7 +72,7 @@ async def _must_read(store: Witness, *expected: SessionData) -> None:
             raise Violation(f"with a key set a listing returned {found}", should="hold clear and sealed sessions")
 
 
-@measures("MX-2", session=guarded, named=st.fixed_dictionaries({}, optional=CREDENTIALS).filter(bool), more=changes())
+@measures("MX-2", session=guarded, named=replacements.filter(bool), more=changes())
 async def test_what_is_written_under_a_key_is_sealed(
     trial: Trial, session: SessionData, named: dict[str, Any], more: dict[str, Any]
 ) -> None:
@@ -96,7 +99,7 @@ def test_any_mixture_of_clear_and_sealed_writes_answers_as_the_model_does(trial:
     return MixtureMachine
 
 
-@measures("MX-4", at_most=4, session=sessions())
+@measures("MX-4", at_most=2, session=sessions())
 async def test_each_handle_without_a_key_warns_once(trial: Trial, session: SessionData) -> None:
     canaries = Canaries()
     session = session.model_copy(update={**canaries.credentials("a session"), **canaries.client_secrets("a session")})
@@ -118,7 +121,7 @@ async def test_each_handle_without_a_key_warns_once(trial: Trial, session: Sessi
             raise Violation(f"the warning shows {found}", should="name no secret")
 
 
-@measures("MX-5", session=guarded, named=changes())
+@measures("MX-5", at_most=25, session=guarded, named=changes())
 async def test_an_update_seals_what_still_lies_in_clear(
     trial: Trial, session: SessionData, named: dict[str, Any]
 ) -> None:
@@ -149,7 +152,7 @@ def test_keys_are_rotated_without_losing_a_session(trial: Trial) -> type[Rotatio
     return RotationMachine
 
 
-@measures("MX-6", at_most=10, pair=pairs)
+@measures("MX-6", at_most=8, pair=pairs)
 async def test_a_session_outlives_its_key(trial: Trial, pair: list[SessionData]) -> None:
     if not trial.one_store:
         return trial.leave_out("sessions of a handle with the older key (needs SHARED or DURABLE)")
@@ -163,7 +166,13 @@ async def test_a_session_outlives_its_key(trial: Trial, pair: list[SessionData])
     return None
 
 
-@measures("MX-6", needs=[Capability.AT_REST], session=guarded, named=st.fixed_dictionaries({}, optional=CREDENTIALS))
+@measures(
+    "MX-6",
+    needs=[Capability.AT_REST],
+    at_most=10,
+    session=guarded,
+    named=replacements,
+)
 async def test_the_first_key_seals(trial: Trial, session: SessionData, named: dict[str, Any]) -> None:
     store = await trial.holder(trial.other_key, trial.key)
     await store.create_session(session)

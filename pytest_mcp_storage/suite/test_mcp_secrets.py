@@ -153,7 +153,7 @@ async def test_no_outage_tells_a_secret(trial: Trial, session: SessionData) -> N
     _must_not_leak(overheard, canaries)
 
 
-@measures("EN-10", needs=[Capability.KEY], at_most=8, kept=st.integers(56, 64), other=st.sampled_from("z é_\n"))
+@measures("EN-10", needs=[Capability.KEY], at_most=4, kept=st.integers(56, 64), other=st.sampled_from("z é_\n"))
 async def test_no_refused_key_is_told(trial: Trial, kept: int, other: str) -> None:
     canaries, key = Canaries(), secrets.token_hex(32)
     canaries.guard_key(key[:56], "most of a refused key")
