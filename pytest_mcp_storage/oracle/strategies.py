@@ -8,9 +8,8 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from pytest_mcp_storage.oracle.limits import LARGEST_NUMBER, LATEST_MOMENT_MS
 from reference_backends import SessionData
-from reference_backends.bounds import LARGEST_NUMBER
-from reference_backends.session import LATEST_MOMENT_MS
 
 TwoNames = tuple[tuple[str, str], tuple[str, str]]
 """Two times identity and session id."""
@@ -35,6 +34,7 @@ AWKWARD_TEXTS = (
     "2026-11-23T00:00:00Z",
     "1e5",
 )
+AWKWARD_NUMBERS = (0, 1, -1, 0.1, -0.0, 1e-300, 5e-324, LARGEST_NUMBER, -LARGEST_NUMBER, 1.5e15)
 AWKWARD_NAMES = (
     "a", "b", "A", "aa", "a:b", "b:c", "a/b", "*", "?", "[a]", "%", "_", "a_", "a%", "'", '"', "\\", " ", "a ", ".",
     "..", "é", "e\u0301", "ß", "ss", "İ", "null", "{a}", "a,b", "a\nb", "(a)", "$a", "#", "&", "+", "eq.a", "👩‍👩‍👧",
@@ -66,7 +66,7 @@ def numbers() -> st.SearchStrategy[int | float]:
     return st.one_of(
         st.integers(-LARGEST_NUMBER, LARGEST_NUMBER),
         st.floats(-bound, bound, allow_nan=False, allow_infinity=False),
-        st.sampled_from([0, 1, -1, 0.1, -0.0, 1e-300, 5e-324, LARGEST_NUMBER, -LARGEST_NUMBER, 1.5e15]),
+        st.sampled_from(AWKWARD_NUMBERS),
     )
 
 

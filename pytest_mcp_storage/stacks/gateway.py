@@ -34,6 +34,9 @@ CHUNK = 256 * 1024
 ONE_PIECE = 1024 * 1024
 """Answers up to this many bytes are passed on in one piece, which is quicker."""
 
+LONGEST_LINE = 65_536
+"""Bytes; a name of 255 emoji is 3 KiB in a URL, and PostgREST says the URL again in a header."""
+
 
 class Gateway:
     """One project's gateway on a loopback port of its own, in front of PostgREST at ``upstream``.
@@ -57,8 +60,20 @@ class Gateway:
         """Listen: on any free port the first time, on the same one after :meth:`stop`."""
         unix = isinstance(self.upstream, Path)
         connector = UnixConnector(str(self.upstream), limit=0) if unix else TCPConnector(limit=0)
-        self._client = ClientSession(connector=connector, auto_decompress=False, timeout=ClientTimeout(total=None))
-        server = web.Server(self._answer, access_log=None, logger=logging.getLogger(__name__))
+        self._client = ClientSession(
+            connector=connector,
+            auto_decompress=False,
+            timeout=ClientTimeout(total=None),
+            max_line_size=LONGEST_LINE,
+            max_field_size=LONGEST_LINE,
+        )
+        server = web.Server(
+            self._answer,
+            access_log=None,
+            logger=logging.getLogger(__name__),
+            max_line_size=LONGEST_LINE,
+            max_field_size=LONGEST_LINE,
+        )
         self._runner = web.ServerRunner(server, shutdown_timeout=0.05)
         await self._runner.setup()
         await web.SockSite(self._runner, _listener(self.port)).start()

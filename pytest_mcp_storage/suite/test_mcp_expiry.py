@@ -13,13 +13,12 @@ from pytest_mcp_storage.measuring.comparison import difference
 from pytest_mcp_storage.measuring.measure import measures
 from pytest_mcp_storage.measuring.trial import Trial
 from pytest_mcp_storage.measuring.violation import Violation, must_raise
+from pytest_mcp_storage.oracle.limits import DEFAULT_TTL, LONGEST_TTL
 from pytest_mcp_storage.oracle.machine import ExpiryMachine
 from pytest_mcp_storage.oracle.model import ROUNDING
 from pytest_mcp_storage.oracle.presence import must_be_gone, must_be_live
 from pytest_mcp_storage.oracle.strategies import sessions, ttls
 from reference_backends import InvalidSessionError, SessionData, SessionNotFoundError
-from reference_backends.arguments import LONGEST_TTL
-from reference_backends.protocol import DEFAULT_TTL
 
 TEN_YEARS = 10 * 365.25 * 86_400
 BAD_TTLS = (0, -1, 0.0, -0.5, math.nan, math.inf, -math.inf, LONGEST_TTL + 1, 1e300, 10**30, True, False, "60", [60])

@@ -15,6 +15,7 @@ from pytest_mcp_storage.measuring.measure import measures
 from pytest_mcp_storage.measuring.trial import Trial
 from pytest_mcp_storage.measuring.violation import Violation, must_raise, outcome_of, told
 from pytest_mcp_storage.oracle.bulk import create_many
+from pytest_mcp_storage.oracle.limits import LONGEST_NAME
 from pytest_mcp_storage.oracle.machine import LifeCycleMachine
 from pytest_mcp_storage.oracle.strategies import OPTIONAL_FIELDS, REQUIRED_FIELDS, changes, families, sessions
 from reference_backends import (
@@ -24,7 +25,6 @@ from reference_backends import (
     SessionNotFoundError,
     StorageError,
 )
-from reference_backends.bounds import LONGEST_NAME
 
 LEAST_LENGTH = 12
 LEAST_BITS = 70
@@ -210,8 +210,9 @@ async def test_an_empty_name_is_refused(trial: Trial, session: SessionData) -> N
 @measures("LC-9", session=sessions())
 async def test_a_name_that_no_session_can_have_finds_nothing(trial: Trial, session: SessionData) -> None:
     store = await trial.store()
-    longest = {name: f"{getattr(session, name)[:40]:x<{LONGEST_NAME}}" for name in ("identity", "session_id")}
-    session = session.model_copy(update={"identity": longest["identity"], "session_id": longest["session_id"]})
+    # Filled up on the side that is not the example's mark.
+    identity, session_id = f"{session.identity:x<{LONGEST_NAME}}", f"{session.session_id:x>{LONGEST_NAME}}"
+    session = session.model_copy(update={"identity": identity, "session_id": session_id})
     await store.create_session(session)
     for spoilt in ("x", "\0", "\ud800"):
         identity, session_id = session.identity + spoilt, session.session_id + spoilt

@@ -10,9 +10,17 @@ from pytest_mcp_storage.measuring.comparison import difference
 from pytest_mcp_storage.measuring.measure import measures
 from pytest_mcp_storage.measuring.trial import Trial
 from pytest_mcp_storage.measuring.violation import Violation
-from pytest_mcp_storage.oracle.strategies import AWKWARD_TEXTS, changes, json_values, moments, sessions, texts
+from pytest_mcp_storage.oracle.limits import DEEPEST_NESTING, LATEST_MOMENT_MS, LONGEST_NAME
+from pytest_mcp_storage.oracle.strategies import (
+    AWKWARD_NUMBERS,
+    AWKWARD_TEXTS,
+    changes,
+    json_values,
+    moments,
+    sessions,
+    texts,
+)
 from reference_backends import SessionData
-from reference_backends.session import LATEST_MOMENT_MS
 
 MIB = 1024 * 1024
 
@@ -82,6 +90,47 @@ async def test_every_awkward_text_survives(trial: Trial, session: SessionData) -
             raise Violation(f"get_session returned {found}", should="return the text as it was")
 
 
+@measures("RT-3", at_most=1, session=sessions())
+async def test_every_awkward_number_survives(trial: Trial, session: SessionData) -> None:
+    store = await trial.store()
+    named = {"tokens": {"numbers": list(AWKWARD_NUMBERS)}, "client_information": {"numbers": list(AWKWARD_NUMBERS)}}
+    await store.create_session(SessionData.model_validate({**session.__dict__, **named}))
+    for _ in range(2):
+        seen = await store.get_session(session.identity, session.session_id)
+        if found := difference(seen, session.model_copy(update=named)):
+            raise Violation(f"get_session returned {found}", should="return the numbers as they were")
+        await store.update_session(session.identity, session.session_id, named)
+
+
+@measures("RT-3", at_most=1, session=sessions())
+async def test_the_longest_names_survive(trial: Trial, session: SessionData) -> None:
+    store = await trial.store()
+    for letter in "aé👩":
+        text = letter * LONGEST_NAME
+        names = trial.identity(text)[:LONGEST_NAME], trial.session_id(text)[-LONGEST_NAME:]
+        longest = SessionData.model_validate({**session.__dict__, "identity": names[0], "session_id": names[1]})
+        await store.create_session(longest)
+        if found := difference(await store.get_session(*names), longest):
+            doing = f"get_session with two names of {LONGEST_NAME} characters {letter!r}"
+            raise Violation(f"{doing} returned {found}", should="find the session")
+        if (ids := await store.get_identity_mcp_sessions(names[0])) != [names[1]]:
+            doing = f"the listing of an identity of {LONGEST_NAME} characters {letter!r}"
+            raise Violation(f"{doing} is {ids}", should="hold its session")
+
+
+@measures("RT-3", at_most=2, session=sessions(), sealed=st.booleans())
+async def test_the_deepest_nesting_survives(trial: Trial, session: SessionData, sealed: bool) -> None:
+    store = await trial.store(sealed=sealed)
+    value: Any = "leaf"
+    for level in range(DEEPEST_NESTING - 1):
+        value = {"in": value} if level % 2 else [value]
+    deep = SessionData.model_validate(session.__dict__ | {"tokens": {"in": value}, "client_information": {"in": value}})
+    await store.create_session(deep)
+    seen = await store.get_session(deep.identity, deep.session_id)
+    if found := difference(seen, deep):
+        raise Violation(f"get_session returned {found}", should=f"return all {DEEPEST_NESTING} levels unchanged")
+
+
 @measures("RT-4", session=sessions(), first=changes(1), second=changes(1), sealed=st.booleans())
 async def test_the_other_fields_survive_an_update(
     trial: Trial, session: SessionData, first: dict[str, Any], second: dict[str, Any], sealed: bool
@@ -118,8 +167,8 @@ async def test_the_store_shares_nothing_with_its_caller(
     trial: Trial, session: SessionData, named: dict[str, Any], sealed: bool
 ) -> None:
     store = await trial.store(sealed=sealed)
-    rich = session.model_copy(update={"tokens": {"a": {"b": [1]}}, "headers": {"h": "v"}})
-    named = {"client_information": {"c": {"d": [2]}}, **named}
+    rich = session.model_copy(update={"tokens": {"a": {"b": [1, {"c": []}]}}, "headers": {"h": "v"}})
+    named = {"client_information": {"c": {"d": [2, {"e": []}]}}, **named}
     expected = SessionData.model_validate({**rich.__dict__, **named})
     await store.create_session(rich)
     await store.update_session(rich.identity, rich.session_id, named)

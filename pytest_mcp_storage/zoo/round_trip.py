@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from errno import ENAMETOOLONG
 from typing import Any
 
-from pytest_mcp_storage.zoo.shelf import Row, Rows, ShelfBackend
+from pytest_mcp_storage.zoo.shelf import Name, Row, Rows, ShelfBackend
 from pytest_mcp_storage.zoo.specimens import broken
 from reference_backends import SessionData
 from reference_backends.record import Record
@@ -185,6 +186,31 @@ class TrueIsOne(_Altering):
         return {**fields, "client_information": _mapped(fields["client_information"], change)}
 
 
+@broken("RT-3")
+class NamesInBytes(ShelfBackend):
+    """Makes a file of each session, named by its id; a file's name has 255 bytes, not characters."""
+
+    def key(self, identity: str, session_id: str) -> Name:
+        if len(session_id.encode()) > 255:
+            raise OSError(ENAMETOOLONG, "File name too long")
+        return super().key(identity, session_id)
+
+
+@broken("RT-3")
+class NestsThirtyTwoDeep(_Altering):
+    """Passes JSON through a parser that stops at 32 levels, and takes nothing for what lies below."""
+
+    def altered(self, fields: dict[str, Any]) -> dict[str, Any]:
+        def cut(value: Any, levels: int) -> Any:
+            if isinstance(value, dict):
+                return {key: cut(item, levels - 1) for key, item in value.items()} if levels else None
+            if isinstance(value, list):
+                return [cut(item, levels - 1) for item in value] if levels else None
+            return value
+
+        return {**fields, "tokens": cut(fields["tokens"], 32)}
+
+
 @broken("RT-4")
 class ReencodesOnUpdate(ShelfBackend):
     """Decodes the whole session to change one field, and writes numbers back shorter than it found them."""
@@ -247,6 +273,23 @@ class KeepsTheCallersObjects(ShelfBackend):
             )
 
         await self.call(alias)
+
+
+@broken("RT-6")
+class CopiesListsShallowly(ShelfBackend):
+    """Copies objects all the way down and lists with ``list(value)``, so that what lies in a list is shared."""
+
+    def shown(self, record: Record) -> SessionData:
+        def copied(value: Any) -> Any:
+            if isinstance(value, dict):
+                return {key: copied(item) for key, item in value.items()}
+            return list(value) if isinstance(value, list) else value
+
+        session = super().shown(record)
+        information = record.get("client_information") or {}
+        if not information or "client_secret" in information:
+            return session
+        return session.model_copy(update={"client_information": copied(information)})
 
 
 @broken("RT-7")
