@@ -16,8 +16,8 @@ from pytest_mcp_storage.clauses import load_clauses
 from pytest_mcp_storage.measuring.bench import Bench
 from pytest_mcp_storage.measuring.loop import SuiteLoop
 from pytest_mcp_storage.measuring.measure import measure
-from pytest_mcp_storage.measuring.outcome import Outcome
 from pytest_mcp_storage.measuring.tiers import TIERS, Tier
+from pytest_mcp_storage.outcome import Outcome
 from pytest_mcp_storage.running.backends import resolve
 from pytest_mcp_storage.zoo.hunt import suite_tests
 
