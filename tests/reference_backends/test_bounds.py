@@ -102,6 +102,15 @@ def test_nesting_ends_at_64_levels() -> None:
         bounds.plain_json(nested(65))
 
 
+def test_nesting_of_objects_ends_at_64_levels() -> None:
+    value: Any = {}
+    for _ in range(63):
+        value = {"in": value}
+    assert bounds.plain_json(value) == value
+    with pytest.raises(ValueError, match="64 levels"):
+        bounds.plain_json({"in": value})
+
+
 def test_nesting_without_end_is_refused() -> None:
     ring: list[Any] = []
     ring.append(ring)
