@@ -46,7 +46,7 @@ class OwnLoop:
                 raise StorageError("the interpreter is ending: nothing can be stored any more")
             if self._loop is None:
                 self._loop = asyncio.new_event_loop()
-                self._thread = threading.Thread(target=self._loop.run_forever, name="mcp-storage", daemon=True)
+                self._thread = threading.Thread(target=self._loop.run_forever, name="mcp-storage loop", daemon=True)
                 self._thread.start()
                 atexit.register(self._end)
             return self._loop

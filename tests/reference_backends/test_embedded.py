@@ -102,9 +102,9 @@ def every_call(backend: Backend, session: Build) -> list[Callable[[], Awaitable[
     ]
 
 
-def assert_threads_end() -> None:
+def assert_threads_end(kind: str) -> None:
     for thread in threading.enumerate():
-        if "mcp-storage" in thread.name:
+        if thread.name == f"mcp-storage {kind}":
             thread.join(30)
             assert not thread.is_alive()
 
@@ -700,7 +700,7 @@ def test_a_path_that_can_hold_no_store_is_a_setup_error(kind: str, tmp_path: Pat
             await backend.init()
         with pytest.raises(StorageError, match="not open"):
             await backend.get_all_session_ids()
-        assert_threads_end()
+        assert_threads_end(kind)
         await backend.disconnect()
 
     asyncio.run(scenario())
@@ -730,7 +730,7 @@ def test_a_failed_open_can_be_tried_again(build: Open, path: Path, session: Buil
     asyncio.run(scenario())
 
 
-def test_a_closed_store_answers_nothing_and_opens_again(build: Open, session: Build) -> None:
+def test_a_closed_store_answers_nothing_and_opens_again(kind: str, build: Open, session: Build) -> None:
     async def scenario() -> None:
         backend = build()
         await backend.disconnect()
@@ -749,7 +749,7 @@ def test_a_closed_store_answers_nothing_and_opens_again(build: Open, session: Bu
         await backend.disconnect()
 
     asyncio.run(scenario())
-    assert_threads_end()
+    assert_threads_end(kind)
 
 
 def test_a_handle_keeps_nothing_of_its_former_openings(build: Open) -> None:
@@ -779,13 +779,13 @@ def test_disconnect_finishes_what_waits(build: Open, session: Build) -> None:
     asyncio.run(scenario())
 
 
-def test_a_forgotten_handle_ends_its_thread(build: Open) -> None:
+def test_a_forgotten_handle_ends_its_thread(kind: str, build: Open) -> None:
     async def scenario() -> None:
         await build().init()
 
     asyncio.run(scenario())
     gc.collect()
-    assert_threads_end()
+    assert_threads_end(kind)
 
 
 def test_a_handle_does_not_cross_a_fork(build: Open, session: Build) -> None:
