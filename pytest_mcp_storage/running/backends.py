@@ -17,7 +17,7 @@ from pytest_mcp_storage.harness import BackendHarness, NotMeasurable
 if TYPE_CHECKING:
     from reference_backends import Clock, StorageBackend
 
-GROUP = "pytest_mcp_storage.running.backends"
+GROUP = "pytest_mcp_storage.backends"
 """The entry-point group under which an installed package registers its harnesses."""
 
 BUNDLED = {
