@@ -39,3 +39,7 @@ def test_the_users_workflow_judges_every_bundled_store_by_options_that_exist() -
     assert options == {"--mcp-backend", "--mcp-report", "--mcp-supabase", "--mcp-allow-destructive"}
     assert [option for option in options if option not in told.stdout] == []
     assert set(re.findall(r"mcp-storage (\S+)\n", text)) == {"supabase-init"} <= set(COMMANDS)
+
+
+def test_the_readme_holds_the_workflow_as_it_is() -> None:
+    assert WORKFLOWS["docs/ci/conformance.yml"].read_text() in (ROOT / "README.md").read_text()
