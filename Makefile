@@ -8,7 +8,7 @@ READY  := $(VENV)/.ready
 TIER   ?= standard
 
 .DEFAULT_GOAL := help
-.PHONY: help conformance conformance-all zoo test lint types tests contract pictures api mutation system upstream clean
+.PHONY: help conformance conformance-all zoo test lint types tests contract pictures api benchmarks mutation system upstream clean
 
 help:  ## Show these lines
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 16
@@ -53,6 +53,14 @@ pictures: $(READY)  ## Draw the pictures of the docs anew, from real runs
 
 api: $(READY)  ## Build the API reference into build/api
 	$(BIN)/python docs/api.py build/api
+
+BENCHMARKS := idle_plugin tiers envelope embedded_stores sqlite_listing redis_store supabase_store stack_start bridge report_page
+
+benchmarks: $(READY)  ## Time stores, stack, bridge, plugin and page by turns with others: on a quiet machine, half an hour
+	$(BIN)/python -m pip install --quiet --editable '.[bench]'
+	failed=; for each in $(BENCHMARKS); do \
+	    echo "== benchmarks/$$each.py"; $(BIN)/python benchmarks/$$each.py || failed="$$failed $$each"; \
+	done; test -z "$$failed" || { echo "a bar does not hold:$$failed"; exit 1; }
 
 mutation: $(READY)  ## Mutate the bundled stores with the suite as their test: hours, see docs/mutation.md
 	$(BIN)/python -m pip install --quiet --editable '.[mutation]'

@@ -16,10 +16,11 @@ from itertools import count
 from pathlib import Path
 
 from paired import Work
+from sample import session
 
 from pytest_mcp_storage.bridge.harness import StdioHarness
 from pytest_mcp_storage.bridge.mcp_ts.memory import McpTsMemory
-from reference_backends import MemoryStorageBackend, SessionData, StorageBackend
+from reference_backends import MemoryStorageBackend, StorageBackend
 
 BAR_US = 100.0
 START_BAR_S = 0.3
@@ -30,19 +31,6 @@ LEAST = StdioHarness.of(["node", str(Path(__file__).parent / "memory_bridge.mjs"
 WITNESS = StdioHarness.of(
     [sys.executable, str(Path(__file__).parents[1] / "pytest_mcp_storage" / "bridge" / "witness" / "memory_bridge.py")]
 )
-
-
-def session(number: int) -> SessionData:
-    return SessionData(
-        session_id=f"session{number}",
-        identity="alice",
-        server_url="https://mcp.example/sse",
-        transport_type="streamable_http",
-        callback_url="https://app.example/oauth/callback",
-        created_at=1_800_000_000_000,
-        headers={"Authorization": "Bearer " + "h" * 40},
-        tokens={"access_token": "a" * 180, "refresh_token": "r" * 90, "token_type": "Bearer", "expires_in": 3600},
-    )
 
 
 async def added(title: str, through: Work, inside: Work, *, bar: float | None, callers: int = 1) -> bool:
@@ -71,9 +59,9 @@ async def added(title: str, through: Work, inside: Work, *, bar: float | None, c
 async def calls(title: str, far: StorageBackend, *, bar: float | None) -> bool:
     near = MemoryStorageBackend()
     await near.init()
-    sessions = [session(number) for number in range((ROUNDS + 1) * CHUNK * 2)]
+    sessions = [session(f"session{number}") for number in range((ROUNDS + 1) * CHUNK * 2)]
     for backend in (near, far):
-        await backend.create_session(session(-1))
+        await backend.create_session(session("session-1"))
 
     def create(backend: StorageBackend) -> Work:
         return lambda number: backend.create_session(sessions[number])

@@ -23,8 +23,9 @@ from key_value.aio.stores.disk import DiskStore
 from key_value.aio.stores.filetree import FileTreeStore
 from key_value.aio.stores.memory import MemoryStore
 from paired import Pair, paired, report
+from sample import session
 
-from reference_backends import FileStorageBackend, MemoryStorageBackend, SessionData, SqliteStorageBackend
+from reference_backends import FileStorageBackend, MemoryStorageBackend, SqliteStorageBackend
 
 STORED = 100
 """Sessions that lie in each store while it is measured."""
@@ -32,28 +33,7 @@ STORED = 100
 TTL = 43200.0
 
 
-def session(number: int) -> SessionData:
-    return SessionData(
-        session_id=f"session{number}",
-        identity="alice",
-        server_name="Example",
-        server_url="https://mcp.example/sse",
-        transport_type="streamable_http",
-        callback_url="https://app.example/oauth/callback",
-        created_at=1_800_000_000_000,
-        active=True,
-        headers={"Authorization": "Bearer " + "h" * 40},
-        tokens={
-            "access_token": "a" * 180,
-            "refresh_token": "r" * 90,
-            "token_type": "Bearer",
-            "expires_in": 3600,
-            "scope": "read write",
-        },
-    )
-
-
-SESSION = session(0)
+SESSION = session("session0")
 VALUE = SESSION.model_dump(exclude_none=True)
 IDS = [f"session{number}" for number in range(STORED)]
 
@@ -62,7 +42,7 @@ async def memory() -> list[Pair]:
     ours, theirs = MemoryStorageBackend(), MemoryStore()
     await ours.init()
     await theirs.setup()
-    sessions = [session(number) for number in range(10_000)]
+    sessions = [session(f"session{number}") for number in range(10_000)]
 
     async def create(number: int) -> None:
         await ours.create_session(sessions[number], TTL)
@@ -91,7 +71,7 @@ async def on_disk(folder: Path) -> list[Pair]:
         for backend in (file, table):
             await backend.init()
             stack.push_async_callback(backend.disconnect)
-            await asyncio.gather(*(backend.create_session(session(number)) for number in range(STORED)))
+            await asyncio.gather(*(backend.create_session(session(f"session{number}")) for number in range(STORED)))
         await settle(table)
         (folder / "tree").mkdir()
         tree = FileTreeStore(data_directory=folder / "tree")
@@ -174,7 +154,7 @@ class PlainRows:
 async def beside_aiosqlite(folder: Path) -> list[Pair]:
     table = SqliteStorageBackend(folder / "ours.db")
     await table.init()
-    await asyncio.gather(*(table.create_session(session(number)) for number in range(STORED)))
+    await asyncio.gather(*(table.create_session(session(f"session{number}")) for number in range(STORED)))
     await settle(table)
 
     async def update(number: int) -> None:

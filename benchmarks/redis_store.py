@@ -18,6 +18,7 @@ from key_value.aio.stores.redis import RedisStore
 from key_value.aio.wrappers.encryption import FernetEncryptionWrapper
 from paired import Pair, paired, report
 from redis.asyncio import Redis
+from sample import session
 
 from pytest_mcp_storage.stacks.redis import redis_server
 from reference_backends import Keyring, RedisStorageBackend, SessionData
@@ -32,27 +33,6 @@ TTL = 43200.0
 KEY = "5e" * 32
 NOW, EXPIRY, BOUND = 1_800_000_000_000, 4_800_000_000_000, 4_800_003_600_000
 CHANGES: Any = {"tokens": {"access_token": "b" * 180, "token_type": "Bearer"}, "server_name": "Renamed"}
-
-
-def session(name: str) -> SessionData:
-    return SessionData(
-        session_id=name,
-        identity="alice",
-        server_name="Example",
-        server_url="https://mcp.example/sse",
-        transport_type="streamable_http",
-        callback_url="https://app.example/oauth/callback",
-        created_at=1_800_000_000_000,
-        active=True,
-        headers={"Authorization": "Bearer " + "h" * 40},
-        tokens={
-            "access_token": "a" * 180,
-            "refresh_token": "r" * 90,
-            "token_type": "Bearer",
-            "expires_in": 3600,
-            "scope": "read write",
-        },
-    )
 
 
 IDS = [f"session{number}" for number in range(STORED)]

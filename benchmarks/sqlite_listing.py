@@ -15,8 +15,8 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
-from embedded_stores import session
 from paired import Pair, Work, paired, report
+from sample import session
 
 from reference_backends import SqliteStorageBackend
 from reference_backends.record import RecordCodec
@@ -29,7 +29,7 @@ BAR = 1.2
 
 
 def rows(size: int) -> Iterator[tuple[str, str, str, int]]:
-    text = row_text(RecordCodec(None).record(session(0)))
+    text = row_text(RecordCodec(None).record(session("session0")))
     for number in range(size):
         own = number % (size // OWN) == 0
         yield f"session{number}", "alice" if own else f"user{number % 5000}", text, FAR + number

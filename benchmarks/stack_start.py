@@ -20,7 +20,7 @@ from pytest_mcp_storage.stacks import native
 from pytest_mcp_storage.stacks.binaries import postgres_programs, postgrest_program
 
 BARS = {"cold": 1000.0, "warm": 500.0}
-"""Issue 4: ready within this many milliseconds, on a machine of 2 cores with nothing else to do."""
+"""Ready within this many milliseconds, on a machine of 2 cores with nothing else to do."""
 
 
 def start() -> dict[str, float]:

@@ -17,6 +17,7 @@ import httpx
 import psycopg
 from paired import Pair, paired, report
 from postgrest.types import ReturnMethod
+from sample import session
 from supabase import AsyncClient, AsyncClientOptions, acreate_client
 
 from pytest_mcp_storage.stacks import native
@@ -28,8 +29,6 @@ from reference_backends.session import FIELDS
 from reference_backends.supabase_rows import SESSION_COLUMNS
 
 ALICE, THOUSAND, MANY = "alice", "identity-of-1000", "identity-of-2500"
-TOKENS = {"access_token": "a" * 900, "refresh_token": "r" * 200, "token_type": "Bearer", "expires_in": 3600}
-HEADERS = {"Authorization": "Bearer " + "h" * 200}
 SEALED = ("tokens", "headers")
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -40,20 +39,6 @@ FILLING = """
         now() + interval '1 day', '{"access_token": "t"}'
     from generate_series(%s::int, %s::int) n
 """
-
-
-def session(session_id: str, identity: str) -> SessionData:
-    return SessionData(
-        session_id=session_id,
-        identity=identity,
-        server_url="https://mcp.example/mcp",
-        transport_type="streamable_http",
-        callback_url="https://app.example/callback",
-        created_at=1_700_000_000_123,
-        tokens=TOKENS,
-        headers=HEADERS,
-        client_information={"client_id": "app", "redirect_uris": ["https://app.example/callback"]},
-    )
 
 
 class ByHand:

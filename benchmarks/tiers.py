@@ -37,4 +37,4 @@ def main(backends: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main(sys.argv[1:] or ["memory", "file", "sqlite"]))
+    raise SystemExit(main(sys.argv[1:] or ["memory", "file", "sqlite", "supabase"]))
