@@ -8,7 +8,7 @@ READY  := $(VENV)/.ready
 TIER   ?= standard
 
 .DEFAULT_GOAL := help
-.PHONY: help conformance conformance-all zoo test lint types tests contract pictures api benchmarks mutation system upstream clean
+.PHONY: help conformance conformance-all zoo test lint types tests containers contract pictures api benchmarks mutation system upstream clean
 
 help:  ## Show these lines
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 16
@@ -32,7 +32,7 @@ conformance-all: $(READY)  ## Judge all five stores, two processes at once
 zoo: $(READY)  ## Every broken store must be caught, every sound one spared
 	$(BIN)/mcp-storage zoo
 
-test: lint types tests zoo conformance-all  ## Lint, types, every test, the zoo, and the verdict on all five stores
+test: lint types tests containers zoo conformance-all  ## Lint, types, every test, the zoo, and the verdict on all five stores
 
 lint: $(READY)  ## Style, and that the contract's document is the contract
 	$(BIN)/ruff check .
@@ -43,7 +43,10 @@ types: $(READY)  ## mypy --strict
 	$(BIN)/mypy
 
 tests: $(READY)  ## The project's own tests
-	$(BIN)/python -m pytest -n 2 --dist loadgroup -p no:randomly -k "not caught_by_its_clause"  # that is `make zoo`
+	$(BIN)/python -m pytest -n 2 -p no:randomly -m "not containers" -k "not caught_by_its_clause"  # that is `make zoo`
+
+containers: $(READY)  ## The servers as containers, on a real Docker engine; where there is none it says so
+	$(BIN)/python -m pytest -rs -p no:randomly -m containers
 
 contract: $(READY)  ## Write CONFORMANCE.md anew from the contract
 	$(BIN)/mcp-storage contract --write CONFORMANCE.md

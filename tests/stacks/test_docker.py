@@ -19,7 +19,7 @@ from tests.stacks import images
 from tests.stacks.conftest import ROW, Rest, listed, missing
 from tests.stacks.test_native import becomes_true
 
-pytestmark = pytest.mark.xdist_group("docker")  # under --dist=loadgroup one worker has them all, and one engine
+pytestmark = pytest.mark.containers
 
 ENVIRONMENT = {"MCP_STORAGE_POSTGRES_IMAGE": images.POSTGRES, "MCP_STORAGE_POSTGREST_IMAGE": images.POSTGREST}
 

@@ -23,7 +23,7 @@ from tests.stacks import images
 from tests.stacks.conftest import missing
 from tests.stacks.test_native import becomes_true
 
-pytestmark = pytest.mark.xdist_group("docker")  # as the other tests that need an engine
+pytestmark = pytest.mark.containers
 
 IMAGE = "pytest-mcp-storage-test/redis:latest"
 
