@@ -95,6 +95,11 @@ class SessionData(BaseModel):
         """The session in a JSON text. Raises :class:`InvalidSessionError`."""
         return _checked(super().model_validate_json, json_data, **options)
 
+    @classmethod
+    def model_validate_strings(cls, obj: Any, **options: Any) -> Self:
+        """The session in a mapping of texts. Raises :class:`InvalidSessionError`."""
+        return _checked(super().model_validate_strings, obj, **options)
+
 
 _ABSENT: dict[str, Any] = dict.fromkeys(SessionData.model_fields)
 _OBJECTS = ("headers", "client_information", "tokens")
@@ -120,6 +125,8 @@ class SessionUpdate(TypedDict, total=False):
 
 FIELDS: frozenset[str] = frozenset(SessionData.model_fields)
 """Every field of a session, in snake_case."""
+
+_SPELLINGS = FIELDS | {to_camel(field) for field in FIELDS}
 
 IDENTIFYING: frozenset[str] = frozenset({"session_id", "identity"})
 """The fields that never change (LC-6)."""
@@ -148,6 +155,6 @@ def _problem(detail: ErrorDetails) -> str:
     if not detail["loc"]:
         return "an object with the fields of SessionData is needed"
     field = detail["loc"][0]
-    if detail["type"] == "extra_forbidden":
+    if field not in _SPELLINGS:
         return unknown_field(field)
     return f"{field}: {detail['msg'].removeprefix('Value error, ')}"

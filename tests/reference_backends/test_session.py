@@ -48,6 +48,7 @@ REFUSED: list[tuple[str, Any]] = [
     ("code_verifier", 1),
     ("client_id", {SECRET: SECRET}),
     (SECRET, SECRET),
+    (f"{SECRET}\ud800", SECRET),
 ]
 
 
@@ -60,6 +61,18 @@ def test_refusals_are_typed_and_show_nothing(session: Build, field: str, value: 
     assert error.__cause__ is None
     assert error.__context__ is None
     assert SECRET not in "".join(traceback.format_exception_only(error))
+
+
+@pytest.mark.parametrize("key", [(SECRET,), SECRET.encode(), 7])
+def test_a_field_that_is_no_text_is_not_repeated(session: Build, key: object) -> None:
+    with pytest.raises(InvalidSessionError, match="an unknown field") as caught:
+        SessionData.model_validate({**session().model_dump(), key: SECRET})
+    assert SECRET not in str(caught.value)
+
+
+def test_a_mapping_of_texts_is_refused_like_any_other(session: Build) -> None:
+    with pytest.raises(InvalidSessionError, match="created_at"):
+        SessionData.model_validate_strings({**session().model_dump(exclude_none=True), "created_at": SECRET})
 
 
 def test_a_missing_field_is_named() -> None:
