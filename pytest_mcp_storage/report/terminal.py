@@ -120,11 +120,25 @@ def _remarks(backend: BackendReport, width: int) -> list[Line]:
     for outcome, sign in ((Outcome.NOT_MEASURED, signs.UNMEASURED), (Outcome.NOT_APPLICABLE, signs.NOT_APPLICABLE)):
         for reason, ids in backend.reasons(outcome).items():
             start = f"  {sign.mark} {sign.words}: "
-            found += _wrapped(start, f"{compact(map(one_line, ids))}: {one_line(reason)}", width, COLOURS[sign.key])
+            found += _wrapped(start, f"{_named(backend, ids)}: {one_line(reason)}", width, COLOURS[sign.key])
     if backend.undeclared:
         names = ", ".join(map(one_line, backend.undeclared))
         found += _wrapped("  + there, but not declared: ", names, width, {"yellow": True})
     return [[], *found] if found else []
+
+
+def _named(backend: BackendReport, ids: list[str]) -> str:
+    """Clauses in a list, a whole group by its name, as ``--mcp-clause`` takes them: ``RT, LC-2 to LC-13``."""
+    groups: dict[str, list[str]] = {}
+    for clause in backend.clauses:
+        groups.setdefault(clause.group, []).append(clause.id)
+    named = []
+    for group, all_of_it in groups.items():
+        there = [id for id in all_of_it if id in ids]
+        if there:
+            whole = len(there) == len(all_of_it) > 1
+            named.append(one_line(group) if whole else compact(map(one_line, there)))
+    return ", ".join(named)
 
 
 def _wrapped(start: str, text: str, width: int, markup: dict[str, bool]) -> list[Line]:

@@ -49,6 +49,12 @@ def test_a_reason_that_many_clauses_share_takes_one_line(unmeasured: Report) -> 
     assert text.endswith("sqlite: NOT MEASURED (1 passed, 10 not measured)\n")
 
 
+def test_a_whole_group_is_told_by_its_name(unmeasured: Report) -> None:
+    for clause in unmeasured.backends[0].clauses:
+        clause.outcome, clause.message = Outcome.NOT_MEASURED, "not selected by --mcp-clause"
+    assert "  ? not measured: EX: not selected by --mcp-clause\n" in terminal.plain(unmeasured, width=80)
+
+
 @pytest.mark.parametrize("width", [60, 80, 100])
 def test_lines_are_no_wider_than_the_terminal(every_outcome: Report, width: int) -> None:
     every_outcome.backends[0].clauses[1].message = "word " * 400
