@@ -26,8 +26,12 @@ class Borrowed:
     """A backend whose calls run on the suite's loop, so that it can be awaited from any loop of the test's."""
 
     def __init__(self, backend: Any, loop: SuiteLoop) -> None:
+        from pytest_mcp_storage.measuring.handles import METHODS
+
         self._backend = backend
         self._loop = loop
+        for name in METHODS:  # isinstance(…, StorageBackend) looks for them here, and asks no __getattr__
+            setattr(self, name, self.__getattr__(name))
 
     def __getattr__(self, name: str) -> Any:
         attribute = getattr(self._backend, name)

@@ -1,0 +1,90 @@
+"""What a downstream repository's own tests are lent."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import threading
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+from pytest_mcp_storage import BackendHarness
+from pytest_mcp_storage.measuring.loop import SuiteLoop
+from pytest_mcp_storage.running.fixtures import Borrowed, borrow
+from reference_backends import MemoryStorageBackend, StorageBackend
+
+
+@pytest.fixture
+def loop() -> Iterator[SuiteLoop]:
+    made = SuiteLoop()
+    yield made
+    made.close()
+
+
+class Store(MemoryStorageBackend):
+    label = "a label"
+
+    async def where(self) -> str:
+        """The thread that this runs on."""
+        return threading.current_thread().name
+
+
+class Harness(BackendHarness):
+    def __init__(self) -> None:
+        self.events: list[str] = []
+
+    async def open(self, **options: Any) -> Any:
+        self.events.append(threading.current_thread().name)
+        return Store()
+
+    async def stored_bytes(self) -> bytes:
+        return threading.current_thread().name.encode()
+
+    @asynccontextmanager
+    async def _outage(self) -> AsyncIterator[None]:
+        self.events.append(f"cut on {threading.current_thread().name}")
+        try:
+            yield
+        finally:
+            self.events.append(f"back on {threading.current_thread().name}")
+
+    def outage(self) -> Any:
+        return self._outage()
+
+
+SUITE = "mcp-storage-suite"
+
+
+def test_a_borrowed_backend_is_a_backend(loop: SuiteLoop) -> None:
+    lent = Borrowed(Store(), loop)
+    assert isinstance(lent, StorageBackend)
+    for name in ("get_session", "generate_session_id"):  # newer Pythons look for a protocol's methods past __getattr__
+        assert callable(inspect.getattr_static(lent, name))
+
+
+def test_its_calls_run_on_the_suites_loop_from_any_other(loop: SuiteLoop) -> None:
+    lent = Borrowed(Store(), loop)
+    assert asyncio.run(lent.where()) == SUITE
+    assert lent.label == "a label"
+    assert lent.generate_session_id().isalnum()
+    with pytest.raises(AttributeError):
+        _ = lent.nothing
+
+
+def test_a_borrowed_harness_works_on_the_suites_loop(loop: SuiteLoop) -> None:
+    harness = Harness()
+    borrow(harness, loop)
+
+    async def use() -> None:
+        lent: Any = await harness.open()
+        assert await lent.where() == SUITE
+        assert await harness.stored_bytes() == SUITE.encode()
+        with pytest.raises(LookupError):
+            async with harness.outage():
+                raise LookupError("the test's own")
+
+    asyncio.run(use())
+    assert harness.events == [SUITE, f"cut on {SUITE}", f"back on {SUITE}"]
