@@ -65,10 +65,15 @@ def passes(options: Options, report: Report) -> bool:
 
     Under ``--mcp-strict`` a failed SHOULD counts too; one that was not measured never does.
     """
-    selected = [row for backend in report.backends for row in backend.clauses if row.id in options.selected]
-    if report.problems or all(row.outcome is Outcome.NOT_MEASURED for row in selected):
-        return False  # a run that measured nothing is never green
-    return not any(_counts_against(row, strict=options.strict) for row in selected)
+    if report.problems:
+        return False
+    for backend in report.backends:
+        selected = [row for row in backend.clauses if row.id in options.selected]
+        if all(row.outcome is Outcome.NOT_MEASURED for row in selected):
+            return False  # a backend that was asked for, and of which nothing was measured, is never green
+        if any(_counts_against(row, strict=options.strict) for row in selected):
+            return False
+    return True
 
 
 def _counts_against(row: ClauseReport, *, strict: bool) -> bool:

@@ -173,6 +173,13 @@ def test_every_backend_must_pass(judged: Judge) -> None:
     assert not passes(given, report)
 
 
+def test_one_backend_that_was_not_measured_at_all_fails_the_run_of_all() -> None:
+    """Also where only a SHOULD was asked for, which otherwise never counts: a named backend is never skipped."""
+    given = options(backends=("sqlite", "lost"), selected=frozenset({"LC-12"}))
+    report = judge(given, (), {"sqlite": measured()[3:]}, {"sqlite": ABOUT})
+    assert not passes(given, report)
+
+
 def test_a_backend_that_nothing_is_known_of_is_reported_as_not_measured() -> None:
     given = options(backends=("sqlite", "lost"))
     report = judge(given, (), {"sqlite": measured()}, {"sqlite": ABOUT})
