@@ -25,6 +25,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "mcp_conformance(clause): a test of the MCP storage contract, by clause id")
     if not options.names_given(config):
+        options.refuse_without_backend(config)
         return
     from pytest_mcp_storage.running.judging import Judging
 
@@ -52,6 +53,10 @@ class JudgingHooks:
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
         node.workerinput[options.SEED] = self.judging.options.seed  # xdist's hook
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any) -> None:
+        self.judging.take_leave(node)  # xdist's hook
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_pycollect_makemodule(self, module_path: Path, parent: pytest.Collector) -> pytest.Module | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import statistics
 import time
 from collections.abc import Callable
@@ -10,12 +11,17 @@ from contextlib import suppress
 from pytest_mcp_storage.capabilities import Capability
 from pytest_mcp_storage.harness import BackendHarness
 from pytest_mcp_storage.measuring.clock import ObservedTime, SuiteClock
+from pytest_mcp_storage.measuring.handles import check_backend, check_capabilities
 from pytest_mcp_storage.measuring.loop import SuiteLoop
 
 SLOW_CALL = 0.002
 """Seconds; a store whose calls take longer gets fewer examples, so that a run ends in bearable time."""
 FEWEST = 0.2
 """The share of the examples that even the slowest store gets."""
+LONGEST_OPENING = 60.0
+"""Seconds after which the first ``open`` counts as one that never returns. Provisioning may take its time."""
+LONGEST_END = 600.0
+"""Seconds after which a harness that destroys its store is no longer waited for."""
 
 
 class Bench:
@@ -29,20 +35,36 @@ class Bench:
         self.time: SuiteClock | ObservedTime = ObservedTime()
         self.pace = 1.0
         """The share of a tier's examples that this store gets; 1 for a fast one."""
+        self.hung = False
+        """Whether the store has let go of nothing for so long that it is no use to ask it more."""
 
     def start(self) -> None:
-        """Provision the store and open it once. Whatever that raises is passed on."""
-        self.loop.run(self._start())
+        """Provision the store and open it once. Whatever that raises is passed on, and leaves no store behind."""
+        self.loop.run(self.harness.__aenter__())
+        try:
+            check_capabilities(self.harness.capabilities)
+            self.loop.run(self._first_handle(), limit=2 * LONGEST_OPENING)
+        except BaseException:
+            with suppress(Exception):
+                self.stop()
+            raise
 
     def stop(self) -> None:
         """Destroy the store."""
-        self.loop.run(self.harness.__aexit__(None, None, None))
+        self.loop.run(self.harness.__aexit__(None, None, None), limit=LONGEST_END)
 
-    async def _start(self) -> None:
-        await self.harness.__aenter__()
+    async def _first_handle(self) -> None:
         if Capability.CLOCK in self.harness.capabilities:
             self.time = SuiteClock()
-        handle = await self.harness.open()
+        deadline = asyncio.timeout(LONGEST_OPENING)
+        try:
+            async with deadline:
+                handle = await self.harness.open()
+        except TimeoutError:
+            if deadline.expired():
+                raise TimeoutError(f"open() did not return within {LONGEST_OPENING:g} s") from None
+            raise
+        check_backend(handle, "open()")
         try:
             seconds = []
             for _ in range(5):

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Coroutine
+from collections.abc import Awaitable
 from concurrent.futures import TimeoutError as Overdue
-from typing import Any, TypeVar
+from contextlib import suppress
+from typing import TypeVar
 
 Returned = TypeVar("Returned")
 
@@ -19,27 +20,28 @@ class SuiteLoop:
         self._thread = threading.Thread(target=self._loop.run_forever, name="mcp-storage-suite", daemon=True)
         self._thread.start()
 
-    def run(self, coroutine: Coroutine[Any, Any, Returned], *, limit: float | None = None) -> Returned:
-        """The coroutine's result. Raises ``TimeoutError`` after ``limit`` seconds, also where the loop is blocked."""
-        future = asyncio.run_coroutine_threadsafe(coroutine, self._loop)
+    def run(self, work: Awaitable[Returned], *, limit: float | None = None) -> Returned:
+        """The result of ``work``. Raises ``TimeoutError`` after ``limit`` seconds, also where the loop is blocked."""
+        future = asyncio.run_coroutine_threadsafe(contained(work), self._loop)
         try:
             return future.result(limit)
         except Overdue:
             if future.done():
-                raise  # the coroutine's own TimeoutError
+                raise  # the work's own TimeoutError
             future.cancel()
             raise TimeoutError(f"nothing came back within {limit} s") from None
         except BaseException:
             future.cancel()
             raise
 
-    async def submit(self, coroutine: Coroutine[Any, Any, Returned]) -> Returned:
-        """Await the coroutine on this loop from another one."""
-        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(coroutine, self._loop))
+    async def submit(self, work: Awaitable[Returned]) -> Returned:
+        """Await ``work`` on this loop from another one."""
+        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(contained(work), self._loop))
 
     def close(self) -> None:
-        """Cancel what is left and end the thread."""
-        self.run(self._cancel_rest())
+        """Cancel what is left and end the thread; one that a store has blocked for good is left behind."""
+        with suppress(TimeoutError):
+            self.run(self._cancel_rest(), limit=5)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(timeout=5)
         if not self._thread.is_alive():
@@ -51,3 +53,16 @@ class SuiteLoop:
             task.cancel()
         await asyncio.gather(*rest, return_exceptions=True)
         await self._loop.shutdown_asyncgens()
+
+
+async def contained(work: Awaitable[Returned]) -> Returned:
+    """The result of ``work``. A store's or harness's call for the end of the process is a ``RuntimeError``.
+
+    ``SystemExit`` would end the loop, and ``pytest.skip()`` would skip a test that nobody has measured.
+    """
+    try:
+        return await work
+    except (Exception, asyncio.CancelledError, GeneratorExit):
+        raise
+    except BaseException as error:
+        raise RuntimeError(f"{type(error).__name__}: {error}") from error

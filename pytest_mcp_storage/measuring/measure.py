@@ -100,7 +100,10 @@ def measure(test: ClauseTest, clause: Clause, bench: Bench, tier: Tier, seed: in
     try:
         run.all()
     finally:
-        bench.loop.run(trial.tidy())
+        try:
+            bench.loop.run(trial.tidy(), limit=LONGEST_EXAMPLE)
+        except TimeoutError:  # the loop itself is blocked
+            bench.hung = True
     measurement.seconds = time.perf_counter() - start
     measurement.examples = run.examples
     measurement.notes += trial.notes
@@ -171,6 +174,7 @@ class Run:
             derandomize=False,
             report_multiple_bugs=False,
             print_blob=False,
+            backend="hypothesis",
             suppress_health_check=list(HealthCheck),
             verbosity=Verbosity.quiet,
         )
@@ -196,7 +200,7 @@ class Run:
         length = len(self.trial.history.entries) * 1000 + sum(map(len, lines))
         if length <= self._shortest:
             self.failure, self.history, self._shortest = error, lines, length
-        nothing_smaller = isinstance(error, NotMeasurable) or self.test.at_most == 1
+        nothing_smaller = isinstance(error, (NotMeasurable, TimeoutError)) or self.test.at_most == 1
         self._deadline = min(self._deadline, time.monotonic() + (0 if nothing_smaller else self.trial.tier.shrinking))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
@@ -13,7 +14,7 @@ from pytest_mcp_storage.measuring.bench import Bench
 from pytest_mcp_storage.measuring.clock import SuiteClock
 from pytest_mcp_storage.measuring.tiers import Tier
 from pytest_mcp_storage.measuring.violation import Violation, shortly
-from pytest_mcp_storage.measuring.witness import History, Witness
+from pytest_mcp_storage.measuring.witness import LONGEST_CALL, History, Witness
 from reference_backends import SessionData, StorageBackend
 
 Value = TypeVar("Value")
@@ -213,23 +214,30 @@ class Trial:
 
     async def tidy(self) -> None:
         """Remove what the examples wrote, and close every handle. Errors here are not the clause's."""
-        with suppress(Exception):
-            await self._remove_sessions()
+        await self._remove_sessions()
         for handle in [*self._handles, *self._others]:
-            with suppress(Exception):
-                await handle.backend.disconnect()
+            await self._patiently(handle.backend.disconnect)
 
     async def _remove_sessions(self) -> None:
         if not self._handles:
             return
         backend = self._handles[-1].backend
-        await backend.init()
+        await self._patiently(backend.init)
         if self.harness.dedicated:
-            await backend.clear_all()
+            await self._patiently(backend.clear_all)
             return
-        for identity, session_id in self._written():
-            with suppress(Exception):
-                await backend.remove_session(identity, session_id)
+        for name in self._written():
+            await self._patiently(backend.remove_session, *name)
+
+    async def _patiently(self, call: Callable[..., Awaitable[None]], *arguments: str) -> None:
+        """Call the store, whatever it answers, unless it has hung before; the bench is told where it hangs now."""
+        if self.bench.hung:
+            return
+        deadline = asyncio.timeout(LONGEST_CALL)
+        with suppress(Exception):
+            async with deadline:
+                await call(*arguments)
+        self.bench.hung = deadline.expired()
 
     def _written(self) -> set[tuple[str, str]]:
         created = (

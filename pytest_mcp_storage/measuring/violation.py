@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Sequence
 from typing import Any
 
+from pytest_mcp_storage.harness import NotMeasurable
+
 
 class Violation(Exception):
     """What was seen, and what should have been; the clause is the test's own.
@@ -20,9 +22,11 @@ class Violation(Exception):
 
 
 async def outcome_of(call: Awaitable[Any]) -> Any:
-    """What a call returned, or the exception that it raised."""
+    """What a call returned, or the exception that it raised; :class:`NotMeasurable` is passed on: it says nothing."""
     try:
         return await call
+    except NotMeasurable:
+        raise
     except Exception as error:
         return error
 

@@ -131,6 +131,11 @@ class Witness:
             call.end = time.monotonic_ns()
             error.__mcp_call__ = method  # type: ignore[attr-defined]  # so that it is told from a fault of the suite
             raise
+        except (asyncio.CancelledError, GeneratorExit):
+            raise
+        except BaseException as error:  # SystemExit would end the suite's loop, and pytest.skip() the test
+            call.result, call.end = error, time.monotonic_ns()
+            raise Violation(f"{method} {told(error)}", should="raise no more than an Exception") from None
         call.end = time.monotonic_ns()
         return call.result
 

@@ -16,9 +16,9 @@ from pytest_mcp_storage.report import terminal
 from pytest_mcp_storage.report.model import Report
 from pytest_mcp_storage.report.write import write
 from pytest_mcp_storage.running import options
-from pytest_mcp_storage.running.backends import BackendNameError
 from pytest_mcp_storage.running.collection import ClauseItem, SuiteModule, suite_files
 from pytest_mcp_storage.running.deviations import Deviation, DeviationsError, load_deviations
+from pytest_mcp_storage.running.loading import BackendNameError
 from pytest_mcp_storage.running.run import Run
 from pytest_mcp_storage.running.verdict import judge, passes
 from pytest_mcp_storage.running.wording import explained
@@ -33,6 +33,8 @@ STATUS = {
     "not_measured": ("not measured", "?", "NOT MEASURED"),
 }
 """How pytest's progress and summary name what became of a test."""
+LEFT_BEHIND = "mcp_left_behind"
+"""Under which xdist's workers tell of stores that they could not destroy."""
 
 
 class Judging:
@@ -51,6 +53,7 @@ class Judging:
         self._today = datetime.datetime.now(datetime.UTC).date()
         self._measured: defaultdict[str, list[Measurement]] = defaultdict(list)
         self._described: dict[str, dict[str, Any]] = {}
+        self._left_behind: list[str] = []
         config.args += [path for path in suite_files() if path not in config.args]
 
     def header(self) -> str:
@@ -93,23 +96,26 @@ class Judging:
             known.update({key: value for key, value in about.items() if value})
             self._measured[about["name"]].append(Measurement.from_json(json.loads(report.mcp["measured"])))
 
+    def take_leave(self, worker: Any) -> None:
+        """Gather what a worker of xdist could not destroy; one that died has told nothing."""
+        self._left_behind += getattr(worker, "workeroutput", {}).get(LEFT_BEHIND, [])
+
     def finish(self, session: pytest.Session) -> None:
         """Destroy the stores; then, where this is the controller, judge, write the reports and set the exit code."""
-        try:
-            self.run.close()
-        except Exception as error:
-            session.exitstatus = session.exitstatus or pytest.ExitCode.TESTS_FAILED
-            self.config.issue_config_time_warning(pytest.PytestWarning(f"a store was not destroyed: {error}"), 2)
-        if self.is_worker or self.config.option.collectonly:
+        self._left_behind += self.run.close()
+        if self.is_worker:
+            self.config.workeroutput[LEFT_BEHIND] = self._left_behind  # type: ignore[attr-defined]  # xdist's
+            return
+        if self.config.option.collectonly:
             return
         self.report = judge(self.options, self.deviations, self._measured, self._described)
+        self.report.problems += self._left_behind
         for path in self.options.reports:
             try:
                 write(self.report, path)
             except OSError as error:  # it could be written when the run began
                 self.report.problems.append(f"{path} can't be written: {error.strerror}")
-        incomplete = session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED)
-        if incomplete:
+        if session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
             good = passes(self.options, self.report)
             session.exitstatus = pytest.ExitCode.OK if good else pytest.ExitCode.TESTS_FAILED
 

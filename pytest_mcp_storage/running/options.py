@@ -75,6 +75,18 @@ def names_given(config: pytest.Config) -> tuple[str, ...]:
     return tuple(dict.fromkeys(config.getoption("--mcp-backend") or config.getini("mcp_backends")))
 
 
+def refuse_without_backend(config: pytest.Config) -> None:
+    """Raises ``pytest.UsageError`` for an option of ours typed where no backend is named: nothing would be judged.
+
+    In ``addopts`` they may stand: the same file serves runs that judge nothing.
+    """
+    for word in config.invocation_params.args:
+        option = str(word).partition("=")[0]
+        if option.startswith("--mcp-"):
+            raise pytest.UsageError(f"{option} needs a store to judge: name one with --mcp-backend, or mcp_backends "
+                                    "in the ini file")  # fmt: skip
+
+
 def read(config: pytest.Config) -> Options:
     """The options of a run that judges backends. Raises ``pytest.UsageError`` for what can't be served."""
     from pytest_mcp_storage.clauses import LATEST, ContractError, load_clauses, select
@@ -105,7 +117,7 @@ def read(config: pytest.Config) -> Options:
         strict=config.getoption("--mcp-strict") or config.getini("mcp_strict"),
         destructive=config.getoption("--mcp-allow-destructive"),
         deviations=config.invocation_params.dir / deviations if deviations else None,
-        reports=tuple(_writable(config, path) for path in config.getoption("--mcp-report") or ()),
+        reports=tuple(dict.fromkeys(_writable(config, path) for path in config.getoption("--mcp-report") or ())),
     )
 
 

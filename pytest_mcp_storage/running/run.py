@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pytest_mcp_storage.harness import NotMeasurable
 from pytest_mcp_storage.measuring.loop import SuiteLoop
 from pytest_mcp_storage.running.backends import MakeHarness, resolve
 from pytest_mcp_storage.running.options import Options
@@ -48,12 +49,20 @@ class Run:
             return Measurement(clause.id, test.name, Outcome.NOT_MEASURED, self._refusals[backend])
         try:
             bench = self._bench(backend)
-        except Exception as error:
+        except NotMeasurable as error:
+            self._refusals[backend] = error.reason
+            return Measurement(clause.id, test.name, Outcome.NOT_MEASURED, error.reason)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # pytest.skip() too: a backend that was asked for is never skipped
             self._refusals[backend] = f"backend {backend!r} can't be opened: {type(error).__name__}: {error}"
             fault = "".join(traceback.format_exception(error))
             return Measurement(clause.id, test.name, Outcome.NOT_MEASURED, self._refusals[backend], fault=fault)
         options = self.options
-        return measure(test, clause, bench, options.tier, options.seed, destructive=options.destructive)
+        measured = measure(test, clause, bench, options.tier, options.seed, destructive=options.destructive)
+        if bench.hung:
+            self._refusals[backend] = f"the store hung after {test.name}, and was not asked again"
+        return measured
 
     def describe(self, backend: str) -> dict[str, object]:
         """What a report says of a backend: harness, version and capabilities."""
@@ -64,20 +73,19 @@ class Run:
         capabilities = sorted(each.name for each in harness.capabilities) if harness else []
         return {"name": backend, "harness": source, "version": release, "capabilities": capabilities}
 
-    def close(self) -> None:
-        """Destroy every store that was provisioned. Errors are passed on, the first one last."""
-        errors: list[Exception] = []
+    def close(self) -> list[str]:
+        """Destroy every store that was provisioned. What was not destroyed, in words."""
+        problems = []
         for bench in self._benches.values():
             try:
                 bench.stop()
             except Exception as error:
-                errors.append(error)
+                problems.append(f"the store of {bench.name} was not destroyed: {type(error).__name__}: {error}")
         self._benches.clear()
         if self._loop is not None:
             self._loop.close()
             self._loop = None
-        if errors:
-            raise errors[0]
+        return problems
 
     def _bench(self, backend: str) -> Bench:
         from pytest_mcp_storage.measuring.bench import Bench

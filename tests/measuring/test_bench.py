@@ -1,0 +1,137 @@
+"""The bench: what a harness may do wrong before anything is measured."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from pytest_mcp_storage import BackendHarness, Capability
+from pytest_mcp_storage.measuring import bench as bench_module
+from pytest_mcp_storage.measuring.bench import Bench
+from pytest_mcp_storage.measuring.clock import ObservedTime
+from pytest_mcp_storage.measuring.loop import SuiteLoop
+from reference_backends import MemoryStorageBackend
+
+
+class Harness(BackendHarness):
+    def __init__(self) -> None:
+        self.events: list[str] = []
+
+    async def __aenter__(self) -> Harness:
+        self.events.append("provisioned")
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        self.events.append("destroyed")
+
+    async def open(self, **options: Any) -> Any:
+        store = MemoryStorageBackend()
+        await store.init()
+        return store
+
+
+@pytest.fixture
+def loop() -> Iterator[SuiteLoop]:
+    made = SuiteLoop()
+    yield made
+    made.close()
+
+
+def refused(harness: type[Harness], loop: SuiteLoop) -> tuple[Exception, list[str]]:
+    """What starting raised, and what became of the store."""
+    bench = Bench("it", harness, loop)
+    with pytest.raises(Exception, match=r".") as caught:
+        bench.start()
+    assert isinstance(bench.harness, Harness)
+    return caught.value, bench.harness.events
+
+
+def test_a_store_is_provisioned_and_destroyed(loop: SuiteLoop) -> None:
+    bench = Bench("it", Harness, loop)
+    bench.start()
+    assert isinstance(bench.time, ObservedTime)
+    bench.stop()
+    assert isinstance(bench.harness, Harness)
+    assert bench.harness.events == ["provisioned", "destroyed"]
+
+
+def test_a_store_that_does_not_open_is_destroyed_again(loop: SuiteLoop) -> None:
+    class DoesNotOpen(Harness):
+        async def open(self, **options: Any) -> Any:
+            raise ConnectionError("no server")
+
+    error, events = refused(DoesNotOpen, loop)
+    assert str(error) == "no server", "its own error, not one of the destruction"
+    assert events == ["provisioned", "destroyed"]
+
+
+def test_a_store_that_was_never_provisioned_is_not_destroyed(loop: SuiteLoop) -> None:
+    class IsNotThere(Harness):
+        async def __aenter__(self) -> Harness:
+            raise ConnectionError("no server")
+
+    assert refused(IsNotThere, loop)[1] == []
+
+
+def test_a_store_that_never_opens_is_given_up(loop: SuiteLoop, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Hangs(Harness):
+        async def open(self, **options: Any) -> Any:
+            await asyncio.sleep(3600)
+
+    monkeypatch.setattr(bench_module, "LONGEST_OPENING", 0.01)
+    error, events = refused(Hangs, loop)
+    assert isinstance(error, TimeoutError)
+    assert str(error) == "open() did not return within 0.01 s"
+    assert events == ["provisioned", "destroyed"]
+
+
+@pytest.mark.parametrize(
+    ("made", "told"),
+    [
+        (None, "open() returned None in place of a backend"),
+        (Harness(), "open() returned a Harness, a harness: name its class instead"),
+        (object(), "open() returned a object, which is no backend: it lacks init(), generate_session_id(), create"),
+    ],
+)
+def test_what_is_no_backend_is_named(loop: SuiteLoop, made: object, told: str) -> None:
+    class Returns(Harness):
+        async def open(self, **options: Any) -> Any:
+            return made
+
+    error, events = refused(Returns, loop)
+    assert str(error).startswith(told)
+    assert events == ["provisioned", "destroyed"]
+
+
+def test_capabilities_may_be_narrowed_once_the_store_is_known(loop: SuiteLoop) -> None:
+    class Narrows(Harness):
+        capabilities = frozenset({Capability.CLOCK, Capability.KEY})
+
+        async def __aenter__(self) -> Harness:
+            self.capabilities = frozenset({Capability.KEY})
+            return self
+
+    bench = Bench("it", Narrows, loop)
+    bench.start()
+    assert isinstance(bench.time, ObservedTime), "the clock is no longer the suite's"
+
+
+@pytest.mark.parametrize(
+    ("declared", "told"),
+    [
+        ([Capability.KEY], "capabilities must be a frozenset of Capability, not a list"),
+        ({"KEY"}, "capabilities holds 'KEY', which is no Capability; write Capability.KEY and the like"),
+    ],
+)
+def test_capabilities_that_are_none_are_refused(loop: SuiteLoop, declared: Any, told: str) -> None:
+    class Declares(Harness):
+        async def __aenter__(self) -> Harness:
+            self.capabilities = declared
+            return await super().__aenter__()
+
+    error, events = refused(Declares, loop)
+    assert str(error) == told
+    assert events == ["provisioned", "destroyed"]
