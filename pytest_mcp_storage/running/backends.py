@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import sys
-import traceback
 from collections.abc import Callable, Sequence
 from difflib import get_close_matches
 from importlib import import_module
@@ -13,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_mcp_storage.harness import BackendHarness, NotMeasurable
+from pytest_mcp_storage.running.loading import BackendNameError, load
 
 if TYPE_CHECKING:
     from reference_backends import Clock, StorageBackend
@@ -34,10 +33,6 @@ SCHEMES = {"stdio": "stdio_harness", "mcp-ts": "mcp_ts_harness"}
 MakeHarness = Callable[[], BackendHarness]
 
 
-class BackendNameError(ValueError):
-    """A backend's name leads to no harness; the message says why, and what can be written instead."""
-
-
 def resolve(name: str, directory: Path) -> MakeHarness:
     """What makes a harness of the named backend. ``directory``: modules there can be imported too.
 
@@ -46,15 +41,18 @@ def resolve(name: str, directory: Path) -> MakeHarness:
     scheme, colon, rest = name.partition(":")
     if colon and scheme in SCHEMES:
         names = import_module("pytest_mcp_storage.bridge.names")
-        made: MakeHarness = _or_refuse(name, lambda: getattr(names, SCHEMES[scheme])(rest))
+        try:
+            made: MakeHarness = getattr(names, SCHEMES[scheme])(rest)
+        except ValueError as error:
+            raise BackendNameError(f"backend {name!r} can't be loaded: {error}") from None
         return made
     if colon:
-        return harness_of(name, _load(name, directory))
+        return harness_of(name, load(name, directory))
     if name in BUNDLED:
-        return harness_of(name, _load(BUNDLED[name], directory))
+        return harness_of(name, load(BUNDLED[name], directory))
     registered = {entry.name: entry.value for entry in entry_points(group=GROUP)}
     if name in registered:
-        return harness_of(name, _load(registered[name], directory))
+        return harness_of(name, load(registered[name].partition("[")[0].strip(), directory))
     known = sorted({*BUNDLED, *registered})
     near = get_close_matches(name, known, n=1)
     hint = f"; is {near[0]!r} meant?" if near else ""
@@ -69,12 +67,25 @@ def harness_of(name: str, target: Any) -> MakeHarness:
     Raises :class:`BackendNameError` for anything else, and for a harness that misses a method it declares.
     """
     if inspect.isclass(target) and issubclass(target, BackendHarness):
+        check_declared(name, target)
         if missing := missing_methods(target):
             raise BackendNameError(f"{name}: {target.__name__} must define {', '.join(missing)}")
         return target
     if callable(target):
         return lambda: FactoryHarness(target)
-    raise BackendNameError(f"{name} is neither a BackendHarness subclass nor a callable that returns a backend")
+    hint = "; name the harness's class, not an instance of it" if isinstance(target, BackendHarness) else ""
+    raise BackendNameError(f"{name} is neither a BackendHarness subclass nor a callable that returns a backend{hint}")
+
+
+def check_declared(name: str, harness: type[BackendHarness]) -> None:
+    """Raises :class:`BackendNameError` for capabilities that are none, where the class itself holds them."""
+    from pytest_mcp_storage.measuring.handles import check_capabilities
+
+    if _of_the_class(harness):
+        try:
+            check_capabilities(harness.capabilities)
+        except TypeError as error:
+            raise BackendNameError(f"{name}: {harness.__name__}.{error}") from None
 
 
 def missing_methods(harness: type[BackendHarness]) -> list[str]:
@@ -90,10 +101,8 @@ def missing_methods(harness: type[BackendHarness]) -> list[str]:
         Capability.CRASH: ("locator", "attach"),
         Capability.ROW_SECURITY: ("open_as", "write_row_as"),
     }
-    names = [
-        "open",
-        *(name for capability, each in needed.items() if capability in harness.capabilities for name in each),
-    ]
+    declared = harness.capabilities if _of_the_class(harness) else frozenset()
+    names = ["open", *(name for capability, each in needed.items() if capability in declared for name in each)]
     inherited = vars(BackendHarness)
     return [f"{name}()" for name in names if inspect.getattr_static(harness, name) is inherited[name]]
 
@@ -115,8 +124,11 @@ class FactoryHarness(BackendHarness):
     ) -> StorageBackend:
         if default_ttl is not None:
             raise NotMeasurable("a callable that returns a backend takes no default TTL; write a harness for it")
+        from pytest_mcp_storage.measuring.handles import check_backend
+
         made = self.make()
         backend: StorageBackend = await made if inspect.isawaitable(made) else made
+        check_backend(backend, f"{getattr(self.make, '__qualname__', 'the callable')}()")
         await backend.init()
         return backend
 
@@ -140,25 +152,6 @@ def described(harness: BackendHarness) -> tuple[str, str]:
     return f"{module}:{getattr(source, '__qualname__', type(source).__name__)}", own or release
 
 
-def _load(path: str, directory: Path) -> Any:
-    module_name, _, attribute = path.partition(":")
-    if str(directory) not in sys.path:
-        sys.path.append(str(directory))
-    module = _or_refuse(path, lambda: import_module(module_name))
-    target = module
-    for part in attribute.split("."):
-        if not hasattr(target, part):
-            raise BackendNameError(f"{path}: module {module_name!r} has no attribute {attribute!r}")
-        target = getattr(target, part)
-    return target
-
-
-def _or_refuse(name: str, load: Callable[[], Any]) -> Any:
-    try:
-        return load()
-    except BackendNameError:
-        raise
-    except Exception as error:
-        shown = "".join(traceback.format_exception(error)) if not isinstance(error, ValueError) else ""
-        message = f"backend {name!r} can't be loaded: {type(error).__name__}: {error}\n{shown}"
-    raise BackendNameError(message.rstrip())
+def _of_the_class(harness: type[BackendHarness]) -> bool:
+    """Whether the class itself holds its capabilities; a property gives each instance its own."""
+    return not hasattr(inspect.getattr_static(harness, "capabilities"), "__get__")

@@ -1,0 +1,61 @@
+"""From ``module:attribute`` to the object that it names, or to one clear refusal."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from difflib import get_close_matches
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+
+class BackendNameError(ValueError):
+    """A backend's name leads to no harness; the message says why, and what can be written instead."""
+
+
+def load(path: str, directory: Path) -> Any:
+    """The object that ``module:attribute`` names. ``directory``: modules there can be imported too.
+
+    Raises :class:`BackendNameError`.
+    """
+    module_name, _, attribute = path.partition(":")
+    if not (attribute and all(part.isidentifier() for part in module_name.split("."))):
+        raise BackendNameError(f"backend {path!r} is no module:attribute, such as mypackage.storage:MyHarness")
+    if str(directory) not in sys.path:
+        sys.path.append(str(directory))
+    target: Any = _imported(path, module_name)
+    for part in attribute.split("."):
+        if not hasattr(target, part):
+            near = _meant(target, part)
+            raise BackendNameError(f"{path}: module {module_name!r} has no attribute {attribute!r}{near}")
+        target = getattr(target, part)
+    return target
+
+
+def _meant(holder: object, name: str) -> str:
+    near = get_close_matches(name, [each for each in dir(holder) if not each.startswith("_")], n=1)
+    return f"; is {near[0]!r} meant?" if near else ""
+
+
+def _imported(path: str, module: str) -> ModuleType:
+    """The module. Raises :class:`BackendNameError`, also where it ends the process or skips itself."""
+    try:
+        return import_module(module)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        message = f"backend {path!r} can't be loaded: {type(error).__name__}: {error}\n{_traceback(error)}"
+    raise BackendNameError(message.rstrip())
+
+
+def _traceback(error: BaseException) -> str:
+    """The traceback from where the module's own code begins; none where that is never reached."""
+    ours = (__file__, "<frozen ", import_module.__code__.co_filename)
+    rest = [each for each in traceback.extract_tb(error.__traceback__) if not each.filename.startswith(ours)]
+    if not rest and not isinstance(error, SyntaxError):
+        return ""
+    told = traceback.TracebackException.from_exception(error)
+    told.stack = traceback.StackSummary.from_list(rest)
+    return "".join(told.format())
