@@ -10,7 +10,6 @@ import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable
 from typing import Any, Unpack, cast
-from weakref import WeakKeyDictionary
 
 from redis.asyncio import Redis, RedisCluster
 
@@ -56,8 +55,8 @@ class RedisStorageBackend(Handle):
     ``StorageUnavailableError``, and the write is wholly done or wholly not (FA-3).
 
     The handle may be used from several event loops and threads. Only a ``RedisCluster`` belongs to the loop that
-    calls first: for several give a function, which is called once in each. ``disconnect`` closes the connections of
-    every loop that still runs.
+    calls first: for several give a function, which is called once in each. A loop's connections are closed by
+    ``disconnect``, or when the loop ends as ``asyncio.run`` ends it.
 
     With the real clock the server drops an expired session by itself, an hour late; with an injected one only
     ``cleanup_expired_sessions`` does. Let ``maxmemory-policy`` be ``noeviction``: any other loses sessions.
@@ -80,7 +79,7 @@ class RedisStorageBackend(Handle):
         self._source = client
         self._timeout = float(timeout)
         self._slack = SLACK_MS if self._clock is time.time else None
-        self._links: WeakKeyDictionary[asyncio.AbstractEventLoop, Link] = WeakKeyDictionary()
+        self._links: dict[asyncio.AbstractEventLoop, Link] = {}
         self._linking = threading.Lock()
         self._lent = False
 
@@ -173,10 +172,11 @@ class RedisStorageBackend(Handle):
         self._open = False
         here = asyncio.get_running_loop()
         with self._linking:
-            links, self._links = dict(self._links), WeakKeyDictionary()
+            links, self._links = self._links, {}
             self._lent = False
         for loop, link in links.items():
-            with contextlib.suppress(*FAILURES):  # an outage is no reason to stay open
+            # An outage is no reason to stay open, and another loop may end at this moment.
+            with contextlib.suppress(*FAILURES, RuntimeError):
                 async with asyncio.timeout(self._timeout):
                     if loop is here:
                         await link.close()
@@ -245,8 +245,11 @@ class RedisStorageBackend(Handle):
         loop = asyncio.get_running_loop()
         link = self._links.get(loop)
         if link is None:
+            lent = isinstance(self._source, RedisCluster)
             with self._linking:
-                link = self._links[loop] = link_to(self._client(), self._timeout)
+                for ended in [other for other in self._links if other.is_closed()]:
+                    del self._links[ended]
+                link = self._links[loop] = link_to(self._client(), self._timeout, lent=lent)
         return link
 
     def _client(self) -> Client:

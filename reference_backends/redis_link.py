@@ -8,11 +8,13 @@ own first attempt, or undo a removal in between. A link asks once. Connecting is
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from redis.asyncio import Redis, RedisCluster
+from redis.client import NEVER_DECODE
 from redis.exceptions import NoScriptError, ReadOnlyError, RedisError, ResponseError
 
 from reference_backends.errors import ConfigurationError
@@ -67,6 +69,7 @@ class ServerLink:
         self._line = asyncio.Semaphore(min(pool.max_connections, MOST_CONNECTIONS))
         self._idle: list[AbstractConnection] = []
         self._closed = False
+        self._parting = _at_the_loops_end(partial(_hang_up, self._idle))
 
     async def ask(self, command: bytes, *arguments: Argument, key: bytes | None = None) -> Any:
         request = _packed(command, *arguments)
@@ -94,9 +97,7 @@ class ServerLink:
 
     async def close(self) -> None:
         self._closed = True
-        while self._idle:
-            with suppress(*FAILURES):
-                await self._idle.pop().disconnect()
+        await self._parting.aclose()
 
     async def _connected(self) -> AbstractConnection:
         while self._idle:
@@ -121,12 +122,16 @@ class ServerLink:
 
 
 class ClusterLink:
-    """A link to a cluster: each call goes to the node that holds its slot, the store-wide ones to every primary."""
+    """A link to a cluster: each call goes to the node that holds its slot, the store-wide ones to every primary.
+
+    A client that is ``lent`` stays open when the link is closed.
+    """
 
     one_slot = True
 
-    def __init__(self, client: RedisCluster, limit: float) -> None:
+    def __init__(self, client: RedisCluster, limit: float, *, lent: bool) -> None:
         self._client = client
+        self._parting = None if lent else _at_the_loops_end(client.aclose)
         self._limit = limit
         self._line = asyncio.Semaphore(MOST_CONNECTIONS)
 
@@ -149,12 +154,15 @@ class ClusterLink:
                     break
 
     async def close(self) -> None:
-        async with asyncio.timeout(self._limit):
-            await self._client.aclose()
+        if self._parting is not None:
+            await self._parting.aclose()
 
     async def _ask(self, node: ClusterNode | None, command: bytes, *arguments: Argument) -> Any:
         # With a node named, redis-py follows a moved slot but sends nothing twice.
-        return _bytes(await self._client.execute_command(command.decode(), *arguments, target_nodes=node))
+        options: dict[str, Any] = {"target_nodes": node}
+        if arguments:  # PING, which has none, takes no other option
+            options[NEVER_DECODE] = True
+        return await self._client.execute_command(command.decode(), *arguments, **options)
 
 
 async def run(link: Link, server: str, script: Script, keys: list[bytes], *arguments: Argument) -> Any:
@@ -169,13 +177,40 @@ async def run(link: Link, server: str, script: Script, keys: list[bytes], *argum
     raise problem
 
 
-def link_to(client: Redis | RedisCluster, limit: float) -> Link:
-    """A link by this client. Raises :class:`ConfigurationError` for anything else than an asyncio client."""
+def link_to(client: Redis | RedisCluster, limit: float, *, lent: bool) -> Link:
+    """A link by this client, for the running event loop; ``lent``: somebody else closes the client.
+
+    Raises :class:`ConfigurationError` for anything else than an asyncio client.
+    """
     if isinstance(client, RedisCluster):
-        return ClusterLink(client, limit)
+        return ClusterLink(client, limit, lent=lent)
     if isinstance(client, Redis):
         return ServerLink(client, limit)
     raise ConfigurationError("RedisStorageBackend takes a client of redis.asyncio, or a function that returns one")
+
+
+def _at_the_loops_end(part: Callable[[], Awaitable[None]]) -> AsyncGenerator[None, None]:
+    """A generator that awaits ``part`` when it is closed, which the running loop does at its end unless it was before.
+
+    Every loop that ends by ``shutdown_asyncgens``, as ``asyncio.run`` has it, closes the generators that began in it.
+    """
+    generator = _waiting(part)
+    with suppress(StopIteration):
+        generator.__anext__().send(None)  # as far as its yield: it has begun, and nothing was awaited
+    return generator
+
+
+async def _waiting(part: Callable[[], Awaitable[None]]) -> AsyncGenerator[None, None]:
+    try:
+        yield
+    finally:
+        await part()
+
+
+async def _hang_up(idle: list[AbstractConnection]) -> None:
+    while idle:
+        with suppress(*FAILURES):
+            await idle.pop().disconnect()
 
 
 async def _hung_up(connection: AbstractConnection) -> bool:
@@ -202,12 +237,3 @@ def _packed(*parts: Argument) -> bytes:
         text = part if isinstance(part, bytes) else b"%d" % part
         pieces.append(b"$%d\r\n%b\r\n" % (len(text), text))
     return b"".join(pieces)
-
-
-def _bytes(answer: Any) -> Any:
-    """An answer of a client that decodes, in bytes again."""
-    if isinstance(answer, str):
-        return answer.encode()
-    if isinstance(answer, (list, tuple)):
-        return [_bytes(item) for item in answer]
-    return answer

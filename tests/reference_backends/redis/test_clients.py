@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import socket
 import threading
+import traceback
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -14,6 +18,7 @@ from redis.asyncio import Redis, RedisCluster
 from pytest_mcp_storage.stacks.redis import RedisServer, redis_server
 from reference_backends import (
     ConfigurationError,
+    DecryptionError,
     RedisStorageBackend,
     SessionExistsError,
 )
@@ -38,7 +43,6 @@ async def test_several_loops_use_one_handle(server: RedisServer, opened: Open, a
         for place in range(20):
             await backend.create_session(session(f"{name}{place}"))
         await asyncio.gather(*(backend.get_session("alice", f"{name}{place}") for place in range(20)))
-        await backend._links[asyncio.get_running_loop()].close()
 
     def run(name: str) -> None:
         try:
@@ -56,6 +60,32 @@ async def test_several_loops_use_one_handle(server: RedisServer, opened: Open, a
     assert len(await backend.get_all_session_ids()) == 60
 
 
+async def test_a_loop_that_ends_takes_its_connections_along(client: Redis, opened: Open) -> None:
+    backend = await opened(client)
+    before = await client.client_list()
+
+    def run_one_after_another() -> None:
+        for _ in range(3):
+            asyncio.run(backend.create_session(session(backend.generate_session_id())))
+
+    await asyncio.to_thread(run_one_after_another)
+    assert len(await client.client_list()) == len(before)
+    assert len(backend._links) == 2  # this loop's, and the last one's until the next comes
+    assert len(await backend.get_all_session_ids()) == 3
+
+
+async def test_a_forgotten_handle_hangs_up(client: Redis) -> None:
+    before = len(await client.client_list())
+    backend = RedisStorageBackend(client)
+    await backend.init()
+    assert len(await client.client_list()) == before + 1
+    del backend
+    gc.collect()
+    async with asyncio.timeout(30):
+        while len(await client.client_list()) > before:  # noqa: ASYNC110
+            await asyncio.sleep(0)
+
+
 async def test_two_handles_of_one_client_do_not_disturb_each_other(client: Redis, opened: Open) -> None:
     first, second = await opened(client), await opened(client)
 
@@ -71,47 +101,94 @@ async def test_two_handles_of_one_client_do_not_disturb_each_other(client: Redis
     await asyncio.gather(read(), read(), come_and_go())
 
 
-async def test_it_works_on_a_cluster(free_ports: list[int]) -> None:
+@dataclass
+class Cluster:
     """Two nodes, each with half of the slots: a call whose keys lie in two slots would be refused."""
+
+    port: int
+    nodes: list[Redis]
+
+    async def sizes(self) -> list[int]:
+        return [await node.dbsize() for node in self.nodes]
+
+    async def connections(self) -> int:
+        """How many clients are connected, our own left out."""
+        return sum([len(await node.client_list(_type="normal")) for node in self.nodes]) - len(self.nodes)
+
+
+@pytest.fixture
+async def cluster(free_ports: list[int]) -> AsyncIterator[Cluster]:
     settings = [
         {"cluster-enabled": "yes", "cluster-port": str(port), "cluster-node-timeout": "2000"} for port in free_ports
     ]
     async with redis_server(settings=settings[0]) as one, redis_server(settings=settings[1]) as two:
         ports = [urlsplit(server.url).port or 0 for server in (one, two)]
-        clients = [Redis.from_url(server.url) for server in (one, two)]
+        nodes = [Redis.from_url(server.url, single_connection_client=True) for server in (one, two)]
         # The client signs in to all nodes alike.
-        for client in clients:
-            await client.config_set("requirepass", "")
-        for client, slots in zip(clients, (range(8192), range(8192, 16384)), strict=True):
-            await ask(client, "CLUSTER ADDSLOTS", *slots)
-        await ask(clients[0], "CLUSTER MEET", "127.0.0.1", ports[1], free_ports[1])
+        for node in nodes:
+            await node.config_set("requirepass", "")
+        for node, slots in zip(nodes, (range(8192), range(8192, 16384)), strict=True):
+            await ask(node, "CLUSTER ADDSLOTS", *slots)
+        await ask(nodes[0], "CLUSTER MEET", "127.0.0.1", ports[1], free_ports[1])
         async with asyncio.timeout(60):
-            for client in clients:
-                while (await ask(client, "CLUSTER INFO"))["cluster_state"] != "ok":  # noqa: ASYNC110
+            for node in nodes:
+                while (await ask(node, "CLUSTER INFO"))["cluster_state"] != "ok":  # noqa: ASYNC110
                     await asyncio.sleep(0.02)
-        backend = RedisStorageBackend(RedisCluster(host="127.0.0.1", port=ports[0]), encryption_key=KEY)
-        await backend.init()
-        identities = [f"user{place}" for place in range(20)]
-        for identity in identities:
-            await backend.create_session(session("s1", identity, tokens={"a": "b"}))
-            await backend.create_session(session("s2", identity), ttl=100)
-            await backend.update_session(identity, "s1", {"active": True})
-            with pytest.raises(SessionExistsError):
-                await backend.create_session(session("s1", identity))
-            assert len(await backend.get_identity_sessions_data(identity)) == 2
-            await backend.remove_session(identity, "s2")
-            assert await backend.get_session(identity, "s1") == session("s1", identity, tokens={"a": "b"}, active=True)
-        with pytest.raises(ConfigurationError, match="another event loop"):
-            await asyncio.to_thread(asyncio.run, backend.get_session("user1", "s1"))
-        sizes = [await client.dbsize() for client in clients]
-        assert all(sizes)
-        assert await backend.get_all_session_ids() == ["s1"] * 20
-        await backend.cleanup_expired_sessions()
-        await backend.clear_all()
-        assert [await client.dbsize() for client in clients] == [0, 0]
+        yield Cluster(ports[0], nodes)
+        for node in nodes:
+            await node.aclose()
+
+
+@pytest.mark.parametrize("decoding", [False, True])
+async def test_it_works_on_a_cluster(cluster: Cluster, opened: Open, decoding: bool) -> None:
+    client = RedisCluster(host="127.0.0.1", port=cluster.port, decode_responses=decoding)
+    backend = await opened(client, encryption_key=KEY)
+    identities = [f"user{place}" for place in range(20)]
+    for identity in identities:
+        await backend.create_session(session("s1", identity, tokens={"a": "b"}))
+        await backend.create_session(session("s2", identity), ttl=100)
+        await backend.update_session(identity, "s1", {"active": True})
+        with pytest.raises(SessionExistsError):
+            await backend.create_session(session("s1", identity))
+        assert len(await backend.get_identity_sessions_data(identity)) == 2
+        await backend.remove_session(identity, "s2")
+        assert await backend.get_session(identity, "s1") == session("s1", identity, tokens={"a": "b"}, active=True)
+    with pytest.raises(ConfigurationError, match="another event loop"):
+        await asyncio.to_thread(asyncio.run, backend.get_session("user1", "s1"))
+    assert all(await cluster.sizes())
+    assert await backend.get_all_session_ids() == ["s1"] * 20
+    await backend.cleanup_expired_sessions()
+    await backend.clear_all()
+    assert await cluster.sizes() == [0, 0]
+    await client.aclose()
+
+
+async def test_a_decoding_cluster_shows_nothing_that_it_can_not_decode(cluster: Cluster, opened: Open) -> None:
+    async with RedisCluster(host="127.0.0.1", port=cluster.port, decode_responses=True) as client:
+        backend = await opened(client, encryption_key=KEY)
+        await backend.create_session(session(tokens={"a": "b"}))
+        await client.hset("mcp-storage:{alice}:session:s1", "tokens", b"secret\xff")
+        with pytest.raises(DecryptionError, match="tokens of session 's1'") as raised:
+            await backend.get_session("alice", "s1")
+        assert "secret" not in "".join(traceback.format_exception(raised.value))
+
+
+async def test_a_cluster_client_that_was_lent_stays_open(cluster: Cluster, opened: Open) -> None:
+    async with RedisCluster(host="127.0.0.1", port=cluster.port) as client:
+        backend = await opened(client)
+        before = await cluster.connections()
         await backend.disconnect()
-        for client in clients:
-            await client.aclose()
+        assert await cluster.connections() == before
+        await backend.init()
+    assert await cluster.connections() == 0
+
+
+async def test_a_cluster_client_that_a_function_made_is_closed(cluster: Cluster, opened: Open) -> None:
+    backend = await opened(lambda: RedisCluster(host="127.0.0.1", port=cluster.port))
+    await asyncio.to_thread(asyncio.run, backend.create_session(session()))
+    assert await backend.get_all_session_ids() == ["s1"]
+    await backend.disconnect()
+    assert await cluster.connections() == 0
 
 
 @pytest.fixture
