@@ -1,4 +1,4 @@
-"""A process of its own that works on a store: ``python embedded_worker.py KIND PATH JOB [ARGUMENT…]``.
+"""A process of its own that works on a store: ``python worker.py KIND PATH JOB [ARGUMENT…]``.
 
 It prints a line for each write that was acknowledged, so that whoever kills it knows what must be there.
 """

@@ -1,0 +1,90 @@
+"""What the file and the SQLite store have in common: both kinds of store, and a process that works on one."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from reference_backends import (
+    FileStorageBackend,
+    SessionData,
+    SqliteStorageBackend,
+)
+from reference_backends.session_file import SessionFile
+from reference_backends.session_table import SessionTable
+
+Backend = FileStorageBackend | SqliteStorageBackend
+
+Build = Callable[..., SessionData]
+
+Open = Callable[..., Backend]
+
+WORKER = Path(__file__).with_name("worker.py")
+
+CLASSES: dict[str, type[Backend]] = {"file": FileStorageBackend, "sqlite": SqliteStorageBackend}
+
+ENGINES: dict[str, Any] = {"file": SessionFile, "sqlite": SessionTable}
+
+
+@pytest.fixture(params=["file", "sqlite"])
+def kind(request: pytest.FixtureRequest) -> str:
+    name: str = request.param
+    return name
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "store" / "sessions"
+
+
+@pytest.fixture
+def build(kind: str, path: Path) -> Open:
+    """A handle on the store at ``path``, not yet opened."""
+    return lambda **options: CLASSES[kind](path, **options)
+
+
+class SetClock:
+    def __init__(self) -> None:
+        self.now = 1_800_000_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def every_call(backend: Backend, session: Build) -> list[Callable[[], Awaitable[Any]]]:
+    """Each method that needs the store, ``init`` first."""
+    return [
+        backend.init,
+        lambda: backend.create_session(session("new")),
+        lambda: backend.update_session("alice", "s1", {}),
+        lambda: backend.get_session("alice", "s1"),
+        lambda: backend.get_identity_sessions_data("alice"),
+        lambda: backend.get_identity_mcp_sessions("alice"),
+        lambda: backend.remove_session("alice", "s1"),
+        backend.get_all_session_ids,
+        backend.clear_all,
+        backend.cleanup_expired_sessions,
+    ]
+
+
+def assert_threads_end(kind: str) -> None:
+    for thread in threading.enumerate():
+        if thread.name == f"mcp-storage {kind}":
+            thread.join(30)
+            assert not thread.is_alive()
+
+
+def run_worker(*arguments: object, **options: Any) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, WORKER, *map(str, arguments)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        **options,
+    )

@@ -1,0 +1,95 @@
+"""Other processes on the same store: writers beside this one, killed ones, and children of a fork."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import warnings
+from pathlib import Path
+
+import pytest
+
+from reference_backends import (
+    StorageError,
+)
+from tests.reference_backends.embedded.conftest import Build, Open, run_worker
+
+
+def test_processes_lose_none_of_each_others_writes(kind: str, path: Path, build: Open, session: Build) -> None:
+    backend = build()
+
+    async def prepare() -> None:
+        await backend.init()
+        await backend.create_session(session("shared"))
+        await backend.disconnect()
+
+    async def check() -> None:
+        await backend.init()
+        shared = await backend.get_session("alice", "shared")
+        assert shared is not None
+        assert (shared.server_name, shared.server_id, shared.client_id) == (
+            "server_name-9",
+            "server_id-9",
+            "client_id-9",
+        )
+        assert len(await backend.get_all_session_ids()) == 11
+        await backend.disconnect()
+
+    asyncio.run(prepare())
+    names = ("server_name", "server_id", "client_id")
+    workers = [run_worker(kind, path, "race", name, 10) for name in names]
+    for process in workers:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+    outputs = []
+    for process in workers:
+        assert process.stdin is not None
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    for process in workers:
+        outputs += process.communicate()[0].split()
+        assert process.returncode == 0
+    assert sorted(outputs) == sorted(f"raced-{number}" for number in range(10))
+    asyncio.run(check())
+
+
+@pytest.mark.parametrize("acknowledged", [1, 7, 40])
+def test_a_killed_writer_loses_nothing_that_it_acknowledged(
+    kind: str, path: Path, build: Open, acknowledged: int
+) -> None:
+    process = run_worker(kind, path, "create", "w")
+    assert process.stdout is not None
+    kept = [process.stdout.readline().strip() for _ in range(acknowledged)]
+    process.kill()
+    kept += process.communicate()[0].split("\n")[:-1]
+
+    async def check() -> None:
+        backend = build()
+        await backend.init()
+        stored = await backend.get_identity_sessions_data("alice")
+        assert set(kept) <= {each.session_id for each in stored}
+        assert all(each.tokens == {"a": each.session_id * 50} for each in stored)
+        await backend.create_session(stored[0].model_copy(update={"session_id": "after"}))
+        await backend.disconnect()
+
+    asyncio.run(check())
+    assert not [file for file in path.parent.iterdir() if file.name.endswith(".tmp")]
+
+
+def test_a_handle_does_not_cross_a_fork(build: Open, session: Build) -> None:
+    backend = build()
+    asyncio.run(backend.init())
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # a fork beside threads: the very thing that is tested
+        child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            asyncio.run(backend.get_all_session_ids())
+        except StorageError as error:
+            code = 0 if "forked" in str(error) else 2
+        finally:
+            os._exit(code)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    asyncio.run(backend.create_session(session()))
+    asyncio.run(backend.disconnect())

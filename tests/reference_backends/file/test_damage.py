@@ -1,0 +1,117 @@
+"""What is no array of sessions is refused and left as it is."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import stat
+import traceback
+from pathlib import Path
+
+import pytest
+
+from reference_backends import FileStorageBackend, StorageError, StorageSetupError
+from tests.reference_backends.file.conftest import SECRET, UPSTREAM, Build
+
+DAMAGED = {
+    "empty": b"",
+    "white space": b" \n",
+    "zeros": bytes(300),
+    "text": f"hello {SECRET}".encode(),
+    "cut": json.dumps([{"sessionId": SECRET, "identity": SECRET}]).encode()[:-5],
+    "an object": f'{{"sessionId": "{SECRET}"}}'.encode(),
+    "null": b"null",
+    "numbers": b"[1, 2]",
+    "strangers": b'[{"name": "x"}]',
+    "no identity": b'[{"sessionId": "s"}]',
+    "an empty id": b'[{"sessionId": "", "identity": "i"}]',
+    "an id of another kind": b'[{"sessionId": 5, "identity": "i"}]',
+    "an expiry in words": b'[{"sessionId": "s", "identity": "i", "expiresAt": "tomorrow"}]',
+    "an expiry that is a truth": b'[{"sessionId": "s", "identity": "i", "expiresAt": true}]',
+    "an endless expiry": b'[{"sessionId": "s", "identity": "i", "expiresAt": 1e999}]',
+    "NaN": b'[{"sessionId": "s", "identity": "i", "createdAt": NaN}]',
+    "not utf-8": b'[{"sessionId": "\xff", "identity": "i"}]',
+    "too deep": b"[" * 100_000,
+    "two arrays": b"[]\n[]\n",
+    "our layout, cut": b'[\n{"sessionId":"a","identity":"i"},\n{"sessionId":"b","identity":"i"\n]\n',
+    "our layout, one stranger": b'[\n{"sessionId":"a","identity":"i"},\n{}\n]\n',
+}
+
+
+@pytest.mark.parametrize("name", DAMAGED)
+def test_what_is_no_array_of_sessions_is_refused_and_left_as_it_is(path: Path, name: str) -> None:
+    path.write_bytes(DAMAGED[name])
+    path.chmod(0o640)
+
+    async def scenario() -> None:
+        backend = FileStorageBackend(path)
+        for _ in range(2):
+            with pytest.raises(StorageSetupError, match="left as it is") as caught:
+                await backend.init()
+            assert SECRET not in "".join(traceback.format_exception(caught.value))
+            assert caught.value.__context__ is None
+
+    asyncio.run(scenario())
+    assert path.read_bytes() == DAMAGED[name]
+    assert stat.S_IMODE(path.stat().st_mode) == 0o640
+
+
+GOOD = {
+    "pretty": json.dumps(UPSTREAM, indent=2).encode(),
+    "compact": json.dumps(UPSTREAM, separators=(",", ":")).encode(),
+    "a row with a break": b'[\n{"sessionId":"u1"\n,"identity":"alice"},\n{"sessionId":"u2","identity":"alice"}\n]\n',
+    "rows broken like ours": b'[\n{"sessionId":"u1",\n"identity":"alice"},\n{"sessionId":"u2","identity":"alice"}\n]\n',
+    "twice the same": json.dumps(UPSTREAM + UPSTREAM[:1]).encode(),
+    "an expiry with a fraction": json.dumps([{**row, "expiresAt": 4e12 + 0.5} for row in UPSTREAM]).encode(),
+}
+
+
+@pytest.mark.parametrize("name", GOOD)
+def test_any_array_of_sessions_opens(path: Path, name: str) -> None:
+    path.write_bytes(GOOD[name])
+
+    async def scenario() -> None:
+        backend = FileStorageBackend(path)
+        await backend.init()
+        assert sorted(await backend.get_identity_mcp_sessions("alice")) == ["u1", "u2"]
+        await backend.disconnect()
+
+    asyncio.run(scenario())
+
+
+def test_a_file_damaged_while_it_is_open_is_not_overwritten(path: Path, session: Build) -> None:
+    async def scenario() -> None:
+        backend = FileStorageBackend(path)
+        await backend.init()
+        await backend.create_session(session())
+        good = path.read_bytes()
+        path.write_bytes(good[:-20])
+        for _ in range(2):
+            with pytest.raises(StorageSetupError):
+                await backend.get_session("alice", "s1")
+            with pytest.raises(StorageSetupError):
+                await backend.create_session(session("s2"))
+        assert path.read_bytes() == good[:-20]
+        path.write_bytes(good)
+        assert await backend.get_session("alice", "s1") == session()
+        await backend.disconnect()
+
+    asyncio.run(scenario())
+
+
+def test_a_row_that_is_no_session_spoils_only_itself(path: Path) -> None:
+    rows = [*UPSTREAM, {"sessionId": "bad", "identity": "alice", "serverUrl": SECRET}]
+    path.write_text(json.dumps(rows))
+
+    async def scenario() -> None:
+        backend = FileStorageBackend(path)
+        await backend.init()
+        with pytest.raises(StorageError, match="'bad' is damaged") as caught:
+            await backend.get_session("alice", "bad")
+        assert SECRET not in "".join(traceback.format_exception_only(caught.value))
+        assert await backend.get_session("alice", "u1") is not None
+        await backend.remove_session("alice", "bad")
+        assert len(await backend.get_identity_sessions_data("alice")) == 2
+        await backend.disconnect()
+
+    asyncio.run(scenario())
