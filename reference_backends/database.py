@@ -40,6 +40,7 @@ _PASSING = frozenset(
     {
         sqlite3.SQLITE_BUSY,
         sqlite3.SQLITE_LOCKED,
+        sqlite3.SQLITE_PROTOCOL,  # many connections that begin a log at once
         sqlite3.SQLITE_NOMEM,
         sqlite3.SQLITE_INTERRUPT,
         sqlite3.SQLITE_IOERR,
@@ -117,10 +118,16 @@ def _connect(path: Path, mode: str) -> sqlite3.Connection:
 
 
 def _require_regular(path: Path) -> None:
-    """Looks without opening: a descriptor of the database, when closed, drops the locks of this process on it."""
+    """Looks without opening: a descriptor of the database, when closed, drops the locks of this process on it.
+
+    SQLite keeps a log by each name of a file, and two logs destroy a database.
+    """
     with contextlib.suppress(FileNotFoundError):
-        if not stat.S_ISREG(path.stat().st_mode):
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
             raise StorageSetupError(f"{path} is not a regular file; give the store another path")
+        if status.st_nlink > 1:
+            raise StorageSetupError(f"{path} has another name, a hard link; remove that, or give the store a copy")
 
 
 def _beside(path: Path, suffix: str) -> Path:

@@ -7,7 +7,6 @@ parsed before it is authenticated.
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterable
 from typing import Any
@@ -15,6 +14,7 @@ from typing import Any
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from reference_backends import strict_json
 from reference_backends.errors import DecryptionError, InvalidSessionError
 
 PREFIX = "enc:1:"
@@ -24,20 +24,11 @@ _IV_END = len(PREFIX) + 2 * IV_BYTES
 _TAG_END = _IV_END + 1 + 2 * TAG_BYTES
 
 
-def _refuse(constant: str) -> None:
-    """JSON has no NaN and no infinity, whatever Python's decoder takes."""
-    raise ValueError(constant)
-
-
-_encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
-_decode = json.JSONDecoder(parse_constant=_refuse).decode
-
-
 def seal(cipher: AESGCM, value: Any) -> str:
     """The envelope of a JSON value. Raises :class:`InvalidSessionError` where it is not JSON."""
     try:
-        plain = _encode(value).encode()
-    except (TypeError, ValueError):
+        plain = strict_json.encode(value).encode()
+    except (TypeError, ValueError, RecursionError):
         plain = b""
     if not plain:
         raise InvalidSessionError("only a JSON value can be sealed")
@@ -79,7 +70,7 @@ def _parts(text: object) -> tuple[bytes, bytes]:
 
 def _value(plain: bytes) -> Any:
     try:
-        return _decode(plain.decode())
+        return strict_json.decode(plain.decode())
     except (ValueError, RecursionError):
         pass  # raised below, outside the handler: the error's context would show the plaintext
     raise DecryptionError("what it holds is not JSON")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -25,6 +25,8 @@ class Keyring:
     __slots__ = ("_ciphers",)
 
     def __init__(self, keys: str | Sequence[str]) -> None:
+        if not isinstance(keys, Iterable):
+            raise ConfigurationError("encryption keys are text, or a sequence of texts")
         spelled = [keys] if isinstance(keys, str) else list(keys)
         if not spelled:
             raise ConfigurationError("no encryption key was given; make one with: mcp-storage key")

@@ -12,12 +12,12 @@ set, ``sealed``: no secret lies here in clear.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 from urllib.parse import quote, unquote_to_bytes
 
+from reference_backends import strict_json
 from reference_backends.errors import ConfigurationError, DecryptionError
 from reference_backends.record import Record
 from reference_backends.session import FIELDS, IDENTIFYING
@@ -27,9 +27,6 @@ SEALED = b"sealed"
 
 SECRETS = ("tokens", "headers", "code_verifier", "client_information")
 """The fields that may hold secrets."""
-
-_encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
-_decode = json.JSONDecoder().decode
 
 
 class Keys:
@@ -74,7 +71,7 @@ def fields(record: Mapping[str, Any]) -> list[bytes]:
     flat: list[bytes] = []
     for name, value in record.items():
         if name not in IDENTIFYING:
-            flat += (name.encode(), (_encode(value) if name in _KINDS else value).encode())
+            flat += (name.encode(), (strict_json.encode(value) if name in _KINDS else value).encode())
     return flat
 
 
@@ -120,7 +117,7 @@ def _object(value: bytes) -> Any:
     """An object or an envelope; of anything else the text, which the codec refuses."""
     text = _text(value)
     try:
-        parsed = _decode(text)
+        parsed = strict_json.decode(text)
     except (ValueError, RecursionError):
         return text
     return parsed if isinstance(parsed, (dict, str)) else text

@@ -54,8 +54,8 @@ class SessionFile:
             with self.reading():
                 return
         try:
-            filesystem.make_folder(self._path.parent)
             self._path = filesystem.real(self._path)
+            filesystem.make_folder(self._path.parent)
             self._lock = FileLock(self._path.with_name(f"{self._path.name}.lock"), PATIENCE)
             with self._lock:
                 filesystem.remove_leftovers(self._path)
@@ -237,4 +237,4 @@ def _entry(row: object, line: bytes | None = None) -> Entry | None:
 
 
 def _is_moment(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    return isinstance(value, (int, float)) and not isinstance(value, bool)

@@ -66,8 +66,8 @@ class SessionTable:
     def open(self) -> None:
         if self._connection is None:
             with typed_errors(self._path):
-                make_folder(self._path.parent)
                 self._path = real(self._path)
+                make_folder(self._path.parent)
                 self._connection = open_database(self._path)
                 self._status = self._path.stat()
             with self.writing():

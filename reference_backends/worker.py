@@ -133,19 +133,26 @@ class Worker:
 
     def end(self, last: _Call | None = None) -> bool:
         """Ask the thread to close the engine and end; waits for nothing. False where it was asked before."""
+        if self._is_inherited:
+            return False
         with self._guard:
-            if self._ended or self._process != os.getpid():
+            if self._ended:
                 return False
             self._ended = True
             self._last = last
             self._queue.put(None)
         return True
 
+    @property
+    def _is_inherited(self) -> bool:
+        """Whether this process is a child, without the thread, and perhaps with a guard that nobody lets go of."""
+        return self._process != os.getpid()
+
     async def _ask(self, job: Callable[[], Answer], scope: Scope, limit: float) -> Answer:
         call = _Call(job, scope)
+        if self._is_inherited:
+            raise StorageError("this store was opened before the process forked; open one in this process")
         with self._guard:
-            if self._process != os.getpid():
-                raise StorageError("this store was opened before the process forked; open one in this process")
             if self._ended:
                 raise StorageError("this store was disconnected; await init() first")
             self._queue.put(call)
@@ -168,9 +175,11 @@ class Worker:
             self._answer(batch)
             del batch[:]
             waiting = None
-        self._engine.close()
-        if self._last is not None:
-            _deliver([self._last])
+        try:
+            self._engine.close()
+        finally:
+            if self._last is not None:
+                _deliver([self._last])
 
     def _answer(self, batch: list[_Call]) -> None:
         wanted = [call for call in batch if not call.abandoned]

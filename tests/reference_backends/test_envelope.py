@@ -69,7 +69,15 @@ def test_every_envelope_has_an_iv_of_its_own() -> None:
     assert len({seal(CIPHER, {}).split(":")[2] for _ in range(1000)}) == 1000
 
 
-@pytest.mark.parametrize("value", [math.nan, math.inf, object(), {"a": {1, 2}}, "\ud800", {"a": SECRET, "b": b""}])
+DEEP: list[Any] = []
+for _ in range(100_000):
+    DEEP = [DEEP]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [math.nan, math.inf, object(), {"a": {1, 2}}, "\ud800", {"a": SECRET, "b": b""}, pytest.param(DEEP, id="deep")],
+)
 def test_only_json_can_be_sealed(value: object) -> None:
     with pytest.raises(InvalidSessionError) as caught:
         seal(CIPHER, value)

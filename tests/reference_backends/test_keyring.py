@@ -50,6 +50,12 @@ def test_any_other_key_is_refused_wherever_it_stands(key: object) -> None:
         Keyring([OLD, key, NEW])  # type: ignore[list-item]
 
 
+@pytest.mark.parametrize("keys", [5, 1.5, True, object()])
+def test_what_is_neither_text_nor_a_sequence_is_refused(keys: object) -> None:
+    with pytest.raises(ConfigurationError, match="text"):
+        Keyring(keys)  # type: ignore[arg-type]
+
+
 def test_a_refused_key_is_not_shown() -> None:
     with pytest.raises(ConfigurationError) as caught:
         Keyring("canary-key" * 6)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,7 +17,7 @@ from reference_backends import (
     StorageSetupError,
     embedded,
 )
-from tests.reference_backends.embedded.conftest import Build, Open, SetClock, assert_threads_end, every_call
+from tests.reference_backends.embedded.conftest import ENGINES, Build, Open, SetClock, assert_threads_end, every_call
 
 
 def test_what_was_kept_is_there_after_a_new_open(build: Open, session: Build) -> None:
@@ -159,6 +161,27 @@ def test_disconnect_finishes_what_waits(build: Open, session: Build) -> None:
         await backend.disconnect()
 
     asyncio.run(scenario())
+
+
+def test_disconnect_returns_where_closing_fails(kind: str, build: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[object] = []
+    close = ENGINES[kind].close
+
+    def broken(self: Any) -> None:
+        close(self)
+        raise OSError("no more")
+
+    async def scenario() -> None:
+        backend = build()
+        await backend.init()
+        monkeypatch.setattr(ENGINES[kind], "close", broken)
+        monkeypatch.setattr(threading, "excepthook", lambda told_of: told.append(told_of.exc_value))
+        async with asyncio.timeout(60):
+            await backend.disconnect()
+
+    asyncio.run(scenario())
+    assert_threads_end(kind)
+    assert [str(error) for error in told] == ["no more"]
 
 
 def test_a_forgotten_handle_ends_its_thread(kind: str, build: Open) -> None:

@@ -96,6 +96,19 @@ def test_a_link_and_its_target_are_one_store(kind: str, tmp_path: Path, session:
     assert (tmp_path / "link").is_symlink()
 
 
+def test_a_link_may_lead_to_a_folder_that_is_still_to_be_made(kind: str, tmp_path: Path, session: Build) -> None:
+    (tmp_path / "link").symlink_to(tmp_path / "new" / "sessions")
+
+    async def scenario() -> None:
+        backend = CLASSES[kind](tmp_path / "link")
+        await backend.init()
+        await backend.create_session(session())
+        await backend.disconnect()
+
+    asyncio.run(scenario())
+    assert (tmp_path / "new" / "sessions").is_file()
+
+
 @pytest.mark.parametrize("where", ["a folder", "below a file", "a pipe", "too long", "a loop of links"])
 def test_a_path_that_can_hold_no_store_is_a_setup_error(kind: str, tmp_path: Path, where: str) -> None:
     (tmp_path / "folder").mkdir(mode=0o755)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import warnings
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -76,20 +78,32 @@ def test_a_killed_writer_loses_nothing_that_it_acknowledged(
     assert not [file for file in path.parent.iterdir() if file.name.endswith(".tmp")]
 
 
-def test_a_handle_does_not_cross_a_fork(build: Open, session: Build) -> None:
+@pytest.mark.parametrize("guard", ["free", "held by a thread that the child has not"])
+def test_a_handle_does_not_cross_a_fork(build: Open, session: Build, guard: str) -> None:
     backend = build()
     asyncio.run(backend.init())
-    with warnings.catch_warnings():
+    assert backend._serving is not None
+
+    async def begin_anew() -> None:
+        with pytest.raises(StorageError, match="forked"):
+            await backend.get_all_session_ids()
+        await backend.disconnect()
+        await backend.init()
+        await backend.create_session(session("child's"))
+        await backend.disconnect()
+
+    with nullcontext() if guard == "free" else backend._serving.worker._guard, warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # a fork beside threads: the very thing that is tested
         child = os.fork()
-    if child == 0:
-        code = 1
-        try:
-            asyncio.run(backend.get_all_session_ids())
-        except StorageError as error:
-            code = 0 if "forked" in str(error) else 2
-        finally:
-            os._exit(code)
+        if child == 0:
+            code = 1
+            try:
+                signal.alarm(30)
+                asyncio.run(begin_anew())
+                code = 0
+            finally:
+                os._exit(code)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     asyncio.run(backend.create_session(session()))
+    assert sorted(asyncio.run(backend.get_all_session_ids())) == ["child's", "s1"]
     asyncio.run(backend.disconnect())

@@ -29,6 +29,8 @@ DAMAGED = {
     "an expiry in words": b'[{"sessionId": "s", "identity": "i", "expiresAt": "tomorrow"}]',
     "an expiry that is a truth": b'[{"sessionId": "s", "identity": "i", "expiresAt": true}]',
     "an endless expiry": b'[{"sessionId": "s", "identity": "i", "expiresAt": 1e999}]',
+    "a number beyond all doubles": b'[{"sessionId": "s", "identity": "i", "theirs": 1e400}]',
+    "a number beyond all doubles, in our layout": b'[\n{"sessionId":"s","identity":"i","theirs":-1e400}\n]\n',
     "NaN": b'[{"sessionId": "s", "identity": "i", "createdAt": NaN}]',
     "not utf-8": b'[{"sessionId": "\xff", "identity": "i"}]',
     "too deep": b"[" * 100_000,
@@ -62,6 +64,7 @@ GOOD = {
     "a row with a break": b'[\n{"sessionId":"u1"\n,"identity":"alice"},\n{"sessionId":"u2","identity":"alice"}\n]\n',
     "rows broken like ours": b'[\n{"sessionId":"u1",\n"identity":"alice"},\n{"sessionId":"u2","identity":"alice"}\n]\n',
     "twice the same": json.dumps(UPSTREAM + UPSTREAM[:1]).encode(),
+    "an expiry beyond all doubles": json.dumps([{**row, "expiresAt": 10**400} for row in UPSTREAM]).encode(),
     "an expiry with a fraction": json.dumps([{**row, "expiresAt": 4e12 + 0.5} for row in UPSTREAM]).encode(),
 }
 

@@ -153,6 +153,12 @@ def test_looking_at_the_edges_reads_no_more_than_a_path_through_each_tree(path: 
         assert len(database._looks_at_edges(connection)) == 6
 
 
+def test_a_database_with_two_names_is_refused(path: Path, session: Build) -> None:
+    store_of(path, session, 1)
+    path.with_name("other").hardlink_to(path)
+    assert "hard link" in refused(path)
+
+
 def test_damage_that_the_check_misses_is_found_by_the_call_that_meets_it(
     path: Path, session: Build, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -230,7 +236,9 @@ def test_a_table_of_another_version_is_refused(path: Path, schema: str) -> None:
     assert "of another version" in refused(path)
 
 
-@pytest.mark.parametrize("data", [f"{{{SECRET}", f'["{SECRET}"]', f"\xff{SECRET}".encode("latin-1"), "", 5])
+@pytest.mark.parametrize(
+    "data", [f"{{{SECRET}", f'["{SECRET}"]', f"\xff{SECRET}".encode("latin-1"), '{"x": 1e400}', "", 5]
+)
 def test_a_damaged_row_spoils_only_itself_and_is_not_shown(path: Path, session: Build, data: object) -> None:
     async def scenario() -> None:
         backend = SqliteStorageBackend(path)
