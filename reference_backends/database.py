@@ -152,6 +152,8 @@ def _inspect(connection: sqlite3.Connection, path: Path) -> None:
     whole = pages * page_size <= WHOLE_CHECK
     if cut_off or (whole and execute(connection, "PRAGMA quick_check(1)") != [("ok",)]):
         raise StorageSetupError(f"{path} is damaged; restore it, or move it away")
+    if execute(connection, "PRAGMA encoding") != [("UTF-8",)]:
+        raise StorageSetupError(f"{path} keeps its text in UTF-16, the store's is UTF-8; give the store another path")
     if columns and not whole:
         for look in _looks_at_edges(connection):
             execute(connection, look)

@@ -156,6 +156,23 @@ async def test_nothing_is_removed_that_the_target_did_not_keep(source: Redis, se
     assert await source.dbsize() == 2
 
 
+async def test_a_session_that_expires_on_its_way_ends_nothing(source: Redis, session: Make) -> None:
+    class Slow(MemoryStorageBackend):
+        async def create_session(self, session: SessionData, ttl: float | None = None) -> None:
+            await super().create_session(session, ttl)
+            while await self.get_session("alice", "last breath"):  # noqa: ASYNC110
+                await asyncio.sleep(0)
+
+    target = Slow()
+    await target.init()
+    key = await plant(source, session("last breath"))
+    await source.pexpire(key, 500)
+    await plant(source, session())
+    result = await migrate(source, target)
+    assert result.complete
+    assert await target.get_all_session_ids() == ["s1"]
+
+
 async def test_a_source_that_is_away_is_an_error() -> None:
     target = await opened()
     async with Redis(host="127.0.0.1", port=1, retry=Retry(NoBackoff(), 0)) as nobody:

@@ -153,6 +153,12 @@ def test_looking_at_the_edges_reads_no_more_than_a_path_through_each_tree(path: 
         assert len(database._looks_at_edges(connection)) == 6
 
 
+def test_a_database_in_another_encoding_is_refused(path: Path) -> None:
+    with connected(path) as connection:
+        connection.executescript("PRAGMA encoding = 'UTF-16'; CREATE TABLE theirs (name TEXT)")
+    assert "UTF-16" in refused(path)
+
+
 def test_a_database_with_two_names_is_refused(path: Path, session: Build) -> None:
     store_of(path, session, 1)
     path.with_name("other").hardlink_to(path)
