@@ -13,7 +13,7 @@ from typing import TypedDict
 from reference_backends.arguments import LONGEST_TTL, check_ttl
 from reference_backends.errors import ConfigurationError, StorageError
 from reference_backends.keyring import Keyring
-from reference_backends.protocol import DEFAULT_TTL, Clock
+from reference_backends.protocol import DEFAULT_TTL, Clock, StorageBackend
 from reference_backends.record import RecordCodec
 
 logger = logging.getLogger("reference_backends")
@@ -37,10 +37,12 @@ class HandleOptions(TypedDict, total=False):
     clock: Clock
 
 
-class Handle:
-    """Base of the bundled backends. ``default_ttl`` is in seconds, ``clock`` in seconds since the epoch.
+class Handle(StorageBackend):
+    """Base of the bundled backends, whose methods keep the protocol's promises and inherit its words.
 
-    Raises :class:`ConfigurationError` for a bad key (EN-8) or a bad default TTL.
+    ``encryption_key``: 64 hexadecimal digits, or several such keys: the first encrypts, each decrypts; ``None``: no
+    key. ``default_ttl`` is in seconds, ``clock`` gives seconds since the epoch. Raises :class:`ConfigurationError` for
+    a bad key (EN-8) or a bad default TTL.
     """
 
     label = "store"

@@ -15,7 +15,7 @@ from reference_backends.session import SessionData, SessionUpdate
 Answer = TypeVar("Answer")
 
 
-class ReadyMadeStorage:
+class ReadyMadeStorage(StorageBackend):
     """A :class:`StorageBackend` around the one that ``choose`` makes, initialised, when the first call comes.
 
     It may be called from several threads and event loops, one after another or at once: every call is run on one

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import subprocess
 import sys
 from pathlib import Path
@@ -42,3 +43,10 @@ def test_a_warning_fails_the_build(tmp_path: Path) -> None:
     built = subprocess.run([sys.executable, broken, tmp_path / "pages"], capture_output=True, text=True, check=False)
     assert built.returncode != 0
     assert "does not resolve" in built.stderr
+
+
+@pytest.mark.parametrize("name", [name for name in reference_backends.__all__ if name.endswith("StorageBackend")])
+def test_every_method_of_a_store_says_what_it_promises(name: str) -> None:
+    store = getattr(reference_backends, name)
+    methods = {each: inspect.getdoc(method) for each, method in inspect.getmembers(store, inspect.isfunction)}
+    assert not [each for each, said in methods.items() if not each.startswith("_") and not said]
