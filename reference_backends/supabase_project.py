@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Unpack
 
 import httpx
-from supabase import AsyncClient, AsyncClientOptions, SupabaseException
+from supabase import AsyncClient, AsyncClientOptions, AsyncSupabaseException
 
 from reference_backends.errors import ConfigurationError
 from reference_backends.supabase import TIME_LIMIT, SupabaseOptions, SupabaseStorageBackend
@@ -52,7 +52,7 @@ def _client(url: str, key: str) -> AsyncClient:
         return AsyncClient(
             url, key, AsyncClientOptions(httpx_client=http, auto_refresh_token=False, persist_session=False)
         )
-    except (SupabaseException, ValueError, httpx.InvalidURL):
+    except (AsyncSupabaseException, ValueError, httpx.InvalidURL):
         pass  # their text shows what was given
     raise ConfigurationError(
         "SUPABASE_URL or the key cannot be right: the URL looks like https://<project>.supabase.co, "

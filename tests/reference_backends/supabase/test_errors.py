@@ -29,6 +29,7 @@ from reference_backends import (
     SupabaseStorageBackend,
 )
 from reference_backends.supabase_errors import typed_error
+from reference_backends.supabase_project import SupabaseProjectBackend
 
 KEY = "00112233445566778899aabbccddeeff" * 2
 SECRET = "a-token-that-nobody-may-see"
@@ -327,6 +328,13 @@ def test_a_key_that_is_no_header_is_not_shown(stack: SupabaseStack) -> None:
             await fails(CALLS["get"], backend, ConfigurationError, "line breaks")
 
     asyncio.run(check())
+
+
+@pytest.mark.parametrize("url", ["127.0.0.1", "ftp://secret-host", "http://[::1", "http://secret-host:x"])
+def test_a_url_that_is_none_is_told_at_once_and_not_shown(url: str) -> None:
+    with pytest.raises(ConfigurationError, match="SUPABASE_URL") as refusal:
+        SupabaseProjectBackend(url, "a.secret.key")
+    assert "secret" not in "".join(traceback.format_exception(refusal.value, limit=0))
 
 
 def test_a_closed_client(stack: SupabaseStack) -> None:
