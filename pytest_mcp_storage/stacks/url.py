@@ -45,9 +45,8 @@ def start(*, environ: Mapping[str, str], say: Say) -> GivenServer:
     url = environ.get("SUPABASE_URL", "").rstrip("/")
     if not url:
         raise ConfigurationError("SUPABASE_URL is not set: it is the project's URL, such as https://<ref>.supabase.co")
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ConfigurationError("SUPABASE_URL is no http(s) URL; it looks like https://<ref>.supabase.co")
+    if (fault := _fault(url)) is not None:
+        raise ConfigurationError(f"SUPABASE_URL {fault}; it looks like https://<ref>.supabase.co")
     service_role_key = environ.get("SUPABASE_SERVICE_ROLE_KEY") or None
     anon_key = environ.get("SUPABASE_ANON_KEY") or None
     if service_role_key is None and anon_key is None:
@@ -68,6 +67,18 @@ def start(*, environ: Mapping[str, str], say: Say) -> GivenServer:
             isolated=False,
         )
     )
+
+
+def _fault(url: str) -> str | None:
+    """What is wrong with a URL, if anything is; nothing of it is repeated."""
+    try:
+        parts = urlsplit(url)
+        named = bool((parts.hostname or "").encode("idna")) and parts.port != 0
+    except ValueError:  # a bracket, a port or a host that is none
+        named = False
+    if not named or parts.scheme not in ("http", "https") or not url.isprintable() or " " in url:
+        return "is no http(s) URL"
+    return "holds a user's name or password" if "@" in parts.netloc else None
 
 
 def _knock(url: str) -> None:

@@ -57,10 +57,20 @@ def test_a_url_without_a_key_is_refused_also_by_auto() -> None:
         start_stack("auto", environ={"SUPABASE_URL": "http://127.0.0.1:1", "SUPABASE_ANON_KEY": ""})
 
 
-@pytest.mark.parametrize("url", ["", "abc", "ftp://x", "https://"])
+@pytest.mark.parametrize(
+    "url", ["", "abc", "ftp://x", "https://", "http://[::1", "http://a:b", "http://a:99999", "http://a\n", "http://."]
+)
 def test_a_url_that_is_none_is_refused(url: str) -> None:
     with pytest.raises(ConfigurationError, match="SUPABASE_URL"):
         start_stack("url", environ={"SUPABASE_URL": url, "SUPABASE_ANON_KEY": "k"})
+
+
+def test_a_password_in_the_url_is_refused_and_not_shown() -> None:
+    said: list[str] = []
+    environ = {"SUPABASE_URL": "http://me:pass-word@127.0.0.1:1", "SUPABASE_ANON_KEY": "k"}
+    with pytest.raises(ConfigurationError, match="SUPABASE_URL") as refusal:
+        start_stack("url", environ=environ, say=said.append)
+    assert "pass-word" not in f"{refusal.value!r} {said}"
 
 
 def test_a_project_that_does_not_answer_is_an_error_also_under_auto() -> None:
