@@ -11,12 +11,15 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
+from typing import IO
 
 from pytest_mcp_storage.stacks.folders import cache_folder
 from pytest_mcp_storage.stacks.supabase import SupabaseStack
 from reference_backends.errors import ConfigurationError, StorageUnavailableError
 
 END_LIMIT = 30.0
+GLANCE = 0.5
+"""Seconds; more than one who looks at the file holds its lock."""
 
 
 def state_file() -> Path:
@@ -32,10 +35,8 @@ def announced(stack: SupabaseStack) -> Iterator[None]:
     """
     path = state_file()
     with open(path, "a+", opener=_private) as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise ConfigurationError("a stack is up already; mcp-storage stack down ends it") from None
+        if not _locked(file):
+            raise ConfigurationError("a stack is up already; mcp-storage stack down ends it")
         file.truncate(0)
         json.dump({"pid": os.getpid(), "stack": asdict(stack)}, file)
         file.flush()
@@ -79,6 +80,20 @@ def _read() -> dict[str, object] | None:
             text = file.read()
             return json.loads(text) if text else None
     return None
+
+
+def _locked(file: IO[str]) -> bool:
+    """Lock the file, unless another process goes on holding it."""
+    limit = time.monotonic() + GLANCE
+    while True:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > limit:
+                return False
+            time.sleep(0.01)
+        else:
+            return True
 
 
 def _private(path: str, flags: int) -> int:

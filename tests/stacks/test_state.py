@@ -1,0 +1,51 @@
+"""The file that tells of the stack that is up."""
+
+from __future__ import annotations
+
+import fcntl
+import threading
+from pathlib import Path
+
+import pytest
+
+from pytest_mcp_storage.stacks import state
+from pytest_mcp_storage.stacks.supabase import SupabaseStack
+from reference_backends.errors import ConfigurationError
+
+STACK = SupabaseStack("http://127.0.0.1:1", "a", "s", "j", None, provider="native", owned=True, isolated=True)
+
+
+@pytest.fixture(autouse=True)
+def _cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MCP_STORAGE_CACHE", str(tmp_path))
+
+
+def test_it_tells_while_the_stack_is_up_and_then_nothing() -> None:
+    assert state.announced_stack() is None
+    with state.announced(STACK):
+        assert state.announced_stack() == STACK
+    assert state.announced_stack() is None
+
+
+def test_of_two_stacks_the_second_is_refused() -> None:
+    with state.announced(STACK), pytest.raises(ConfigurationError, match="stack down"), state.announced(STACK):
+        pass
+
+
+def test_one_who_only_looks_is_in_nobodys_way() -> None:
+    """Reading takes the lock for a moment; whoever announces a stack just then waits for it."""
+    looking = state.state_file().open("a+")
+    fcntl.flock(looking, fcntl.LOCK_SH)
+    looked = threading.Timer(0.05, looking.close)
+    looked.start()
+    with state.announced(STACK):
+        assert state.announced_stack() == STACK
+    looked.join()
+
+
+def test_what_a_killed_process_left_is_nothing() -> None:
+    state.state_file().write_text('{"pid": 1, "stack": {')
+    assert state.announced_stack() is None
+    assert not state.end_announced()
+    with state.announced(STACK):
+        assert state.announced_stack() == STACK
