@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shlex
-import shutil
 import signal
 import subprocess
 import sys
 import threading
+import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NoReturn
 
@@ -39,6 +41,15 @@ Next:
 """
 
 
+@contextlib.contextmanager
+def in_words() -> Iterator[None]:
+    """Show an error of our own as what it says."""
+    try:
+        yield
+    except StorageError as error:
+        raise click.ClickException(str(error)) from None
+
+
 @click.group()
 def stack() -> None:
     """A Supabase stack on this machine, without Docker."""
@@ -46,8 +57,9 @@ def stack() -> None:
 
 @stack.command()
 @click.option("--provider", type=click.Choice(["auto", *STARTED]), default="auto", show_default=True)
-@click.option("--port", type=int, default=0, help="The gateway's port; any free one by default.")
+@click.option("--port", type=click.IntRange(0, 65535), default=0, help="The gateway's; any free one by default.")
 @click.option("--detach", is_flag=True, help="Return once the stack is up; `down` ends it.")
+@in_words()
 def up(provider: Choice, port: int, detach: bool) -> None:
     """Start a stack and hold it open until Ctrl-C."""
     if (running := state.announced_stack()) is not None:
@@ -58,50 +70,48 @@ def up(provider: Choice, port: int, detach: bool) -> None:
     ended = threading.Event()
     for ending in (signal.SIGTERM, signal.SIGINT):
         signal.signal(ending, lambda *_: ended.set())
-    try:
-        elsewhere = {name: value for name, value in os.environ.items() if name != "SUPABASE_URL"}
-        with start_stack(provider, environ=elsewhere, say=_say) as server:
-            store = server.store("mcp", port=port)
-            with state.announced(store):
-                click.echo(f'{store.url} is up. In another shell: eval "$(mcp-storage stack env)"')
-                while not ended.wait(1.0):
-                    server.facts()  # raises once the stack has died
-    except StorageError as error:
-        raise click.ClickException(str(error)) from None
+    elsewhere = {name: value for name, value in os.environ.items() if name != "SUPABASE_URL"}
+    with start_stack(provider, environ=elsewhere, say=_say) as server:
+        store = server.store("mcp", port=port)
+        with state.announced(store):
+            click.echo(f'{store.url} is up. In another shell: eval "$(mcp-storage stack env)"')
+            while not ended.wait(1.0):
+                server.facts()  # raises once the stack has died
 
 
 def _detach(provider: Choice, port: int) -> None:
-    """Start ``stack up`` in a session of its own, and wait until it holds a stack or has failed."""
+    """Start ``stack up`` in a session of its own, and repeat what it says until it holds a stack or has failed."""
     log = cache_folder("stack") / "stack.log"
     command = [sys.executable, "-P", "-c", "from pytest_mcp_storage.cli import main; main()", "stack", "up"]
     with log.open("w") as output:
         process = subprocess.Popen(
             [*command, f"--provider={provider}", f"--port={port}"],
             stdin=subprocess.DEVNULL,
-            stdout=output,
+            stdout=subprocess.DEVNULL,
             stderr=output,
             start_new_session=True,
         )
-    while (held := state.announced_stack()) is None:
-        try:
-            process.wait(0.02)
-        except subprocess.TimeoutExpired:
-            continue
-        raise click.ClickException(log.read_text().strip().removeprefix("Error: "))
+    with log.open() as said:
+        while (held := state.announced_stack()) is None:
+            code = process.poll()
+            for line in said:
+                _say(line.rstrip())
+            if code is not None:
+                raise click.exceptions.Exit(code)
+            time.sleep(0.02)
     process.returncode = 0  # it lives on without us
     click.echo(f'{held.url} is up. Here: eval "$(mcp-storage stack env)"; mcp-storage stack down ends it')
 
 
 @stack.command()
+@in_words()
 def down() -> None:
     """End the stack that `up` holds open."""
-    try:
-        click.echo("the stack is down" if state.end_announced() else "no stack is up")
-    except StorageError as error:
-        raise click.ClickException(str(error)) from None
+    click.echo("the stack is down" if state.end_announced() else "no stack is up")
 
 
 @stack.command()
+@in_words()
 def status() -> None:
     """Tell whether a stack is up; the exit code is 1 where none is."""
     running = _running()
@@ -109,6 +119,7 @@ def status() -> None:
 
 
 @stack.command()
+@in_words()
 def env() -> None:
     """Print the stack's variables for a shell to evaluate."""
     running = _running()
@@ -121,17 +132,26 @@ def env() -> None:
 def supabase_init() -> None:
     """Copy the migrations of the sessions table into ./supabase/migrations."""
     folder = Path("supabase", "migrations")
-    folder.mkdir(parents=True, exist_ok=True)
-    for migration in migrations():
-        target = folder / migration.name
-        if not target.exists():
-            shutil.copyfile(migration, target)
-            click.echo(f"wrote {target}")
-        elif target.read_bytes() == migration.read_bytes():
-            click.echo(f"left {target}: it is there already")
-        else:
-            click.echo(f"left {target}: it is there already, and differs from the one that this version ships")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for migration in migrations():
+            click.echo(_copied(migration.read_bytes(), folder / migration.name))
+    except OSError as error:
+        raise click.ClickException(f"{error.filename} can't be made or read ({error.strerror})") from None
     click.echo(NEXT_STEPS)
+
+
+def _copied(text: bytes, target: Path) -> str:
+    """Write ``text`` to a new file; what was done, in words."""
+    try:
+        with target.open("xb") as file:
+            file.write(text)
+    except FileExistsError:
+        same = target.read_bytes() == text
+        return f"left {target}: it is there already" + (
+            "" if same else ", and differs from the one that this version ships"
+        )
+    return f"wrote {target}"
 
 
 def _running() -> SupabaseStack:

@@ -13,6 +13,8 @@ from typing import IO
 
 import platformdirs
 
+from reference_backends.errors import StorageSetupError
+
 RUN_PREFIX = "mcp-storage-stack-"
 MEMORY = Path("/dev/shm")  # noqa: S108 - Linux has it; its folders are made by mkdtemp
 ROOM = 2 * 1024**3
@@ -20,10 +22,18 @@ ROOM = 2 * 1024**3
 
 
 def cache_folder(*parts: str) -> Path:
-    """A folder in the user's cache (``MCP_STORAGE_CACHE``, else the platform's), made if need be."""
+    """A folder in the user's cache (``MCP_STORAGE_CACHE``, else the platform's), made if need be.
+
+    Raises :class:`StorageSetupError` where it can't be made or written.
+    """
     root = os.environ.get("MCP_STORAGE_CACHE") or platformdirs.user_cache_dir("pytest-mcp-storage")
     folder = Path(root, *parts)
-    folder.mkdir(parents=True, exist_ok=True)
+    with contextlib.suppress(OSError):
+        folder.mkdir(parents=True, exist_ok=True)
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise StorageSetupError(
+            f"the cache folder {folder} can't be made or written: set MCP_STORAGE_CACHE to one that can"
+        )
     return folder
 
 

@@ -25,6 +25,7 @@ from multidict import CIMultiDict
 from yarl import URL
 
 from pytest_mcp_storage.stacks.keys import ProjectKeys
+from reference_backends.errors import StorageSetupError
 
 PREFIX = "/rest/v1"
 HOP_BY_HOP = frozenset(  # RFC 9110, 7.6.1: between two neighbours only
@@ -57,7 +58,11 @@ class Gateway:
         return f"http://127.0.0.1:{self.port}"
 
     async def start(self) -> None:
-        """Listen: on any free port the first time, on the same one after :meth:`stop`."""
+        """Listen: on any free port the first time, on the same one after :meth:`stop`.
+
+        Raises :class:`StorageSetupError` where the port can't be had.
+        """
+        listener = _listener(self.port)
         unix = isinstance(self.upstream, Path)
         connector = UnixConnector(str(self.upstream), limit=0) if unix else TCPConnector(limit=0)
         self._client = ClientSession(
@@ -76,7 +81,7 @@ class Gateway:
         )
         self._runner = web.ServerRunner(server, shutdown_timeout=0.05)
         await self._runner.setup()
-        await web.SockSite(self._runner, _listener(self.port)).start()
+        await web.SockSite(self._runner, listener).start()
         self.port = self._runner.addresses[0][1]
 
     async def stop(self) -> None:
@@ -164,5 +169,12 @@ def _refusal(status: int, message: str) -> web.Response:
 def _listener(port: int) -> socket.socket:
     listener = socket.socket()
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listener.bind(("127.0.0.1", port))
+    try:
+        listener.bind(("127.0.0.1", port))
+    except OSError as error:
+        listener.close()
+        raise StorageSetupError(
+            f"the gateway can't listen on port {port} ({error.strerror}): "
+            "name another (--port), or none for any free one"
+        ) from None
     return listener

@@ -107,10 +107,14 @@ class Keeper:
         self.note.part("gateway's import")
         gateway = Gateway(self.keys, upstream.address)
         gateway.port = port
-        await gateway.start()
-        self.note.part("gateway")
-        self.gateways[name] = gateway
-        await self.servers.ready(name)
+        try:
+            await gateway.start()
+            self.gateways[name] = gateway
+            self.note.part("gateway")
+            await self.servers.ready(name)
+        except StorageError:
+            await self.drop(name)
+            raise
         self.note.part("postgrest")
         return {"url": gateway.url, "database_url": upstream.database_url, "keys": self.keys.told()}
 

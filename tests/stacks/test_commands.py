@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -100,6 +101,40 @@ def test_a_stack_that_cannot_start_says_why(tmp_path: Path) -> None:
         )
         assert done.returncode == 1
         assert done.stderr.splitlines()[-1].startswith("Error: no Docker engine answers")
+
+
+@pytest.mark.usefixtures("cache")
+def test_a_port_that_is_taken_is_named_with_the_way_out() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        said = run("stack", "up", f"--port={port}", code=1)
+    assert f"port {port}" in said.splitlines()[-1]
+    assert "--port" in said.splitlines()[-1]
+    assert "0<=x<=65535" in run("stack", "up", "--port=65536", code=2)
+
+
+@pytest.mark.usefixtures("cache")
+def test_what_goes_on_is_said_also_when_detached() -> None:
+    try:
+        assert "starting PostgreSQL" in run("stack", "up", "--detach")
+    finally:
+        run("stack", "down")
+
+
+def test_a_cache_that_cannot_be_written_is_named_with_the_way_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("MCP_STORAGE_CACHE", str(tmp_path / "file" / "cache"))
+    for command in (["up"], ["up", "--detach"], ["status"], ["env"], ["down"]):
+        said = run("stack", *command, code=1)
+        assert said.splitlines()[-1].startswith("Error: ")
+        assert "MCP_STORAGE_CACHE" in said
+
+
+def test_supabase_init_says_why_it_cannot_write(tmp_path: Path) -> None:
+    (tmp_path / "supabase").touch()
+    assert "Error: supabase/migrations can't be made or read" in run("supabase-init", cwd=tmp_path, code=1)
 
 
 def test_supabase_init_copies_the_migrations_and_tells_what_is_next(tmp_path: Path) -> None:

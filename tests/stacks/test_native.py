@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -192,6 +193,15 @@ def test_a_dead_stack_is_told_apart_from_a_closed_one() -> None:
     server.close()
     with pytest.raises(StorageUnavailableError, match="closed"):
         server.store()
+
+
+def test_a_store_that_does_not_open_leaves_nothing(server: KeptServer) -> None:
+    with (
+        socket.create_server(("127.0.0.1", 0)) as taken,
+        pytest.raises(StorageSetupError, match="can't listen on port"),
+    ):
+        server.store("again", port=taken.getsockname()[1])
+    server.drop(server.store("again"))
 
 
 def test_settings_reach_postgres() -> None:
