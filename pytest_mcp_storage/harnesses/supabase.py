@@ -109,6 +109,7 @@ class SupabaseHarness(BackendHarness):
         stack = self._in_use
         return await self._opened(
             await self._clients.of(stack.url, stack.service_role_key or stack.anon_key),
+            sees_all=stack.service_role_key is not None,
             **given(encryption_key, clock, default_ttl),
         )
 
@@ -183,17 +184,28 @@ class SupabaseHarness(BackendHarness):
         self._created.add((session.identity, session.session_id))
         await self._clients.write_row(await self._clients.of(stack.url, stack.anon_key, token), session, owner)
 
-    async def _opened(self, client: Any, **options: Any) -> SupabaseStorageBackend:
+    async def _opened(self, client: Any, *, sees_all: bool = False, **options: Any) -> SupabaseStorageBackend:
         from reference_backends.supabase import SupabaseStorageBackend
 
         created = self._created
 
         class Noting(SupabaseStorageBackend):
-            """Notes what it creates, so that it can be removed from a project that is shared."""
+            """Notes what it creates and leaves, so that it can be removed from a project that is shared."""
 
             async def create_session(self, session: SessionData, ttl: float | None = None) -> None:
-                created.add((session.identity, session.session_id))
-                await super().create_session(session, ttl)
+                try:
+                    await super().create_session(session, ttl)
+                finally:
+                    created.add((session.identity, session.session_id))
+
+            async def remove_session(self, identity: str, session_id: str) -> None:
+                ours = created & {(identity, session_id)} if sees_all else set()
+                created.difference_update(ours)
+                try:
+                    await super().remove_session(identity, session_id)
+                except BaseException:
+                    created.update(ours)
+                    raise
 
         backend = (SupabaseStorageBackend if self.dedicated else Noting)(client, seal_all=True, **options)
         await backend.init()
@@ -201,7 +213,7 @@ class SupabaseHarness(BackendHarness):
 
     async def _remove_created(self) -> None:
         backend = await self.open()
-        for identity, session_id in self._created:
+        for identity, session_id in tuple(self._created):
             await backend.remove_session(identity, session_id)
 
     @asynccontextmanager

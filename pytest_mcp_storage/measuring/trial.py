@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Any, TypeVar
@@ -23,6 +24,8 @@ KEY = "5e" * 32
 OTHER_KEY = "a7" * 32
 
 _examples = itertools.count(1)
+_process = secrets.token_hex(4)
+"""What tells this process's names from another's, on a store that both may use: runs and workers at once, old rows."""
 
 
 class Trial:
@@ -56,7 +59,7 @@ class Trial:
         """Start an example: a new history, and names that no example had before."""
         self.history = History()
         self._histories.append(self.history)
-        self._mark = f"{next(_examples):x}"
+        self._mark = f"{'' if self.harness.dedicated else _process}{next(_examples):x}"
 
     def identity(self, name: str) -> str:
         """``name`` as this example's own identity. What names share in front of them, theirs alone differs behind."""
@@ -219,6 +222,9 @@ class Trial:
             await self._patiently(handle.backend.disconnect)
 
     async def _remove_sessions(self) -> None:
+        written = self._written()
+        if not self._handles and written and not self.harness.dedicated:
+            await self._patiently(self.open)  # only other processes wrote
         if not self._handles:
             return
         backend = self._handles[-1].backend
@@ -226,10 +232,10 @@ class Trial:
         if self.harness.dedicated:
             await self._patiently(backend.clear_all)
             return
-        for name in self._written():
+        for name in written:
             await self._patiently(backend.remove_session, *name)
 
-    async def _patiently(self, call: Callable[..., Awaitable[None]], *arguments: str) -> None:
+    async def _patiently(self, call: Callable[..., Awaitable[object]], *arguments: str) -> None:
         """Call the store, whatever it answers, unless it has hung before; the bench is told where it hangs now."""
         if self.bench.hung:
             return

@@ -210,6 +210,9 @@ def test_a_given_project_keeps_all_rows_but_ours(project: SupabaseStack) -> None
                 await (await harness.open_as("alice")).create_session(session("mine"))
                 assert b"theirs" in await harness.stored_bytes()
                 assert len(await store.get_all_session_ids()) == 4
+                await (await harness.open_as("alice")).remove_session("alice", "ours")
+                await store.remove_session("alice", "mine")
+                assert harness._created == {("alice", "ours"), ("alice", "ours-too")}
             assert await (await owner.open()).get_all_session_ids() == ["theirs"]
 
     asyncio.run(check())
