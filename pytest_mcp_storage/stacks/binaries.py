@@ -24,6 +24,8 @@ class NpmPackage:
     program: str
     name: str
     version: str
+    beside: tuple[str, ...] = ()
+    """Packages, with their versions, that it needs and does not bring."""
 
     def __str__(self) -> str:
         return f"{self.name}@{self.version}"
@@ -88,7 +90,7 @@ def npm_folder(package: NpmPackage, say: Say) -> Path:
 
     Raises :class:`StorageSetupError` where npm is missing or fails.
     """
-    shelf = cache_folder("npm") / f"{package.name}-{package.version}"
+    shelf = cache_folder("npm") / f"{package.name.replace('/', '+')}-{package.version}"
     if shelf.exists():
         return shelf / "node_modules"
     npm = shutil.which("npm")
@@ -109,7 +111,8 @@ def npm_folder(package: NpmPackage, say: Say) -> Path:
 
 
 def _install(npm: str, package: NpmPackage, folder: Path) -> None:
-    command = [npm, "install", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix", str(folder), str(package)]
+    quietly = ("--no-audit", "--no-fund", "--ignore-scripts")
+    command = [npm, "install", *quietly, "--prefix", str(folder), str(package), *package.beside]
     try:
         done = subprocess.run(
             command,
