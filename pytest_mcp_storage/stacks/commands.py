@@ -71,12 +71,12 @@ def up(provider: Choice, port: int, detach: bool) -> None:
     for ending in (signal.SIGTERM, signal.SIGINT):
         signal.signal(ending, lambda *_: ended.set())
     elsewhere = {name: value for name, value in os.environ.items() if name != "SUPABASE_URL"}
-    with start_stack(provider, environ=elsewhere, say=_say) as server:
+    with state.holding() as announce, start_stack(provider, environ=elsewhere, say=_say) as server:
         store = server.store("mcp", port=port)
-        with state.announced(store):
-            click.echo(f'{store.url} is up. In another shell: eval "$(mcp-storage stack env)"')
-            while not ended.wait(1.0):
-                server.facts()  # raises once the stack has died
+        announce(store)
+        click.echo(f'{store.url} is up. In another shell: eval "$(mcp-storage stack env)"')
+        while not ended.wait(1.0):
+            server.facts()  # raises once the stack has died
 
 
 def _detach(provider: Choice, port: int) -> None:

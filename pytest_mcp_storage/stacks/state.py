@@ -8,7 +8,7 @@ import json
 import os
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import IO
@@ -28,20 +28,23 @@ def state_file() -> Path:
 
 
 @contextlib.contextmanager
-def announced(stack: SupabaseStack) -> Iterator[None]:
-    """Tell other processes of this user about ``stack``, readable by nobody else, as long as the block runs.
+def holding() -> Iterator[Callable[[SupabaseStack], None]]:
+    """Be the one process of this user that holds a stack, from before it starts until it has ended.
 
-    Raises :class:`ConfigurationError` where another process does that already.
+    The block is handed what tells the others of it, in a file that nobody but the user can read. Raises
+    :class:`ConfigurationError` where another process holds one.
     """
-    path = state_file()
-    with open(path, "a+", opener=_private) as file:
+    with open(state_file(), "a+", opener=_private) as file:
         if not _locked(file):
-            raise ConfigurationError("a stack is up already; mcp-storage stack down ends it")
+            raise ConfigurationError("a stack is up, or just starting, already; mcp-storage stack down ends it")
         file.truncate(0)
-        json.dump({"pid": os.getpid(), "stack": asdict(stack)}, file)
-        file.flush()
+
+        def announce(stack: SupabaseStack) -> None:
+            json.dump({"pid": os.getpid(), "stack": asdict(stack)}, file)
+            file.flush()
+
         try:
-            yield
+            yield announce
         finally:
             file.truncate(0)
 

@@ -12,9 +12,14 @@ from pathlib import Path
 
 import httpx
 import pytest
+from click.testing import CliRunner
 
+from pytest_mcp_storage.stacks import commands, state
 from pytest_mcp_storage.stacks.folders import cache_folder
 from pytest_mcp_storage.stacks.schema import migrations
+from pytest_mcp_storage.stacks.supabase import SupabaseStack
+from pytest_mcp_storage.stacks.url import GivenServer
+from reference_backends.errors import StorageUnavailableError
 
 COMMAND = Path(sys.executable).with_name("mcp-storage")
 
@@ -67,6 +72,25 @@ def test_a_detached_stack_goes_up_and_down(monkeypatch: pytest.MonkeyPatch) -> N
     assert "no stack is up" in run("stack", "down")
     with pytest.raises(httpx.ConnectError):
         httpx.get(told["SUPABASE_URL"])
+
+
+@pytest.mark.usefixtures("cache")
+def test_a_stack_is_told_of_until_it_has_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that ``down`` waits for its end, and a second ``up`` does not come too early."""
+    told: list[object] = []
+    stack = SupabaseStack("http://127.0.0.1:1", "a", "s", "j", None, provider="native", owned=True, isolated=True)
+
+    class Dying(GivenServer):
+        def facts(self) -> dict[str, object]:
+            raise StorageUnavailableError("it died")
+
+        def close(self) -> None:
+            told.append(state.announced_stack())
+
+    monkeypatch.setattr(commands.signal, "signal", lambda *_: None)
+    monkeypatch.setattr(commands, "start_stack", lambda *_, **__: Dying(stack))
+    assert "it died" in CliRunner().invoke(commands.up, []).output
+    assert told == [stack]
 
 
 @pytest.mark.usefixtures("cache")

@@ -22,13 +22,15 @@ def _cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_it_tells_while_the_stack_is_up_and_then_nothing() -> None:
     assert state.announced_stack() is None
-    with state.announced(STACK):
+    with state.holding() as announce:
+        assert state.announced_stack() is None
+        announce(STACK)
         assert state.announced_stack() == STACK
     assert state.announced_stack() is None
 
 
-def test_of_two_stacks_the_second_is_refused() -> None:
-    with state.announced(STACK), pytest.raises(ConfigurationError, match="stack down"), state.announced(STACK):
+def test_of_two_stacks_the_second_is_refused_before_it_starts() -> None:
+    with state.holding(), pytest.raises(ConfigurationError, match="stack down"), state.holding():
         pass
 
 
@@ -38,14 +40,13 @@ def test_one_who_only_looks_is_in_nobodys_way() -> None:
     fcntl.flock(looking, fcntl.LOCK_SH)
     looked = threading.Timer(0.05, looking.close)
     looked.start()
-    with state.announced(STACK):
-        assert state.announced_stack() == STACK
-    looked.join()
+    with state.holding():
+        looked.join()
 
 
 def test_what_a_killed_process_left_is_nothing() -> None:
     state.state_file().write_text('{"pid": 1, "stack": {')
     assert state.announced_stack() is None
     assert not state.end_announced()
-    with state.announced(STACK):
-        assert state.announced_stack() == STACK
+    with state.holding():
+        assert state.announced_stack() is None
