@@ -69,6 +69,7 @@ class Child:
         os.set_blocking(self._stdin, False)
         os.set_blocking(self._stdout, False)
         self._reading = True
+        self._swept = False
 
     @property
     def pid(self) -> int:
@@ -121,6 +122,8 @@ class Child:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.wait(0.5)  # its stdout closes a moment before it is gone
         code = self._process.poll()
+        if code is not None:
+            self._end_helpers()
         how = "" if code is None else f" It ended {_manner(code)}."
         lines = self._last_errors()
         return how + (f" Its stderr ends:\n{lines}" if lines else " Its stderr is empty.")
@@ -161,10 +164,20 @@ class Child:
             self._process.wait(grace)
         except subprocess.TimeoutExpired:
             left = False
-            os.killpg(self._process.pid, signal.SIGKILL)  # the group is ours alone: start_new_session made it
-            self._process.wait()
+        self._end_helpers()
+        self._process.wait()
         self._stderr.close()
         return left
+
+    def _end_helpers(self) -> None:
+        """Kill what is left of its process group, which is ours alone: start_new_session made it.
+
+        Once only, the moment that the process is seen to have ended: later the number may be another's.
+        """
+        if not self._swept:
+            self._swept = True
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
 
     def _unfollow(self) -> None:
         if self._loop is not None and not self._loop.is_closed():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import shutil
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -36,7 +37,7 @@ def bridge_harness(name: str) -> type[BackendHarness]:
 def stdio_harness(command: str) -> type[StdioHarness]:
     """The harness of a bridge program; ``command`` is split as a shell would, and run without one.
 
-    Raises ``ValueError`` for an empty command, or one whose quotes are not closed.
+    Raises ``ValueError`` for an empty command, one whose quotes are not closed, or a program that is not there.
     """
     from pytest_mcp_storage.bridge.harness import StdioHarness
 
@@ -46,6 +47,8 @@ def stdio_harness(command: str) -> type[StdioHarness]:
         raise ValueError(f"stdio:{command} can't be split into words: {error}") from None
     if not words:
         raise ValueError("stdio: needs a command, such as 'stdio:node ./bridge.mjs'")
+    if shutil.which(words[0]) is None:
+        raise ValueError(f"stdio:{command} can't be started: {words[0]!r} is neither on the PATH nor a program's path")
     return StdioHarness.of(words)
 
 

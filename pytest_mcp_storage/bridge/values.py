@@ -36,6 +36,8 @@ _FLOATS = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf, "-0": 
 _TELLTALES = ('"$"', "NaN", "Infinity", "-0.0")
 _LONG_NUMBERS = [re.compile(pattern).search for pattern in (r":-?\d{16}", r",-?\d{16}", r"\[-?\d{16}")]
 """Three patterns, each with a literal at its head, are found far quicker than one with alternatives."""
+_is_integer = re.compile(r"-?[0-9]+").fullmatch
+_is_utf16 = re.compile(r"(?:[0-9a-fA-F]{4})*").fullmatch
 _dumps = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
@@ -107,11 +109,11 @@ def unmark(value: Any) -> Any:
             return None
         case "NaN" | "Infinity" | "-Infinity" | "-0" as name:
             return _FLOATS[name]
-        case {"integer": str(digits)}:
+        case {"integer": str(digits), **more} if not more and _is_integer(digits):
             return int(digits)
-        case {"utf16": str(units)}:
+        case {"utf16": str(units), **more} if not more and _is_utf16(units):
             return bytes.fromhex(units).decode("utf-16-be", "surrogatepass")
-        case {"quoted": quoted}:
+        case {"quoted": quoted, **more} if not more:
             return {MARK: unmark(quoted)}
     raise ValueError("an unknown stand-in")
 

@@ -22,6 +22,8 @@ LONGEST_LINE = 64 * 2**20
 
 LEVELS = {"DEBUG": logging.DEBUG, "INFO": logging.INFO, "WARNING": logging.WARNING, "ERROR": logging.ERROR}
 SHOWN = 80
+TOLD = 600
+"""Characters of a fault, without the end of stderr."""
 
 Observer = Callable[[bytes], None]
 """Is shown each line that crosses the wire, either way."""
@@ -142,6 +144,7 @@ class Wire:
     def break_off(self, what: str) -> None:
         """From now on every call raises a fault that says ``what`` the bridge did. The first fault stands."""
         if self._fault is None:
+            what = what if len(what) <= TOLD else f"{what[:TOLD]}…"  # it may quote the bridge, a megabyte of it
             self._fault = f"the bridge `{' '.join(self.command)}` {what}.{self._child.obituary()}"
             self._child.hang_up()
         for waiting in self._waiting.values():

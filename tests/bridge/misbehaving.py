@@ -3,8 +3,10 @@
 import json
 import os
 import signal
+import subprocess
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 FAULT = sys.argv[1]
@@ -32,6 +34,10 @@ def hello(request: dict[str, Any]) -> None:
     elif FAULT == "ends at once":
         print("no such database", file=sys.stderr)
         sys.exit(3)
+    elif FAULT == "ends at once, content":
+        sys.exit(0)
+    elif FAULT == "speaks endlessly":
+        reply(request, HELLO | {"capabilities": ["x" * 2**20]})
     elif FAULT == "prints a banner":
         write("My store, version 2\n")
     elif FAULT == "speaks another version":
@@ -87,6 +93,31 @@ def get_session(request: dict[str, Any]) -> None:
                 write("x" * 2**20)
         case "makes up a stand-in":
             write(f'{{"id": {request["id"]}, "result": {{"$": "nothing"}}}}\n')
+        case "begins with a mark":
+            write("\ufeff" + json.dumps({"id": request["id"], "result": None}) + "\n")
+        case "ends lines twice":
+            write(json.dumps({"id": request["id"], "result": None}) + "\r\n")
+        case "writes two answers on a line":
+            answer = json.dumps({"id": request["id"], "result": None})
+            write(answer + answer + "\n")
+        case "counts without end":
+            write(f'{{"id": {request["id"]}, "result": {"1" * 10_000}}}\n')
+        case "answers by a fraction":
+            reply({"id": float(request["id"])}, None)
+        case "drips":
+            for character in json.dumps({"id": request["id"], "result": None}) + "\n":
+                write(character)
+                time.sleep(0.2)
+        case "chats":
+            while True:
+                send({"log": {"level": "DEBUG", "message": "still at it"}})
+        case "leaves a helper behind":
+            helper = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+            print(f"helper {helper.pid}", file=sys.stderr, flush=True)
+            os._exit(1)
+        case "floods its stderr":
+            sys.stderr.write("all is well\n" * 2**20)
+            reply(request, None)
         case "raises without a message":
             send({"id": request["id"], "error": {"type": "StorageError"}})
         case "logs at no level":
@@ -136,4 +167,8 @@ for line in sys.stdin:
         case _:
             others(message)
 if FAULT == "does not leave":
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     time.sleep(600)
+if FAULT == "leaves, and a helper stays":
+    helper = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+    Path(sys.argv[2]).write_text(str(helper.pid))

@@ -22,14 +22,22 @@ from pytest_mcp_storage.bridge.harness import StdioHarness
 from pytest_mcp_storage.bridge.wire import Limits
 
 MISBEHAVING = Path(__file__).parent / "misbehaving.py"
-QUICK = Limits(start=1.0, provision=1.0, call=0.3, ping=0.3, leave=0.3)
-PATIENT = 30.0
+PATIENT = 60.0
 """Seconds within which a test must have its fault; each takes a few tenths."""
+UNHURRIED = Limits(start=PATIENT, provision=PATIENT, call=PATIENT, ping=PATIENT, leave=0.3)
+QUICK = Limits(start=PATIENT, provision=PATIENT, call=0.3, ping=0.3, leave=0.3)
+SHORTEST = Limits(start=0.3)
+SILENT = {
+    "never says hello": SHORTEST,
+    **dict.fromkeys(["hangs", "hangs at ids", "writes half a line", "drips", "chats", "leaves a helper behind"], QUICK),
+}
+"""What only a limit shows. All else is seen at once, and no limit comes before it, however busy the machine is."""
 
 Use = Callable[[StdioHarness, BridgeBackend], Awaitable[Any]]
 
 
-def harness_of(fault: str, limits: Limits = QUICK) -> StdioHarness:
+def harness_of(fault: str) -> StdioHarness:
+    limits = SILENT.get(fault, UNHURRIED)
     made = type("Made", (StdioHarness.of([sys.executable, str(MISBEHAVING), fault]),), {"limits": limits})
     harness: StdioHarness = made()
     return harness
@@ -62,6 +70,7 @@ async def read(harness: StdioHarness, backend: BridgeBackend) -> None:
 
 SEEN_IN_READING = [
     ("ends at once", "closed its stdout while it had hello to answer. It ended with status 3.*no such database"),
+    ("ends at once, content", "closed its stdout while it had hello to answer. It ended with status 0. Its stderr is"),
     ("prints a banner", "a line that is not JSON in UTF-8.*My store, version 2"),
     ("says hello before it is asked", "answered call 7, which was never made"),
     ("never says hello", "did not answer 'hello' in time"),
@@ -69,6 +78,7 @@ SEEN_IN_READING = [
     ("says hello with a list", "'hello' with something that is not an object"),
     ("says hello without a name", "missing, unknown or wrong: name"),
     ("declares what does not exist", r"do not exist: TELEPATHY \(known: KEY, "),
+    ("speaks endlessly", r"do not exist: x+…\. Its stderr is empty\.$"),
     ("takes no lines", "missing, unknown or wrong: maxLine"),
     ("provisions with a result", "'provision' with a result"),
     ("opens nothing", "'open' with something"),
@@ -88,6 +98,12 @@ SEEN_IN_READING = [
     ("writes an empty line", "a line that is not JSON"),
     ("writes without end", "a line of more than 67,108,864 bytes"),
     ("makes up a stand-in", "unknown stand-in"),
+    ("begins with a mark", "a line that is not JSON"),
+    ("writes two answers on a line", "not JSON.*Extra data"),
+    ("counts without end", "not JSON"),
+    ("answers by a fraction", "not an id and a result, or an id and an error, but id, result"),
+    ("drips", "did not answer 'ping' in time; it wrote half a line"),
+    ("chats", "did not answer 'ping' in time"),
     ("raises without a message", "an error that is not of the form type and message"),
     ("logs at no level", "a log line without a message or with a level other than DEBUG"),
 ]
@@ -145,6 +161,49 @@ async def test_wrong_answers_to_other_calls_are_named(fault: str, use: Use, name
 async def test_what_is_no_program_is_named(command: str) -> None:
     with pytest.raises(BridgeFault, match=f"can't be started.*{command}"):
         await StdioHarness.of([command])().__aenter__()
+
+
+@pytest.mark.parametrize("oddity", ["floods its stderr", "ends lines twice"])
+async def test_what_is_odd_and_allowed_is_no_fault(oddity: str) -> None:
+    async with asyncio.timeout(PATIENT), harness_of(oddity) as harness:
+        await read(harness, await harness.open())
+
+
+async def test_a_bridge_that_stops_reading_holds_up_nobody(session: Any) -> None:
+    """The pipe to it is full, and the ping waits behind what was not sent."""
+
+    async def write(harness: StdioHarness, backend: BridgeBackend) -> None:
+        large = session(tokens={"access_token": "x" * 2**20})
+        calls = [backend.get_session("u", "s"), *(backend.create_session(large) for _ in range(8))]
+        for got in await asyncio.gather(*calls, return_exceptions=True):
+            assert isinstance(got, BridgeFault)
+        await backend.clear_all()
+
+    assert "did not answer 'ping' in time" in await fault_of(harness_of("hangs"), write)
+
+
+async def test_what_a_dead_bridge_had_started_is_ended() -> None:
+    """It holds the bridge's stdout open, so that its end can't be seen there."""
+    told = await fault_of(harness_of("leaves a helper behind"), read)
+    assert "did not answer 'ping' in time. It ended with status 1." in told
+    found = re.search(r"helper (\d+)", told)
+    assert found is not None
+    await gone(int(found[1]))
+
+
+async def test_what_a_bridge_leaves_behind_is_ended(tmp_path: Path) -> None:
+    note = tmp_path / "helper"
+    command = [sys.executable, str(MISBEHAVING), "leaves, and a helper stays", str(note)]
+    async with StdioHarness.of(command)() as harness:
+        await read(harness, await harness.open())
+    await gone(int(note.read_text()))
+
+
+async def gone(pid: int) -> None:
+    """Wait until a process that is not our child is no more, or is only waited for by whoever adopted it."""
+    async with asyncio.timeout(PATIENT):
+        while alive(pid) and "Z" not in Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2]:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
 
 
 async def test_every_call_after_a_fault_tells_of_it_again() -> None:
@@ -265,6 +324,4 @@ async def test_a_bridge_dies_with_the_process_that_started_it() -> None:
     assert alive(pid)
     parent.kill()
     await parent.communicate()
-    async with asyncio.timeout(PATIENT):
-        while alive(pid):  # noqa: ASYNC110 - another's child: there is nothing to wait on
-            await asyncio.sleep(0.01)
+    await gone(pid)

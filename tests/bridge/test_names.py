@@ -29,6 +29,7 @@ def test_each_store_of_upstream_has_a_harness(store: str) -> None:
     [
         ("stdio:", "needs a command"),
         ("stdio:node 'x", "can't be split"),
+        ("stdio:no-such-program --x", "'no-such-program' is neither on the PATH nor a program's path"),
         ("mcp-ts:mongo", "choose from memory, file"),
         ("mcp-ts:", "choose from memory, file"),
         ("ftp:x", "names no bridge"),

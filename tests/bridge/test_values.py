@@ -81,6 +81,12 @@ def test_an_object_with_a_dollar_among_other_keys_is_plain() -> None:
         b'{"$": {"utf16": "xyz"}}',
         b'{"$": {"integer": "1.5"}}',
         b'{"\\u0024": "nothing"}',
+        b'{"$": {"integer": "1_0"}}',
+        b'{"$": {"integer": " 1 "}}',
+        b'{"$": {"utf16": "00 61"}}',
+        b'{"$": {"utf16": "006"}}',
+        b'{"$": {"quoted": 1, "more": 2}}',
+        b"\xef\xbb\xbf{}",
     ],
 )
 def test_what_is_no_strict_line_is_refused(line: bytes) -> None:
