@@ -9,7 +9,8 @@ from dataclasses import dataclass
 class Tier:
     """``examples`` of each property, ``steps`` of each state machine, ``shrinking`` a failure in seconds.
 
-    ``listed``, ``clearing``, ``ids``: how many sessions ID-6 lists, LC-10 clears, and ids LC-13 draws.
+    ``listed``, ``clearing``, ``ids``: how many sessions ID-6 lists and LC-10 clears (of a slow store fewer), and how
+    many ids LC-13 draws.
     ``kills``: how many processes DU-2 and DU-3 kill; ``faults``: how often FA-1 to FA-3 go through every method.
     ``unhurried``: slow stores get every example too.
     """
@@ -39,7 +40,7 @@ TIERS = {
             steps=50,
             shrinking=60,
             listed=2500,
-            clearing=10_000,
+            clearing=150_000,
             ids=100_000,
             kills=200,
             faults=25,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from pytest_mcp_storage.capabilities import Capability
+from pytest_mcp_storage.harness import BackendHarness
 from pytest_mcp_storage.measuring.trial import Trial
 from pytest_mcp_storage.measuring.violation import Violation
 from pytest_mcp_storage.measuring.witness import Witness
@@ -31,6 +33,31 @@ async def must_let_one_create_succeed(trial: Trial, callers: Sequence[Witness], 
             history=timeline(trial.history.calls(), session.session_id),
         )
     await must_show(trial, callers[0], winners, when="after it", should="show the session of the create that succeeded")
+
+
+async def must_keep_every_create(trial: Trial, harness: BackendHarness, session: SessionData, count: int) -> None:
+    """So many different sessions are created at once: all are there, also after a new open of a store that lasts.
+
+    Their sizes differ, so that a shorter text written over a longer one shows.
+    """
+    key = [trial.key] if trial.can(Capability.KEY) else []
+    store = await trial.open(*key, harness=harness)
+    many = [
+        session.model_copy(update={"session_id": f"{session.session_id}.{n}", "code_verifier": "v" * 40 * (n % 7)})
+        for n in range(count)
+    ]
+    for got in await at_once([store.create_session(each) for each in many]):
+        if isinstance(got, Exception):
+            raise got
+    should = "show every session whose create succeeded"
+    await must_show(trial, store, many, when=f"after {count} creates at once", should=should)
+    await store.disconnect()
+    if trial.can(Capability.DURABLE):
+        store = await trial.open(*key, harness=harness)
+        await must_show(trial, store, many, when=f"after {count} creates at once and a new open", should=should)
+        for each in many:
+            await store.remove_session(each.identity, each.session_id)
+        await store.disconnect()
 
 
 async def must_keep_every_update(

@@ -12,6 +12,7 @@ from pytest_mcp_storage.oracle.views import must_show
 from pytest_mcp_storage.ordeals.callers import VALUES, Deed, plans
 from pytest_mcp_storage.ordeals.contest import (
     must_be_one_history,
+    must_keep_every_create,
     must_keep_every_update,
     must_let_one_create_succeed,
     must_let_removal_win,
@@ -21,6 +22,7 @@ from pytest_mcp_storage.ordeals.crowd import must_hold_across_processes
 from reference_backends import SessionData
 
 HANDLES = 3
+CREATES = 20
 MANY = st.integers(2, 16)
 UPDATERS = st.integers(2, len(VALUES))
 TIMES = st.integers(1, 3)
@@ -29,6 +31,15 @@ TIMES = st.integers(1, 3)
 @measures("CO-1", session=sessions(), callers=MANY)
 async def test_one_of_many_concurrent_creates_succeeds(trial: Trial, session: SessionData, callers: int) -> None:
     await must_let_one_create_succeed(trial, named([await trial.store()], callers), session)
+
+
+@measures("CO-1", at_most=1, session=sessions())
+async def test_sessions_created_at_once_are_all_there(trial: Trial, session: SessionData) -> None:
+    """In a store of its own: where writes get in each other's way they may leave one that nobody can open."""
+    async with trial.another_store() as harness:
+        for number in range(max(2, trial.tier.examples // 4)):
+            again = session.model_copy(update={"session_id": f"{session.session_id}.{number}"})
+            await must_keep_every_create(trial, harness, again, CREATES)
 
 
 @measures("CO-2", session=sessions(), updaters=UPDATERS, times=TIMES)

@@ -171,6 +171,24 @@ async def test_the_right_key_still_reads_after_a_wrong_one(trial: Trial, session
     return None
 
 
+@measures("EN-6", at_most=15, session=guarded)
+async def test_an_envelope_is_not_sealed_once_more(trial: Trial, session: SessionData) -> None:
+    """A store that lets the envelope out as the tokens gets it back so: sealed again, it would be lost for good."""
+    if not trial.one_store:
+        return trial.leave_out("an update by a handle with a wrong key (needs SHARED or DURABLE)")
+    await (await trial.holder(trial.key)).create_session(session)
+    envelope = (await trial.row_of(session))["tokens"]
+    stranger = await trial.holder(trial.other_key)
+    await outcome_of(stranger.update_session(session.identity, session.session_id, {"tokens": envelope}))
+    seen = await outcome_of((await trial.holder(trial.key)).get_session(session.identity, session.session_id))
+    if getattr(seen, "tokens", None) != session.tokens:
+        raise Violation(
+            f"once a wrong key had updated tokens to the envelope the right key's get_session {told(seen)}",
+            should="refuse text in the place of tokens, and keep them readable",
+        )
+    return None
+
+
 async def _try_to_read(store: Witness, session: SessionData) -> None:
     for method, *arguments in (*_reads(store, session), (store.get_identity_mcp_sessions, session.identity)):
         await outcome_of(method(*arguments))

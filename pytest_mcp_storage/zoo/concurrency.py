@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar, Unpack
 
 from pytest_mcp_storage.zoo.sheet import Sheet, SheetHarness
@@ -13,6 +15,7 @@ from reference_backends.arguments import check_changes, check_session
 from reference_backends.handle import HandleOptions
 
 Answer = TypeVar("Answer")
+PIECE = 4096
 
 
 class _LooksFirst(ShelfBackend):
@@ -29,6 +32,42 @@ class LooksFirst(ShelfHarness):
 
     breaks = "CO-1"
     backend = _LooksFirst
+
+
+class _WritesAtOnce(Sheet):
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self.copy: Rows | None = None
+
+    async def request(self, work: Callable[[Rows], Answer]) -> Answer:
+        if self.copy is None:
+            self.copy = self.load()
+        before = dict(self.copy)
+        answer = work(self.copy)
+        if self.copy != before:
+            await self.write(self.text(self.copy))
+        return answer
+
+    async def write(self, text: bytes) -> None:
+        """Empty the file and write, piece by piece; others come between."""
+        file = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        try:
+            for start in range(0, len(text), PIECE):
+                await self.way()
+                os.write(file, text[start : start + PIECE])
+        finally:
+            os.close(file)
+
+    def leave(self) -> None:
+        self.copy = None
+        super().leave()
+
+
+class WritesAtOnce(SheetHarness):
+    """Answers from memory and lets each change write the whole file, as upstream: two at once leave no JSON."""
+
+    breaks = "CO-1"
+    sheet = _WritesAtOnce
 
 
 class _ReadsThenWrites(ShelfBackend):

@@ -7,9 +7,9 @@ from typing import Any
 
 from pytest_mcp_storage.zoo.sealing import Ring, broken_codec, broken_ring
 from pytest_mcp_storage.zoo.sheet import SheetHarness
-from pytest_mcp_storage.zoo.shelf import ShelfBackend
+from pytest_mcp_storage.zoo.shelf import Rows, ShelfBackend
 from pytest_mcp_storage.zoo.specimens import broken
-from reference_backends import Clock, ConfigurationError, DecryptionError, Keyring, SessionData
+from reference_backends import Clock, ConfigurationError, DecryptionError, Keyring, SessionData, SessionUpdate
 from reference_backends.record import CREDENTIALS, Record, RecordCodec
 
 # -- EN-5 to EN-7: what can't be read ---------------------------------------------------------------------------------
@@ -72,6 +72,26 @@ class SealsTheEnvelope(RecordCodec):
                 except DecryptionError:
                     read[field] = self._keyring.seal(record[field])
         return super().updated(read, changes)
+
+
+@broken("EN-6")
+class SealsAnyText(ShelfBackend):
+    """Seals what an update brings, whatever it is: what a wrong key let out and a caller wrote back is sealed twice."""
+
+    async def update_session(
+        self, identity: str, session_id: str, changes: SessionUpdate, ttl: float | None = None
+    ) -> None:
+        texts = {field: value for field, value in changes.items() if field in CREDENTIALS and isinstance(value, str)}
+        rest: Any = {field: value for field, value in changes.items() if field not in texts}
+        await super().update_session(identity, session_id, rest, ttl)
+        keyring = self._codec._keyring
+        sealed = {field: keyring.seal(text) if keyring else text for field, text in texts.items()}
+
+        def seal(rows: Rows) -> None:
+            row = rows[identity, session_id]
+            rows[identity, session_id] = row._replace(record={**row.record, **sealed})
+
+        await self.call(seal)
 
 
 @broken("EN-7")
