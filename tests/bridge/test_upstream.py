@@ -32,12 +32,13 @@ def script(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 
 @pytest.mark.parametrize("defect", DEFECTS, ids=lambda defect: defect["what"][:40])
 def test_what_finds_a_defect_exists(defect: dict[str, Any]) -> None:
-    tests = {clause.id: set(clause.tests) for clause in load_clauses()}
-    assert set(defect["clauses"]) <= tests.keys()
-    measured = {name.rpartition("::")[2] for clause in defect["clauses"] for name in tests[clause]}
-    assert set(defect.get("tests", [])) <= measured
+    tests = {clause.id: {name.rpartition("::")[2] for name in clause.tests} for clause in load_clauses()}
+    for clause, finding in defect.get("tests", {}).items():
+        assert finding
+        assert set(finding) <= tests[clause]
+    assert set(defect.get("clauses", [])) <= tests.keys()
     assert set(defect["stores"]) <= set(MCP_TS_STORES)
-    assert bool(defect.get("tests")) != bool(defect.get("unseen"))
+    assert bool(defect.get("tests")) != bool(defect.get("unseen") and defect.get("clauses"))
 
 
 def planted(runs: Path, store: str, *failures: tuple[str, str, str]) -> None:
@@ -69,15 +70,33 @@ def test_a_defect_counts_as_found_by_its_own_test_and_message_only(script: Modul
     planted(tmp_path, "redis", ("LC-4", "test_gone", "LC-4 (MUST): tokens = 1\n  should:    be gone"))
     judged = script.read("redis", tmp_path)
 
-    def found(**more: Any) -> bool:
-        return bool(script.Defect("d", ["LC-4"], ["redis"], **more).found(judged))
+    def missed(**more: Any) -> Any:
+        return script.Defect("d", ["redis"], **more).missed(judged)
 
-    assert found(tests=["test_gone"])
-    assert found(tests=["test_gone", "test_other"])
-    assert not found(tests=["test_gone", "test_other"], every=True)
-    assert not found(tests=["test_other"])
-    assert found(tests=["test_gone"], seen="tokens")
-    assert not found(tests=["test_gone"], seen="be gone"), "only the message counts"
+    assert missed(tests={"LC-4": ["test_gone"]}) == []
+    assert missed(tests={"LC-4": ["test_gone", "test_other"]}) == []
+    assert missed(tests={"LC-4": ["test_gone"], "EX-2": ["test_gone"]}) == ["EX-2"], "each clause must find it"
+    assert missed(tests={"LC-4": ["test_other"]}) == ["LC-4"]
+    assert missed(tests={"LC-4": ["test_gone"]}, seen="tokens") == []
+    assert missed(tests={"LC-4": ["test_gone"]}, seen="be gone") == ["LC-4"], "only the message counts"
+    assert missed(tests={"LC-4": ["test_gone"]}, sound=True) == ["LC-4"]
+    assert missed(tests={"LC-4": ["test_other"]}, sound=True) == []
+    assert missed(clauses=["LC-4"], unseen="nobody looks") == []
+
+
+def test_a_clause_that_failed_at_the_deep_tier_has_failed(script: ModuleType, tmp_path: Path) -> None:
+    planted(tmp_path, "redis", ("EX-2", "test_hidden", "EX-2 (MUST): shown"))
+    planted(tmp_path, "redis-deep", ("LC-4", "test_gone", "LC-4 (MUST): tokens = 1"))
+    judged = script.read("redis", tmp_path)
+    assert [clause.outcome.value for clause in judged.backend.clauses] == ["failed", "failed"]
+    assert script.Defect("d", ["redis"], {"LC-4": ["test_gone"]}, deep=True).missed(judged) == []
+    assert any(line.endswith("tokens = 1 (deep tier)</summary>") for line in script.document([judged], []))
+
+
+def test_no_place_of_the_machine_is_written_down(script: ModuleType) -> None:
+    home, here = Path.home(), DOCS.parent
+    text = f"{here}/docs/x.py {sys.prefix}/bin/python {home}/.cache/y /tmp/mcp-storage-1_a/sessions.json"
+    assert script.placeless(text) == "…/docs/x.py …/bin/python ~/.cache/y …/sessions.json"
 
 
 def test_the_document_tells_verdicts_defects_and_histories(script: ModuleType, tmp_path: Path) -> None:
@@ -89,12 +108,16 @@ def test_the_document_tells_verdicts_defects_and_histories(script: ModuleType, t
     planted(tmp_path, "file")
     judged = [script.read(store, tmp_path) for store in ("memory", "file")]
     defects = [
-        script.Defect("the TTL is ignored", ["EX-2"], ["memory", "file"], ["test_hidden"]),
-        script.Defect("a secret matter", ["EX-2"], ["memory"], unseen="nobody looks"),
+        script.Defect("the TTL is ignored", ["memory", "file"], {"EX-2": ["test_hidden"]}),
+        script.Defect("a matter of numbers", ["memory"], {"EX-2": ["test_hidden"]}, deep=True),
+        script.Defect("a sound one", ["memory", "file"], {"EX-2": ["test_hidden"]}, sound=True),
+        script.Defect("a secret matter", ["memory"], clauses=["EX-2"], unseen="nobody looks"),
     ]
     lines = list(script.document(judged, defects))
     assert "| `mcp-ts:memory` | 1 | 1 | 0 | 0 | 0 | not conformant |" in lines
-    assert "| the TTL is ignored | EX-2 | memory, **not in file** |" in lines
+    assert "| the TTL is ignored | EX-2 | memory, **not in file (EX-2)** |" in lines
+    assert "| a matter of numbers | EX-2 | memory, at the deep tier |" in lines
+    assert "| a sound one | EX-2 | **memory failed**, file passed |" in lines
     assert "| a secret matter | EX-2 | not to be seen: nobody looks |" in lines
     assert "| EX-2  | ✗ | ✓ |" in lines
     assert "<details><summary>EX-2 (MUST): it showed &lt;it&gt;</summary>" in lines
