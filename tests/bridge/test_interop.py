@@ -5,6 +5,7 @@ Upstream is its published package, behind the bridge. It encrypts in Supabase al
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -52,6 +53,23 @@ def rich(session: Make) -> list[SessionData]:
         ),
         session(session_id="idle", active=False, headers={}, tokens={}),
         session(session_id="other", identity="another", active=True, created_at=1),
+        session(
+            session_id="odd * ? [a] % _ ' \" \\ / \u212a \U0001f468\u200d\U0001f469",
+            server_name="\u0001\x7f\u2029\ufeff\uffff",
+            headers={"X-Empty": "", "constructor": "\t", "\u00e9": "1", "e\u0301": "2"},
+            active=False,
+            client_information={"__proto__": {"toString": []}, "$": "undefined", "1": {}, "": [[], [{}]]},
+            tokens={
+                "largest": 2**53 - 1,
+                "least": 1 - 2**53,
+                "tiny": 5e-324,
+                "third": 1 / 3,
+                "whole": 1.0,
+                "deep": json.loads('{"a":' * 30 + "[]" + "}" * 30),
+                "long": "\U0001f600é" * 10_000,
+            },
+            created_at=253_402_300_799_999,
+        ),
     ]
 
 
@@ -120,7 +138,7 @@ async def test_what_upstream_writes_is_read_here(made: Any, ours_at: Any, rich: 
             await ours.remove_session("another", "other")
         again = await harness.open()
         revoked = rich[0].model_copy(update={"tokens": None})
-        await theirs_reads(harness, again, [revoked, rich[1]])
+        await theirs_reads(harness, again, [revoked, rich[1], rich[3]])
 
 
 @embedded
@@ -136,7 +154,7 @@ async def test_what_is_written_here_is_read_by_upstream(made: Any, ours_at: Any,
         await theirs.disconnect()
         changed = rich[0].model_copy(update={"tokens": None, "server_name": "theirs"})
         async with ours_at(harness.beneath.path) as ours:
-            await ours_reads(ours, [changed, rich[1]])
+            await ours_reads(ours, [changed, rich[1], rich[3]])
 
 
 @asynccontextmanager
@@ -158,6 +176,7 @@ async def test_one_table_serves_both(key: str | None, rich: list[SessionData]) -
         await theirs.create_session(rich[0], 3600)
         await ours.create_session(rich[1], 3600)
         await theirs.create_session(rich[2], 3600)
+        await (ours if key is None else theirs).create_session(rich[3], 3600)
         await ours_reads(ours, rich)
         await theirs_reads(harness, theirs, rich)
         for session_id in ("full", "idle"):
@@ -188,12 +207,12 @@ async def test_redis_is_migrated(rich: list[SessionData]) -> None:
         for session in rich:
             await theirs.create_session(session)
         await theirs.update_session("u1", "idle", {"server_name": "since"})
-        expected = [rich[0], rich[1].model_copy(update={"server_name": "since"}), rich[2]]
+        expected = [rich[0], rich[1].model_copy(update={"server_name": "since"}), *rich[2:]]
         target = MemoryStorageBackend()
         await target.init()
         async with Redis.from_url(harness.beneath.locator()["url"]) as source:
             result = await migrate(source, target, move=True)
-            assert (result.created, result.removed, result.complete) == (3, 3, True)
+            assert (result.created, result.removed, result.complete) == (4, 4, True)
             assert await source.dbsize() == 0
         await ours_reads(target, expected)
         assert await theirs.get_all_session_ids() == []
