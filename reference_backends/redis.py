@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import math
+import os
 import threading
 import time
 from collections import defaultdict
@@ -56,7 +57,7 @@ class RedisStorageBackend(Handle):
 
     The handle may be used from several event loops and threads. Only a ``RedisCluster`` belongs to the loop that
     calls first: for several give a function, which is called once in each. A loop's connections are closed by
-    ``disconnect``, or when the loop ends as ``asyncio.run`` ends it.
+    ``disconnect``, or when the loop ends as ``asyncio.run`` ends it. After a fork the child makes its own.
 
     With the real clock the server drops an expired session by itself, an hour late; with an injected one only
     ``cleanup_expired_sessions`` does. Let ``maxmemory-policy`` be ``noeviction``: any other loses sessions.
@@ -80,6 +81,8 @@ class RedisStorageBackend(Handle):
         self._timeout = float(timeout)
         self._slack = SLACK_MS if self._clock is time.time else None
         self._links: dict[asyncio.AbstractEventLoop, Link] = {}
+        self._inherited: list[object] = []
+        self._process = os.getpid()
         self._linking = threading.Lock()
         self._lent = False
 
@@ -172,6 +175,7 @@ class RedisStorageBackend(Handle):
         self._open = False
         here = asyncio.get_running_loop()
         with self._linking:
+            self._leave_to_the_parent()
             links, self._links = self._links, {}
             self._lent = False
         for loop, link in links.items():
@@ -247,10 +251,17 @@ class RedisStorageBackend(Handle):
         if link is None:
             lent = isinstance(self._source, RedisCluster)
             with self._linking:
+                self._leave_to_the_parent()
                 for ended in [other for other in self._links if other.is_closed()]:
                     del self._links[ended]
                 link = self._links[loop] = link_to(self._client(), self._timeout, lent=lent)
         return link
+
+    def _leave_to_the_parent(self) -> None:
+        """In a child: what the parent opened is left as it is, and alive: its end would reach the parent's loops."""
+        if self._process != os.getpid():
+            self._inherited.append(self._links)
+            self._links, self._process = {}, os.getpid()
 
     def _client(self) -> Client:
         """A client for one more event loop."""

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import os
+import signal
 import socket
 import threading
 import traceback
+import warnings
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
@@ -70,6 +74,32 @@ async def test_a_loop_that_ends_takes_its_connections_along(client: Redis, opene
     assert len(await client.client_list()) == len(before)
     assert len(backend._links) == 2  # this loop's, and the last one's until the next comes
     assert len(await backend.get_all_session_ids()) == 3
+
+
+async def test_a_child_leaves_its_parents_connections_alone(client: Redis, opened: Open) -> None:
+    backend = await opened(client, timeout=60)
+    await backend.create_session(session())
+
+    async def begin_anew() -> None:
+        await backend.disconnect()
+        await backend.init()
+        assert await backend.get_session("alice", "s1") == session()
+        await backend.disconnect()
+        gc.collect()
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # a fork beside threads, if any are left
+        child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            signal.alarm(30)
+            asyncio.run(begin_anew())
+            code = 0
+        finally:
+            os._exit(code)
+    assert os.waitstatus_to_exitcode((await asyncio.to_thread(os.waitpid, child, 0))[1]) == 0
+    assert await backend.get_session("alice", "s1") == session()
 
 
 async def test_two_handles_of_one_client_do_not_disturb_each_other(client: Redis, opened: Open) -> None:
