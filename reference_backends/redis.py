@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import math
-import os
-import threading
 import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable
-from typing import Any, Unpack, cast
-
-from redis.asyncio import Redis, RedisCluster
+from typing import Any, Unpack
 
 from reference_backends import redis_layout as layout
 from reference_backends import redis_scripts as scripts
@@ -20,10 +14,9 @@ from reference_backends.arguments import check_changes, check_identity, check_na
 from reference_backends.errors import ConfigurationError, SessionExistsError, SessionNotFoundError
 from reference_backends.handle import Handle, HandleOptions
 from reference_backends.redis_errors import FAILURES, explain
-from reference_backends.redis_link import Link, link_to, run
+from reference_backends.redis_link import run
+from reference_backends.redis_links import Client, Links
 from reference_backends.session import SessionData, SessionUpdate
-
-Client = Redis | RedisCluster
 
 SLACK_MS = 3_600_000
 """How long after a session's expiry the server itself drops its key: an hour, more than clocks differ."""
@@ -77,20 +70,14 @@ class RedisStorageBackend(Handle):
         if not isinstance(timeout, (int, float)) or not 0 < timeout < math.inf:
             raise ConfigurationError("timeout must be a number of seconds above 0")
         self._keys = layout.Keys(prefix)
-        self._source = client
-        self._timeout = float(timeout)
+        self._links = Links(client, float(timeout))
         self._slack = SLACK_MS if self._clock is time.time else None
-        self._links: dict[asyncio.AbstractEventLoop, Link] = {}
-        self._inherited: list[object] = []
-        self._process = os.getpid()
-        self._linking = threading.Lock()
-        self._lent = False
 
     async def init(self) -> None:
         try:
-            await self._link().ask(b"PING")
+            await self._links.here().ask(b"PING")
         except FAILURES as error:
-            problem = explain(error, self._server())
+            problem = explain(error, self._links.server)
         else:
             self._opened()
             return
@@ -173,19 +160,7 @@ class RedisStorageBackend(Handle):
 
     async def disconnect(self) -> None:
         self._open = False
-        here = asyncio.get_running_loop()
-        with self._linking:
-            self._leave_to_the_parent()
-            links, self._links = self._links, {}
-            self._lent = False
-        for loop, link in links.items():
-            # An outage is no reason to stay open, and another loop may end at this moment.
-            with contextlib.suppress(*FAILURES, RuntimeError):
-                async with asyncio.timeout(self._timeout):
-                    if loop is here:
-                        await link.close()
-                    elif loop.is_running():
-                        await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(link.close(), loop))
+        await self._links.close()
 
     def _pair(self, identity: str, member: bytes) -> list[bytes]:
         """A session's hash and its identity's index."""
@@ -224,7 +199,7 @@ class RedisStorageBackend(Handle):
     async def _pages(self, pattern: bytes) -> AsyncIterator[list[bytes]]:
         """The keys that match, in groups that one script may take. A key may come twice."""
         self._require_open()
-        link = self._link()
+        link = self._links.here()
         pages = link.scan(pattern)
         while True:
             try:
@@ -232,7 +207,7 @@ class RedisStorageBackend(Handle):
             except StopAsyncIteration:
                 return
             except FAILURES as error:
-                problem = explain(error, self._server())
+                problem = explain(error, self._links.server)
             else:
                 for group in _groups(page) if link.one_slot else [page]:
                     if group:
@@ -242,44 +217,7 @@ class RedisStorageBackend(Handle):
 
     async def _run(self, script: scripts.Script, keys: list[bytes], *arguments: bytes | int) -> Any:
         self._require_open()
-        return await run(self._link(), self._server(), script, keys, *arguments)
-
-    def _link(self) -> Link:
-        """This event loop's link."""
-        loop = asyncio.get_running_loop()
-        link = self._links.get(loop)
-        if link is None:
-            lent = isinstance(self._source, RedisCluster)
-            with self._linking:
-                self._leave_to_the_parent()
-                for ended in [other for other in self._links if other.is_closed()]:
-                    del self._links[ended]
-                link = self._links[loop] = link_to(self._client(), self._timeout, lent=lent)
-        return link
-
-    def _leave_to_the_parent(self) -> None:
-        """In a child: what the parent opened is left as it is, and alive: its end would reach the parent's loops."""
-        if self._process != os.getpid():
-            self._inherited.append(self._links)
-            self._links, self._process = {}, os.getpid()
-
-    def _client(self) -> Client:
-        """A client for one more event loop."""
-        if isinstance(self._source, Redis):
-            return self._source
-        if not isinstance(self._source, RedisCluster):
-            return self._source()
-        if self._lent:
-            raise ConfigurationError("this RedisCluster belongs to another event loop: give a function that makes one")
-        self._lent = True
-        return self._source
-
-    def _server(self) -> str:
-        """The server in words, without user name and password."""
-        pool = getattr(self._source, "connection_pool", None)
-        settings = cast("dict[str, Any]", getattr(pool, "connection_kwargs", {}))
-        where = settings.get("path") or (f"{settings['host']}:{settings.get('port')}" if "host" in settings else "")
-        return f"the Redis server at {where}" if where else "the Redis server"
+        return await run(self._links.here(), self._links.server, script, keys, *arguments)
 
 
 def _groups(keys: list[bytes]) -> list[list[bytes]]:

@@ -72,7 +72,7 @@ async def test_a_loop_that_ends_takes_its_connections_along(client: Redis, opene
 
     await asyncio.to_thread(run_one_after_another)
     assert len(await client.client_list()) == len(before)
-    assert len(backend._links) == 2  # this loop's, and the last one's until the next comes
+    assert len(backend._links._by_loop) == 2  # this loop's, and the last one's until the next comes
     assert len(await backend.get_all_session_ids()) == 3
 
 

@@ -61,7 +61,7 @@ async def test_nothing_is_sent_twice(server: RedisServer, proxy: FaultProxy) -> 
 async def test_a_server_that_answers_nothing_is_reported(server: RedisServer, proxy: FaultProxy) -> None:
     async with through(proxy, server) as patient, through(proxy, server) as hasty:
         await patient.create_session(session())
-        link = hasty._link()
+        link = hasty._links.here()
         assert isinstance(link, ServerLink)
         assert link._limit < 10
         link._limit = 0.1  # from here on: a busy machine is slow to start
