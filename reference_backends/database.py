@@ -94,17 +94,28 @@ def typed_errors(path: Path) -> Iterator[None]:
         yield
     except sqlite3.Error as error:
         raise _storage_error(error, path) from error
+    except UnicodeDecodeError:  # of a message about a damaged schema, which it carries along
+        raise _damaged(path) from None
     except OSError as error:
         raise storage_error(error, path) from error
 
 
 def _storage_error(error: sqlite3.Error, path: Path) -> StorageError:
     code = _primary(error)
-    if code in _DAMAGED:
-        return StorageSetupError(f"{path} is damaged or not a SQLite database; restore it, or move it away")
+    if code in _DAMAGED or _is_undecodable(error):
+        return _damaged(path)
     if code in _PASSING:
         return StorageUnavailableError(f"{path}: {error}; the store cannot be used until that is mended")
     return StorageSetupError(f"{path}: {error}; give the store a database that this user may read and write")
+
+
+def _damaged(path: Path) -> StorageSetupError:
+    return StorageSetupError(f"{path} is damaged or not a SQLite database; restore it, or move it away")
+
+
+def _is_undecodable(error: sqlite3.Error) -> bool:
+    """Whether a column held text that is not UTF-8: the one operational error that is Python's own."""
+    return isinstance(error, sqlite3.OperationalError) and not hasattr(error, "sqlite_errorcode")
 
 
 def _primary(error: sqlite3.Error) -> int:

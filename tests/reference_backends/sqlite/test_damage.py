@@ -153,6 +153,28 @@ def test_looking_at_the_edges_reads_no_more_than_a_path_through_each_tree(path: 
         assert len(database._looks_at_edges(connection)) == 6
 
 
+def test_a_schema_that_is_no_text_is_refused(path: Path, session: Build) -> None:
+    """SQLite's message repeats the broken schema, and Python can't decode the message."""
+    content = store_of(path, session, 1).replace(b"idx_mcp_sessions_identity", b"\xffdx_mcp_sessions_identity")
+    path.write_bytes(content.replace(b"CREATE INDEX", b"CREATE XEDNI"))
+    assert "is damaged" in refused(path)
+
+
+def test_an_id_that_is_no_text_is_damage(path: Path) -> None:
+    async def scenario() -> None:
+        backend = SqliteStorageBackend(path)
+        await backend.init()
+        with connected(path) as connection:
+            connection.execute("INSERT INTO mcp_sessions VALUES (CAST(x'ff' AS TEXT), 'alice', '{}', 4e12)")
+        with pytest.raises(StorageSetupError, match="is damaged"):
+            await backend.get_all_session_ids()
+        await backend.clear_all()
+        assert await backend.get_all_session_ids() == []
+        await backend.disconnect()
+
+    asyncio.run(scenario())
+
+
 def test_a_database_in_another_encoding_is_refused(path: Path) -> None:
     with connected(path) as connection:
         connection.executescript("PRAGMA encoding = 'UTF-16'; CREATE TABLE theirs (name TEXT)")
