@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import math
 import threading
-import time
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, Unpack
 
 from reference_backends.arguments import check_changes, check_identity, check_names, check_session
 from reference_backends.errors import SessionExistsError, SessionNotFoundError, StorageError
-from reference_backends.handle import Handle
-from reference_backends.protocol import DEFAULT_TTL, Clock
+from reference_backends.handle import Handle, HandleOptions
 from reference_backends.record import Record
 from reference_backends.session import SessionData, SessionUpdate
 from reference_backends.worker import STORE_TIME_LIMIT, Scopes, Worker
@@ -89,16 +87,9 @@ class EmbeddedStorage(Handle):
     A handle may be used from several event loops and threads at once. A cancelled call is wholly done or not at all.
     """
 
-    def __init__(
-        self,
-        build: Callable[[Stamp], Engine],
-        *,
-        encryption_key: str | Sequence[str] | None = None,
-        default_ttl: float = DEFAULT_TTL,
-        clock: Clock = time.time,
-    ) -> None:
-        super().__init__(encryption_key=encryption_key, default_ttl=default_ttl, clock=clock)
-        lifetime = self._default_ttl
+    def __init__(self, build: Callable[[Stamp], Engine], **options: Unpack[HandleOptions]) -> None:
+        super().__init__(**options)
+        clock, lifetime = self._clock, self._default_ttl  # and not the handle, which its engine must not hold
         self._build = partial(build, lambda: math.ceil((clock() + lifetime) * 1000))
         self._serving: _Service | None = None
         self._guard = threading.Lock()

@@ -14,10 +14,14 @@ from reference_backends.session_file import SessionFile
 class FileStorageBackend(EmbeddedStorage):
     """A :class:`StorageBackend` in the JSON file at ``path``, in the layout of ``@mcp-ts/sdk``.
 
-    Keyword arguments as in :class:`Handle`. Each write replaces the file atomically and durably, and the writes that
-    wait at that moment share it; it suits some thousands of sessions. An advisory lock on ``<path>.lock`` keeps
-    handles and processes from losing each other's writes; a program that does not take it, as upstream's, must not
-    write at the same time. Sessions of the same id under two identities are kept apart (ID-4). POSIX only.
+    ``path`` is text or a path, taken as it is: ``~`` is not expanded, and links are followed. Other arguments as in
+    :class:`Handle`.
+
+    Each write replaces the file atomically and durably, and the writes that wait at that moment share it; it suits
+    some thousands of sessions. An advisory lock on ``<path>.lock`` keeps handles and processes from losing each
+    other's writes; a program that does not take it, as upstream's, must not write at the same time. Sessions of the
+    same id under two identities are kept apart (ID-4). A hard link to the file keeps what was there when it was made.
+    POSIX only.
 
     ``init`` makes missing folders, makes file and lock file 0600, gives rows without an expiry the default TTL from
     now on, and raises :class:`StorageSetupError` for a file that is not an array of sessions, which it leaves as it is.

@@ -20,6 +20,8 @@ class Keyring:
 
     A key is 64 hexadecimal digits (256 bits). Anything else raises :class:`ConfigurationError`; upstream pads or
     cuts it instead, or stores plaintext (EN-8).
+
+    Source: the ``enc:1:`` envelope of ``@mcp-ts/sdk``.
     """
 
     __slots__ = ("_ciphers",)

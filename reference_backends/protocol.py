@@ -19,7 +19,8 @@ class StorageBackend(Protocol):
     """A store of MCP sessions. ``ttl`` is in seconds; ``None`` means the backend's default TTL.
 
     Every method but ``generate_session_id`` may raise ``StorageUnavailableError``; those that take an identity, a
-    session id or a ``ttl`` raise ``InvalidSessionError`` for one that is not valid.
+    session id or a ``ttl`` raise ``InvalidSessionError`` for one that is not valid. Before ``init`` and after
+    ``disconnect`` each should raise ``StorageError`` (LC-12).
 
     Source: ``StorageBackend`` of ``@mcp-ts/sdk``; what each call promises is in CONFORMANCE.md.
     """

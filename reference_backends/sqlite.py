@@ -15,13 +15,16 @@ from reference_backends.session_table import SessionTable
 class SqliteStorageBackend(EmbeddedStorage):
     """A :class:`StorageBackend` in the table ``mcp_sessions`` of the database at ``path``, laid out as upstream's.
 
-    Keyword arguments as in :class:`Handle`. WAL, synchronous FULL, one thread a handle; the writes that wait at one
-    moment share a commit, and an answer means that it is on the disk. A session id is unique in the table: taken by
-    one identity, it is refused to another (ID-4).
+    ``path`` is text or a path, taken as it is: ``~`` is not expanded, and links are followed. Other arguments as in
+    :class:`Handle`.
 
-    ``init`` makes missing folders, makes the database and its side files 0600, gives rows without an expiry the
-    default TTL from now on, and raises :class:`StorageSetupError` for a damaged or foreign file, or for a table of
-    another version, which it leaves as it is. An empty file is a new database.
+    WAL, synchronous FULL, one thread a handle; the writes that wait at one moment share a commit, and an answer means
+    that it is on the disk. A session id is unique in the table: taken by one identity, it is refused to another (ID-4).
+
+    ``init`` makes missing folders, makes the database and its side files 0600, and gives rows without an expiry the
+    default TTL from now on. An empty file is a new database. Raises :class:`StorageSetupError` for a damaged or
+    foreign file, for one with a second name (a hard link) or with its text in UTF-16, and for a table of another
+    version; it leaves all of them as they are.
     """
 
     label = "sqlite"
