@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import shutil
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -168,6 +169,37 @@ async def test_without_npm_it_says_what_to_install(monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(BridgeFault, match=r"needs node on the PATH: install Node\.js"):
         await installed()
+
+
+async def test_what_is_installed_needs_no_npm(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    folder = await installed()
+    node = shutil.which("node")
+    assert node is not None
+    (tmp_path / "node").symlink_to(node)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert await installed() == folder
+    monkeypatch.setenv("MCP_STORAGE_CACHE", str(tmp_path / "cache"))
+    with pytest.raises(BridgeFault, match="needs npm on the PATH"):
+        await installed()
+
+
+async def test_without_a_place_to_install_it_says_how_to_choose_one(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("MCP_STORAGE_CACHE", str(tmp_path / "file"))
+    with pytest.raises(BridgeFault, match="set MCP_STORAGE_CACHE to one"):
+        await installed()
+
+
+async def test_what_a_dead_run_left_unfinished_is_taken_away(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    left = tmp_path / "mcp-ts" / f"{package.UNFINISHED}x" / "node_modules"
+    left.mkdir(parents=True)
+    monkeypatch.setenv("MCP_STORAGE_CACHE", str(tmp_path))
+    monkeypatch.setitem(package.VERSIONS, package.SDK, "0.0.0-there-is-no-such-version")
+    with pytest.raises(BridgeFault):
+        await installed()
+    assert not left.exists()
 
 
 async def test_what_npm_cannot_install_is_told_and_leaves_nothing(
