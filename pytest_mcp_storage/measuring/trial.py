@@ -59,7 +59,9 @@ class Trial:
         """Start an example: a new history, and names that no example had before."""
         self.history = History()
         self._histories.append(self.history)
-        self._mark = f"{'' if self.harness.dedicated else _process}{next(_examples):x}"
+        self.number = next(_examples)
+        """The example's own; it grows from one to the next."""
+        self._mark = f"{'' if self.harness.dedicated else _process}{self.number:x}"
 
     def identity(self, name: str) -> str:
         """``name`` as this example's own identity. What names share in front of them, theirs alone differs behind."""

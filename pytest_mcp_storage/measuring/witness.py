@@ -6,10 +6,12 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from pytest_mcp_storage.measuring.violation import Violation, shortly, told
 from reference_backends import SessionData, SessionUpdate, StorageBackend
+
+Item = TypeVar("Item")
 
 LONGEST_CALL = 60.0
 """Seconds after which a call counts as one that never returns."""
@@ -69,7 +71,11 @@ class Witness:
         return Witness(self.backend, name, self._history)
 
     def generate_session_id(self) -> str:
-        return self.backend.generate_session_id()
+        try:
+            return self.backend.generate_session_id()
+        except Exception as error:
+            error.__mcp_call__ = "generate_session_id"  # type: ignore[attr-defined]
+            raise
 
     async def init(self) -> None:
         await self._call("init", self.backend.init)
@@ -90,20 +96,20 @@ class Witness:
         seen: list[SessionData] = await self._call(
             "get_identity_sessions_data", self.backend.get_identity_sessions_data, identity
         )
-        return seen
+        return _list_of(SessionData, seen, "get_identity_sessions_data")
 
     async def get_identity_mcp_sessions(self, identity: str) -> list[str]:
         seen: list[str] = await self._call(
             "get_identity_mcp_sessions", self.backend.get_identity_mcp_sessions, identity
         )
-        return seen
+        return _list_of(str, seen, "get_identity_mcp_sessions")
 
     async def remove_session(self, identity: str, session_id: str) -> None:
         await self._call("remove_session", self.backend.remove_session, identity, session_id)
 
     async def get_all_session_ids(self) -> list[str]:
         seen: list[str] = await self._call("get_all_session_ids", self.backend.get_all_session_ids)
-        return seen
+        return _list_of(str, seen, "get_all_session_ids")
 
     async def clear_all(self) -> None:
         await self._call("clear_all", self.backend.clear_all)
@@ -138,6 +144,15 @@ class Witness:
             raise Violation(f"{method} {told(error)}", should="raise no more than an Exception") from None
         call.end = time.monotonic_ns()
         return call.result
+
+
+def _list_of(kind: type[Item], seen: list[Item], method: str) -> list[Item]:
+    """What a listing returned. Raises :class:`Violation` for anything but a list of such items."""
+    if isinstance(seen, list) and all(isinstance(item, kind) for item in seen):
+        return seen
+    items = {type(item).__name__ for item in seen} if isinstance(seen, list) else ()
+    found = f"a list of {' and '.join(sorted(items))}" if items else f"a {type(seen).__name__}"
+    raise Violation(f"{method} returned {found}", should=f"return a list of {kind.__name__}")
 
 
 def _shown(value: object) -> str:

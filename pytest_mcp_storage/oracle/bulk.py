@@ -15,7 +15,13 @@ PATIENCE = 300.0
 
 
 async def create_many(
-    trial: Trial, store: Witness, session: SessionData, count: int, *, least: int | None = None
+    trial: Trial,
+    store: Witness,
+    session: SessionData,
+    count: int,
+    ttl: float | None = None,
+    *,
+    least: int | None = None,
 ) -> list[SessionData]:
     """``count`` sessions of one identity, small and alike but for their ids; the history shows one line for all.
 
@@ -30,7 +36,7 @@ async def create_many(
         batch = [
             session.model_copy(update={**plain, "session_id": trial.session_id(f"n{number:05}")}) for number in numbers
         ]
-        await asyncio.gather(*(store.backend.create_session(each) for each in batch))
+        await asyncio.gather(*(store.backend.create_session(each, ttl) for each in batch))
         many += batch
     trial.history.note(f"… create_session of {len(many)} sessions of {session.identity!r} …")
     return many

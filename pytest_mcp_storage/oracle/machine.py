@@ -162,6 +162,10 @@ class ExpiryMachine(SessionMachine):
     def reads(self, identity: str, session_id: str) -> None:
         self.do(self._reads(self.name(identity, session_id)))
 
+    @rule(identity=IDENTITIES, session_id=SESSION_IDS)
+    def removes(self, identity: str, session_id: str) -> None:
+        self.do(self._removes(self.name(identity, session_id)))
+
     @rule(seconds=st.sampled_from([0.5, 2, 5, 30, 101]))
     def waits(self, seconds: float) -> None:
         self.do(self.trial.pass_time(seconds))
@@ -176,6 +180,9 @@ class ExpiryMachine(SessionMachine):
 
     async def _renews(self, name: Name, ttl: float) -> None:
         await self.update(await self.trial.store(), name, {}, ttl)
+
+    async def _removes(self, name: Name) -> None:
+        await self.remove(await self.trial.store(), name)
 
     async def _reads(self, name: Name) -> None:
         store = await self.trial.store()

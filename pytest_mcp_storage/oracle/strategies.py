@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Any
 
 from hypothesis import strategies as st
 
-from pytest_mcp_storage.oracle.limits import LARGEST_NUMBER, LATEST_MOMENT_MS
+from pytest_mcp_storage.oracle.limits import LARGEST_NUMBER, LATEST_MOMENT_MS, LONGEST_NAME
 from reference_backends import SessionData
 
 TwoNames = tuple[tuple[str, str], tuple[str, str]]
@@ -33,19 +33,41 @@ AWKWARD_TEXTS = (
     '"',
     "2026-11-23T00:00:00Z",
     "1e5",
+    "0123",
+    "true",
+    " \t Aa  B ",
+    "a\r\nb\rc\n",
+    "&lt;&amp;&#39;%41+%20",
 )
-AWKWARD_NUMBERS = (0, 1, -1, 0.1, -0.0, 1e-300, 5e-324, LARGEST_NUMBER, -LARGEST_NUMBER, 1.5e15)
+AWKWARD_NUMBERS = (
+    0, 1, -1, 0.1, -0.0, 1e-300, 5e-324, LARGEST_NUMBER, -LARGEST_NUMBER, 1.5e15, 0.1 + 0.2, 123456789.12345679, 2**31,
+    2**32,
+)  # fmt: skip
+AWKWARD_JSON: dict[str, Any] = {
+    "null": None, "true": True, "false": False, "text": "", "object": {}, "list": [], "inner": {"null": None, "no": []},
+    "": "an empty key", "a.b": {"c.d": 1}, "$set": {"$inc": 1}, "__proto__": {"x": None}, "0": "a numeric key",
+    "case": 1, "CASE": 2, "é": 3, "e\u0301": 4, " spaced ": 5, "snake_case": 6, "names": ["null", "true", "1", "1e5"],
+    "items": ["b", "a", "a", 1, 1, None, [], {}, [[]], [None], [["in"], "out"], True], "only": ["one"],
+    "numbers": list(AWKWARD_NUMBERS),
+}  # fmt: skip
 AWKWARD_NAMES = (
     "a", "b", "A", "aa", "a:b", "b:c", "a/b", "*", "?", "[a]", "%", "_", "a_", "a%", "'", '"', "\\", " ", "a ", ".",
     "..", "é", "e\u0301", "ß", "ss", "İ", "null", "{a}", "a,b", "a\nb", "(a)", "$a", "#", "&", "+", "eq.a", "👩‍👩‍👧",
     "a" * 200,
 )  # fmt: skip
+MOMENTS = (0, 1, 999, 1_000, 1_700_000_000_123, 2**31, 2**32 * 1000 + 7, LATEST_MOMENT_MS - 1, LATEST_MOMENT_MS)
+"""Milliseconds: the first, the last, and those that a shorter number or another unit alters."""
 SEPARATORS = (":", "/", "|", ".", "-", "_", " ", ",", "\x1f", "::", "\n", "%3A")
 LOOK_ALIKES = (
     ("al%", "alice"), ("a_ice", "alice"), ("alice", "Alice"), ("é", "e\u0301"), ("alice", "alice "), ("*", "alice"),
     ("al*", "alice"), ("[a]lice", "alice"), ("alice?", "alice1"), ("ß", "ss"), ("a", "aa"), ("a'", "a''"), ("\\a", "a"),
     ("İ", "i"), ("1", "01"), ("1", "1.0"), ("a", "a\u200b"), ("true", "True"), ("ａ", "a"), ("/a", "a"), ("..", "a"),
+    ("é", "e"), ("æ", "ae"), ("😀", "😁"), ("Ж", "Я"), ("\u212b", "\u00c5"), ("\u212a", "k"), ("a+b", "a b"),
+    ("a%20b", "a b"), ("%41", "A"), ("&amp;", "&"), ("a-b", "a_b"), ("a:b", "a_b"), ("a\\b", "a/b"), ("a  b", "a b"),
+    ("a\r\nb", "a\nb"), ("a\tb", "a b"), ("a\x01", "a"), ("a\u00ad", "a"), ("a/../b", "b"), ("a//b", "a/b"),
 )  # fmt: skip
+BEGINNINGS = ((" alice", "alice"), ("/alice", "alice"), ("./alice", "alice"), ("\ufeffalice", "alice"))
+ENDINGS = (("alice ", "alice"), ("alice\n", "alice"), ("alice/", "alice"), ("alice.", "alice"), ("alice\t", "alice"))
 
 
 def texts(max_size: int = 30) -> st.SearchStrategy[str]:
@@ -121,8 +143,7 @@ def clear_texts() -> st.SearchStrategy[str]:
 
 def moments() -> st.SearchStrategy[int]:
     """``created_at``, in milliseconds."""
-    edges = st.sampled_from([0, 1, 999, 1_000, 1_700_000_000_123, LATEST_MOMENT_MS - 1, LATEST_MOMENT_MS])
-    return st.one_of(st.integers(0, LATEST_MOMENT_MS), edges)
+    return st.one_of(st.integers(0, LATEST_MOMENT_MS), st.sampled_from(MOMENTS))
 
 
 OPTIONAL_FIELDS: dict[str, st.SearchStrategy[Any]] = {
@@ -141,6 +162,25 @@ REQUIRED_FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "callback_url": texts(),
     "created_at": moments(),
 }
+TEXT_FIELDS = ("server_id", "server_name", "server_url", "callback_url", "code_verifier", "client_id")
+FILLED: dict[str, Any] = {
+    "server_id": "id", "server_name": "name", "server_url": "https://mcp.example", "transport_type": "streamable_http",
+    "callback_url": "https://app.example", "created_at": 1_700_000_000_123, "headers": {"X-One": "1", "X-Two": "2"},
+    "active": True, "client_information": {"client_id": "app", "redirect_uris": ["https://app.example"]},
+    "tokens": {"access_token": "at", "scope": "read write", "more": {"a": 1, "b": 2}}, "code_verifier": "verifier",
+    "client_id": "client",
+}  # fmt: skip
+"""A value for every field."""
+EMPTY: dict[str, Any] = {
+    "server_id": "", "server_name": "", "server_url": "", "transport_type": "sse", "callback_url": "", "created_at": 0,
+    "headers": {}, "active": False, "client_information": {}, "tokens": {}, "code_verifier": "", "client_id": "",
+}  # fmt: skip
+"""The same, of nothing but what a careless condition takes for absent."""
+ABSENT: dict[str, Any] = {**FILLED, **dict.fromkeys(OPTIONAL_FIELDS)}
+AWKWARD: dict[str, Any] = {
+    **FILLED, **dict.fromkeys(TEXT_FIELDS, " e\u0301\r\n👩‍👩‍👧 "), "created_at": LATEST_MOMENT_MS, "active": None,
+    "headers": {"x-Key": " e\u0301 ", "X-Key": ""}, "client_information": AWKWARD_JSON, "tokens": AWKWARD_JSON,
+}  # fmt: skip
 
 
 @st.composite
@@ -172,11 +212,33 @@ def moved(x: str, y: str, z: str, by: str) -> TwoNames:
 
 def known_look_alikes() -> list[TwoNames]:
     """Every pair that the suite knows: by joining, by pattern, by collation; as identities and as session ids."""
-    return [
-        *(moved("a", "b", "c", by) for by in SEPARATORS),
-        *(((one, "s"), (other, "t")) for one, other in LOOK_ALIKES),
-        *((("alice", one), ("alice", other)) for one, other in LOOK_ALIKES),
-    ]
+    joined = [moved("a", "b", "c", by) for by in SEPARATORS]
+    return [*joined, *_as_identities([*LOOK_ALIKES, *ENDINGS]), *_as_session_ids([*LOOK_ALIKES, *BEGINNINGS])]
+
+
+def known_ends() -> list[TwoNames]:
+    """Those that only the other end shows, where an example's mark stands: see :meth:`Trial.identity`."""
+    return [*_as_identities(BEGINNINGS), *_as_session_ids(ENDINGS)]
+
+
+def hardly_different(number: int, prefix: str) -> list[TwoNames]:
+    """The longest names, which differ in their last character, and numbers that differ in how they are written.
+
+    ``number`` and ``prefix`` are an example's own.
+    """
+    longest = [f"{prefix}{letter * LONGEST_NAME}"[: LONGEST_NAME - 1] for letter in "aé👩"]
+    pairs = [(f"{text}b", f"{text}c") for text in longest]
+    digits = f"{number + 10**9}"
+    pairs += [(digits, form) for form in (f"0{digits}", f"{digits}.0", f"+{digits}", f"{digits}e0")]
+    return [*_as_identities(pairs), *_as_session_ids(pairs, identity=prefix)]
+
+
+def _as_identities(pairs: Iterable[tuple[str, str]]) -> list[TwoNames]:
+    return [((one, "s"), (other, "t")) for one, other in pairs]
+
+
+def _as_session_ids(pairs: Iterable[tuple[str, str]], identity: str = "alice") -> list[TwoNames]:
+    return [((identity, one), (identity, other)) for one, other in pairs]
 
 
 def look_alikes() -> st.SearchStrategy[TwoNames]:

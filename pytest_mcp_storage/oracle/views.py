@@ -70,7 +70,7 @@ async def view(trial: Trial, store: Witness, name: Name) -> View:
 async def must_show(
     trial: Trial,
     store: Witness,
-    live: Iterable[SessionData],
+    live: Iterable[SessionData] = (),
     gone: Iterable[SessionData] = (),
     *,
     when: str,

@@ -7,6 +7,7 @@ import time
 from contextlib import suppress
 from typing import Any
 
+from pytest_mcp_storage.canary.canaries import Canaries
 from pytest_mcp_storage.capabilities import Capability
 from pytest_mcp_storage.faults.workers import Step, Worker, WorkerError
 from pytest_mcp_storage.harness import BackendHarness
@@ -30,6 +31,13 @@ def fresh(trial: Trial, **fields: Any) -> SessionData:
         "created_at": 0,
     }
     return SessionData.model_validate(plain | fields)
+
+
+def with_canaries(trial: Trial) -> tuple[SessionData, dict[str, Canaries]]:
+    """A session with secrets in tokens and headers, and the search for those of each field."""
+    canaries = {field: Canaries() for field in ("tokens", "headers")}
+    secrets = {field: canary.credentials("a session in clear")[field] for field, canary in canaries.items()}
+    return fresh(trial, **secrets), canaries
 
 
 async def is_there(store: StorageBackend, session: SessionData) -> bool:

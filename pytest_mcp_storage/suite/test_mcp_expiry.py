@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import product
 from typing import Any
 
 from hypothesis import strategies as st
@@ -13,15 +14,22 @@ from pytest_mcp_storage.measuring.comparison import difference
 from pytest_mcp_storage.measuring.measure import measures
 from pytest_mcp_storage.measuring.trial import Trial
 from pytest_mcp_storage.measuring.violation import Violation, must_raise
+from pytest_mcp_storage.oracle.bulk import create_many
 from pytest_mcp_storage.oracle.limits import DEFAULT_TTL, LONGEST_TTL
 from pytest_mcp_storage.oracle.machine import ExpiryMachine
 from pytest_mcp_storage.oracle.model import ROUNDING
-from pytest_mcp_storage.oracle.presence import must_be_gone, must_be_live
-from pytest_mcp_storage.oracle.strategies import sessions, ttls
+from pytest_mcp_storage.oracle.presence import must_be_absent, must_be_gone, must_be_live, shown_by
+from pytest_mcp_storage.oracle.strategies import changes, families, sessions, ttls
+from pytest_mcp_storage.oracle.views import must_show
 from reference_backends import InvalidSessionError, SessionData, SessionNotFoundError
 
 TEN_YEARS = 10 * 365.25 * 86_400
-BAD_TTLS = (0, -1, 0.0, -0.5, math.nan, math.inf, -math.inf, LONGEST_TTL + 1, 1e300, 10**30, True, False, "60", [60])
+BAD_TTLS = (
+    0, -1, 0.0, -0.5, math.nan, math.inf, -math.inf, LONGEST_TTL + 0.5, LONGEST_TTL + 1, 1e300, 10**30, True, False,
+    "60", "", [60],
+)  # fmt: skip
+JUST_BEFORE = 0.02
+"""Seconds before its end at which a session must still be there."""
 
 
 def batches() -> st.SearchStrategy[list[tuple[SessionData, float]]]:
@@ -39,25 +47,27 @@ async def test_a_session_lives_until_its_ttl_has_passed(trial: Trial, session: S
     await trial.pass_time(ttl * 0.6)
     await must_be_live(trial, store, session, until=born + ttl)
     if trial.can(Capability.CLOCK):
-        await trial.pass_time(ttl * 0.39)
+        await trial.pass_time(ttl * 0.4 - JUST_BEFORE)
         await must_be_live(trial, store, session, until=born + ttl)
 
 
-@measures("EX-2", waits=True, batch=batches(), cleaned=st.booleans())
-async def test_no_read_shows_an_expired_session(
-    trial: Trial, batch: list[tuple[SessionData, float]], cleaned: bool
-) -> None:
+@measures("EX-2", waits=True, family=families(max_size=3), ttl=ttls())
+async def test_no_read_shows_an_expired_session(trial: Trial, family: list[SessionData], ttl: float) -> None:
     store = await trial.store()
-    batch = [(session, trial.ttl(ttl)) for session, ttl in batch]
-    for session, ttl in batch:
+    ttl = trial.ttl(ttl)
+    for session in family:
         await store.create_session(session, ttl)
-        await store.get_session(session.identity, session.session_id)  # so that whatever caches has it now
-        await store.get_identity_sessions_data(session.identity)
-    await trial.pass_time(max(ttl for _, ttl in batch) + ROUNDING)
-    if cleaned and trial.store_is_ours:
-        await store.cleanup_expired_sessions()
-    for session, ttl in batch:
+    for _ in range(2):
+        for session in family:  # whatever keeps answers has these now, and whatever counts from a read begins anew
+            await shown_by(store, session)
+        await trial.pass_time(ttl / 2)
+    await trial.pass_time(ROUNDING)
+    for session in family:
         await must_be_gone(store, session, why=f"its TTL of {ttl:g} s has passed")
+    if trial.store_is_ours:
+        await store.cleanup_expired_sessions()
+        for session in family:
+            await must_be_gone(store, session, why=f"its TTL of {ttl:g} s has passed, and cleanup has run")
 
 
 @measures("EX-3", waits=True, session=sessions(), ttl=ttls())
@@ -65,10 +75,12 @@ async def test_an_expired_session_cannot_be_updated(trial: Trial, session: Sessi
     store = await trial.store()
     ttl = trial.ttl(ttl)
     await store.create_session(session, ttl)
+    await shown_by(store, session)  # whatever keeps answers has these now
     await trial.pass_time(ttl + ROUNDING)
-    update = store.update_session(session.identity, session.session_id, {"server_name": "revived"}, 60)
-    await must_raise(SessionNotFoundError, update, doing="updating an expired session")
-    await must_be_gone(store, session, why="an update must not bring it back")
+    for named, new_ttl in product(({"server_name": "revived"}, {}), (60, None)):
+        update = store.update_session(session.identity, session.session_id, named, new_ttl)
+        await must_raise(SessionNotFoundError, update, doing="updating an expired session")
+        await must_be_gone(store, session, why="an update must not bring it back")
 
 
 @measures("EX-4", waits=True, old=sessions(), new=sessions(), ttl=ttls())
@@ -77,11 +89,15 @@ async def test_an_expired_id_can_be_created_anew(trial: Trial, old: SessionData,
     ttl = trial.ttl(ttl)
     new = new.model_copy(update={"identity": old.identity, "session_id": old.session_id})
     await store.create_session(old, ttl)
+    await shown_by(store, old)  # whatever keeps answers has these now
     await trial.pass_time(ttl + ROUNDING)
     born = trial.now()
     await store.create_session(new, 3600)
-    if found := difference(await store.get_session(new.identity, new.session_id), new):
-        raise Violation(f"get_session returned {found}", should="show the new session, and nothing of the old one")
+    should = "show the new session, and nothing of the old one"
+    await must_show(trial, store, [new], when="after the new create", should=should)
+    if trial.store_is_ours:
+        await store.cleanup_expired_sessions()
+        await must_show(trial, store, [new], when="after the new create and cleanup", should=should)
     if trial.can(Capability.CLOCK):
         await trial.pass_time(1800)
     await must_be_live(trial, store, new, until=born + 3600)
@@ -97,32 +113,53 @@ async def test_an_expired_id_can_be_created_by_another_identity(
     await store.create_session(old, ttl)
     await trial.pass_time(ttl + ROUNDING)
     await store.create_session(new)
-    if found := difference(await store.get_session(new.identity, new.session_id), new):
-        raise Violation(f"get_session returned {found}", should="show the new session, and nothing of the old one")
-    await must_be_gone(store, old, why="it expired, and its id is another identity's now", everywhere=False)
+    should = "show the new session, and nothing of the old one"
+    await must_show(trial, store, [new], when="after a create by another identity", should=should)
+    await must_be_absent(store, old, why="it expired, and its id is another identity's now")
 
 
-@measures("EX-5", waits=True, batch=batches(), living=sessions())
-async def test_cleanup_removes_the_expired_and_no_other(
-    trial: Trial, batch: list[tuple[SessionData, float]], living: SessionData
-) -> None:
+@measures("EX-5", waits=True, family=families(2, 4), ttl=ttls())
+async def test_cleanup_removes_the_expired_and_no_other(trial: Trial, family: list[SessionData], ttl: float) -> None:
     store = await trial.store()
-    batch = [(session, trial.ttl(ttl)) for session, ttl in batch]
-    living = living.model_copy(update={"session_id": f"1{living.session_id}"})
-    await store.create_session(living, 500_000)
-    for session, ttl in batch:
+    ttl = trial.ttl(ttl)
+    names = "neighbour, lives", "renewed, lives", "created again, lives"
+    live = [family[0].model_copy(update={"session_id": trial.session_id(name)}) for name in names]
+    neighbour, renewed, recreated = live
+    await store.create_session(neighbour, 500_000)
+    await store.create_session(renewed, ttl)
+    await store.update_session(renewed.identity, renewed.session_id, {}, 500_000)
+    await store.create_session(recreated, ttl)
+    await store.remove_session(recreated.identity, recreated.session_id)
+    await store.create_session(recreated, 500_000)
+    for session in family:
         await store.create_session(session, ttl)
-    await trial.pass_time(max(ttl for _, ttl in batch) + ROUNDING)
+    await trial.pass_time(ttl + ROUNDING)
     for _ in range(2):
         await store.cleanup_expired_sessions()
-        if found := difference(await store.get_session(living.identity, living.session_id), living):
-            raise Violation(f"after cleanup get_session of a live session returned {found}", should="leave it alone")
-    for session, ttl in batch if trial.can(Capability.AT_REST) else ():
-        try:
-            await trial.harness.stored_fields(session.identity, session.session_id)
-        except LookupError:
-            continue
-        raise Violation(f"after cleanup a row with a TTL of {ttl:g} s still lies in the store", should="be removed")
+        await must_show(trial, store, live, family, when="after cleanup", should="remove the expired, and no other")
+    for session in family:
+        await must_have_no_row(trial, session)
+
+
+@measures("EX-5", waits=True, at_most=1, needs=[Capability.AT_REST], session=sessions())
+async def test_cleanup_is_complete_past_any_page_size(trial: Trial, session: SessionData) -> None:
+    store = await trial.store()
+    many = await create_many(trial, store, session, trial.tier.clearing, 1)
+    await trial.pass_time(1 + ROUNDING)
+    await store.cleanup_expired_sessions()
+    for each in many:
+        await must_have_no_row(trial, each)
+
+
+async def must_have_no_row(trial: Trial, session: SessionData) -> None:
+    """AT_REST: nothing of the session lies in the store."""
+    if not trial.can(Capability.AT_REST):
+        return
+    try:
+        await trial.harness.stored_fields(session.identity, session.session_id)
+    except LookupError:
+        return
+    raise Violation(f"after cleanup the expired row of {session.session_id!r} lies in the store", should="be removed")
 
 
 @measures("EX-6", waits=True, session=sessions())
@@ -149,12 +186,17 @@ async def test_a_handle_may_have_another_default_ttl(trial: Trial, session: Sess
     born = trial.now()
     await store.create_session(session)
     await must_be_live(trial, store, session, until=born + default)
-    await trial.pass_time(default + ROUNDING)
+    if trial.can(Capability.CLOCK):
+        await trial.pass_time(default - JUST_BEFORE)
+        await must_be_live(trial, store, session, until=born + default)
+    await trial.pass_time(max(0.0, born + default + ROUNDING - trial.now()))
     await must_be_gone(store, session, why=f"the handle's default TTL of {default:g} s has passed")
 
 
-@measures("EX-7", waits=True, session=sessions(), first=ttls(), second=ttls())
-async def test_an_update_with_ttl_sets_it_anew(trial: Trial, session: SessionData, first: float, second: float) -> None:
+@measures("EX-7", waits=True, session=sessions(), first=ttls(), second=ttls(), named=changes())
+async def test_an_update_with_ttl_sets_it_anew(
+    trial: Trial, session: SessionData, first: float, second: float, named: dict[str, Any]
+) -> None:
     store = await trial.store()
     first, second = trial.ttl(first), trial.ttl(second)
     born = trial.now()
@@ -163,7 +205,7 @@ async def test_an_update_with_ttl_sets_it_anew(trial: Trial, session: SessionDat
     if not trial.can(Capability.CLOCK) and trial.now() > born + first * 0.8:
         raise NotMeasurable("the store was too slow to update a session before its TTL of 1 to 2 s had passed")
     renewed = trial.now()
-    await store.update_session(session.identity, session.session_id, {"server_name": "renewed"}, second)
+    await store.update_session(session.identity, session.session_id, named, second)
     await must_be_live(trial, store, session, until=renewed + second)
     await trial.pass_time(second * 0.9)
     await must_be_live(trial, store, session, until=renewed + second)
@@ -188,6 +230,25 @@ async def test_an_update_without_ttl_renews_for_the_default(
         await must_be_gone(store, session, why="the default TTL has passed since the update")
 
 
+@measures("EX-7", waits=True, at_most=10, session=sessions(), default=ttls())
+async def test_a_handle_renews_for_its_own_default(trial: Trial, session: SessionData, default: float) -> None:
+    default = trial.ttl(default)
+    try:
+        store = await trial.open(default_ttl=default)
+    except NotMeasurable as reason:
+        trial.leave_out(f"another default TTL: {reason}")
+        return
+    await store.create_session(session, 10 * default)
+    renewed = trial.now()
+    await store.update_session(session.identity, session.session_id, {"server_name": "renewed"})
+    await must_be_live(trial, store, session, until=renewed + default)
+    if trial.can(Capability.CLOCK):
+        await trial.pass_time(default - JUST_BEFORE)
+        await must_be_live(trial, store, session, until=renewed + default)
+    await trial.pass_time(max(0.0, renewed + default + ROUNDING - trial.now()))
+    await must_be_gone(store, session, why=f"the handle's default TTL of {default:g} s has passed since the update")
+
+
 @measures("EX-8", at_most=5, session=sessions())
 async def test_a_ttl_that_makes_no_sense_is_refused(trial: Trial, session: SessionData) -> None:
     store = await trial.store()
@@ -196,11 +257,11 @@ async def test_a_ttl_that_makes_no_sense_is_refused(trial: Trial, session: Sessi
         await must_raise(InvalidSessionError, store.create_session(session, ttl), doing=f"creating with ttl={ttl!r}")
         await must_be_gone(store, session, why=f"the create with ttl={ttl!r} was refused")
     await store.create_session(session)
-    for ttl in BAD_TTLS:
-        update = store.update_session(*name, {"server_name": "changed"}, ttl)
-        await must_raise(InvalidSessionError, update, doing=f"updating with ttl={ttl!r}")
+    for bad, named in product(BAD_TTLS, ({"server_name": "changed"}, {})):
+        update = store.update_session(*name, named, bad)
+        await must_raise(InvalidSessionError, update, doing=f"updating with ttl={bad!r}")
         if found := difference(await store.get_session(*name), session):
-            raise Violation(f"after an update with ttl={ttl!r} get_session returned {found}", should="change nothing")
+            raise Violation(f"after an update with ttl={bad!r} get_session returned {found}", should="change nothing")
 
 
 @measures("EX-8", at_most=1, session=sessions())
@@ -236,6 +297,21 @@ async def test_a_fraction_of_a_second_is_honoured(trial: Trial, session: Session
     await must_be_gone(store, session, why=f"its TTL of {ttl:g} s has passed")
 
 
+@measures("EX-9", waits=True, at_most=3, session=sessions())
+async def test_less_than_a_second_is_honoured(trial: Trial, session: SessionData) -> None:
+    store = await trial.store()
+    brief = {
+        ttl: session.model_copy(update={"session_id": f"{ttl} {session.session_id}"}) for ttl in (0.75, 0.25, 0.0004)
+    }
+    for ttl, each in brief.items():
+        born = trial.now()
+        await store.create_session(each, ttl)
+        await must_be_live(trial, store, each, until=born + ttl)
+    await trial.pass_time(max(brief) + ROUNDING)
+    for ttl, each in brief.items():
+        await must_be_gone(store, each, why=f"its TTL of {ttl:g} s has passed")
+
+
 @measures("EX-10", waits=True, batch=batches())
 async def test_neighbours_expire_each_in_its_own_time(trial: Trial, batch: list[tuple[SessionData, float]]) -> None:
     store = await trial.store()
@@ -261,11 +337,15 @@ def test_any_mixture_of_ttls_and_renewals_answers_as_the_model_does(trial: Trial
 @measures("EX-11", waits=True, at_most=8, session=sessions(), ttl=ttls())
 async def test_expiry_survives_a_new_open(trial: Trial, session: SessionData, ttl: float) -> None:
     ttl = trial.ttl(ttl)
+    brief = session.model_copy(update={"session_id": f"brief {session.session_id}"})
     first = await trial.open()
     born = trial.now()
     await first.create_session(session, ttl)
+    await first.create_session(brief, ttl / 4)
     await first.disconnect()
+    await trial.pass_time(ttl / 2)
     second = await trial.open()
     await must_be_live(trial, second, session, until=born + ttl)
-    await trial.pass_time(ttl + ROUNDING)
-    await must_be_gone(second, session, why=f"its TTL of {ttl:g} s has passed since it was created")
+    await trial.pass_time(ttl / 2 + ROUNDING)
+    for each in session, brief:
+        await must_be_gone(second, each, why="its TTL has passed since it was created, part of it while closed")

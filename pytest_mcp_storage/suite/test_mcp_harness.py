@@ -7,15 +7,16 @@ import json
 from importlib import import_module
 from uuid import uuid4
 
-from pytest_mcp_storage.canary.canaries import Canaries
 from pytest_mcp_storage.capabilities import Capability
 from pytest_mcp_storage.harness import BackendHarness
 from pytest_mcp_storage.measuring.comparison import difference
 from pytest_mcp_storage.measuring.measure import measures
 from pytest_mcp_storage.measuring.trial import Trial
 from pytest_mcp_storage.measuring.violation import Violation, outcome_of, told
+from pytest_mcp_storage.oracle.presence import must_be_gone, must_be_live
+from pytest_mcp_storage.oracle.views import must_show
 from pytest_mcp_storage.ordeals.damage import main_file
-from pytest_mcp_storage.ordeals.declarations import can_do, fresh, is_there, must_find, work_of_a_process
+from pytest_mcp_storage.ordeals.declarations import can_do, fresh, is_there, must_find, with_canaries, work_of_a_process
 from pytest_mcp_storage.ordeals.outages import back, in_time, losses
 from pytest_mcp_storage.outcome import UNDECLARED
 from reference_backends import StorageError
@@ -24,6 +25,8 @@ NATIVE_TTL = 0.05
 """Seconds; a store may round it up to one."""
 ONE_SECOND_LATER = 1.2
 ATTEMPTS = 30
+NO_ENVELOPE = f"enc:1:{'0' * 24}:{'0' * 32}:00"
+"""Text that no key opens."""
 PROBED = (Capability.DURABLE, Capability.SHARED, Capability.CLOCK, Capability.KEY)
 """What can be looked for in a store that does not declare it, and does no harm."""
 
@@ -59,19 +62,27 @@ async def test_data_outlives_disconnect(trial: Trial) -> None:
 async def test_two_open_handles_are_on_one_store(trial: Trial) -> None:
     session = fresh(trial)
     first, second = await trial.open(), await trial.open()
+    if first.backend is second.backend:
+        raise Violation("open() returned the same handle twice", should="return another, on the same store: SHARED")
     await first.create_session(session)
     await must_find(second, session, seen="by a second handle", should="find it: SHARED")
+    await first.disconnect()
+    await must_find(second, session, seen="after the first handle was closed", should="find it: each is a handle")
 
 
 @measures("HA-1", needs=[Capability.CLOCK])
 async def test_the_clock_moves_expiry(trial: Trial) -> None:
-    session = fresh(trial)
     store = await trial.open()
-    await store.create_session(session, ttl=60)
-    await must_find(store, session, seen="before its TTL has passed", should="find it")
+    await trial.pass_time(7200)  # so that no other clock shows the same time
+    family = [fresh(trial), fresh(trial)]
+    for session in family:
+        await store.create_session(session, 60)
+    await store.update_session(session.identity, session.session_id, {}, 60)
+    for session in family:
+        await must_be_live(trial, store, session, until=trial.now() + 60)
     await trial.pass_time(62)
-    if await is_there(store, session):
-        raise Violation("62 s later by the clock that open() was given a session of 60 s is there", should="end: CLOCK")
+    for session in family:
+        await must_be_gone(store, session, why="62 s have passed by the clock that open() was given: CLOCK")
 
 
 @measures("HA-1", needs=[Capability.CLOCK])
@@ -84,48 +95,85 @@ async def test_no_other_clock_ends_a_session(trial: Trial) -> None:
     await store.create_session(session, ttl=NATIVE_TTL)
     trial.history.note(f"… {ONE_SECOND_LATER:g} s pass, but not by the clock that open() was given …")
     await asyncio.sleep(ONE_SECOND_LATER)
-    seen = "while the clock that open() was given stood still"
-    await must_find(store, session, seen=seen, should="stay: no native timer may end it earlier")
+    when = "while the clock that open() was given stood still"
+    await must_show(trial, store, [session], when=when, should="stay: no native timer may end it earlier")
 
 
 @measures("HA-1", needs=[Capability.AT_REST])
-async def test_what_is_stored_can_be_seen_and_planted(trial: Trial) -> None:
-    canaries = Canaries()
-    session = fresh(trial, **canaries.credentials("a session in clear"))
-    name = session.identity, session.session_id
+async def test_what_is_stored_can_be_seen(trial: Trial) -> None:
     store = await trial.open()
     before = await trial.harness.stored_bytes()
-    await store.create_session(session)
+    planted = [with_canaries(trial), with_canaries(trial)]
+    for session, _ in planted:
+        await store.create_session(session)
     after = await trial.harness.stored_bytes()
     if before == after:
         raise Violation("stored_bytes() is the same after a write", should="show everything that lies in the store")
-    fields = await trial.harness.stored_fields(*name)
-    if fields.get("tokens") is None or fields.get("headers") is None:
-        raise Violation(f"stored_fields() returned {sorted(fields)} without tokens or headers", should="show both")
-    if fields["tokens"] == session.tokens and not canaries.found_in(after):
-        raise Violation("stored_bytes() does not show tokens that lie in the store in clear", should="show everything")
-    got = await outcome_of(trial.harness.stored_fields(name[0], f"{name[1]} unknown"))
+    for session, canaries in planted:
+        fields = await trial.harness.stored_fields(session.identity, session.session_id)
+        for field, canary in canaries.items():
+            if fields.get(field) is None:
+                raise Violation(
+                    f"stored_fields() returned {sorted(fields)} and no {field}", should="show tokens, headers"
+                )
+            if fields[field] == getattr(session, field) and not canary.found_in(after):
+                raise Violation(f"stored_bytes() does not show {field} that lie in clear", should="show everything")
+
+
+@measures("HA-1", needs=[Capability.AT_REST])
+async def test_what_is_shown_follows_the_store(trial: Trial) -> None:
+    session = fresh(trial, tokens={"access_token": "old"}, headers={"X-Key": "old"})
+    name = session.identity, session.session_id
+    store = await trial.open()
+    await store.create_session(session)
+    old = dict(await trial.harness.stored_fields(*name))
+    await store.update_session(*name, {"tokens": {"access_token": "new"}})
+    if (await trial.harness.stored_fields(*name)).get("tokens") == old.get("tokens"):
+        raise Violation("stored_fields() shows the same tokens after an update", should="show what lies there now")
+    await store.remove_session(*name)
+    got = await outcome_of(trial.harness.stored_fields(*name))
     if not isinstance(got, LookupError):
-        raise Violation(f"stored_fields() of an unknown session {told(got)}", should="raise LookupError")
-    planted = {"access_token": "planted"}
-    await store.disconnect()
-    await trial.harness.replace_stored_field(*name, "tokens", planted)
+        raise Violation(f"stored_fields() of a removed session {told(got)}", should="raise LookupError")
+
+
+@measures("HA-1", needs=[Capability.AT_REST])
+async def test_what_is_stored_can_be_replaced(trial: Trial) -> None:
+    session = fresh(trial, tokens={"access_token": "own"}, headers={"X-Key": "own"})
+    name = session.identity, session.session_id
+    store = await trial.open()
+    await store.create_session(session)
+    if trial.can(Capability.DURABLE):
+        await store.disconnect()
+    objects = {"tokens": {"access_token": "planted"}, "headers": {"X-Key": "planted"}}
+    for field, value in [*((field, NO_ENVELOPE) for field in objects), *objects.items()]:
+        await trial.harness.replace_stored_field(*name, field, value)
+        seen = (await trial.harness.stored_fields(*name)).get(field)
+        if seen != value:
+            raise Violation(
+                f"after replace_stored_field() stored_fields() shows {field} = {seen!r}", should="be planted"
+            )
     reader = await trial.open()
-    if trial.can(Capability.DURABLE) or trial.can(Capability.SHARED):
-        wanted = session.model_copy(update={"tokens": planted})
-        await must_find(reader, wanted, seen="after replace_stored_field()", should="find the planted tokens")
+    if trial.one_store:
+        wanted = session.model_copy(update=objects)
+        await must_find(reader, wanted, seen="after replace_stored_field()", should="find what was planted")
 
 
 @measures("HA-1", needs=[Capability.OUTAGE])
 async def test_nothing_is_answered_in_an_outage(trial: Trial) -> None:
     session, new = fresh(trial), fresh(trial)
+    name = session.identity, session.session_id
     store = await trial.open()
     await store.create_session(session)
     async with trial.harness.outage():
-        got = await in_time(trial, lambda: store.get_session(session.identity, session.session_id))
+        got = await in_time(trial, lambda: store.get_session(*name))
+        ids = await in_time(trial, lambda: store.get_identity_mcp_sessions(session.identity))
         await in_time(trial, lambda: store.create_session(new))
+        await in_time(trial, lambda: store.update_session(*name, {"server_name": "changed"}))
+        await in_time(trial, lambda: store.remove_session(*name))
     if not isinstance(got, Exception) and not difference(got, session):
         raise Violation("inside outage() get_session returned the session", should="not reach the store")
+    if not isinstance(ids, Exception) and session.session_id in ids:
+        raise Violation("inside outage() the listing showed the session", should="not reach the store")
     await back(trial, store, session)
     if await is_there(store, new):
         raise Violation("what was created inside outage() is there", should="not reach the store")
@@ -180,7 +228,11 @@ async def test_the_files_are_those_of_the_store(trial: Trial) -> None:
         store = await trial.open(harness=harness)
         await store.create_session(fresh(trial))
         await store.disconnect()
-        before = main_file(list(harness.files())).read_bytes()
+        if not (files := list(harness.files())) or not files[0].is_file():
+            raise Violation(
+                "after a write files() names no file that is there", should="name the store's, the main first"
+            )
+        before = main_file(files).read_bytes()
         store = await trial.open(harness=harness)
         await store.create_session(fresh(trial))
         await store.disconnect()

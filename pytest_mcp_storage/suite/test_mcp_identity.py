@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import AsyncIterator, Sequence
 from itertools import product
 
 from hypothesis import strategies as st
@@ -11,10 +12,23 @@ from pytest_mcp_storage.measuring.comparison import difference
 from pytest_mcp_storage.measuring.measure import measures
 from pytest_mcp_storage.measuring.trial import Trial
 from pytest_mcp_storage.measuring.violation import Violation, outcome_of, told
+from pytest_mcp_storage.measuring.witness import Witness
 from pytest_mcp_storage.oracle.bulk import create_many
 from pytest_mcp_storage.oracle.machine import ListingMachine
-from pytest_mcp_storage.oracle.strategies import TwoNames, families, known_look_alikes, look_alikes, sessions
+from pytest_mcp_storage.oracle.strategies import (
+    TwoNames,
+    families,
+    hardly_different,
+    known_ends,
+    known_look_alikes,
+    look_alikes,
+    sessions,
+)
+from pytest_mcp_storage.oracle.views import Name
 from reference_backends import SessionData, SessionExistsError
+
+MORE_THAN_A_PAGE = 1100
+"""Sessions; servers answer with their first 1,000."""
 
 
 @measures("ID-1", family=families(), sealed=st.booleans())
@@ -40,6 +54,40 @@ def test_the_listings_follow_any_sequence_of_calls(trial: Trial) -> type[Listing
     return ListingMachine
 
 
+@measures("ID-1", at_most=3, first=sessions(), second=sessions())
+async def test_the_listing_follows_every_change(trial: Trial, first: SessionData, second: SessionData) -> None:
+    store = await trial.store()
+    async for when, live in changing(trial, store, first, second):
+        expected = {each.session_id: each for each in live}
+        seen = await store.get_identity_sessions_data(first.identity)
+        if sorted(each.session_id for each in seen) != sorted(expected):
+            ids = [each.session_id for each in seen]
+            raise Violation(f"{when} get_identity_sessions_data returned {ids}", should=f"be {list(expected)}")
+        for each in seen:
+            if found := difference(each, expected[each.session_id]):
+                raise Violation(f"{when} get_identity_sessions_data returned {found}", should="return it as it is now")
+
+
+async def changing(
+    trial: Trial, store: Witness, first: SessionData, second: SessionData
+) -> AsyncIterator[tuple[str, list[SessionData]]]:
+    """Make every kind of change to one identity's sessions; after each: when that is, in words, and who is live."""
+    second = second.model_copy(update={"identity": first.identity, "session_id": trial.session_id("the second")})
+    updated = first.model_copy(update={"server_name": "updated"})
+    name = first.identity, first.session_id
+    yield "before any create", []
+    await store.create_session(first)
+    yield "after a create", [first]
+    await store.create_session(second)
+    yield "after another create", [first, second]
+    await store.update_session(*name, {"server_name": "updated"})
+    yield "after an update", [updated, second]
+    await store.remove_session(*name)
+    yield "after a removal", [second]
+    await store.create_session(first)
+    yield "after a new create", [first, second]
+
+
 @measures("ID-2", family=families())
 async def test_the_listing_of_ids_is_exact(trial: Trial, family: list[SessionData]) -> None:
     store = await trial.store()
@@ -52,28 +100,49 @@ async def test_the_listing_of_ids_is_exact(trial: Trial, family: list[SessionDat
             raise Violation(f"get_identity_mcp_sessions returned {sorted(seen)}", should=f"be {expected}, each once")
 
 
+@measures("ID-2", at_most=3, first=sessions(), second=sessions())
+async def test_the_listing_of_ids_follows_every_change(trial: Trial, first: SessionData, second: SessionData) -> None:
+    store = await trial.store()
+    async for when, live in changing(trial, store, first, second):
+        expected = sorted(each.session_id for each in live)
+        seen = sorted(await store.get_identity_mcp_sessions(first.identity))
+        if seen != expected:
+            raise Violation(f"{when} get_identity_mcp_sessions returned {seen}", should=f"be {expected}, each once")
+
+
 @measures("ID-3", pair=look_alikes(), template=sessions())
 async def test_names_that_look_alike_are_kept_apart(trial: Trial, pair: TwoNames, template: SessionData) -> None:
-    await keep_apart(trial, pair, template)
+    await keep_apart(trial, [(trial.identity(one), trial.session_id(other)) for one, other in pair], template)
 
 
 @measures("ID-3", at_most=1, template=sessions())
 async def test_every_known_pair_of_look_alikes_is_kept_apart(trial: Trial, template: SessionData) -> None:
     for pair in known_look_alikes():
         trial.begin()
+        await keep_apart(trial, [(trial.identity(one), trial.session_id(other)) for one, other in pair], template)
+    for pair in known_ends():  # the example's own mark at the other end
+        trial.begin()
+        await keep_apart(trial, [(trial.session_id(one), trial.identity(other)) for one, other in pair], template)
+
+
+@measures("ID-3", at_most=1, template=sessions())
+async def test_long_names_and_numbers_are_kept_apart(trial: Trial, template: SessionData) -> None:
+    for pair in hardly_different(trial.number, trial.identity("")):
         await keep_apart(trial, pair, template)
 
 
-async def keep_apart(trial: Trial, pair: TwoNames, template: SessionData) -> None:
-    """Two sessions under names that look alike: each is found under its own name, and removed alone."""
+async def keep_apart(trial: Trial, names: Sequence[Name], template: SessionData) -> None:
+    """Two sessions under names that look alike: each is found under its own name, changed alone and removed alone."""
     store = await trial.store()
-    first, second = names = [(trial.identity(identity), trial.session_id(session_id)) for identity, session_id in pair]
+    first, second = names
     stored = {
         name: template.model_copy(update={"identity": name[0], "session_id": name[1], "server_name": str(number)})
         for number, name in enumerate(names)
     }
     for session in stored.values():
         await store.create_session(session)
+    await store.update_session(*first, {"server_url": "updated"})
+    stored[first] = stored[first].model_copy(update={"server_url": "updated"})
     for name in product(*map(set, zip(*names, strict=True))):
         seen = await store.get_session(*name)
         if name in stored and (found := difference(seen, stored[name])):
@@ -89,6 +158,7 @@ async def keep_apart(trial: Trial, pair: TwoNames, template: SessionData) -> Non
     await store.remove_session(*first)
     if found := difference(await store.get_session(*second), stored[second]):
         raise Violation(f"after {first} was removed get_session{second} returned {found}", should="leave it alone")
+    await store.remove_session(*second)
 
 
 @measures("ID-4", session=sessions(), other=sessions())
@@ -98,32 +168,50 @@ async def test_one_session_id_under_two_identities(trial: Trial, session: Sessio
     await store.create_session(session)
     got = await outcome_of(store.create_session(other))
     if isinstance(got, SessionExistsError):
-        if found := difference(await store.get_session(session.identity, session.session_id), session):
-            raise Violation(
-                f"after the refused create get_session returned {found}", should="leave the first untouched"
-            )
+        await must_read(store, [session], [other], when="after the refused create")
         return
     if isinstance(got, Exception):
         raise Violation(
             f"creating the id under another identity {told(got)}", should="raise SessionExistsError, or work"
         )
-    await store.update_session(other.identity, other.session_id, {"server_name": "changed"})
-    changed = other.model_copy(update={"server_name": "changed"})
-    for expected in (session, changed):
-        if found := difference(await store.get_session(expected.identity, expected.session_id), expected):
-            raise Violation(f"get_session({expected.identity!r}) returned {found}", should="keep the two fully apart")
-    await store.remove_session(session.identity, session.session_id)
-    if found := difference(await store.get_session(other.identity, other.session_id), changed):
-        raise Violation(f"after the other's removal get_session returned {found}", should="keep the two fully apart")
+    await must_read(store, [session, other], when="after both creates")
+    for each in session, other:
+        await store.update_session(each.identity, each.session_id, {"server_name": f"of {each.identity}"})
+    session, other = (each.model_copy(update={"server_name": f"of {each.identity}"}) for each in (session, other))
+    await must_read(store, [session, other], when="after updates of both")
+    for gone, kept in (session, other), (other, session):
+        await store.remove_session(gone.identity, gone.session_id)
+        await must_read(store, [kept], [gone], when=f"after the removal under {gone.identity!r}")
+        await store.create_session(gone)
+
+
+async def must_read(
+    store: Witness, live: Sequence[SessionData], gone: Sequence[SessionData] = (), *, when: str
+) -> None:
+    """Each identity reads its own session of the shared id, by every read; those of ``gone`` read none."""
+    for session, there in [*((each, True) for each in live), *((each, False) for each in gone)]:
+        seen = await store.get_session(session.identity, session.session_id)
+        found = difference(seen, session) if there else seen and "a session"
+        if found:
+            raise Violation(
+                f"{when} get_session({session.identity!r}) returned {found}", should="keep both fully apart"
+            )
+        ids = await store.get_identity_mcp_sessions(session.identity)
+        data = await store.get_identity_sessions_data(session.identity)
+        counts = ids.count(session.session_id), sum(not difference(each, session) for each in data)
+        if counts != (there, there):
+            lists = f"{ids} and {data}"
+            raise Violation(f"{when} {session.identity!r} lists {lists}", should="keep both fully apart")
 
 
 @measures("ID-5", session=sessions(), other=sessions())
 async def test_another_identitys_session_reads_as_none(trial: Trial, session: SessionData, other: SessionData) -> None:
     store = await trial.store()
-    stranger = trial.identity("stranger")
+    known = other.model_copy(update={"identity": trial.identity("known"), "session_id": trial.session_id("own")})
     await store.create_session(session)
-    for identity in (stranger, other.identity):
-        if identity != session.identity and (seen := await store.get_session(identity, session.session_id)) is not None:
+    await store.create_session(known)
+    for identity in (trial.identity("stranger"), known.identity):
+        if (seen := await store.get_session(identity, session.session_id)) is not None:
             raise Violation(
                 f"get_session({identity!r}) returned {seen!r} of {session.identity!r}", should="return None"
             )
@@ -133,8 +221,8 @@ async def test_another_identitys_session_reads_as_none(trial: Trial, session: Se
 async def test_listings_are_complete_past_any_page_size(trial: Trial, session: SessionData) -> None:
     store = await trial.store()
     expected = {each.session_id for each in await create_many(trial, store, session, trial.tier.listed)}
-    ids = await store.backend.get_identity_mcp_sessions(session.identity)
-    data = await store.backend.get_identity_sessions_data(session.identity)
+    ids = await store.get_identity_mcp_sessions(session.identity)
+    data = await store.get_identity_sessions_data(session.identity)
     for method, seen in (
         ("get_identity_mcp_sessions", ids),
         ("get_identity_sessions_data", [each.session_id for each in data]),
@@ -159,3 +247,26 @@ async def test_all_ids_are_those_of_the_live_sessions(trial: Trial, family: list
         raise Violation(
             f"get_all_session_ids lacks {missing[:5]} and adds {added[:5]}", should="be every live id, once"
         )
+
+
+@measures("ID-7", at_most=3, first=sessions(), second=sessions())
+async def test_all_ids_follow_every_change(trial: Trial, first: SessionData, second: SessionData) -> None:
+    store = await trial.store()
+    before = Counter(await store.get_all_session_ids())
+    async for when, live in changing(trial, store, first, second):
+        seen = Counter(await store.get_all_session_ids()) - before
+        expected = Counter(each.session_id for each in live)
+        if seen != expected:
+            ids = sorted(seen.elements())
+            raise Violation(f"{when} get_all_session_ids shows {ids}", should=f"add {sorted(expected)}, each once")
+
+
+@measures("ID-7", at_most=1, session=sessions())
+async def test_all_ids_are_complete_past_a_thousand(trial: Trial, session: SessionData) -> None:
+    store = await trial.store()
+    before = set(await store.get_all_session_ids())
+    expected = {each.session_id for each in await create_many(trial, store, session, MORE_THAN_A_PAGE)}
+    seen = [each for each in await store.get_all_session_ids() if each not in before]
+    if set(seen) != expected or len(seen) != len(expected):
+        told_ = f"{len(seen)} new ids, {len(set(seen))} of them different"
+        raise Violation(f"get_all_session_ids returned {told_}", should=f"be all {len(expected)}, each once")

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
+from itertools import product
 from typing import Any
 
 from hypothesis import strategies as st
 
-from pytest_mcp_storage.measuring.comparison import difference
+from pytest_mcp_storage.measuring.comparison import difference, first_difference
 from pytest_mcp_storage.measuring.measure import measures
 from pytest_mcp_storage.measuring.trial import Trial
 from pytest_mcp_storage.measuring.violation import Violation
-from pytest_mcp_storage.oracle.limits import DEEPEST_NESTING, LATEST_MOMENT_MS, LONGEST_NAME
+from pytest_mcp_storage.oracle.limits import DEEPEST_NESTING, LONGEST_NAME
 from pytest_mcp_storage.oracle.strategies import (
-    AWKWARD_NUMBERS,
+    ABSENT,
+    AWKWARD,
+    AWKWARD_JSON,
     AWKWARD_TEXTS,
+    EMPTY,
+    FILLED,
+    MOMENTS,
+    TEXT_FIELDS,
     changes,
     json_values,
     moments,
@@ -23,28 +31,35 @@ from pytest_mcp_storage.oracle.strategies import (
 from reference_backends import SessionData
 
 MIB = 1024 * 1024
+LONG_TEXT = 70_000
+"""Characters: more than a column of two-byte lengths holds."""
 
 
 @measures("RT-1", session=sessions(), sealed=st.booleans())
 async def test_get_returns_what_was_created(trial: Trial, session: SessionData, sealed: bool) -> None:
     store = await trial.store(sealed=sealed)
+    await store.get_session(session.identity, session.session_id)  # whatever keeps answers has that one now
     await store.create_session(session)
     seen = await store.get_session(session.identity, session.session_id)
     if found := difference(seen, session):
         raise Violation(f"get_session returned {found}", should="equal what was created, in every field")
 
 
+@measures("RT-1", at_most=1, session=sessions())
+async def test_every_field_comes_back(trial: Trial, session: SessionData) -> None:
+    store = await trial.store()
+    filled = session.model_copy(update=FILLED)
+    await store.create_session(filled)
+    if found := difference(await store.get_session(filled.identity, filled.session_id), filled):
+        raise Violation(f"get_session returned {found}", should="equal what was created, in every field")
+
+
 @measures("RT-2", session=sessions(), sealed=st.booleans())
 async def test_absent_empty_false_and_none_stay_apart(trial: Trial, session: SessionData, sealed: bool) -> None:
     store = await trial.store(sealed=sealed)
-    shapes: tuple[dict[str, Any], ...] = (
-        {"headers": None, "tokens": None, "client_information": None, "code_verifier": None, "active": None},
-        {"headers": {}, "tokens": {}, "client_information": {}, "code_verifier": "", "active": False},
-        {"server_id": "", "server_name": None, "client_id": "", "active": True},
-    )
     variants = [
         session.model_copy(update={**shape, "session_id": f"{number}{session.session_id}"})
-        for number, shape in enumerate(shapes)
+        for number, shape in enumerate((ABSENT, EMPTY, FILLED))
     ]
     for variant in variants:
         await store.create_session(variant)
@@ -75,31 +90,46 @@ async def test_every_text_and_json_value_survives(
 
 
 @measures("RT-3", at_most=1, session=sessions())
-async def test_every_awkward_text_survives(trial: Trial, session: SessionData) -> None:
-    store = await trial.store()
-    for number, text in enumerate(AWKWARD_TEXTS):
-        named = {
-            "session_id": f"{number}{session.session_id}",
-            "server_name": text,
-            "tokens": {text: [text, f" {text} "]},
-        }
-        filled = SessionData.model_validate({**session.__dict__, **named})
+async def test_every_awkward_text_survives_in_every_field(trial: Trial, session: SessionData) -> None:
+    for number, (text, sealed) in enumerate(product(AWKWARD_TEXTS, (True, False))):
+        store = await trial.store(sealed=sealed)
+        filled = SessionData.model_validate(
+            session.__dict__
+            | dict.fromkeys(TEXT_FIELDS, text)
+            | {
+                "session_id": f"{number}{session.session_id}",
+                "headers": {text: text, "X-Spaced": f" {text} "},
+                "client_information": {text: [text]},
+                "tokens": {text: [text, f" {text} "]},
+            }
+        )
         await store.create_session(filled)
-        seen = await store.get_session(filled.identity, filled.session_id)
-        if found := difference(seen, filled):
+        if found := difference(await store.get_session(filled.identity, filled.session_id), filled):
             raise Violation(f"get_session returned {found}", should="return the text as it was")
 
 
 @measures("RT-3", at_most=1, session=sessions())
-async def test_every_awkward_number_survives(trial: Trial, session: SessionData) -> None:
+async def test_a_long_text_survives_in_every_field(trial: Trial, session: SessionData) -> None:
     store = await trial.store()
-    named = {"tokens": {"numbers": list(AWKWARD_NUMBERS)}, "client_information": {"numbers": list(AWKWARD_NUMBERS)}}
-    await store.create_session(SessionData.model_validate({**session.__dict__, **named}))
-    for _ in range(2):
-        seen = await store.get_session(session.identity, session.session_id)
-        if found := difference(seen, session.model_copy(update=named)):
-            raise Violation(f"get_session returned {found}", should="return the numbers as they were")
-        await store.update_session(session.identity, session.session_id, named)
+    text = "0123456789é👩" * (LONG_TEXT // 12)
+    objects = {key: {"k": text, text: "v"} for key in ("headers", "client_information", "tokens")}
+    long = session.model_copy(update={**dict.fromkeys(TEXT_FIELDS, text), **objects})
+    await store.create_session(long)
+    if found := difference(await store.get_session(long.identity, long.session_id), long):
+        raise Violation(f"get_session returned {found}", should=f"return all {len(text)} characters")
+
+
+@measures("RT-3", at_most=1, session=sessions())
+async def test_every_awkward_value_survives(trial: Trial, session: SessionData) -> None:
+    objects = {"tokens": AWKWARD_JSON, "client_information": AWKWARD_JSON}
+    for sealed in (True, False):
+        store = await trial.store(sealed=sealed)
+        awkward = session.model_copy(update={**objects, "session_id": f"{sealed}{session.session_id}"})
+        await store.create_session(awkward)
+        for _ in range(2):
+            if found := difference(await store.get_session(awkward.identity, awkward.session_id), awkward):
+                raise Violation(f"get_session returned {found}", should="return the values as they were")
+            await store.update_session(awkward.identity, awkward.session_id, objects)
 
 
 @measures("RT-3", at_most=1, session=sessions())
@@ -146,6 +176,21 @@ async def test_the_other_fields_survive_an_update(
         raise Violation(f"after updates of other fields get_session returned {found}", should="keep it unchanged")
 
 
+@measures("RT-4", at_most=1, session=sessions())
+async def test_every_field_survives_an_update_of_every_other(trial: Trial, session: SessionData) -> None:
+    shapes = (FILLED, True), (EMPTY, False), (ABSENT, True), (AWKWARD, True), (AWKWARD, False)
+    for number, (shape, sealed) in enumerate(shapes):
+        store = await trial.store(sealed=sealed)
+        before = session.model_copy(update={**shape, "session_id": f"{number}{session.session_id}"})
+        name = before.identity, before.session_id
+        await store.create_session(before)
+        for field, value in product(FILLED, (EMPTY, FILLED, shape)):
+            await store.update_session(*name, {field: value[field]})
+            after = before.model_copy(update={field: value[field]})
+            if found := difference(await store.get_session(*name), after):
+                raise Violation(f"after an update of {field} get_session returned {found}", should="keep the others")
+
+
 @measures("RT-5", at_most=2, session=sessions(), sealed=st.booleans())
 async def test_a_session_of_two_mebibytes_survives(trial: Trial, session: SessionData, sealed: bool) -> None:
     store = await trial.store(sealed=sealed)
@@ -156,35 +201,43 @@ async def test_a_session_of_two_mebibytes_survives(trial: Trial, session: Sessio
             "client_information": {"redirect_uris": [f"https://app.example/{n:0>1000}" for n in range(1024)]},
         }
     )
+    name = large.identity, large.session_id
     await store.create_session(large)
-    seen = await store.get_session(large.identity, large.session_id)
-    if found := difference(seen, large):
-        raise Violation(f"get_session returned {found}", should="return all 2 MiB unchanged")
+    for _ in range(2):
+        for seen in await store.get_session(*name), *await store.get_identity_sessions_data(large.identity):
+            if found := difference(seen, large):
+                raise Violation(f"a read returned {found}", should="return all 2 MiB unchanged")
+        objects = {"tokens": large.tokens, "client_information": large.client_information}
+        await store.update_session(*name, {"tokens": None, "client_information": None})
+        await store.update_session(*name, objects)
 
 
-@measures("RT-6", session=sessions(), named=changes(), sealed=st.booleans())
-async def test_the_store_shares_nothing_with_its_caller(
-    trial: Trial, session: SessionData, named: dict[str, Any], sealed: bool
-) -> None:
+@measures("RT-6", session=sessions(), sealed=st.booleans())
+async def test_the_store_shares_nothing_with_its_caller(trial: Trial, session: SessionData, sealed: bool) -> None:
     store = await trial.store(sealed=sealed)
-    rich = session.model_copy(update={"tokens": {"a": {"b": [1, {"c": []}]}}, "headers": {"h": "v"}})
-    named = {"client_information": {"c": {"d": [2, {"e": []}]}}, **named}
-    expected = SessionData.model_validate({**rich.__dict__, **named})
-    await store.create_session(rich)
-    await store.update_session(rich.identity, rich.session_id, named)
-    _deface_objects(rich)
-    _deface(named)
-    handed_out = [await store.get_session(rich.identity, rich.session_id)]
-    handed_out += await store.get_identity_sessions_data(rich.identity)
-    for seen in handed_out:
-        if found := difference(seen, expected):
-            raise Violation(f"after the caller changed its own objects a read returned {found}", should="not notice")
-        _deface_objects(seen)
-    seen = await store.get_session(rich.identity, rich.session_id)
-    if found := difference(seen, expected):
-        raise Violation(
-            f"after the caller changed what was handed out get_session returned {found}", should="not notice"
-        )
+    name = session.identity, session.session_id
+
+    def objects() -> dict[str, Any]:
+        nested = {"a": {"b": [1, {"c": []}], "d": [[2]]}}
+        return {"tokens": deepcopy(nested), "client_information": deepcopy(nested), "headers": {"h": "v"}}
+
+    async def handed_out() -> list[Any]:
+        read = [await store.get_session(*name), await store.get_identity_sessions_data(name[0])]
+        return [*read, await store.get_identity_mcp_sessions(name[0])]
+
+    created, updated = session.model_copy(update=objects()), objects()
+    expected = session.model_copy(update=objects())
+    for write, given in ((store.create_session, (created,)), (store.update_session, (*name, updated))):
+        await write(*given)
+        _deface(given[-1])
+        for doing in ("what it had passed in", "what was handed out"):
+            got, listed, ids = seen = await handed_out()
+            if found := difference(got, expected) or first_difference(ids, [name[1]], "the listing of ids"):
+                raise Violation(f"after the caller changed {doing} a read returned {found}", should="not notice")
+            if len(listed) != 1 or (found := difference(listed[0], expected)):
+                raise Violation(f"after the caller changed {doing} the listing is {listed}", should="not notice")
+            for each in seen:
+                _deface(each)
 
 
 @measures("RT-7", session=sessions(), moment=moments(), sealed=st.booleans())
@@ -192,7 +245,7 @@ async def test_created_at_is_kept_to_the_millisecond(
     trial: Trial, session: SessionData, moment: int, sealed: bool
 ) -> None:
     store = await trial.store(sealed=sealed)
-    for number, created_at in enumerate((moment, 0, LATEST_MOMENT_MS)):
+    for number, created_at in enumerate((moment, *MOMENTS)):
         dated = session.model_copy(update={"session_id": f"{number}{session.session_id}", "created_at": created_at})
         await store.create_session(dated)
         seen = await store.get_session(dated.identity, dated.session_id)
@@ -201,15 +254,12 @@ async def test_created_at_is_kept_to_the_millisecond(
             raise Violation(f"get_session returned created_at = {shown} in place of {created_at}", should="be exact")
 
 
-def _deface_objects(session: SessionData | None) -> None:
-    """Change every object that a session holds, in place."""
-    for value in vars(session).values() if session else ():
-        _deface(value)
-
-
 def _deface(value: Any) -> None:
     """Change every object inside a value, in place."""
-    if isinstance(value, dict):
+    if isinstance(value, SessionData):
+        for field in vars(value).values():
+            _deface(field)
+    elif isinstance(value, dict):
         for item in value.values():
             _deface(item)
         value["defaced"] = "defaced"
