@@ -44,9 +44,10 @@ AWKWARD_NUMBERS = (
     2**32,
 )  # fmt: skip
 AWKWARD_JSON: dict[str, Any] = {
-    "null": None, "true": True, "false": False, "text": "", "object": {}, "list": [], "inner": {"null": None, "no": []},
-    "": "an empty key", "a.b": {"c.d": 1}, "$set": {"$inc": 1}, "__proto__": {"x": None}, "0": "a numeric key",
-    "case": 1, "CASE": 2, "é": 3, "e\u0301": 4, " spaced ": 5, "snake_case": 6, "names": ["null", "true", "1", "1e5"],
+    "null": None, "true": True, "false": False, "text": "", "word": "null", "object": {}, "list": [],
+    "inner": {"null": None, "no": []}, "": "an empty key", "a.b": {"c.d": 1}, "$set": {"$inc": 1},
+    "__proto__": {"x": None}, "0": "a numeric key", "case": 1, "CASE": 2, "é": 3, "e\u0301": 4, " spaced ": 5,
+    "snake_case": 6, "names": ["null", "true", "1", "1e5"],
     "items": ["b", "a", "a", 1, 1, None, [], {}, [[]], [None], [["in"], "out"], True], "only": ["one"],
     "numbers": list(AWKWARD_NUMBERS),
 }  # fmt: skip

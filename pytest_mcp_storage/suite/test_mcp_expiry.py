@@ -51,7 +51,7 @@ async def test_a_session_lives_until_its_ttl_has_passed(trial: Trial, session: S
         await must_be_live(trial, store, session, until=born + ttl)
 
 
-@measures("EX-2", waits=True, family=families(max_size=3), ttl=ttls())
+@measures("EX-2", waits=True, at_most=20, family=families(max_size=3), ttl=ttls())
 async def test_no_read_shows_an_expired_session(trial: Trial, family: list[SessionData], ttl: float) -> None:
     store = await trial.store()
     ttl = trial.ttl(ttl)
@@ -70,7 +70,7 @@ async def test_no_read_shows_an_expired_session(trial: Trial, family: list[Sessi
             await must_be_gone(store, session, why=f"its TTL of {ttl:g} s has passed, and cleanup has run")
 
 
-@measures("EX-3", waits=True, session=sessions(), ttl=ttls())
+@measures("EX-3", waits=True, at_most=10, session=sessions(), ttl=ttls())
 async def test_an_expired_session_cannot_be_updated(trial: Trial, session: SessionData, ttl: float) -> None:
     store = await trial.store()
     ttl = trial.ttl(ttl)
@@ -118,7 +118,7 @@ async def test_an_expired_id_can_be_created_by_another_identity(
     await must_be_absent(store, old, why="it expired, and its id is another identity's now")
 
 
-@measures("EX-5", waits=True, family=families(2, 4), ttl=ttls())
+@measures("EX-5", waits=True, at_most=10, family=families(2, 4), ttl=ttls())
 async def test_cleanup_removes_the_expired_and_no_other(trial: Trial, family: list[SessionData], ttl: float) -> None:
     store = await trial.store()
     ttl = trial.ttl(ttl)
@@ -249,7 +249,7 @@ async def test_a_handle_renews_for_its_own_default(trial: Trial, session: Sessio
     await must_be_gone(store, session, why=f"the handle's default TTL of {default:g} s has passed since the update")
 
 
-@measures("EX-8", at_most=5, session=sessions())
+@measures("EX-8", at_most=2, session=sessions())
 async def test_a_ttl_that_makes_no_sense_is_refused(trial: Trial, session: SessionData) -> None:
     store = await trial.store()
     name = session.identity, session.session_id
@@ -320,6 +320,9 @@ async def test_neighbours_expire_each_in_its_own_time(trial: Trial, batch: list[
     born = trial.now()
     for session, ttl in family:
         await store.create_session(session, ttl)
+    renewed = family[0][0].model_copy(update={"session_id": trial.session_id("the neighbour that is renewed")})
+    await store.create_session(renewed, 500_000)
+    await store.update_session(identity, renewed.session_id, {}, 500_000)
     for session, ttl in sorted(family, key=lambda each: each[1]):
         created = trial.now() if not trial.can(Capability.CLOCK) else born
         await trial.pass_time(max(0.0, born + ttl + ROUNDING - created))
@@ -327,6 +330,7 @@ async def test_neighbours_expire_each_in_its_own_time(trial: Trial, batch: list[
         for other, longer in family:
             if born + longer > trial.now():
                 await must_be_live(trial, store, other, until=born + longer)
+    await must_be_live(trial, store, renewed, until=born + 500_000)
 
 
 @measures("EX-10")

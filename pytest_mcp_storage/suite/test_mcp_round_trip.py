@@ -212,7 +212,7 @@ async def test_a_session_of_two_mebibytes_survives(trial: Trial, session: Sessio
         await store.update_session(*name, objects)
 
 
-@measures("RT-6", session=sessions(), sealed=st.booleans())
+@measures("RT-6", at_most=10, session=sessions(), sealed=st.booleans())
 async def test_the_store_shares_nothing_with_its_caller(trial: Trial, session: SessionData, sealed: bool) -> None:
     store = await trial.store(sealed=sealed)
     name = session.identity, session.session_id
@@ -240,7 +240,7 @@ async def test_the_store_shares_nothing_with_its_caller(trial: Trial, session: S
                 _deface(each)
 
 
-@measures("RT-7", session=sessions(), moment=moments(), sealed=st.booleans())
+@measures("RT-7", at_most=20, session=sessions(), moment=moments(), sealed=st.booleans())
 async def test_created_at_is_kept_to_the_millisecond(
     trial: Trial, session: SessionData, moment: int, sealed: bool
 ) -> None:

@@ -15,7 +15,7 @@ from pytest_mcp_storage.capabilities import Capability
 from pytest_mcp_storage.zoo.row_security import GuardedHarness
 from pytest_mcp_storage.zoo.sheet import SheetHarness
 from pytest_mcp_storage.zoo.shelf import Name, Row, Rows, Shelf, ShelfBackend, ShelfHarness
-from reference_backends import Clock, SessionData
+from reference_backends import Clock, SessionData, StorageUnavailableError
 from reference_backends.handle import HandleOptions
 
 
@@ -225,3 +225,94 @@ class WritesNoRow(GuardedHarness):
 
     async def write_row_as(self, user: str | None, session: SessionData, owner: str) -> None:
         return
+
+
+class ReturnsOneHandle(ShelfHarness):
+    """Opens a handle once and returns it ever after: two handles are never seen at work."""
+
+    breaks = "HA-1"
+    capabilities = frozenset({Capability.SHARED, Capability.CLOCK})
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.handle: ShelfBackend | None = None
+
+    async def open(
+        self,
+        *,
+        encryption_key: str | Sequence[str] | None = None,
+        clock: Clock | None = None,
+        default_ttl: float | None = None,
+    ) -> ShelfBackend:
+        if self.handle is None:
+            self.handle = await super().open(clock=clock, default_ttl=default_ttl)
+        await self.handle.init()
+        return self.handle
+
+
+class _WritesByAnotherClock(ShelfBackend):
+    def _expiry(self, ttl: float | None) -> float:
+        return time.time() + self._lifetime(ttl)
+
+
+class ReadsByTheClock(ShelfHarness):
+    """Has the clock in its reads; the writes go by the server's."""
+
+    breaks = "HA-1"
+    backend = _WritesByAnotherClock
+
+
+class ShowsOldFields(ShelfHarness):
+    """Keeps the rows that it has shown: what a store has removed seems to lie there still."""
+
+    breaks = "HA-1"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.shown: dict[Name, Mapping[str, Any]] = {}
+
+    async def stored_fields(self, identity: str, session_id: str) -> Mapping[str, Any]:
+        if (identity, session_id) not in self.shown:
+            self.shown[identity, session_id] = await super().stored_fields(identity, session_id)
+        return self.shown[identity, session_id]
+
+
+class ShowsTokensAlone(ShelfHarness):
+    """Dumps one table of two: headers may lie in clear in the other."""
+
+    breaks = "HA-1"
+
+    async def stored_bytes(self) -> bytes:
+        return repr([(name, row.record.get("tokens")) for name, row in self.shelf.rows.items()]).encode()
+
+
+class PlantsTokensAlone(ShelfHarness):
+    """Plants whatever it is given among the tokens' columns, and headers have one of their own."""
+
+    breaks = "HA-1"
+
+    async def replace_stored_field(self, identity: str, session_id: str, field: str, value: Any) -> None:
+        if field == "tokens":
+            await super().replace_stored_field(identity, session_id, field, value)
+
+
+class _FailsToGet(ShelfBackend):
+    async def get_session(self, identity: str, session_id: str) -> SessionData | None:
+        if vars(self.shelf).get("failing"):
+            raise StorageUnavailableError("the shelf did not answer; try again")
+        return await super().get_session(identity, session_id)
+
+
+class CutsTheMainReadOff(ShelfHarness):
+    """Makes the one request fail that its author tried it with."""
+
+    breaks = "HA-1"
+    backend = _FailsToGet
+
+    @asynccontextmanager
+    async def outage(self) -> AsyncIterator[None]:
+        vars(self.shelf)["failing"] = True
+        try:
+            yield
+        finally:
+            vars(self.shelf)["failing"] = False

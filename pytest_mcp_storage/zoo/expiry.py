@@ -154,6 +154,23 @@ class UpdateRevives(ShelfBackend):
 
 
 @broken("EX-3")
+class RenewalRevives(ShelfBackend):
+    """Renews by id, without asking for expiry, where an update names no field."""
+
+    async def update_session(
+        self, identity: str, session_id: str, changes: SessionUpdate, ttl: float | None = None
+    ) -> None:
+        name, expires_at = check_names(identity, session_id), self._expiry(ttl)
+
+        def renew(rows: Rows) -> None:
+            if not changes and name in rows:
+                rows[name] = rows[name]._replace(expires_at=expires_at)
+
+        await self.call(renew)
+        await super().update_session(identity, session_id, changes, ttl)
+
+
+@broken("EX-3")
 class UpdateOfTheExpiredSucceeds(ShelfBackend):
     """Updates the dead row and reports success; no read shows it, and the new tokens are lost."""
 
@@ -267,6 +284,23 @@ class ExpiryTakesTheIdentityAlong(ShelfBackend):
     def of(self, rows: Rows, identity: str) -> dict[str, Row]:
         dead = any(name[0] == identity and not self.live(rows, name) for name in rows)
         return {} if dead else super().of(rows, identity)
+
+
+@broken("EX-10")
+class RenewsTheFamily(ShelfBackend):
+    """Renews by ``WHERE identity = ?``: the neighbours live as long."""
+
+    async def update_session(
+        self, identity: str, session_id: str, changes: SessionUpdate, ttl: float | None = None
+    ) -> None:
+        await super().update_session(identity, session_id, changes, ttl)
+        expires_at = self._expiry(ttl)
+
+        def renew(rows: Rows) -> None:
+            for name in [name for name in rows if name[0] == identity and self.live(rows, name)]:
+                rows[name] = rows[name]._replace(expires_at=expires_at)
+
+        await self.call(renew)
 
 
 @broken("EX-11")

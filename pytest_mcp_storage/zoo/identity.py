@@ -71,6 +71,22 @@ class ListsStaleCopies(ShelfBackend):
         return [self.cache.setdefault((each.identity, each.session_id), each) for each in found]
 
 
+@broken("ID-1")
+class RowsForSessions(ShelfBackend):
+    """Returns the rows as the driver gives them: dicts, which look like sessions in the log."""
+
+    async def get_identity_sessions_data(self, identity: str) -> list[SessionData]:
+        return [each.model_dump() for each in await super().get_identity_sessions_data(identity)]  # type: ignore[misc]
+
+
+@broken("ID-2")
+class IdsInASet(ShelfBackend):
+    """Returns the set that the server keeps; the caller sorts it in place, and fails."""
+
+    async def get_identity_mcp_sessions(self, identity: str) -> list[str]:
+        return set(await super().get_identity_mcp_sessions(identity))  # type: ignore[return-value]
+
+
 @broken("ID-2")
 class IdsOfEveryone(ShelfBackend):
     """Returns all ids, since the session ids are unguessable anyway."""

@@ -12,6 +12,7 @@ from pytest_mcp_storage.zoo.specimens import broken
 from reference_backends import SessionData, SessionNotFoundError
 from reference_backends.arguments import check_names
 from reference_backends.bounds import LONGEST_NAME
+from reference_backends.record import Record
 
 
 @broken("LC-1")
@@ -135,6 +136,27 @@ class RemovingTwiceRaises(ShelfBackend):
         if await self.get_session(identity, session_id) is None:
             raise SessionNotFoundError("no such session")
         await super().remove_session(identity, session_id)
+
+
+@broken("LC-8")
+class NewFromTheRemoved(ShelfBackend):
+    """Marks rows as removed, and creates over one by an update of the fields that the new session has."""
+
+    def __init__(self, shelf: Any, **options: Any) -> None:
+        super().__init__(shelf, **options)
+        self.removed: dict[Name, Record] = {}
+
+    async def remove_session(self, identity: str, session_id: str) -> None:
+        row = await self.call(lambda rows: rows.get((identity, session_id)))
+        await super().remove_session(identity, session_id)
+        if row is not None:
+            self.removed[identity, session_id] = row.record
+
+    async def create_session(self, session: SessionData, ttl: float | None = None) -> None:
+        await super().create_session(session, ttl)
+        name = session.identity, session.session_id
+        old = self.removed.pop(name, {})
+        await self.call(lambda rows: rows.update({name: rows[name]._replace(record={**old, **rows[name].record})}))
 
 
 @broken("LC-9")
@@ -285,3 +307,39 @@ class TimedIds(ShelfBackend):
 
     def generate_session_id(self) -> str:
         return f"s{'0' * 10}{random.getrandbits(60):015x}"
+
+
+@broken("LC-13")
+class SeedsEachHandleAlike(ShelfBackend):
+    """Seeds its generator for reproducible tests, and leaves the seed in."""
+
+    def __init__(self, shelf: Any, **options: Any) -> None:
+        super().__init__(shelf, **options)
+        self.generator = random.Random(42)
+
+    def generate_session_id(self) -> str:
+        return "s" + "".join(self.generator.choices("abcdefghijklmnopqrstuvwxyz0123456789", k=20))
+
+
+@broken("LC-13")
+class AwaitsItsIds(ShelfBackend):
+    """Makes every method async, this one too: what the caller gets is a coroutine."""
+
+    async def generate_session_id(self) -> str:  # type: ignore[override]
+        return super().generate_session_id()
+
+
+@broken("LC-11")
+class CountsItsOpenings(ShelfBackend):
+    """Counts its users, and a second disconnect brings the count below zero."""
+
+    users = 0
+
+    async def init(self) -> None:
+        self.users += 1
+        if self.users > 0:
+            await super().init()
+
+    async def disconnect(self) -> None:
+        self.users -= 1
+        await super().disconnect()

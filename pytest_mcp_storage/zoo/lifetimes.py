@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from pytest_mcp_storage.zoo.shelf import Row, Rows, ShelfBackend
+from pytest_mcp_storage.zoo.shelf import Name, Row, Rows, ShelfBackend
 from pytest_mcp_storage.zoo.specimens import broken
 from reference_backends import SessionData, SessionUpdate
 from reference_backends.arguments import check_names, check_session
@@ -237,3 +237,118 @@ class CutsFractions(Bounded):
 
     def bounded(self, seconds: float) -> float:
         return float(int(seconds)) or seconds
+
+
+@broken("EX-1")
+class EndsWithTheWholeSecond(ShelfBackend):
+    """Keeps the moment of expiry in whole seconds, by ``int``: up to a second is lost."""
+
+    def _expiry(self, ttl: float | None) -> float:
+        return float(math.floor(super()._expiry(ttl)))
+
+
+@broken("EX-6")
+class DefaultOfTwelveHoursAtMost(ShelfBackend):
+    """Takes a shorter default TTL and no longer one."""
+
+    def _lifetime(self, ttl: float | None) -> float:
+        return min(self._default_ttl, 43_200.0) if ttl is None else super()._lifetime(ttl)
+
+
+@broken("EX-7")
+class RenewsForTwelveHours(ShelfBackend):
+    """Creates with the default TTL that it was opened with, and updates with the constant."""
+
+    async def update_session(
+        self, identity: str, session_id: str, changes: SessionUpdate, ttl: float | None = None
+    ) -> None:
+        await super().update_session(identity, session_id, changes, 43_200.0 if ttl is None else ttl)
+
+
+@broken("EX-8")
+class RenewalTakesAnyTtl(ShelfBackend):
+    """Checks the ttl where there is something to write, and where there is not passes over it."""
+
+    async def update_session(
+        self, identity: str, session_id: str, changes: SessionUpdate, ttl: float | None = None
+    ) -> None:
+        check_names(identity, session_id)
+        if not changes and await self.get_session(identity, session_id) is not None:
+            ttl = ttl if isinstance(ttl, float) and 0 < ttl < DAY else None
+        await super().update_session(identity, session_id, changes, ttl)
+
+
+@broken("EX-9")
+class NoLessThanASecond(Bounded):
+    """Cuts the TTL to whole seconds, and takes the 0 that comes of it for no TTL at all."""
+
+    def bounded(self, seconds: float) -> float:
+        return float(math.ceil(seconds)) if seconds >= 1 else 43_200.0
+
+
+@broken("EX-9")
+class NoLessThanAMillisecond(Bounded):
+    """Gives the server whole milliseconds, and it refuses 0: "invalid expire time"."""
+
+    def bounded(self, seconds: float) -> float:
+        if not int(seconds * 1000):
+            raise RuntimeError("invalid expire time in 'set' command")
+        return seconds
+
+
+class _Sliding(ShelfBackend):
+    """Base: remembers each session's own TTL, so that a read can begin it anew."""
+
+    def __init__(self, shelf: Any, **options: Any) -> None:
+        super().__init__(shelf, **options)
+        self.lifetimes: dict[Name, float] = {}
+
+    async def create_session(self, session: SessionData, ttl: float | None = None) -> None:
+        await super().create_session(session, ttl)
+        self.lifetimes[session.identity, session.session_id] = self._lifetime(ttl)
+
+    async def slide(self, identity: str, session_id: str) -> None:
+        name = identity, session_id
+
+        def later(rows: Rows) -> None:
+            if row := self.live(rows, name):
+                rows[name] = row._replace(expires_at=self._clock() + self.lifetimes.get(name, self._default_ttl))
+
+        await self.call(later)
+
+
+@broken("EX-2")
+class GetBeginsTheTtlAnew(_Sliding):
+    """Keeps sessions in a cache with sliding expiry (``GETEX``): one that is polled never ends."""
+
+    async def get_session(self, identity: str, session_id: str) -> SessionData | None:
+        found = await super().get_session(identity, session_id)
+        await self.slide(identity, session_id)
+        return found
+
+
+@broken("EX-2")
+class ListingBeginsTheTtlAnew(_Sliding):
+    """The same for the listing, which a dashboard polls."""
+
+    async def get_identity_mcp_sessions(self, identity: str) -> list[str]:
+        found = await super().get_identity_mcp_sessions(identity)
+        for session_id in found:
+            await self.slide(identity, session_id)
+        return found
+
+
+@broken("EX-11")
+class BeginsAnewWhenOpened(_Sliding):
+    """Keeps the TTL on the disk and the moment in memory, and counts from the opening."""
+
+    def __init__(self, shelf: Any, **options: Any) -> None:
+        super().__init__(shelf, **options)
+        self.lifetimes = vars(shelf).setdefault("lifetimes", {})
+        self.counted = False
+
+    async def init(self) -> None:
+        await super().init()
+        for name in [] if self.counted else list(self.lifetimes):
+            await self.slide(*name)
+        self.counted = True

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from errno import ENAMETOOLONG
 from typing import Any
 
-from pytest_mcp_storage.zoo.shelf import Name, Row, Rows, ShelfBackend
+from pytest_mcp_storage.zoo.shelf import Name, ShelfBackend
 from pytest_mcp_storage.zoo.specimens import broken
 from reference_backends import SessionData
 from reference_backends.record import Record
@@ -197,6 +197,56 @@ class NamesInBytes(ShelfBackend):
 
 
 @broken("RT-3")
+class CutsHeaders(_Altering):
+    """Keeps headers in a column of 4,000 characters, which cuts a long cookie without a word."""
+
+    def altered(self, fields: dict[str, Any]) -> dict[str, Any]:
+        headers = fields["headers"]
+        return {**fields, "headers": headers and {name: value[:4000] for name, value in headers.items()}}
+
+
+@broken("RT-3")
+class CutsUrls(_Altering):
+    """Declares its URLs ``varchar(255)``."""
+
+    def altered(self, fields: dict[str, Any]) -> dict[str, Any]:
+        return {**fields, "server_url": fields["server_url"][:255]}
+
+
+@broken("RT-3")
+class LowersHeaderNames(_Altering):
+    """Folds the names of headers, as HTTP allows; two that differ in case become one."""
+
+    def altered(self, fields: dict[str, Any]) -> dict[str, Any]:
+        headers = fields["headers"]
+        return {**fields, "headers": headers and {name.lower(): value for name, value in headers.items()}}
+
+
+@broken("RT-3")
+class DropsNulls(_Altering):
+    """Leaves out nulls wherever they stand, as ``exclude_none`` does."""
+
+    def altered(self, fields: dict[str, Any]) -> dict[str, Any]:
+        def change(value: Any) -> Any:
+            if isinstance(value, list):
+                return [change(item) for item in value]
+            if isinstance(value, dict):
+                return {key: change(item) for key, item in value.items() if item is not None}
+            return value
+
+        return {**fields, "client_information": change(fields["client_information"])}
+
+
+@broken("RT-3")
+class OneKindOfNewline(_Altering):
+    """Writes text by way of a file in text mode: carriage returns are gone."""
+
+    def altered(self, fields: dict[str, Any]) -> dict[str, Any]:
+        verifier = fields["code_verifier"]
+        return {**fields, "code_verifier": verifier and verifier.replace("\r\n", "\n").replace("\r", "\n")}
+
+
+@broken("RT-3")
 class NestsThirtyTwoDeep(_Altering):
     """Passes JSON through a parser that stops at 32 levels, and takes nothing for what lies below."""
 
@@ -233,6 +283,23 @@ class UpdateResetsTheRest(ShelfBackend):
         return super().merged(record, {"server_name": None, "client_id": None, **named})
 
 
+@broken("RT-4")
+class OneUpdateForAllSecrets(ShelfBackend):
+    """Seals headers and tokens in one blob, and makes it of the update alone."""
+
+    def merged(self, record: Record, named: Mapping[str, Any]) -> Record:
+        return super().merged(record, {"tokens": None, **named} if "headers" in named else named)
+
+
+@broken("RT-4")
+class UpdateDropsTheFalsy(ShelfBackend):
+    """Writes the merged session with what is falsy left out."""
+
+    def merged(self, record: Record, named: Mapping[str, Any]) -> Record:
+        kept = {name: value for name, value in record.items() if value or name not in ("active", "server_name")}
+        return super().merged(kept, named)
+
+
 @broken("RT-5")
 class CutsAtTheColumn(ShelfBackend):
     """Sends the session in a request that a proxy cuts at 1 MiB, and answers as if it had gone through."""
@@ -242,54 +309,13 @@ class CutsAtTheColumn(ShelfBackend):
         return {name: value for name, value in record.items() if len(json.dumps(value)) < 512 * 1024}
 
 
-@broken("RT-6")
-class HandsOutItsOwnObjects(ShelfBackend):
-    """Keeps the session object itself and hands it out: no copies, so fast."""
+@broken("RT-7")
+class SecondsOrMilliseconds(_Altering):
+    """Guesses the unit by the size: what is small must be seconds."""
 
-    def __init__(self, shelf: Any, **options: Any) -> None:
-        super().__init__(shelf, **options)
-        self.objects: dict[tuple[str, str], SessionData] = {}
-
-    def shown(self, record: Record) -> SessionData:
-        name = record["identity"], record["session_id"]
-        fresh = super().shown(record)
-        kept = self.objects.setdefault(name, fresh)
-        unchanged = kept.created_at == fresh.created_at and kept.client_information is not None
-        return kept if unchanged else fresh
-
-
-@broken("RT-6")
-class KeepsTheCallersObjects(ShelfBackend):
-    """Stores what it was given, by reference."""
-
-    async def create_session(self, session: SessionData, ttl: float | None = None) -> None:
-        await super().create_session(session, ttl)
-
-        def alias(rows: Rows) -> None:
-            name = self.key(session.identity, session.session_id)
-            row = rows[name]
-            rows[name] = Row(
-                {**row.record, **{k: v for k, v in session.__dict__.items() if v is not None}}, row.expires_at
-            )
-
-        await self.call(alias)
-
-
-@broken("RT-6")
-class CopiesListsShallowly(ShelfBackend):
-    """Copies objects all the way down and lists with ``list(value)``, so that what lies in a list is shared."""
-
-    def shown(self, record: Record) -> SessionData:
-        def copied(value: Any) -> Any:
-            if isinstance(value, dict):
-                return {key: copied(item) for key, item in value.items()}
-            return list(value) if isinstance(value, list) else value
-
-        session = super().shown(record)
-        information = record.get("client_information") or {}
-        if not information or "client_secret" in information:
-            return session
-        return session.model_copy(update={"client_information": copied(information)})
+    def altered(self, fields: dict[str, Any]) -> dict[str, Any]:
+        moment = fields["created_at"]
+        return {**fields, "created_at": moment * 1000 if 0 < moment < 10**8 else moment}
 
 
 @broken("RT-7")

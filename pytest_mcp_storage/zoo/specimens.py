@@ -12,9 +12,13 @@ from pytest_mcp_storage.zoo.shelf import ShelfBackend, ShelfHarness
 
 HOUSES: tuple[str, ...] = (
     "round_trip",
+    "sharing",
     "life_cycle",
     "updates",
     "identity",
+    "names",
+    "indexes",
+    "caches",
     "expiry",
     "lifetimes",
     "secrets",

@@ -200,3 +200,73 @@ class StoresThenChecksTheTtl(ShelfBackend):
     async def create_session(self, session: SessionData, ttl: float | None = None) -> None:
         await super().create_session(session)
         await super().update_session(session.identity, session.session_id, {}, ttl)
+
+
+@broken("LC-3")
+class MergesHeaders(ShelfBackend):
+    """Adds the new headers to the old ones, as an HTTP client does: one that was taken out is still sent."""
+
+    def merged(self, record: Record, named: Mapping[str, Any]) -> Record:
+        old, new = record.get("headers"), named.get("headers")
+        added = {"headers": {**old, **new}} if isinstance(old, dict) and isinstance(new, dict) else {}
+        return super().merged(record, {**named, **added})
+
+
+@broken("LC-3")
+class SkipsTheFalsy(ShelfBackend):
+    """Writes ``if value:`` where it means ``is not None``: a session can't be made inactive."""
+
+    def merged(self, record: Record, named: Mapping[str, Any]) -> Record:
+        return super().merged(record, {k: v for k, v in named.items() if k != "active" or v or v is None})
+
+
+@broken("LC-4")
+class KeepsTheClientId(ShelfBackend):
+    """Has seven columns in its list of those that may be emptied, and the table has eight."""
+
+    def merged(self, record: Record, named: Mapping[str, Any]) -> Record:
+        return super().merged(record, {k: v for k, v in named.items() if k != "client_id" or v is not None})
+
+
+@broken("LC-6")
+class DropsNoneBeforeItChecks(ShelfBackend):
+    """Leaves out what is None and does not exist before it looks at the names: a slip passes where it has no value."""
+
+    async def update_session(
+        self, identity: str, session_id: str, changes: SessionUpdate, ttl: float | None = None
+    ) -> None:
+        known = SessionUpdate.__annotations__
+        named: Any = {name: value for name, value in changes.items() if value is not None or name in known}
+        await super().update_session(identity, session_id, named, ttl)
+
+
+@broken("LC-7")
+class RefusedUpdatesRenew(ShelfBackend):
+    """Touches the expiry first, in a command of its own."""
+
+    async def update_session(
+        self, identity: str, session_id: str, changes: SessionUpdate, ttl: float | None = None
+    ) -> None:
+        name = check_names(identity, session_id)
+
+        def touch(rows: Rows) -> None:
+            if row := self.live(rows, name):
+                rows[name] = row._replace(expires_at=self._clock() + self._default_ttl)
+
+        await self.call(touch)
+        await super().update_session(identity, session_id, changes, ttl)
+
+
+@broken("LC-1", "LC-7")
+class RefusedCreatesRenew(ShelfBackend):
+    """Creates by ``INSERT … ON CONFLICT DO UPDATE SET expires_at``, and raises where nothing was inserted."""
+
+    async def create_session(self, session: SessionData, ttl: float | None = None) -> None:
+        name, expires_at = (session.identity, session.session_id), self._expiry(ttl)
+
+        def touch(rows: Rows) -> None:
+            if row := self.live(rows, name):
+                rows[name] = row._replace(expires_at=expires_at)
+
+        await self.call(touch)
+        await super().create_session(session, ttl)
