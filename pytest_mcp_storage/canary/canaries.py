@@ -52,12 +52,15 @@ class Canaries:
         return {
             "tokens": {
                 "access_token": self.secret(f"the access token of {of}"),
+                "refresh_token": self.secret(f"the refresh token of {of}"),
+                "id_token": self.secret(f"the id token of {of}"),
                 "token_type": "Bearer",
                 "scope": padding,
-                "more": {"id_token": [self.secret(f"the id token of {of}") + '"\\/é']},
+                "more": {"secrets": [self.secret(f"a nested secret of {of}") + '"\\/é']},
             },
             "headers": {
                 "Authorization": f"Bearer {self.secret(f'the Authorization header of {of}')}",
+                "Cookie": f"id={self.secret(f'the Cookie header of {of}')}; Secure",
                 "X-Api-Key": self.secret(f"the X-Api-Key header of {of}"),
             },
         }

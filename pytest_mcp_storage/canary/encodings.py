@@ -39,6 +39,7 @@ def patterns(text: bytes) -> list[tuple[str, bytes]]:
     for digits in (text.hex(" ").split(), text.hex(" ").upper().split()):
         for name, lead in (("hex", ""), ("URL", "%"), ("JSON", "\\u00"), ("JSON", "\\x")):
             found.append((name, "".join(lead + pair for pair in digits).encode()))
+        found += [("hex", separator.join(digits).encode()) for separator in " :-,"]
     for before in range(3):
         end = before + len(text)
         shown = base64.b64encode(bytes(before) + text + bytes(-end % 3))

@@ -15,45 +15,95 @@ from pytest_mcp_storage.measuring.comparison import difference
 from pytest_mcp_storage.measuring.measure import measures
 from pytest_mcp_storage.measuring.trial import Trial
 from pytest_mcp_storage.measuring.violation import Violation, outcome_of
+from pytest_mcp_storage.measuring.witness import Witness
 from pytest_mcp_storage.oracle.strategies import sessions
 from reference_backends import SessionData
 
 
 @measures("EN-1", at_most=3, session=sessions(), padding=st.sampled_from([0, 100, 3_000, 20_000]))
 async def test_no_secret_lies_in_the_store(trial: Trial, session: SessionData, padding: int) -> None:
-    canaries = Canaries()
+    canaries, more = Canaries(), "read write " * (padding // 11)
     async with trial.another_store() as harness:
         store = await trial.open(trial.key, name="store", harness=harness)
         kept, updated, revoked, removed = (
             session.model_copy(
                 update={
                     "session_id": f"{number}{session.session_id}",
-                    **canaries.credentials("a new session", padding="read write " * (padding // 11)),
+                    **canaries.credentials("a new session", padding=more),
                 }
             )
             for number in range(4)
         )
         for each in (kept, updated, revoked, removed):
             await store.create_session(each)
-        await outcome_of(store.create_session(kept.model_copy(update=canaries.credentials("a refused session"))))
         await store.update_session(session.identity, updated.session_id, canaries.credentials("an update"))
+        await store.update_session(session.identity, updated.session_id, canaries.credentials("a second update"), 9_000)
         await store.update_session(session.identity, kept.session_id, {"server_name": "renamed"})
         await store.update_session(session.identity, revoked.session_id, {"tokens": None, "headers": None})
-        refused = {**canaries.credentials("a refused update"), "created_at": -1}
-        await outcome_of(store.update_session(session.identity, updated.session_id, refused))
         await store.remove_session(session.identity, removed.session_id)
+        await _read_all(store, kept)
         await _must_be_free_of(canaries, await harness.stored_bytes(), "with an open handle")
         await store.disconnect()
         await _must_be_free_of(canaries, await harness.stored_bytes(), "after disconnect")
         store = await trial.open(trial.key, name="reopened", harness=harness)
         again = removed.model_copy(update=canaries.credentials("a session created anew"))
-        await store.create_session(again)
+        await store.create_session(again, 9_000)
         await store.update_session(session.identity, again.session_id, {"server_name": "renamed"})
+        await _read_all(store, kept)
         await _must_be_free_of(canaries, await harness.stored_bytes(), "after a new open")
         for each in (kept, updated, revoked, again):
             await store.remove_session(each.identity, each.session_id)
         await _must_be_free_of(canaries, await harness.stored_bytes(), "after the sessions were removed")
         await store.disconnect()
+
+
+@measures("EN-1", at_most=2, session=sessions())
+async def test_no_secret_outlives_its_session(trial: Trial, session: SessionData) -> None:
+    canaries = Canaries()
+    short, long = (
+        session.model_copy(
+            update={"session_id": f"{number}{session.session_id}", **canaries.credentials("a session of the past")}
+        )
+        for number in range(2)
+    )
+    async with trial.another_store() as harness:
+        store = await trial.open(trial.key, name="store", harness=harness)
+        await store.create_session(short, ttl=60)
+        await store.create_session(long)
+        if trial.can(Capability.CLOCK):
+            await trial.pass_time(62)
+            await _read_all(store, short)
+            await store.cleanup_expired_sessions()
+            await _must_be_free_of(canaries, await harness.stored_bytes(), "after a session expired")
+        else:
+            trial.leave_out("sessions that expire (needs CLOCK)")
+        await store.clear_all()
+        await _must_be_free_of(canaries, await harness.stored_bytes(), "after all sessions were cleared")
+        await store.disconnect()
+
+
+@measures("EN-1", at_most=2, session=sessions())
+async def test_no_refused_secret_lies_in_the_store(trial: Trial, session: SessionData) -> None:
+    canaries = Canaries()
+    secret, name = canaries.credentials, (session.identity, session.session_id)
+    async with trial.another_store() as harness:
+        store = await trial.open(trial.key, name="store", harness=harness)
+        await store.create_session(session)
+        for doing, method, *arguments in (
+            ("a create of a live session", store.create_session, session.model_copy(update=secret("a second create"))),
+            ("a create with a bad ttl", store.create_session, session.model_copy(update=secret("a bad create")), -1),
+            ("an update with a bad ttl", store.update_session, *name, secret("a bad renewal"), -1),
+            ("an update with a bad value", store.update_session, *name, {**secret("a bad update"), "created_at": -1}),
+            ("an update of a missing session", store.update_session, name[0], "missing", secret("a late update")),
+        ):
+            await outcome_of(method(*arguments))
+            await _must_be_free_of(canaries, await harness.stored_bytes(), f"after {doing}")
+        await store.disconnect()
+
+
+async def _read_all(store: Witness, session: SessionData) -> None:
+    await store.get_session(session.identity, session.session_id)
+    await store.get_identity_sessions_data(session.identity)
 
 
 @measures("EN-10", at_most=5, session=sessions(), sealed=st.booleans())
@@ -70,6 +120,7 @@ async def test_no_call_tells_a_secret(trial: Trial, session: SessionData, sealed
             ("a read", store.get_session, *name),
             ("a listing", store.get_identity_sessions_data, session.identity),
             ("an update", store.update_session, *name, canaries.credentials("an update")),
+            ("an update of the client", store.update_session, *name, canaries.client_secrets("an update")),
             ("an update of a missing session", store.update_session, name[0], "missing", {"tokens": {"t": slip}}),
             ("an update with a bad ttl", store.update_session, *name, {"tokens": {"t": slip}}, -1),
             ("tokens that are text", store.update_session, *name, {"tokens": slip}),
@@ -96,14 +147,40 @@ async def test_no_call_tells_a_secret(trial: Trial, session: SessionData, sealed
     _must_not_leak(overheard, canaries)
 
 
-@measures("EN-10", needs=[Capability.KEY, Capability.AT_REST], at_most=4, session=sessions())
-async def test_no_unreadable_session_tells_a_secret(trial: Trial, session: SessionData) -> None:
+@measures("EN-10", at_most=2, waits=True, session=sessions(), sealed=st.booleans())
+async def test_no_session_that_ends_tells_a_secret(trial: Trial, session: SessionData, sealed: bool) -> None:
+    canaries, key = _canaries_and_key()
+    session = session.model_copy(update={**canaries.credentials("a session"), **canaries.client_secrets("a session")})
+    with Overheard() as overheard:
+        store = await trial.open(*([key] if sealed and trial.can(Capability.KEY) else []))
+        await store.create_session(session, trial.ttl(60))
+        await trial.pass_time(trial.ttl(60) + 1)
+        overheard.take("a read of an expired session", await store.get_session(session.identity, session.session_id))
+        overheard.take("a listing without it", await store.get_identity_sessions_data(session.identity))
+        if trial.store_is_ours:
+            await store.cleanup_expired_sessions()
+            await store.create_session(session)
+            await store.clear_all()
+        overheard.take("the handle", store.backend)
+        await store.disconnect()
+    _must_not_leak(overheard, canaries)
+
+
+@measures(
+    "EN-10",
+    needs=[Capability.KEY, Capability.AT_REST],
+    at_most=4,
+    session=sessions(),
+    field=st.sampled_from(["tokens", "headers"]),
+)
+async def test_no_unreadable_session_tells_a_secret(trial: Trial, session: SessionData, field: str) -> None:
     canaries, key = _canaries_and_key()
     slip = canaries.secret("a secret in a damaged row")
     clear, text = f'{{"access_token":"{slip}"}}', f'"{slip}"'
     sealed = seal(clear.encode(), key)
     damaged = (
         ("text in clear", slip),
+        ("a list in clear", [slip]),
         ("JSON text in clear", clear),
         ("clear text with the label of an envelope", f"enc:1:{slip}"),
         ("a cut envelope", str(sealed)[:-2]),
@@ -116,14 +193,14 @@ async def test_no_unreadable_session_tells_a_secret(trial: Trial, session: Sessi
     with Overheard() as overheard:
         await (await trial.holder(key)).create_session(session)
         for what, planted in damaged:
-            await trial.plant(session, "tokens", planted)
+            await trial.plant(session, field, planted)
             store = await trial.holder(key)
             for method, *arguments in (
                 (store.get_session, session.identity, session.session_id),
                 (store.get_identity_sessions_data, session.identity),
                 (store.update_session, session.identity, session.session_id, {"server_name": "n"}),
             ):
-                overheard.take(f"{method.__name__} of {what}", await outcome_of(method(*arguments)))
+                overheard.take(f"{method.__name__} of {what} in {field}", await outcome_of(method(*arguments)))
             overheard.take("the handle", store.backend)
     _must_not_leak(overheard, canaries)
 
@@ -146,6 +223,7 @@ async def test_no_outage_tells_a_secret(trial: Trial, session: SessionData) -> N
                     (store.get_identity_sessions_data, session.identity),
                     (store.update_session, session.identity, session.session_id, canaries.credentials("an update")),
                     (store.remove_session, session.identity, session.session_id),
+                    (trial.open, *([key] if trial.can(Capability.KEY) else [])),
                 ):
                     overheard.take(f"{method.__name__} in an outage", await outcome_of(method(*arguments)))
             overheard.take("the handle after an outage", store.backend)
@@ -155,10 +233,11 @@ async def test_no_outage_tells_a_secret(trial: Trial, session: SessionData) -> N
 
 @measures("EN-10", needs=[Capability.KEY], at_most=4, kept=st.integers(56, 64), other=st.sampled_from("z é_\n"))
 async def test_no_refused_key_is_told(trial: Trial, kept: int, other: str) -> None:
-    canaries, key = Canaries(), secrets.token_hex(32)
+    canaries, good = _canaries_and_key()
+    key = secrets.token_hex(32)
     canaries.guard_key(key[:56], "most of a refused key")
     with Overheard() as overheard:
-        for keys in ((key[:kept] + other,), (trial.key, key[:kept] + other), (canaries.secret("a refused key"),)):
+        for keys in ((key[:kept] + other,), (good, key[:kept] + other), (canaries.secret("a refused key"),)):
             overheard.take("opening with a bad key", await outcome_of(trial.open(*keys)))
     _must_not_leak(overheard, canaries)
 
