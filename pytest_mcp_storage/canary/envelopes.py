@@ -34,7 +34,9 @@ class Envelope(NamedTuple):
 
 
 def parse(stored: object) -> Envelope | None:
-    """The parts of a stored value; ``None`` where it is no envelope to the letter (EN-2)."""
+    """The parts of a stored value, text or its bytes; ``None`` where it is no envelope to the letter (EN-2)."""
+    if isinstance(stored, bytes):
+        stored = stored.decode("latin-1")
     found = _ENVELOPE.fullmatch(stored) if isinstance(stored, str) else None
     return None if found is None else Envelope(*found.groups())
 

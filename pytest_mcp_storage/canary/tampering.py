@@ -46,6 +46,10 @@ def near_misses(envelope: Envelope, key: str) -> list[tuple[str, str]]:
             ("in digits of another script", digits.translate(OTHER_DIGITS)),
             ("with spaces between its bytes", bytes.fromhex(digits).hex(" ")),
             ("in base64", base64.b64encode(bytes.fromhex(digits)).decode()),
+            ("after 0x", f"0x{digits}"),
+            ("after a zero byte", f"00{digits}"),
+            ("and a zero byte behind it", f"{digits}00"),
+            ("with an underscore in it", f"{digits[:2]}_{digits[2:]}"),
         ):
             found.append((f"an envelope with its {part} {how}", str(envelope._replace(**{part: changed}))))
     for length in (0, 1, 4, 8, 12, 13, 14, 15):
