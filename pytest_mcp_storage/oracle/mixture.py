@@ -11,7 +11,7 @@ from hypothesis.stateful import precondition, rule
 
 from pytest_mcp_storage.measuring.violation import Violation
 from pytest_mcp_storage.measuring.witness import Witness
-from pytest_mcp_storage.oracle.machine import IDENTITIES, SESSION_IDS, SessionMachine
+from pytest_mcp_storage.oracle.machine import SessionMachine
 from pytest_mcp_storage.oracle.model import Name, Presence
 from pytest_mcp_storage.oracle.strategies import changes, sessions
 from reference_backends import DecryptionError, SessionData
@@ -20,6 +20,9 @@ CREDENTIALS = frozenset({"tokens", "headers"})
 SECRETS = CREDENTIALS | {"code_verifier", "client_information"}
 KEYS = tuple(f"{number:02x}" * 32 for number in range(1, 7))
 MOST_KEYS = 3
+IDENTITIES = st.sampled_from(["alice", "a:b"])
+SESSION_IDS = st.sampled_from(["s", "b:s"])
+"""Few names, so that handles with different keys often meet on one session."""
 
 
 class Sealed(Enum):
