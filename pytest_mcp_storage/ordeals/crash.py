@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import random
+import threading
 import time
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
+from pathlib import Path
 
 from pytest_mcp_storage.capabilities import Capability
 from pytest_mcp_storage.faults.workers import Step, Worker
@@ -109,7 +112,8 @@ async def _killed_at_work(
         async with Worker(harness, plan, name="process", encryption_key=key, now=now, callers=callers) as worker:
             begun = time.monotonic_ns()
             worker.go()
-            acknowledged = await _until_killed(worker, dice.randrange(PATIENCE), dice.random())
+            with _killing_when_empty(_main_file(harness), worker.kill):
+                acknowledged = await _until_killed(worker, dice.randrange(PATIENCE), dice.random())
             if len(acknowledged) < len(plan):
                 since = acknowledged[-1].end if acknowledged and callers == 1 else begun
                 return [*acknowledged, *(replace(call, start=since) for call in worker.unacknowledged())]
@@ -133,3 +137,36 @@ async def _until_killed(worker: Worker, patience: int, share: float) -> list[Cal
     if killing is not None:
         killing.cancel()
     return acknowledged
+
+
+def _main_file(harness: BackendHarness) -> Path | None:
+    """The file in which the store lies, where it lies in one."""
+    files = harness.files() if Capability.FILES in harness.capabilities else ()
+    return files[0] if files else None
+
+
+@contextmanager
+def _killing_when_empty(path: Path | None, kill: Callable[[], None]) -> Iterator[None]:
+    """Kill at the first moment at which the file is empty or gone: somebody is writing it in place."""
+    over = threading.Event()
+
+    def look(path: Path) -> None:
+        while not over.is_set():
+            try:
+                whole = os.stat(path).st_size > 0
+            except FileNotFoundError:
+                whole = False
+            if not whole:
+                kill()
+                return
+
+    if path is None:
+        yield
+        return
+    watcher = threading.Thread(target=look, args=(path,))
+    watcher.start()
+    try:
+        yield
+    finally:
+        over.set()
+        watcher.join()

@@ -47,6 +47,21 @@ async def test_everything_acknowledged_outlives_its_handle(
     await second.disconnect()
 
 
+@measures("DU-1", at_most=2, cleared=families(min_size=2))
+async def test_a_clearance_outlives_its_handle(trial: Trial, cleared: list[SessionData]) -> None:
+    if not trial.store_is_ours:
+        return trial.leave_out("clear_all: the store may hold others' data")
+    first = await _open(trial)
+    for session in cleared:
+        await first.create_session(session)
+    await first.clear_all()
+    await first.disconnect()
+    second = await _open(trial)
+    await must_show(trial, second, [], cleared, when="after a new open", should="show nothing: all was cleared")
+    await second.disconnect()
+    return None
+
+
 @measures("DU-1", waits=True, short=sessions(), long=sessions())
 async def test_every_expiry_outlives_its_handle(trial: Trial, short: SessionData, long: SessionData) -> None:
     long = long.model_copy(update={"session_id": f"{long.session_id}2"})
