@@ -14,8 +14,8 @@ WIDTH = 24
 MOST = 40
 """Lines; of a longer history the last ones are shown."""
 
-TELLING = ("server_id", "server_name", "server_url", "headers", "active", "client_information", "tokens",
-           "code_verifier", "client_id")  # fmt: skip
+TELLING = ("server_id", "server_name", "server_url", "callback_url", "headers", "active", "client_information",
+           "tokens", "code_verifier", "client_id")  # fmt: skip
 """What is shown of a session."""
 
 

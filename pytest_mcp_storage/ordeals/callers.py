@@ -16,7 +16,9 @@ from reference_backends import SessionData, SessionExistsError, SessionNotFoundE
 Deed = tuple[str, int, str]
 """What to do, to which session, and to which of its fields."""
 
-DEEDS = ("create", "update", "update", "update", "remove", "get", "get", "get", "get", "listing", "ids", "pause")
+DEEDS = (
+    "create", "update", "update", "update", "remove", "get", "get", "get", "get", "listing", "ids", "all ids", "pause",
+)  # fmt: skip
 
 VALUES: dict[str, Callable[[str], Any]] = {
     "server_name": lambda mark: mark,
@@ -36,9 +38,16 @@ def plans() -> st.SearchStrategy[list[list[Deed]]]:
     return st.lists(st.lists(deed, min_size=6, max_size=12), min_size=3, max_size=5)
 
 
-def steps(plan: Sequence[Deed], sessions: Sequence[SessionData], caller: str) -> list[Step]:
-    """The calls of a plan upon these sessions. Every value that is written names its caller and its place."""
-    return [_step(deed, sessions[which], field, f"{caller}.{place}") for place, (deed, which, field) in enumerate(plan)]
+def steps(plan: Sequence[Deed], sessions: Sequence[SessionData], caller: str, *, all_ids: bool) -> list[Step]:
+    """The calls of a plan upon these sessions. Every value that is written names its caller and its place.
+
+    ``all_ids``: with those calls that read the whole store.
+    """
+    return [
+        _step(deed, sessions[which], field, f"{caller}.{place}")
+        for place, (deed, which, field) in enumerate(plan)
+        if all_ids or deed != "all ids"
+    ]
 
 
 async def at_once(work: Sequence[Coroutine[Any, Any, Any]]) -> list[Any]:
@@ -69,7 +78,8 @@ def _step(deed: str, session: SessionData, field: str, mark: str) -> Step:
         case "create":
             return Step("create_session", (session.model_copy(update={"server_id": mark}),))
         case "update":
-            return Step("update_session", (*name, {field: VALUES[field](mark)}))
+            both = {field: VALUES[field](mark), "callback_url": mark}  # two fields, that half an update can be seen
+            return Step("update_session", (*name, both))
         case "remove":
             return Step("remove_session", name)
         case "get":
@@ -78,4 +88,6 @@ def _step(deed: str, session: SessionData, field: str, mark: str) -> Step:
             return Step("get_identity_sessions_data", (session.identity,))
         case "ids":
             return Step("get_identity_mcp_sessions", (session.identity,))
+        case "all ids":
+            return Step("get_all_session_ids")
     return Step(deed)

@@ -111,7 +111,10 @@ async def must_be_one_history(
     """The callers carry out their plans upon two sessions, one of them there from the start: it can be explained."""
     both = [session, session.model_copy(update={"session_id": f"{session.session_id}2"})]
     await callers[0].create_session(session)
-    await carry_out(callers, [steps(plan, both, caller.name) for caller, plan in zip(callers, plans, strict=True)])
+    calls = [
+        steps(plan, both, caller.name, all_ids=trial.store_is_ours) for caller, plan in zip(callers, plans, strict=True)
+    ]
+    await carry_out(callers, calls)
     for each in both:
         await view(trial, callers[0], (each.identity, each.session_id))
     must_be_linearizable(trial.history.calls())

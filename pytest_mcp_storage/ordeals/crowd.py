@@ -51,7 +51,8 @@ async def must_hold_across_processes(trial: Trial, session: SessionData, number:
     earlier = len(trial.history.calls())
     await store.create_session(cast.shared)
     try:
-        calls = await _work(trial, _plans(cast, random.Random(f"{trial.seed} {number}")))
+        dice = random.Random(f"{trial.seed} {number}")
+        calls = await _work(trial, _plans(cast, dice, all_ids=trial.store_is_ours))
         _must_have_one_winner(calls, cast.contested)
         when = "after processes updated different fields"
         await must_show(trial, store, [_updated(cast.shared)], when=when, should="keep every acknowledged update")
@@ -64,7 +65,7 @@ async def must_hold_across_processes(trial: Trial, session: SessionData, number:
                 await store.backend.remove_session(each.identity, each.session_id)
 
 
-def _plans(cast: Cast, dice: random.Random) -> list[list[Step]]:
+def _plans(cast: Cast, dice: random.Random, *, all_ids: bool) -> list[list[Step]]:
     plans = []
     for name, field in _processes():
         creates = [Step("create_session", (each.model_copy(update={"server_id": name}),)) for each in cast.contested]
@@ -73,7 +74,7 @@ def _plans(cast: Cast, dice: random.Random) -> list[list[Step]]:
         deeds: list[Deed] = [
             (dice.choice(DEEDS), dice.randrange(2), dice.choice(list(VALUES))) for _ in range(DEEDS_EACH)
         ]
-        freely = [step for step in steps(deeds, cast.free, name) if step.method != "pause"]
+        freely = [step for step in steps(deeds, cast.free, name, all_ids=all_ids) if step.method != "pause"]
         plans.append([*creates, *updates, *freely])
     return plans
 

@@ -72,28 +72,34 @@ async def test_what_concurrent_callers_see_is_linearizable(
     await must_be_one_history(trial, named([await trial.store()], len(deeds)), session, deeds)
 
 
-@measures("CO-4", first=sessions(), second=sessions(), named_fields=changes(1), writer=st.integers(0, 1))
+@measures("CO-4", at_most=20, first=sessions(), second=sessions(), named_fields=changes(1), writer=st.integers(0, 1))
 async def test_two_handles_see_each_others_writes(
     trial: Trial, first: SessionData, second: SessionData, named_fields: dict[str, object], writer: int
 ) -> None:
     pair = await trial.handles(2)
     one, other = pair[writer], pair[1 - writer]
     second = second.model_copy(update={"identity": first.identity, "session_id": f"{second.session_id}2"})
-    should = "see what the other handle did"
+    name = first.identity, first.session_id
+
+    async def both_show(live: list[SessionData], gone: list[SessionData], when: str) -> None:
+        for handle in pair:
+            await must_show(trial, handle, live, gone, when=when, should="see what the other handle did")
+
+    await both_show([], [first, second], "before all")
     await one.create_session(first)
-    await must_show(trial, other, [first], [second], when="after another handle's create", should=should)
+    await both_show([first], [second], "after another handle's create")
     await other.create_session(second)
-    await must_show(trial, one, [first, second], when="after another handle's create", should=should)
-    await one.update_session(first.identity, first.session_id, named_fields)
+    await both_show([first, second], [], "after another handle's create")
+    await other.update_session(*name, named_fields)
     first = first.model_copy(update=named_fields)
-    await must_show(trial, other, [first, second], when="after another handle's update", should=should)
-    await other.update_session(first.identity, first.session_id, {"active": True})
+    await both_show([first, second], [], "after another handle's update")
+    await one.update_session(*name, {"active": True})
     first = first.model_copy(update={"active": True})
-    await must_show(trial, one, [first, second], when="after another handle's update", should=should)
-    await one.remove_session(first.identity, first.session_id)
-    await must_show(trial, other, [second], [first], when="after another handle's removal", should=should)
-    await other.create_session(first)
-    await must_show(trial, one, [first, second], when="after another handle created it anew", should=should)
+    await both_show([first, second], [], "after another handle's update")
+    await other.remove_session(*name)
+    await both_show([second], [first], "after another handle's removal")
+    await one.create_session(first)
+    await both_show([first, second], [], "after a handle created anew what another had removed")
 
 
 @measures("CO-5", session=sessions(), callers=MANY)
