@@ -69,6 +69,14 @@ async def must_be_unavailable(trial: Trial, method: str, call: Callable[[], Awai
     )
 
 
+async def must_work(trial: Trial, method: str, call: Callable[[], Awaitable[Any]]) -> None:
+    """The call returns, within the time limit, now that the store is back. Raises :class:`Violation`."""
+    got = await in_time(trial, call)
+    if isinstance(got, Exception):
+        seen = "did not return in time" if isinstance(got, Overdue) else told(got)
+        raise Violation(f"on the same handle after an outage {method} {seen}", should="work as before")
+
+
 async def back(trial: Trial, store: Witness, session: SessionData) -> None:
     """Wait until the handle answers again. Raises :class:`Violation` where it does not within the time limit."""
     started = time.monotonic()

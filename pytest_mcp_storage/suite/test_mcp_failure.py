@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 from typing import Any, Literal
 
 from pytest_mcp_storage.capabilities import Capability
@@ -20,6 +21,7 @@ from pytest_mcp_storage.ordeals.outages import (
     losses,
     must_be_unavailable,
     must_be_whole,
+    must_work,
 )
 from reference_backends import SessionData, StorageSetupError
 
@@ -87,18 +89,19 @@ async def test_the_same_handle_works_after_an_outage(
     store = await _open(trial)
     await store.create_session(session)
     new = new.model_copy(update={"identity": session.identity, "session_id": f"{new.session_id} new"})
+    name = session.identity, session.session_id
     calls = [*every_call(trial, store, session, named).values()]
     for turn in range(trial.tier.faults):
         async with trial.harness.outage():
             await at_once([in_time(trial, call) for call in CROWD * calls])
         await back(trial, store, session)
         changed = {**named, "server_name": f"turn {turn}"}
-        await store.update_session(session.identity, session.session_id, changed)
+        await must_work(trial, "update_session", partial(store.update_session, *name, changed))
         session = session.model_copy(update=changed)
-        await store.create_session(new)
+        await must_work(trial, "create_session", partial(store.create_session, new))
         when, should = "on the same handle after an outage", "work as before"
         await must_show(trial, store, [session, new], when=when, should=should)
-        await store.remove_session(new.identity, new.session_id)
+        await must_work(trial, "remove_session", partial(store.remove_session, new.identity, new.session_id))
         await must_show(trial, store, [session], [new], when=when, should=should)
     await store.disconnect()
 

@@ -145,6 +145,90 @@ class CachesWhatItRead(ShelfHarness):
     backend = _CachesWhatItRead
 
 
+class _ReadsByHalves(ShelfBackend):
+    async def get_session(self, identity: str, session_id: str) -> SessionData | None:
+        session = await super().get_session(identity, session_id)
+        secrets = await super().get_session(identity, session_id)
+        if session is None or secrets is None:
+            return None
+        return session.model_copy(update={"tokens": secrets.tokens, "code_verifier": secrets.code_verifier})
+
+
+class ReadsByHalves(ShelfHarness):
+    """Keeps secrets in a table of their own and reads one after the other: tokens of one update, and the rest of
+    another."""
+
+    breaks = "CO-3"
+    backend = _ReadsByHalves
+
+
+class _SharesReads(ShelfBackend):
+    def __init__(self, shelf: Shelf, **options: Unpack[HandleOptions]) -> None:
+        super().__init__(shelf, **options)
+        self.under_way: dict[tuple[str, str], asyncio.Task[SessionData | None]] = {}
+
+    async def get_session(self, identity: str, session_id: str) -> SessionData | None:
+        name = identity, session_id
+        if name not in self.under_way or self.under_way[name].done():
+            self.under_way[name] = asyncio.ensure_future(super().get_session(*name))
+        return await asyncio.shield(self.under_way[name])
+
+
+class SharesReads(ShelfHarness):
+    """Lets a read wait for one that is under way, though that may have begun before the last write."""
+
+    breaks = "CO-3"
+    backend = _SharesReads
+
+
+class _RemembersAbsence(ShelfBackend):
+    def __init__(self, shelf: Shelf, **options: Unpack[HandleOptions]) -> None:
+        super().__init__(shelf, **options)
+        self.absent: set[tuple[str, str]] = set()
+
+    async def get_session(self, identity: str, session_id: str) -> SessionData | None:
+        name = identity, session_id
+        session = None if name in self.absent else await super().get_session(*name)
+        if session is None:
+            self.absent.add(name)
+        return session
+
+    async def create_session(self, session: SessionData, ttl: float | None = None) -> None:
+        await super().create_session(session, ttl)
+        self.absent.discard((session.identity, session.session_id))
+
+
+class RemembersAbsence(ShelfHarness):
+    """Remembers what was not there, against floods of bad ids: what another handle then creates is never found."""
+
+    breaks = "CO-4"
+    backend = _RemembersAbsence
+
+
+class _RemembersWhatItCreated(ShelfBackend):
+    def __init__(self, shelf: Shelf, **options: Unpack[HandleOptions]) -> None:
+        super().__init__(shelf, **options)
+        self.created: set[tuple[str, str]] = set()
+
+    async def create_session(self, session: SessionData, ttl: float | None = None) -> None:
+        name = session.identity, session.session_id
+        if name in self.created:
+            raise SessionExistsError("that session exists already")
+        await super().create_session(session, ttl)
+        self.created.add(name)
+
+    async def remove_session(self, identity: str, session_id: str) -> None:
+        await super().remove_session(identity, session_id)
+        self.created.discard((identity, session_id))
+
+
+class RemembersWhatItCreated(ShelfHarness):
+    """Refuses what it has created before without asking the store, from which another handle has removed it."""
+
+    breaks = "CO-4"
+    backend = _RemembersWhatItCreated
+
+
 class _KeepsItsOwnCopy(ShelfBackend):
     def __init__(self, shelf: Shelf, **options: Unpack[HandleOptions]) -> None:
         super().__init__(shelf, **options)

@@ -6,6 +6,7 @@ import asyncio
 import json
 import math
 import os
+import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
@@ -13,8 +14,8 @@ from typing import TypeVar
 from pytest_mcp_storage.harnesses.options import given
 from pytest_mcp_storage.harnesses.sqlite import SqliteHarness
 from pytest_mcp_storage.zoo.sheet import Sheet, SheetHarness
-from pytest_mcp_storage.zoo.shelf import Row, Rows
-from reference_backends import Clock, SqliteStorageBackend, StorageSetupError
+from pytest_mcp_storage.zoo.shelf import Name, Row, Rows, ShelfBackend
+from reference_backends import Clock, SessionData, SqliteStorageBackend, StorageSetupError
 from reference_backends.filesystem import StrPath
 from reference_backends.record import to_wire
 
@@ -40,6 +41,27 @@ class TimesInMemory(SheetHarness):
 
     breaks = "DU-1"
     sheet = _TimesInMemory
+
+
+class _ClearsItsCopy(ShelfBackend):
+    cleared: frozenset[Name] = frozenset()
+
+    async def clear_all(self) -> None:
+        self.cleared = await self.call(frozenset)
+
+    async def create_session(self, session: SessionData, ttl: float | None = None) -> None:
+        self.cleared -= {(session.identity, session.session_id)}
+        await super().create_session(session, ttl)
+
+    def live(self, rows: Rows, name: Name) -> Row | None:
+        return None if name in self.cleared else super().live(rows, name)
+
+
+class ClearsItsCopy(SheetHarness):
+    """Clears what it holds in memory and leaves the file for the next write, of which there may be none."""
+
+    breaks = "DU-1"
+    backend = _ClearsItsCopy
 
 
 class _WritesLater(Sheet):
@@ -92,6 +114,34 @@ class WritesInPlace(SheetHarness):
 
     breaks = "DU-3"
     sheet = _WritesInPlace
+
+
+class _WritesAtOnce(Sheet):
+    def save(self, rows: Rows) -> None:
+        self.path.write_bytes(self.text(rows))
+        self.path.chmod(0o600)
+
+
+class WritesAtOnce(SheetHarness):
+    """Writes the whole file in one call, and takes that for atomic: it is emptied first, and a kill comes between."""
+
+    breaks = "DU-3"
+    sheet = _WritesAtOnce
+
+
+class _CopiesOver(Sheet):
+    def save(self, rows: Rows) -> None:
+        beside = self.path.with_name(f"{self.path.name}.new")
+        beside.write_bytes(self.text(rows))
+        beside.chmod(0o600)
+        shutil.copy(beside, self.path)
+
+
+class CopiesOver(SheetHarness):
+    """Writes a new file, and copies it over the old one rather than renaming it."""
+
+    breaks = "DU-3"
+    sheet = _CopiesOver
 
 
 class _StartsAnew(Sheet):

@@ -127,3 +127,34 @@ class SealsWithTheLastKey(Ring):
 
     def parsed(self, keys: str | Sequence[str]) -> list[bytes]:
         return super().parsed(keys)[::-1]
+
+
+@broken("MX-1")
+class ListsIdsOfSealedAlone(ShelfBackend):
+    """Counts what is encrypted with its key, and lists the ids of that."""
+
+    async def get_identity_mcp_sessions(self, identity: str) -> list[str]:
+        rows = await self.call(lambda rows: self.of(rows, identity))
+        return [session_id for session_id, row in rows.items() if not (self._codec.seals and _lies_clear(row.record))]
+
+
+@broken("MX-2", "MX-3", "MX-5")
+class UpdatesSealedAlone(ShelfBackend):
+    """Decrypts before it updates, and fails on what was never encrypted."""
+
+    def merged(self, record: Record, named: Mapping[str, Any]) -> Record:
+        if self._codec.seals and _lies_clear(record):
+            raise DecryptionError("it is not encrypted", session_id=record.get("session_id"))
+        return super().merged(record, named)
+
+
+@broken_ring("MX-6")
+class KeepsTwoKeys(Ring):
+    """Keeps the new key and the old one, and no older."""
+
+    def parsed(self, keys: str | Sequence[str]) -> list[bytes]:
+        return super().parsed(keys)[:2]
+
+
+def _lies_clear(record: Record) -> bool:
+    return any(isinstance(record.get(field), dict) for field in ("tokens", "headers"))
