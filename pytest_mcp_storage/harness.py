@@ -35,6 +35,9 @@ class BackendHarness:
     """False: the store may hold others' data; store-wide clauses then need ``--mcp-allow-destructive``."""
     time_limit: float = 10.0
     """Seconds within which an unreachable store must be reported (FA-1)."""
+    will_be_killed: bool = False
+    """Set before a store is provisioned whose processes will be killed (DU-2, DU-3): a server of its own then syncs
+    each write, as it should where durability is what counts."""
 
     async def __aenter__(self) -> Self:
         """Provision an empty store of this harness's own."""

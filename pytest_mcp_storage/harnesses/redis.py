@@ -36,7 +36,7 @@ class RedisHarness(BackendHarness):
 
     name: ClassVar[str] = "redis"
     appendfsync: ClassVar[Fsync] = "everysec"
-    """How a server that this harness starts syncs its log (DU-2's deep tier: ``always``)."""
+    """How a server that this harness starts syncs its log; always ``always`` where processes will be killed."""
     capabilities = frozenset(
         {
             Capability.KEY,
@@ -64,7 +64,8 @@ class RedisHarness(BackendHarness):
         if self.url:
             return self  # attached to a store that another harness has provisioned
         async with AsyncExitStack() as stack:
-            server = await stack.enter_async_context(redis_server(appendfsync=self.appendfsync))
+            appendfsync: Fsync = "always" if self.will_be_killed else self.appendfsync
+            server = await stack.enter_async_context(redis_server(appendfsync=appendfsync))
             self.url, self.folder = server.url, server.folder
             if not server.owned:
                 stack.push_async_callback(self._delete_all)

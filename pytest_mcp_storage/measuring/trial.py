@@ -174,9 +174,10 @@ class Trial:
         return Witness(backend, name or f"handle{len(self._handles) + len(self._others) + 1}", lambda: self.history)
 
     @asynccontextmanager
-    async def another_store(self) -> AsyncIterator[BackendHarness]:
-        """A further, empty store of the same kind, which the test may damage."""
+    async def another_store(self, *, will_be_killed: bool = False) -> AsyncIterator[BackendHarness]:
+        """A further, empty store of the same kind, which the test may damage, or whose processes ``will_be_killed``."""
         harness = self.bench.make()
+        harness.will_be_killed = will_be_killed
         async with harness:
             yield harness
 

@@ -142,7 +142,7 @@ async def _until_killed(worker: Worker, patience: int, share: float) -> list[Cal
 def _main_file(harness: BackendHarness) -> Path | None:
     """The file in which the store lies, where it lies in one."""
     files = harness.files() if Capability.FILES in harness.capabilities else ()
-    return files[0] if files else None
+    return files[0] if files and files[0].is_file() and files[0].stat().st_size else None
 
 
 @contextmanager

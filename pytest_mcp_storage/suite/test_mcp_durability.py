@@ -82,7 +82,7 @@ async def test_every_expiry_outlives_its_handle(trial: Trial, short: SessionData
 
 @measures("DU-2", at_most=1, kept=families(min_size=4, max_size=6))
 async def test_everything_acknowledged_outlives_its_process(trial: Trial, kept: list[SessionData]) -> None:
-    async with trial.another_store() as harness:
+    async with trial.another_store(will_be_killed=True) as harness:
         for number in range(trial.tier.kills):
             dice = random.Random(f"{trial.seed} {number}")
             plan = comings_and_goings(kept, dice)
@@ -93,7 +93,7 @@ async def test_everything_acknowledged_outlives_its_process(trial: Trial, kept: 
 async def test_a_write_cut_off_half_way_leaves_old_or_new(trial: Trial, kept: list[SessionData]) -> None:
     # No update of the plan names server_id: the store stays large, and a write of it takes its time.
     large = [session.model_copy(update={"tokens": {"access_token": LARGE}, "server_id": BULK}) for session in kept]
-    async with trial.another_store() as harness:
+    async with trial.another_store(will_be_killed=True) as harness:
         for number in range(trial.tier.kills):
             dice = random.Random(f"{trial.seed} {number}")
             plan = large_updates(large, dice)

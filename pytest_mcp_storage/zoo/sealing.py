@@ -79,7 +79,11 @@ class Ring(Keyring):
 
     def read(self, plain: bytes) -> Any:
         """The value in what was opened."""
-        return json.loads(plain)
+        try:
+            return json.loads(plain)
+        except ValueError:
+            pass  # raised below, outside the handler: the error's context would show the plaintext
+        raise DecryptionError("what it holds is not JSON")
 
     def iv(self, plain: bytes) -> bytes:
         """The IV of an envelope over ``plain``."""

@@ -114,6 +114,14 @@ def test_characters_before_it_hide_nothing(encoding: str, before: str) -> None:
     assert canaries.found_in(before.encode() + ENCODINGS[encoding](canaries.secret("s").encode()) + before.encode())
 
 
+@pytest.mark.parametrize("between", [" ", ":", "-", ","])
+@pytest.mark.parametrize("spelled", [str.lower, str.upper])
+def test_a_dump_with_separators_hides_nothing(between: str, spelled: Callable[[str], str]) -> None:
+    canaries = Canaries()
+    dump = spelled(canaries.secret("s").encode().hex(between))
+    assert canaries.found_in(b"00 " + dump.encode() + b" 00")
+
+
 @pytest.mark.parametrize("cut", range(1, 60, 3))
 def test_a_page_boundary_within_it_hides_nothing(cut: int) -> None:
     canaries = Canaries()
@@ -163,7 +171,8 @@ def test_a_bomb_is_unpacked_a_little_way() -> None:
 def test_credentials_hold_a_secret_in_each_part() -> None:
     canaries = Canaries()
     fields = {**canaries.credentials("s1"), **canaries.client_secrets("s1")}
-    parts = [fields["tokens"]["access_token"], *fields["headers"].values(), fields["code_verifier"]]
+    parts = [fields["tokens"][f"{kind}_token"] for kind in ("access", "refresh", "id")]
+    parts += [*fields["headers"].values(), fields["code_verifier"]]
     parts += [fields["tokens"]["more"], fields["client_information"]["client_secret"]]
     assert all(canaries.found_in(json.dumps(part).encode()) for part in parts)
     assert len({canaries.found_in(json.dumps(part).encode()) for part in parts}) == len(parts)

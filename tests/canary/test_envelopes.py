@@ -49,6 +49,7 @@ def test_a_flaw_is_named(stored: object, said: str) -> None:
 def test_a_key_opens_its_own_envelopes() -> None:
     assert opened(ENVELOPE, KEY) == json.dumps(VALUE).encode()
     assert opened(ENVELOPE, OTHER_KEY) is None
+    assert parse(str(ENVELOPE).encode()) == ENVELOPE
     assert parse(str(ENVELOPE)) == ENVELOPE == Envelope(*str(ENVELOPE).split(":")[2:])
 
 

@@ -22,7 +22,11 @@ BROKEN = [
     concurrency.ReadsThenWrites,
     concurrency.Upserts,
     concurrency.CachesWhatItRead,
+    concurrency.ReadsByHalves,
+    concurrency.SharesReads,
     concurrency.KeepsItsOwnCopy,
+    concurrency.RemembersAbsence,
+    concurrency.RemembersWhatItCreated,
     concurrency.LocksItself,
     concurrency.LocksNoOtherProcess,
 ]

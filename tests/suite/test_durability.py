@@ -22,7 +22,10 @@ from pytest_mcp_storage.zoo.shelf import ShelfHarness
 BROKEN = [
     durability.TimesInMemory,
     durability.WritesLater,
+    durability.ClearsItsCopy,
     durability.WritesInPlace,
+    durability.WritesAtOnce,
+    durability.CopiesOver,
     durability.StartsAnew,
     durability.TakesEmptyForNew,
     durability.MovesItAway,

@@ -10,7 +10,7 @@ import pytest
 from pytest_mcp_storage import NotMeasurable, Outcome
 from pytest_mcp_storage.outcome import Measurement
 from pytest_mcp_storage.suite.test_mcp_failure import COMMAND
-from pytest_mcp_storage.zoo import failure
+from pytest_mcp_storage.zoo import failure, outages
 from pytest_mcp_storage.zoo.sheet import SheetHarness
 from pytest_mcp_storage.zoo.shelf import Shelf, ShelfHarness
 
@@ -29,6 +29,13 @@ BROKEN = [
     failure.AsksAtFirstUse,
     failure.LooksForTheTableAlone,
     failure.SaysTooLittle,
+    outages.ServesWhatItRemembers,
+    outages.ListsWhatItRemembers,
+    outages.CountsWhatItRemembers,
+    outages.KeepsItsLock,
+    outages.LosesConnections,
+    outages.TripsForGood,
+    outages.SaysWhatItTried,
 ]
 
 Judge = Callable[..., list[Measurement]]
@@ -101,5 +108,20 @@ def test_store_wide_calls_spare_a_store_that_others_use(judge: Judge) -> None:
 )
 def test_a_message_with_a_command_is_told_from_one_without(message: str) -> None:
     assert COMMAND.search(message)
-    assert not COMMAND.search("relation mcp_sessions does not exist")
-    assert not COMMAND.search("")
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "",
+        "relation mcp_sessions does not exist",
+        "relation `mcp_sessions` does not exist",
+        "supabase: could not execute the query",
+        "[supabase] the table is missing",
+        "the python client failed to run SELECT 1",
+        "mcp-storage: setup error",
+        "cannot push rows: the migration is missing",
+    ],
+)
+def test_a_complaint_is_no_command(message: str) -> None:
+    assert not COMMAND.search(message)
