@@ -215,16 +215,17 @@ async def test_no_outage_tells_a_secret(trial: Trial, session: SessionData) -> N
         faults = [trial.harness.outage]
         if trial.can(Capability.LOST_ANSWER):
             faults.append(trial.harness.lost_answer)
+        calls: tuple[tuple[Any, ...], ...] = (
+            (store.create_session, session),
+            (store.get_session, session.identity, session.session_id),
+            (store.get_identity_sessions_data, session.identity),
+            (store.update_session, session.identity, session.session_id, canaries.credentials("an update")),
+            (store.remove_session, session.identity, session.session_id),
+            (trial.open, *([key] if trial.can(Capability.KEY) else [])),
+        )
         for fault in faults:
             async with fault():
-                for method, *arguments in (
-                    (store.create_session, session),
-                    (store.get_session, session.identity, session.session_id),
-                    (store.get_identity_sessions_data, session.identity),
-                    (store.update_session, session.identity, session.session_id, canaries.credentials("an update")),
-                    (store.remove_session, session.identity, session.session_id),
-                    (trial.open, *([key] if trial.can(Capability.KEY) else [])),
-                ):
+                for method, *arguments in calls:
                     overheard.take(f"{method.__name__} in an outage", await outcome_of(method(*arguments)))
             overheard.take("the handle after an outage", store.backend)
         await store.disconnect()
