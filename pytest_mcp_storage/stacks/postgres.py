@@ -27,6 +27,7 @@ SETTINGS = {
     "max_wal_senders": "0",
     "log_min_error_statement": "panic",  # a statement may hold a secret
     "jit": "off",
+    "dynamic_shared_memory_type": "mmap",  # in the data directory, so that none of it outlives a server that is killed
     "max_wal_size": "256MB",
 }
 FORGETFUL = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}

@@ -165,6 +165,15 @@ def test_it_listens_on_the_loopback_address_alone(server: KeptServer, stack: Sup
 
 
 @linux
+def test_what_postgres_shares_has_no_name_outside_its_folder(server: KeptServer) -> None:
+    """It would outlive a PostgreSQL that is killed."""
+    facts = server.facts()
+    maps = Path(f"/proc/{facts['postgres']}/maps").read_text()
+    assert f"{facts['data_directory']}/pg_dynshmem" in maps
+    assert "/dev/shm/PostgreSQL" not in maps
+
+
+@linux
 @pytest.mark.parametrize("holder", [[], ["with a fork"]], ids=["alone", "with a fork"], indirect=True)
 def test_nothing_outlives_a_killed_run(holder: tuple[subprocess.Popen[str], dict[str, Any]]) -> None:
     process, facts = holder
