@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from postgrest.types import CountMethod, ReturnMethod
 
+from pytest_mcp_storage.stacks.supabase import on_this_machine
 from reference_backends.arguments import LONGEST_TTL
 from reference_backends.errors import StorageError
 from reference_backends.record import RecordCodec
@@ -40,7 +41,11 @@ class Clients:
 
         assert key is not None, "a stack has at least one key"
         if self._http is None:
-            self._http = HttpClient(timeout=HTTP_TIMEOUT, event_hooks={"request": [self._divert]})
+            self._http = HttpClient(
+                timeout=HTTP_TIMEOUT,
+                event_hooks={"request": [self._divert]},
+                trust_env=not on_this_machine(url),
+            )
         named = (url, key, token)
         if named not in self._clients:
             options = AsyncClientOptions(httpx_client=self._http, auto_refresh_token=False, persist_session=False)

@@ -179,7 +179,7 @@ class DockerServers:
     def _url(self, database: str) -> str:
         assert self.postgres is not None
         port = self.postgres.get_exposed_port(5432)
-        return f"postgresql://postgres:{self.password}@{HOST}:{port}/{database}"
+        return f"postgresql://postgres:{self.password}@{HOST}:{port}/{database}?sslmode=disable"
 
     async def _connect(self, database: str) -> AsyncConnection[tuple[object, ...]]:
         import psycopg

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -43,6 +44,7 @@ class KeptServer(StackServer):
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._log,
+            env={name: value for name, value in os.environ.items() if not name.startswith("PG")},  # libpq heeds those
             start_new_session=True,  # a Ctrl-C is for us; the keeper ends when we let go of it
         )
         try:

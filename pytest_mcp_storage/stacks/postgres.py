@@ -115,7 +115,7 @@ class Postgres:
 
     def url(self, database: str) -> str:
         """The superuser's connection string for ``database``, over the loopback port."""
-        return f"postgresql://postgres:{self.password}@127.0.0.1:{self.port}/{database}"
+        return f"postgresql://postgres:{self.password}@127.0.0.1:{self.port}/{database}?sslmode=disable"
 
     def local(self, database: str, role: str) -> str:
         """A role's connection string for ``database``, over the Unix socket."""

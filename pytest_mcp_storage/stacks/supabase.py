@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any, Literal, Self
+from urllib.parse import urlsplit
 
 from reference_backends.errors import ConfigurationError, StorageSetupError
 
@@ -20,6 +21,11 @@ PROVIDERS = ("url", *STARTED)
 
 Choice = Literal["auto", "url", "native", "docker", "cli"]
 Say = Callable[[str], None]
+
+
+def on_this_machine(url: str) -> bool:
+    """Whether a URL leads to this machine, where no proxy of the environment has a say."""
+    return urlsplit(url).hostname in ("127.0.0.1", "::1", "localhost")
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
-from pytest_mcp_storage.stacks.supabase import MAX_ROWS, Say, StackServer, SupabaseStack
+from pytest_mcp_storage.stacks.supabase import MAX_ROWS, Say, StackServer, SupabaseStack, on_this_machine
 from reference_backends.errors import ConfigurationError, StorageUnavailableError
 
 ANSWER_LIMIT = 5.0
@@ -86,7 +86,7 @@ def _knock(url: str) -> None:
     import httpx
 
     try:
-        httpx.head(f"{url}/rest/v1/", timeout=ANSWER_LIMIT)
+        httpx.head(f"{url}/rest/v1/", timeout=ANSWER_LIMIT, trust_env=not on_this_machine(url))
     except httpx.HTTPError as error:
         raise StorageUnavailableError(
             f"the Supabase project at {url} can't be reached ({type(error).__name__}): check the network, or "

@@ -95,6 +95,19 @@ def test_each_harness_has_a_store_of_its_own() -> None:
     with_harness(check)
 
 
+@pytest.mark.parametrize("variable", ["HTTP_PROXY", "ALL_PROXY", "PGSSLMODE"])
+def test_what_an_environment_says_of_the_way_out_does_not_lead_past_this_machine(
+    monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    monkeypatch.setenv(variable, "require" if variable == "PGSSLMODE" else "http://127.0.0.1:9")
+
+    async def check(harness: SupabaseHarness) -> None:
+        await (await harness.open()).create_session(session())
+        assert b"alice" in await harness.stored_bytes()
+
+    with_harness(check)
+
+
 def test_what_lies_in_the_store_is_seen() -> None:
     async def check(harness: SupabaseHarness) -> None:
         store, sealed = await harness.open(), await harness.open(encryption_key=KEY)

@@ -213,6 +213,12 @@ def test_a_store_that_does_not_open_leaves_nothing(server: KeptServer) -> None:
     server.drop(server.store("again"))
 
 
+def test_what_the_environment_says_of_other_servers_is_not_heeded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PGSERVICE", "none")
+    with native.start() as server:
+        assert server.store().database_url is not None
+
+
 def test_settings_reach_postgres() -> None:
     server = native.start(fsync=True, settings={"work_mem": "5MB"})
     with server, psycopg.connect(str(server.store().database_url)) as database:

@@ -40,6 +40,13 @@ def test_a_project_in_the_environment_is_used_and_left_alone(stack: SupabaseStac
     assert listed(rest(stack, "mcp_sessions")) == ["s1"]
 
 
+def test_a_project_on_this_machine_is_found_past_every_proxy(
+    stack: SupabaseStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    assert start_stack("url", environ=variables(stack)).store().url == stack.url
+
+
 def test_everything_that_the_environment_tells_is_handed_on(stack: SupabaseStack) -> None:
     more = {
         "SUPABASE_ANON_KEY": str(stack.anon_key),
