@@ -11,6 +11,7 @@ from pytest_mcp_storage.canary.canaries import Canaries
 from pytest_mcp_storage.canary.envelopes import seal
 from pytest_mcp_storage.canary.overhearing import Overheard
 from pytest_mcp_storage.capabilities import Capability
+from pytest_mcp_storage.harness import NotMeasurable
 from pytest_mcp_storage.measuring.comparison import difference
 from pytest_mcp_storage.measuring.measure import measures
 from pytest_mcp_storage.measuring.trial import Trial
@@ -18,6 +19,8 @@ from pytest_mcp_storage.measuring.violation import Violation, outcome_of
 from pytest_mcp_storage.measuring.witness import Witness
 from pytest_mcp_storage.oracle.strategies import sessions
 from reference_backends import SessionData
+
+NO_JSON = "tokens that are no JSON"
 
 
 @measures("EN-1", at_most=3, session=sessions(), padding=st.sampled_from([0, 100, 3_000, 20_000]))
@@ -125,7 +128,7 @@ async def test_no_call_tells_a_secret(trial: Trial, session: SessionData, sealed
             ("an update with a bad ttl", store.update_session, *name, {"tokens": {"t": slip}}, -1),
             ("tokens that are text", store.update_session, *name, {"tokens": slip}),
             ("tokens that are a list", store.update_session, *name, {"tokens": [slip]}),
-            ("tokens that are no JSON", store.update_session, *name, {"tokens": {slip: {slip}}}),
+            (NO_JSON, store.update_session, *name, {"tokens": {slip: {slip}}}),
             ("tokens with NaN", store.update_session, *name, {"tokens": {"t": slip, "n": float("nan")}}),
             ("a header that is a list", store.update_session, *name, {"headers": {"h": [slip]}}),
             ("a header with NUL", store.update_session, *name, {"headers": {"h": f"{slip}\0"}}),
@@ -142,7 +145,12 @@ async def test_no_call_tells_a_secret(trial: Trial, session: SessionData, sealed
         if trial.store_is_ours:
             calls[3:3] = [("all ids", store.get_all_session_ids), ("cleanup", store.cleanup_expired_sessions)]
         for doing, method, *arguments in calls:
-            overheard.take(doing, await outcome_of(method(*arguments)))
+            try:
+                overheard.take(doing, await outcome_of(method(*arguments)))
+            except NotMeasurable:
+                if doing != NO_JSON:
+                    raise
+                trial.leave_out("an update with what is no JSON value, which a bridge can't carry")
             overheard.take(f"the handle after {doing}", store.backend)
     _must_not_leak(overheard, canaries)
 

@@ -183,15 +183,6 @@ async def test_what_is_installed_needs_no_npm(monkeypatch: pytest.MonkeyPatch, t
         await installed()
 
 
-async def test_without_a_place_to_install_it_says_how_to_choose_one(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    (tmp_path / "file").write_text("")
-    monkeypatch.setenv("MCP_STORAGE_CACHE", str(tmp_path / "file"))
-    with pytest.raises(BridgeFault, match="set MCP_STORAGE_CACHE to one"):
-        await installed()
-
-
 async def test_what_a_dead_run_left_unfinished_is_taken_away(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     left = tmp_path / "mcp-ts" / f"{package.UNFINISHED}x" / "node_modules"
     left.mkdir(parents=True)

@@ -36,10 +36,7 @@ async def installed(*beside: str) -> Path:
     """
     _need("node")
     packages = [f"{name}@{VERSIONS[name]}" for name in (SDK, *beside)]
-    try:
-        parent = cache_folder("mcp-ts")
-    except OSError as error:
-        raise BridgeFault(f"there is no folder to install {SDK} into ({error}): set MCP_STORAGE_CACHE to one") from None
+    parent = cache_folder("mcp-ts")
     folder = parent / " ".join(packages).replace("/", "+").replace(" ", "_")
     if not folder.is_dir():
         _need("npm")
