@@ -245,9 +245,9 @@ def _found(defect: Defect, one: Judged) -> str:
 def _matrix(judged: Sequence[Judged]) -> Iterator[str]:
     yield "## Clauses"
     yield ""
-    yield "✓ passed · ✗ failed · `·` not applicable · `?` not measured. SHOULD clauses are in italics. A clause may fail by"
-    yield "another's defect: where a store alters a field (RT-2, RT-7) or shows expired sessions (EX-2), most that look at"
-    yield "whole sessions or at time fail with it. What each saw stands below."
+    yield "✓ passed · ✗ failed · `·` not applicable · `?` not measured. SHOULD clauses are in italics. A clause may"
+    yield "fail by another's defect: where a store alters a field (RT-2, RT-7) or shows expired sessions (EX-2), most"
+    yield "that look at whole sessions or at time fail with it. What each saw stands below."
     yield ""
     yield f"| clause | {' | '.join(one.store for one in judged)} |"
     yield f"|---|{':-:|' * len(judged)}"
