@@ -35,7 +35,6 @@ GROUPS = {
     "EX": (1, 2, 3, 4, 5),
     "EN": (9,),
     "MX": (5,),
-    "CO": (1,),
     "RS": (2, 3),
 }
 """What leans most on how a server reads filters, takes values and answers refusals."""
