@@ -120,6 +120,18 @@ async def test_a_create_without_an_answer_is_done_or_not(trial: Trial, session: 
             await must_show(trial, store, [new], when="created anew after a lost answer", should="be there once")
 
 
+@measures("FA-3", at_most=1, session=sessions())
+async def test_a_create_without_an_answer_leaves_no_half(trial: Trial, session: SessionData) -> None:
+    """Looks at what it left alone: a store that never returns, or raises what it likes, may leave a half besides."""
+    store = await trial.store()
+    await store.create_session(session)
+    for turn in losses(trial):
+        new = session.model_copy(update={"session_id": f"{session.session_id} {turn.number}"})
+        got = await turn.ask(store, session, "create_session", new)
+        after = f"a create whose answer was lost ({told(got)})"
+        await must_be_whole(trial, store, new, {"there": new, "missing": None}, after=after)
+
+
 @measures("FA-3", at_most=2, session=sessions(), named=changes(1))
 async def test_an_update_without_an_answer_is_done_or_not(
     trial: Trial, session: SessionData, named: dict[str, Any]
