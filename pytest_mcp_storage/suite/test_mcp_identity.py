@@ -16,6 +16,7 @@ from pytest_mcp_storage.measuring.witness import Witness
 from pytest_mcp_storage.oracle.bulk import create_many
 from pytest_mcp_storage.oracle.machine import ListingMachine
 from pytest_mcp_storage.oracle.strategies import (
+    AWKWARD_NAMES,
     TwoNames,
     families,
     hardly_different,
@@ -54,10 +55,10 @@ def test_the_listings_follow_any_sequence_of_calls(trial: Trial) -> type[Listing
     return ListingMachine
 
 
-@measures("ID-1", at_most=3, first=sessions(), second=sessions())
-async def test_the_listing_follows_every_change(trial: Trial, first: SessionData, second: SessionData) -> None:
+@measures("ID-1", at_most=3, first=sessions(), other=sessions())
+async def test_the_listing_follows_every_change(trial: Trial, first: SessionData, other: SessionData) -> None:
     store = await trial.store()
-    async for when, live in changing(trial, store, first, second):
+    async for when, live in changing(trial, store, first, other):
         expected = {each.session_id: each for each in live}
         seen = await store.get_identity_sessions_data(first.identity)
         if sorted(each.session_id for each in seen) != sorted(expected):
@@ -69,23 +70,27 @@ async def test_the_listing_follows_every_change(trial: Trial, first: SessionData
 
 
 async def changing(
-    trial: Trial, store: Witness, first: SessionData, second: SessionData
+    trial: Trial, store: Witness, first: SessionData, other: SessionData
 ) -> AsyncIterator[tuple[str, list[SessionData]]]:
     """Make every kind of change to one identity's sessions; after each: when that is, in words, and who is live."""
-    second = second.model_copy(update={"identity": first.identity, "session_id": trial.session_id("the second")})
+    owner = first.identity
+    others = [
+        other.model_copy(update={"identity": owner, "session_id": trial.session_id(f"other {name}")})
+        for name in AWKWARD_NAMES
+    ]
     updated = first.model_copy(update={"server_name": "updated"})
-    name = first.identity, first.session_id
     yield "before any create", []
     await store.create_session(first)
     yield "after a create", [first]
-    await store.create_session(second)
-    yield "after another create", [first, second]
-    await store.update_session(*name, {"server_name": "updated"})
-    yield "after an update", [updated, second]
-    await store.remove_session(*name)
-    yield "after a removal", [second]
+    for each in others:
+        await store.create_session(each)
+    yield "after other creates", [first, *others]
+    await store.update_session(owner, first.session_id, {"server_name": "updated"})
+    yield "after an update", [updated, *others]
+    await store.remove_session(owner, first.session_id)
+    yield "after a removal", others
     await store.create_session(first)
-    yield "after a new create", [first, second]
+    yield "after a new create", [first, *others]
 
 
 @measures("ID-2", family=families())
@@ -100,10 +105,10 @@ async def test_the_listing_of_ids_is_exact(trial: Trial, family: list[SessionDat
             raise Violation(f"get_identity_mcp_sessions returned {sorted(seen)}", should=f"be {expected}, each once")
 
 
-@measures("ID-2", at_most=3, first=sessions(), second=sessions())
-async def test_the_listing_of_ids_follows_every_change(trial: Trial, first: SessionData, second: SessionData) -> None:
+@measures("ID-2", at_most=3, first=sessions(), other=sessions())
+async def test_the_listing_of_ids_follows_every_change(trial: Trial, first: SessionData, other: SessionData) -> None:
     store = await trial.store()
-    async for when, live in changing(trial, store, first, second):
+    async for when, live in changing(trial, store, first, other):
         expected = sorted(each.session_id for each in live)
         seen = sorted(await store.get_identity_mcp_sessions(first.identity))
         if seen != expected:
@@ -249,11 +254,11 @@ async def test_all_ids_are_those_of_the_live_sessions(trial: Trial, family: list
         )
 
 
-@measures("ID-7", at_most=3, first=sessions(), second=sessions())
-async def test_all_ids_follow_every_change(trial: Trial, first: SessionData, second: SessionData) -> None:
+@measures("ID-7", at_most=3, first=sessions(), other=sessions())
+async def test_all_ids_follow_every_change(trial: Trial, first: SessionData, other: SessionData) -> None:
     store = await trial.store()
     before = Counter(await store.get_all_session_ids())
-    async for when, live in changing(trial, store, first, second):
+    async for when, live in changing(trial, store, first, other):
         seen = Counter(await store.get_all_session_ids()) - before
         expected = Counter(each.session_id for each in live)
         if seen != expected:

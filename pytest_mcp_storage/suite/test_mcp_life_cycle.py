@@ -335,7 +335,6 @@ async def test_init_and_disconnect_may_be_repeated(trial: Trial, session: Sessio
     await store.disconnect()
     await store.disconnect()
     await store.init()
-    await store.init()
     await store.create_session(session)
     await store.init()
     await must_show(trial, store, [session], when="after a second init", should="show the session")
