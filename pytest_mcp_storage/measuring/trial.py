@@ -51,12 +51,17 @@ class Trial:
         self._further: list[Witness] = []
         self._holders: dict[tuple[str, ...], Witness] = {}
         self._histories: list[History] = []
+        self._opened_now: list[Witness] = []
+        """Handles that this example opened for itself."""
+        self._opened_before: list[Witness] = []
         self.begin()
 
     # -- the example ---------------------------------------------------------------------------------------------
 
     def begin(self) -> None:
         """Start an example: a new history, and names that no example had before."""
+        self._opened_before += self._opened_now
+        self._opened_now = []
         self.history = History()
         self._histories.append(self.history)
         self.number = next(_examples)
@@ -108,6 +113,7 @@ class Trial:
                 await self._close_holders()
             names = {(): "keyless", (self.key,): "store"}
             self._holders[keys] = await self.open(*keys, name=names.get(keys, f"store_of_{len(keys)}_keys"))
+            self._opened_now.remove(self._holders[keys])
         return self._holders[keys]
 
     @property
@@ -128,6 +134,13 @@ class Trial:
                 await holder.disconnect()
             self._holders.clear()
 
+    async def _close_what_was_opened_before(self) -> None:
+        """Close the handles of earlier examples: a store that is not SHARED may lend itself to one at a time."""
+        for handle in self._opened_before:
+            with suppress(Exception):
+                await handle.backend.disconnect()
+        self._opened_before.clear()
+
     async def open(
         self,
         *keys: str,
@@ -147,8 +160,12 @@ class Trial:
             options["default_ttl"] = default_ttl
         if isinstance(self.bench.time, SuiteClock) and not real_time:
             options["clock"] = self.bench.time
+        if harness is None and not self.can(Capability.SHARED):
+            await self._close_what_was_opened_before()
         witness = await self._opened(lambda: (harness or self.harness).open(**options), name)
         (self._handles if harness is None else self._others).append(witness)
+        if harness is None:
+            self._opened_now.append(witness)
         return witness
 
     async def handles(self, count: int) -> list[Witness]:
