@@ -6,13 +6,21 @@ import asyncio
 import math
 import random
 from collections.abc import Callable
-from typing import ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar
 
+from pytest_mcp_storage.capabilities import Capability
 from pytest_mcp_storage.zoo.sheet import SheetHarness
 from pytest_mcp_storage.zoo.shelf import Rows, ShelfBackend, ShelfHarness
-from reference_backends import SessionData, SessionExistsError
+from reference_backends import (
+    SessionData,
+    SessionExistsError,
+    SessionNotFoundError,
+    SessionUpdate,
+    StorageUnavailableError,
+)
 from reference_backends.bounds import LONGEST_NAME
 from reference_backends.errors import InvalidSessionError
+from reference_backends.record import Record
 
 Answer = TypeVar("Answer")
 
@@ -119,3 +127,74 @@ class Incapable(ShelfHarness):
 
     capabilities = frozenset()
     time_limit: ClassVar[float] = 1.0  # type: ignore[misc]
+
+
+class _OneHandleAtATime(ShelfBackend):
+    async def init(self) -> None:
+        holder = vars(self.shelf).get("holder", self)
+        if holder is not self:
+            raise StorageUnavailableError("another handle holds the shelf; disconnect it first")
+        await super().init()
+        vars(self.shelf)["holder"] = self
+
+    async def disconnect(self) -> None:
+        if vars(self.shelf).get("holder") is self:
+            del vars(self.shelf)["holder"]
+        await super().disconnect()
+
+
+class OneHandleAtATime(ShelfHarness):
+    """Lends itself to one handle at a time, as an embedded database does that locks its file."""
+
+    backend = _OneHandleAtATime
+    capabilities = ShelfHarness.capabilities - {Capability.SHARED}
+
+
+class _FloatsForIntegers(ShelfBackend):
+    def shown(self, record: Record) -> SessionData:
+        def change(value: Any) -> Any:
+            if isinstance(value, dict):
+                return {key: change(item) for key, item in reversed(list(value.items()))}
+            if isinstance(value, list):
+                return [change(item) for item in value]
+            return float(value) if type(value) is int else value
+
+        session = super().shown(record)
+        objects = {field: change(getattr(session, field)) for field in ("tokens", "client_information", "headers")}
+        return session.model_copy(update=objects)
+
+
+class FloatsForIntegers(ShelfHarness):
+    """Has one kind of number, and objects in an order of its own."""
+
+    backend = _FloatsForIntegers
+
+
+class _Exists(SessionExistsError, KeyError):
+    """An error of the author's own."""
+
+
+class _Missing(SessionNotFoundError):
+    """Another."""
+
+
+class _RaisesItsOwn(ShelfBackend):
+    async def create_session(self, session: SessionData, ttl: float | None = None) -> None:
+        try:
+            await super().create_session(session, ttl)
+        except SessionExistsError as error:
+            raise _Exists("taken") from error
+
+    async def update_session(
+        self, identity: str, session_id: str, changes: SessionUpdate, ttl: float | None = None
+    ) -> None:
+        try:
+            await super().update_session(identity, session_id, changes, ttl)
+        except SessionNotFoundError as error:
+            raise _Missing("gone") from error
+
+
+class RaisesItsOwn(ShelfHarness):
+    """Raises errors of its own, of the contract's kinds."""
+
+    backend = _RaisesItsOwn
