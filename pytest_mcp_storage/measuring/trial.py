@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager, suppress
 from typing import Any, TypeVar
 
@@ -54,6 +54,7 @@ class Trial:
         self._opened_now: list[Witness] = []
         """Handles that this example opened for itself."""
         self._opened_before: list[Witness] = []
+        self._unwitnessed: list[SessionData] = []
         self.begin()
 
     # -- the example ---------------------------------------------------------------------------------------------
@@ -111,7 +112,8 @@ class Trial:
         if keys not in self._holders:
             if not self.can(Capability.SHARED):
                 await self._close_holders()
-            names = {(): "keyless", (self.key,): "store"}
+            usual = (self.key,) if self.can(Capability.KEY) else ()
+            names = {(): "keyless", (self.key,): "store", usual: "store"}
             self._holders[keys] = await self.open(*keys, name=names.get(keys, f"store_of_{len(keys)}_keys"))
             self._opened_now.remove(self._holders[keys])
         return self._holders[keys]
@@ -265,11 +267,16 @@ class Trial:
                 await call(*arguments)
         self.bench.hung = deadline.expired()
 
+    def remember(self, sessions: Iterable[SessionData]) -> None:
+        """Sessions that are written past the witness, to be removed when the test ends."""
+        self._unwitnessed += sessions
+
     def _written(self) -> set[tuple[str, str]]:
-        created = (
+        witnessed = (
             call.arguments[0]
             for history in self._histories
             for call in history.calls()
             if call.method == "create_session"
         )
-        return {(each.identity, each.session_id) for each in created if isinstance(each, SessionData)}
+        created = (each for each in witnessed if isinstance(each, SessionData))
+        return {(each.identity, each.session_id) for each in (*created, *self._unwitnessed)}

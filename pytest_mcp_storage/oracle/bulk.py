@@ -36,6 +36,7 @@ async def create_many(
         batch = [
             session.model_copy(update={**plain, "session_id": trial.session_id(f"n{number:05}")}) for number in numbers
         ]
+        trial.remember(batch)
         await asyncio.gather(*(store.backend.create_session(each, ttl) for each in batch))
         many += batch
     trial.history.note(f"… create_session of {len(many)} sessions of {session.identity!r} …")

@@ -1,0 +1,103 @@
+"""What a trial leaves behind in a store that others use too: nothing of its own, and all of theirs."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from pytest_mcp_storage import BackendHarness, Capability
+from pytest_mcp_storage.measuring import trial as trial_module
+from pytest_mcp_storage.measuring.bench import Bench
+from pytest_mcp_storage.measuring.loop import SuiteLoop
+from pytest_mcp_storage.measuring.tiers import TIERS
+from pytest_mcp_storage.measuring.trial import Trial
+from pytest_mcp_storage.oracle.bulk import create_many
+from reference_backends import MemoryStorageBackend, SessionData
+
+
+class Store(MemoryStorageBackend):
+    """Outlives its handles' ends."""
+
+    async def disconnect(self) -> None: ...
+
+
+class Shared(BackendHarness):
+    capabilities = frozenset({Capability.SHARED})
+    dedicated = False
+
+    def __init__(self) -> None:
+        self.store: Any = Store()
+
+    async def open(self, **options: Any) -> Any:
+        await self.store.init()
+        return self.store
+
+
+def session(session_id: str, identity: str) -> SessionData:
+    return SessionData(
+        session_id=session_id, identity=identity, server_url="", transport_type="sse", callback_url="", created_at=0
+    )
+
+
+@pytest.fixture
+def bench() -> Iterator[Callable[[type[Shared]], Bench]]:
+    loop = SuiteLoop()
+    yield lambda harness: Bench("it", harness, loop)
+    loop.close()
+
+
+def test_what_the_suite_wrote_is_removed_and_nothing_else(bench: Callable[[type[Shared]], Bench]) -> None:
+    used = bench(Shared)
+    trial = Trial(used, TIERS["smoke"], 0, destructive=False)
+
+    async def work() -> list[str]:
+        store: Any = await used.harness.open()
+        await store.create_session(session("theirs", "them"))
+        witness = await trial.store()
+        await witness.create_session(trial.own(session("one", "us")))
+        await create_many(trial, witness, trial.own(session("many", "us")), 60)
+        assert len(await store.get_all_session_ids()) == 62
+        await trial.tidy()
+        left: list[str] = await store.get_all_session_ids()
+        return left
+
+    assert used.loop.run(work()) == ["theirs"]
+    assert not used.hung
+
+
+def test_a_store_that_does_not_let_go_is_noted(
+    bench: Callable[[type[Shared]], Bench], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Holds(Store):
+        async def disconnect(self) -> None:
+            await asyncio.sleep(3600)
+
+    class Hanging(Shared):
+        def __init__(self) -> None:
+            self.store = Holds()
+
+    monkeypatch.setattr(trial_module, "LONGEST_CALL", 0.01)
+    used = bench(Hanging)
+    trial = Trial(used, TIERS["smoke"], 0, destructive=False)
+
+    async def work() -> None:
+        await trial.store()
+        await trial.tidy()
+
+    used.loop.run(work())
+    assert used.hung
+
+
+@pytest.mark.parametrize(
+    ("capabilities", "keys", "name"),
+    [((), (), "store"), ((Capability.KEY,), ("5e" * 32,), "store"), ((Capability.KEY,), (), "keyless")],
+)
+def test_handles_are_called_by_what_tells_them_apart(
+    bench: Callable[[type[Shared]], Bench], capabilities: tuple[Capability, ...], keys: tuple[str, ...], name: str
+) -> None:
+    used = bench(type("Some", (Shared,), {"capabilities": frozenset(capabilities)}))
+    trial = Trial(used, TIERS["smoke"], 0, destructive=False)
+    assert used.loop.run(trial.holder(*keys)).name == name
