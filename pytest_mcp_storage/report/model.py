@@ -137,8 +137,10 @@ class Report:
             return cls.from_json(json.loads(path.read_text(encoding="utf-8")))
         except OSError as error:
             raise ReportError(f"{path}: {error.strerror}") from None
-        except (ValueError, RecursionError) as error:
+        except ReportError as error:
             raise ReportError(f"{path}: {error}") from None
+        except (ValueError, RecursionError) as error:
+            raise ReportError(f"{path}: not a JSON report of this suite: {error}") from None
 
 
 def _clauses(data: Mapping[str, Any]) -> Iterator[dict[str, Any]]:

@@ -25,7 +25,7 @@ def load(path: str, directory: Path) -> Any:
         raise BackendNameError(f"backend {path!r} is no module:attribute, such as mypackage.storage:MyHarness")
     if str(directory) not in sys.path:
         sys.path.append(str(directory))
-    target: Any = _imported(path, module_name)
+    target: Any = _imported(path, module_name, directory)
     for part in attribute.split("."):
         if not hasattr(target, part):
             near = _meant(target, part)
@@ -39,15 +39,24 @@ def _meant(holder: object, name: str) -> str:
     return f"; is {near[0]!r} meant?" if near else ""
 
 
-def _imported(path: str, module: str) -> ModuleType:
+def _imported(path: str, module: str, directory: Path) -> ModuleType:
     """The module. Raises :class:`BackendNameError`, also where it ends the process or skips itself."""
     try:
         return import_module(module)
+    except ModuleNotFoundError as error:
+        looked = f"; looked for among what is installed and in {directory}" if error.name in _parents(module) else ""
+        message = f"backend {path!r} can't be loaded: {error}{looked}\n{_traceback(error)}"
     except KeyboardInterrupt:
         raise
     except BaseException as error:
         message = f"backend {path!r} can't be loaded: {type(error).__name__}: {error}\n{_traceback(error)}"
     raise BackendNameError(message.rstrip())
+
+
+def _parents(module: str) -> list[str]:
+    """The module's own name, and those of the packages that it lies in."""
+    parts = module.split(".")
+    return [".".join(parts[:end]) for end in range(1, len(parts) + 1)]
 
 
 def _traceback(error: BaseException) -> str:
