@@ -30,7 +30,10 @@ class SuiteModule(pytest.Module):
         for test in tests_in(self.obj):
             if test.clause in self.run.clauses and test.clause in self.run.options.selected:
                 for backend in self.run.options.backends:
-                    yield ClauseItem.from_parent(self, name=f"{test.name}[{backend}]", test=test, backend=backend)
+                    name = f"{test.name}[{backend}]"
+                    # The whole id as text: pytest parts the brackets from the name, and --lf looks for it so.
+                    id = f"{self.nodeid}::{name}"
+                    yield ClauseItem.from_parent(self, name=name, nodeid=id, test=test, backend=backend)
 
 
 class ClauseItem(pytest.Item):
