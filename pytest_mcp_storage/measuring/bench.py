@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from typing import TypeVar
 
 from pytest_mcp_storage.capabilities import Capability
 from pytest_mcp_storage.harness import BackendHarness
@@ -14,12 +15,14 @@ from pytest_mcp_storage.measuring.clock import ObservedTime, SuiteClock
 from pytest_mcp_storage.measuring.handles import check_backend, check_capabilities
 from pytest_mcp_storage.measuring.loop import SuiteLoop
 
+Returned = TypeVar("Returned")
+
 SLOW_CALL = 0.002
 """Seconds; a store whose calls take longer gets fewer examples, so that a run ends in bearable time."""
 FEWEST = 0.2
 """The share of the examples that even the slowest store gets."""
 LONGEST_OPENING = 60.0
-"""Seconds after which the first ``open`` counts as one that never returns. Provisioning may take its time."""
+"""Seconds after which the first ``open`` or its ``disconnect`` counts as one that never returns."""
 LONGEST_END = 600.0
 """Seconds after which a harness that destroys its store is no longer waited for."""
 
@@ -43,7 +46,7 @@ class Bench:
         self.loop.run(self.harness.__aenter__())
         try:
             check_capabilities(self.harness.capabilities)
-            self.loop.run(self._first_handle(), limit=2 * LONGEST_OPENING)
+            self.loop.run(self._first_handle(), limit=3 * LONGEST_OPENING)
         except BaseException:
             with suppress(Exception):
                 self.stop()
@@ -56,14 +59,7 @@ class Bench:
     async def _first_handle(self) -> None:
         if Capability.CLOCK in self.harness.capabilities:
             self.time = SuiteClock()
-        deadline = asyncio.timeout(LONGEST_OPENING)
-        try:
-            async with deadline:
-                handle = await self.harness.open()
-        except TimeoutError:
-            if deadline.expired():
-                raise TimeoutError(f"open() did not return within {LONGEST_OPENING:g} s") from None
-            raise
+        handle = await _in_time("open()", self.harness.open())
         check_backend(handle, "open()")
         try:
             seconds = []
@@ -73,5 +69,16 @@ class Bench:
                     await handle.get_session("mcp-storage-pace", "none")
                 seconds.append(time.perf_counter() - start)
         finally:
-            await handle.disconnect()
+            await _in_time("disconnect()", handle.disconnect())
         self.pace = max(FEWEST, min(1.0, SLOW_CALL / max(statistics.median(seconds), 1e-9)))
+
+
+async def _in_time(name: str, call: Awaitable[Returned]) -> Returned:
+    deadline = asyncio.timeout(LONGEST_OPENING)
+    try:
+        async with deadline:
+            return await call
+    except TimeoutError:
+        if deadline.expired():
+            raise TimeoutError(f"{name} did not return within {LONGEST_OPENING:g} s") from None
+        raise

@@ -76,15 +76,23 @@ def test_a_store_that_was_never_provisioned_is_not_destroyed(loop: SuiteLoop) ->
     assert refused(IsNotThere, loop)[1] == []
 
 
-def test_a_store_that_never_opens_is_given_up(loop: SuiteLoop, monkeypatch: pytest.MonkeyPatch) -> None:
+class Clings(MemoryStorageBackend):
+    async def disconnect(self) -> None:
+        await asyncio.sleep(3600)
+
+
+@pytest.mark.parametrize(("returned", "hanging"), [(None, "open()"), (Clings(), "disconnect()")])
+def test_a_store_that_hangs_at_once_is_given_up(
+    loop: SuiteLoop, monkeypatch: pytest.MonkeyPatch, returned: Any, hanging: str
+) -> None:
     class Hangs(Harness):
         async def open(self, **options: Any) -> Any:
-            await asyncio.sleep(3600)
+            return returned or await asyncio.sleep(3600)
 
-    monkeypatch.setattr(bench_module, "LONGEST_OPENING", 0.01)
+    monkeypatch.setattr(bench_module, "LONGEST_OPENING", 0.5)
     error, events = refused(Hangs, loop)
     assert isinstance(error, TimeoutError)
-    assert str(error) == "open() did not return within 0.01 s"
+    assert str(error) == f"{hanging} did not return within 0.5 s"
     assert events == ["provisioned", "destroyed"]
 
 
