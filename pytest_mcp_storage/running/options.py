@@ -94,7 +94,10 @@ def read(config: pytest.Config) -> Options:
 
     revision = config.getoption("--mcp-revision") or LATEST
     asked = [
-        name for each in config.getoption("--mcp-clause") or [] for name in each.replace(" ", "").split(",") if name
+        name
+        for each in config.getoption("--mcp-clause") or []
+        for name in each.replace(" ", "").upper().split(",")
+        if name
     ]
     try:
         clauses = load_clauses(revision)

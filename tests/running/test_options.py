@@ -61,7 +61,7 @@ def test_a_backend_that_is_named_twice_is_judged_once(tmp_path: Path) -> None:
 
 
 def test_clauses_are_named_by_id_and_group_in_one_option_or_several(tmp_path: Path) -> None:
-    assert read(tmp_path, mcp_clause=["HA, EX-2", "LC-1,"]).selected == {"HA-1", "EX-2", "LC-1"}
+    assert read(tmp_path, mcp_clause=["HA, ex-2", "LC-1,"]).selected == {"HA-1", "EX-2", "LC-1"}
     whole = read(tmp_path)
     assert whole.selected == {clause.id for clause in whole.clauses}
 
