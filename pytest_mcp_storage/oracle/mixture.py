@@ -22,7 +22,8 @@ KEYS = tuple(f"{number:02x}" * 32 for number in range(1, 7))
 MOST_KEYS = 3
 IDENTITIES = st.sampled_from(["alice", "a:b"])
 SESSION_IDS = st.sampled_from(["s", "b:s"])
-"""Few names, so that handles with different keys often meet on one session."""
+WHICH = st.integers(0, 7)
+"""Of the sessions that were created: drawn names would seldom meet one, and handles seldom each other."""
 
 
 class Sealed(Enum):
@@ -42,25 +43,36 @@ class MixtureMachine(SessionMachine):
     def __init__(self) -> None:
         super().__init__()
         self.sealed: dict[Name, dict[str, Sealed]] = {}
+        self.created: dict[bool, list[Name]] = {True: [], False: []}
+        """Names of sessions that were created, by whether a handle with the key may work on them."""
 
     @rule(identity=IDENTITIES, session_id=SESSION_IDS, content=sessions(), keyed=st.booleans())
     def creates(self, identity: str, session_id: str, content: SessionData, keyed: bool) -> None:
         self.do(self._creates(self._named(identity, session_id, keyed), content, keyed))
 
-    @rule(identity=IDENTITIES, session_id=SESSION_IDS, named=changes(), keyed=st.booleans())
-    def updates(self, identity: str, session_id: str, named: dict[str, Any], keyed: bool) -> None:
-        self.do(self._updates(self._named(identity, session_id, keyed), named, keyed))
+    @precondition(lambda self: self.model.kept)
+    @rule(which=WHICH, named=changes(), keyed=st.booleans())
+    def updates(self, which: int, named: dict[str, Any], keyed: bool) -> None:
+        self.do(self._updates(self._known(which, keyed), named, keyed))
 
-    @rule(identity=IDENTITIES, session_id=SESSION_IDS, keyed=st.booleans())
-    def removes(self, identity: str, session_id: str, keyed: bool) -> None:
-        self.do(self._removes(self._named(identity, session_id, keyed), keyed))
+    @precondition(lambda self: len(self.model.kept) > 1)
+    @rule(which=WHICH, keyed=st.booleans())
+    def removes(self, which: int, keyed: bool) -> None:
+        self.do(self._removes(self._known(which, keyed), keyed))
 
-    @rule(identity=IDENTITIES, session_id=SESSION_IDS, keyed=st.booleans())
-    def reads(self, identity: str, session_id: str, keyed: bool) -> None:
-        self.do(self._reads(self._named(identity, session_id, keyed), keyed))
+    @precondition(lambda self: any(self.created.values()))
+    @rule(which=WHICH, keyed=st.booleans())
+    def reads(self, which: int, keyed: bool) -> None:
+        self.do(self._reads(self._known(which, keyed), keyed))
 
     def _named(self, identity: str, session_id: str, keyed: bool) -> Name:
         return self.name(identity if keyed or self.trial.one_store else f"{identity} in clear", session_id)
+
+    def _known(self, which: int, keyed: bool) -> Name:
+        """A session that is there, or where none is one that was; any name where none was ever created."""
+        created = self.created[keyed] or [self._named("alice", "s", keyed)]
+        there = [name for name in created if name in self.model.kept] or created
+        return there[which % len(there)]
 
     async def _holder(self, keyed: bool) -> Witness:
         return await self.trial.holder(*([self.trial.key] if keyed else []))
@@ -72,6 +84,8 @@ class MixtureMachine(SessionMachine):
         await self.create(await self._holder(keyed), session)
         if taken and self.model.presence(name) is Presence.LIVE:
             self.sealed[name] = {field: _written(field, keyed) for field in SECRETS}
+            for of in {True, False} if self.trial.one_store else {keyed}:
+                self.created[of].append(name)
 
     async def _updates(self, name: Name, named: dict[str, Any], keyed: bool) -> None:
         try:
@@ -144,13 +158,14 @@ class RotationMachine(SessionMachine):
     def creates(self, identity: str, session_id: str, content: SessionData) -> None:
         self.do(self._creates(self.name(identity, session_id), content))
 
-    @rule(identity=IDENTITIES, session_id=SESSION_IDS, named=changes())
-    def updates(self, identity: str, session_id: str, named: dict[str, Any]) -> None:
-        self.do(self._updates(self.name(identity, session_id), named))
+    @precondition(lambda self: self.model.kept)
+    @rule(which=WHICH, named=changes())
+    def updates(self, which: int, named: dict[str, Any]) -> None:
+        self.do(self._updates(self._known(which), named))
 
-    @rule(identity=IDENTITIES, session_id=SESSION_IDS)
-    def removes(self, identity: str, session_id: str) -> None:
-        self.do(self._removes(self.name(identity, session_id)))
+    @rule(which=WHICH)
+    def removes(self, which: int) -> None:
+        self.do(self._removes(self._known(which)))
 
     @rule(identity=IDENTITIES)
     def reads(self, identity: str) -> None:
@@ -167,6 +182,11 @@ class RotationMachine(SessionMachine):
         self.do(self._seals_anew())
         if self.trial.one_store:
             self.ring.pop()
+
+    def _known(self, which: int) -> Name:
+        """A session that is there; any name where none is."""
+        kept = list(self.model.kept)
+        return kept[which % len(kept)] if kept else self.name("alice", "s")
 
     async def _holder(self) -> Witness:
         return await self.trial.holder(*self.ring)

@@ -35,7 +35,7 @@ VALUES: dict[str, Callable[[str], Any]] = {
 def plans() -> st.SearchStrategy[list[list[Deed]]]:
     """What each of some callers does with two sessions, mostly with the first. Short plans seldom meet."""
     deed = st.tuples(st.sampled_from(DEEDS), st.sampled_from([0, 0, 0, 1]), st.sampled_from(sorted(VALUES)))
-    return st.lists(st.lists(deed, min_size=6, max_size=12), min_size=3, max_size=5)
+    return st.lists(st.lists(deed, min_size=9, max_size=16), min_size=3, max_size=5)
 
 
 def steps(plan: Sequence[Deed], sessions: Sequence[SessionData], caller: str, *, all_ids: bool) -> list[Step]:
