@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import math
 import random
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, TypeVar
 
 from pytest_mcp_storage.capabilities import Capability
+from pytest_mcp_storage.zoo.row_security import GuardedHarness
 from pytest_mcp_storage.zoo.sheet import SheetHarness
 from pytest_mcp_storage.zoo.shelf import Rows, ShelfBackend, ShelfHarness
 from reference_backends import (
@@ -198,3 +200,54 @@ class RaisesItsOwn(ShelfHarness):
     """Raises errors of its own, of the contract's kinds."""
 
     backend = _RaisesItsOwn
+
+
+class GuardsItsRows(GuardedHarness):
+    """Has row security, by the policies from which broken ones are made."""
+
+
+class _WarnsByPython(ShelfBackend):
+    def _opened(self) -> None:
+        if not self._codec.seals and not self._warned:
+            warnings.warn("no encryption key is set: tokens lie in clear", stacklevel=2)
+        self._warned = True
+        super()._opened()
+
+
+class WarnsByPython(ShelfHarness):
+    """Says by a Python warning, and not in the log, that it has no key."""
+
+    backend = _WarnsByPython
+
+
+class _Pauses(ShelfBackend):
+    until = 0.0
+
+    async def request(self, work: Callable[[Rows], Answer]) -> Answer:
+        now = asyncio.get_running_loop().time()
+        if now < self.until:
+            raise StorageUnavailableError("the circuit is open for a moment")
+        try:
+            return await super().request(work)
+        except StorageUnavailableError:
+            self.until = now + 0.1
+            raise
+
+
+class Pauses(ShelfHarness):
+    """Lets a store that failed rest for a moment, and refuses calls meanwhile."""
+
+    backend = _Pauses
+
+
+class ShowsBytes(ShelfHarness):
+    """Shows what it holds as bytes, as its driver reads it."""
+
+    async def stored_fields(self, identity: str, session_id: str) -> Mapping[str, Any]:
+        fields = await super().stored_fields(identity, session_id)
+        return {field: value.encode() if isinstance(value, str) else value for field, value in fields.items()}
+
+    async def replace_stored_field(self, identity: str, session_id: str, field: str, value: Any) -> None:
+        await super().replace_stored_field(
+            identity, session_id, field, value.decode() if isinstance(value, bytes) else value
+        )
