@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import warnings
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from multiprocessing import get_context
@@ -65,6 +66,7 @@ def _hunted(names: list[str], *, seed: int, every: bool, jobs: int, console: Con
 
 def _quietly() -> None:
     logging.getLogger().addHandler(logging.NullHandler())  # broken stores complain, and are right
+    warnings.simplefilter("ignore")
 
 
 def _matrix(catches: Iterable[Catch]) -> Table:
