@@ -220,14 +220,6 @@ async def test_no_outage_tells_a_secret(trial: Trial, session: SessionData) -> N
     with Overheard() as overheard:
         store = await trial.open(*([key] if trial.can(Capability.KEY) else []))
         await store.create_session(session)
-        calls: list[tuple[Any, ...]] = [
-            (store.create_session, session),
-            (store.get_session, session.identity, session.session_id),
-            (store.get_identity_sessions_data, session.identity),
-            (store.update_session, session.identity, session.session_id, canaries.credentials("an update")),
-            (store.remove_session, session.identity, session.session_id),
-            (trial.open, *([key] if trial.can(Capability.KEY) else [])),
-        ]
         faults = [trial.harness.outage]
         if trial.can(Capability.LOST_ANSWER):
             faults.append(trial.harness.lost_answer)
