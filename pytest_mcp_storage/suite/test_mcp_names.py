@@ -1,0 +1,97 @@
+"""LC · names: what none can have is refused, and ids that the store makes can't be guessed."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from itertools import product
+from math import log2
+
+from pytest_mcp_storage.measuring.comparison import difference
+from pytest_mcp_storage.measuring.measure import measures
+from pytest_mcp_storage.measuring.trial import Trial
+from pytest_mcp_storage.measuring.violation import Violation, must_raise, outcome_of, told
+from pytest_mcp_storage.oracle.limits import LONGEST_NAME
+from pytest_mcp_storage.oracle.strategies import sessions
+from pytest_mcp_storage.oracle.views import must_show
+from reference_backends import InvalidSessionError, SessionData, SessionNotFoundError
+
+LEAST_LENGTH = 12
+LEAST_BITS = 70
+
+
+@measures("LC-9", session=sessions())
+async def test_an_empty_name_is_refused(trial: Trial, session: SessionData) -> None:
+    store = await trial.store()
+    await store.create_session(session)
+    identity, session_id = session.identity, session.session_id
+    for method, *arguments in (
+        (store.get_session, "", session_id),
+        (store.get_session, identity, ""),
+        (store.update_session, "", session_id, {"server_name": "n"}),
+        (store.update_session, identity, "", {"server_name": "n"}),
+        (store.remove_session, "", session_id),
+        (store.remove_session, identity, ""),
+        (store.get_identity_sessions_data, ""),
+        (store.get_identity_mcp_sessions, ""),
+    ):
+        await must_raise(InvalidSessionError, method(*arguments), doing=f"{method.__name__} with an empty name")
+    if found := difference(await store.get_session(session.identity, session.session_id), session):
+        raise Violation(f"after calls with empty names get_session returned {found}", should="return it unchanged")
+
+
+@measures("LC-9", at_most=5, session=sessions())
+async def test_a_name_that_no_session_can_have_finds_nothing(trial: Trial, session: SessionData) -> None:
+    store = await trial.store()
+    # Filled up on the side that is not the example's mark.
+    identity, session_id = f"{session.identity:x<{LONGEST_NAME}}", f"{session.session_id:x>{LONGEST_NAME}}"
+    longest = session.model_copy(update={"identity": identity, "session_id": session_id})
+    for each in (session, longest):
+        await store.create_session(each)
+    for each, spoilt in [*product((session, longest), ("\0", "\0x", "\ud800")), (longest, "x")]:
+        identity, session_id = each.identity + spoilt, each.session_id + spoilt
+        for method, unknown, *arguments in (
+            (store.get_session, None, identity, each.session_id),
+            (store.get_session, None, each.identity, session_id),
+            (store.remove_session, None, identity, each.session_id),
+            (store.remove_session, None, each.identity, session_id),
+            (store.get_identity_mcp_sessions, [], identity),
+            (store.get_identity_sessions_data, [], identity),
+            (store.update_session, SessionNotFoundError, identity, each.session_id, {}),
+            (store.update_session, SessionNotFoundError, each.identity, session_id, {"server_name": "spoilt"}),
+        ):
+            got = await outcome_of(method(*arguments))
+            if not isinstance(got, (InvalidSessionError, SessionNotFoundError)) and got != unknown:
+                doing = f"{method.__name__} with {spoilt!r} after a name of {len(each.identity)} characters"
+                raise Violation(f"{doing} {told(got)}", should="refuse it, or find nothing")
+    live = [session, longest]
+    await must_show(trial, store, live, when="after calls with impossible names", should="leave the sessions there")
+
+
+@measures("LC-13")
+async def test_session_ids_are_unguessable(trial: Trial) -> None:
+    ids = []
+    for count in (trial.tier.ids, 100):  # two handles: what is seeded alike goes on alike
+        store = await trial.open()
+        ids += [store.generate_session_id() for _ in range(count)]
+        await store.disconnect()
+    for each in ids:
+        if not isinstance(each, str) or not re.fullmatch(rf"[A-Za-z][A-Za-z0-9]{{{LEAST_LENGTH - 1},}}", each):
+            raise Violation(
+                f"generate_session_id returned {each!r}", should="be a letter, then letters and digits, ≥ 12"
+            )
+    if len(set(ids)) < len(ids):
+        raise Violation(f"{len(ids) - len(set(ids))} of {len(ids)} ids stand twice", should="never repeat")
+    bits = sum(_entropy([each[place] for each in ids]) for place in range(min(map(len, ids))))
+    if bits < LEAST_BITS:
+        raise Violation(
+            f"{len(ids)} ids show {bits:.1f} bits, position by position", should=f"have {LEAST_BITS} at least"
+        )
+
+
+def _entropy(symbols: list[str]) -> float:
+    """The Shannon entropy of a sample, in bits, corrected for its size (Miller and Madow, 1955)."""
+    counts = Counter(symbols).values()
+    total = len(symbols)
+    plain = -sum(count / total * log2(count / total) for count in counts)
+    return plain + (len(counts) - 1) / (2 * total)
