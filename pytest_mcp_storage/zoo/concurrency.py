@@ -34,7 +34,7 @@ class LooksFirst(ShelfHarness):
     backend = _LooksFirst
 
 
-class _WritesAtOnce(Sheet):
+class _WritesTheWhole(Sheet):
     def __init__(self, path: Path) -> None:
         super().__init__(path)
         self.copy: Rows | None = None
@@ -63,11 +63,11 @@ class _WritesAtOnce(Sheet):
         super().leave()
 
 
-class WritesAtOnce(SheetHarness):
+class WritesTheWhole(SheetHarness):
     """Answers from memory and lets each change write the whole file, as upstream: two at once leave no JSON."""
 
     breaks = "CO-1"
-    sheet = _WritesAtOnce
+    sheet = _WritesTheWhole
 
 
 class _ReadsThenWrites(ShelfBackend):
