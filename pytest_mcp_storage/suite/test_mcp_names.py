@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
 from itertools import product
-from math import log2
 
 from pytest_mcp_storage.measuring.comparison import difference
 from pytest_mcp_storage.measuring.measure import measures
 from pytest_mcp_storage.measuring.trial import Trial
 from pytest_mcp_storage.measuring.violation import Violation, must_raise, outcome_of, told
+from pytest_mcp_storage.oracle.entropy import entropy
 from pytest_mcp_storage.oracle.limits import LONGEST_NAME
 from pytest_mcp_storage.oracle.strategies import sessions
 from pytest_mcp_storage.oracle.views import must_show
@@ -82,16 +81,8 @@ async def test_session_ids_are_unguessable(trial: Trial) -> None:
             )
     if len(set(ids)) < len(ids):
         raise Violation(f"{len(ids) - len(set(ids))} of {len(ids)} ids stand twice", should="never repeat")
-    bits = sum(_entropy([each[place] for each in ids]) for place in range(min(map(len, ids))))
+    bits = sum(entropy([each[place] for each in ids]) for place in range(min(map(len, ids))))
     if bits < LEAST_BITS:
         raise Violation(
             f"{len(ids)} ids show {bits:.1f} bits, position by position", should=f"have {LEAST_BITS} at least"
         )
-
-
-def _entropy(symbols: list[str]) -> float:
-    """The Shannon entropy of a sample, in bits, corrected for its size (Miller and Madow, 1955)."""
-    counts = Counter(symbols).values()
-    total = len(symbols)
-    plain = -sum(count / total * log2(count / total) for count in counts)
-    return plain + (len(counts) - 1) / (2 * total)
