@@ -279,7 +279,13 @@ async def test_no_text_but_a_key_is_taken_for_one(trial: Trial, bad: str) -> Non
 
 
 async def _must_refuse_the_key(trial: Trial, bad: str) -> None:
-    for keys, which in (((bad,), "the key"), ((trial.key, bad), "the second key"), ((bad, trial.key), "the first key")):
+    one, other = trial.key, trial.other_key
+    for keys, which in (
+        ((bad,), "the key"),
+        ((bad, one), "the first key"),
+        ((one, bad), "the second key"),
+        ((one, bad, other), "the middle key"),
+    ):
         await must_raise(ConfigurationError, trial.open(*keys), doing=f"opening with {which} {shortly(bad, 80)}")
 
 

@@ -163,6 +163,16 @@ class LooksAtTheFirstKey(Ring):
 
 
 @broken_ring("EN-8")
+class LooksAtBothEnds(Ring):
+    """Checks the newest key and the oldest, and leaves out what makes no sense in between."""
+
+    def parsed(self, keys: str | Sequence[str]) -> list[bytes]:
+        first, *more = [keys] if isinstance(keys, str) else keys
+        between = filter(None, map(_bytes_of, more[:-1]))
+        return [*super().parsed(first), *between, *(super().parsed(more[-1]) if more else [])]
+
+
+@broken_ring("EN-8")
 class TakesNoCapitals(Ring):
     """Asks for hexadecimal digits in lower case."""
 
