@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable, Sequence
 from difflib import get_close_matches
@@ -133,6 +134,10 @@ class FactoryHarness(BackendHarness):
         return backend
 
 
+_distributions = functools.cache(packages_distributions)
+"""Looks through all that is installed: once is enough."""
+
+
 def described(harness: BackendHarness) -> tuple[str, str]:
     """Where a harness comes from, as ``module:name``, and the version of the package that it lies in.
 
@@ -141,7 +146,7 @@ def described(harness: BackendHarness) -> tuple[str, str]:
     source = harness.make if isinstance(harness, FactoryHarness) else type(harness)
     module = getattr(source, "__module__", "") or ""
     package = module.partition(".")[0]
-    distributions = packages_distributions().get(package, [])
+    distributions = _distributions().get(package, [])
     if package in ("pytest_mcp_storage", "reference_backends"):
         distributions = ["pytest-mcp-storage"]  # an editable install has no list of files
     try:

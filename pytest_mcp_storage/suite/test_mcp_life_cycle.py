@@ -250,7 +250,7 @@ async def test_a_new_session_inherits_nothing_of_a_removed_one(trial: Trial, ses
 @measures("LC-10", at_most=1, session=sessions(), other=sessions())
 async def test_clear_all_leaves_nothing(trial: Trial, session: SessionData, other: SessionData) -> None:
     store = await trial.store()
-    other = other.model_copy(update={"session_id": trial.session_id("other")})
+    other = other.model_copy(update={"identity": trial.identity("another"), "session_id": trial.session_id("other")})
     many = await create_many(trial, store, session, trial.tier.clearing, least=10_000)
     await store.create_session(other)
     last = many[-1].model_copy(update={"session_id": trial.session_id("last")})

@@ -20,12 +20,16 @@ from pytest_mcp_storage.zoo.specimens import Specimen, defects, sound
 
 
 @click.command()
-@click.argument("names", nargs=-1, metavar="[SPECIMEN | CLAUSE | GROUP]...")
-@click.option("--every", is_flag=True, help="Put each broken store before every clause, not only those that name it.")
+@click.argument("names", nargs=-1, metavar="[SPECIMEN | CLAUSE | GROUP | sound]...")
+@click.option("--every", is_flag=True, help="Put each store before every clause, not only those that name it, at "
+              "standard.")  # fmt: skip
 @click.option("--seed", default=0, show_default=True, help="Hypothesis's seed.")
 @click.option("--jobs", default=os.cpu_count() or 1, show_default=True, help="Processes at once.")
 def zoo(names: tuple[str, ...], every: bool, seed: int, jobs: int) -> None:
     """Hunt every broken store of the zoo with the clauses that must catch it, and spare every sound one.
+
+    Broken ones meet the smoke tier, and the standard tier where that let them escape; sound ones meet every clause at
+    smoke.
 
     Exits with 1 where a defect escapes, a sound store is failed, or a MUST clause has no broken store.
     """
@@ -46,8 +50,9 @@ def zoo(names: tuple[str, ...], every: bool, seed: int, jobs: int) -> None:
 
 
 def _callings(specimen: Specimen) -> set[str]:
-    """What a specimen may be asked for by: its name, its clauses, their groups."""
-    return {specimen.name, *specimen.clauses, *(clause.partition("-")[0] for clause in specimen.clauses)}
+    """What a specimen may be asked for by: its name, its clauses and their groups, or that it is sound."""
+    clauses = specimen.clauses or ("sound",)
+    return {specimen.name, *clauses, *(clause.partition("-")[0] for clause in clauses)}
 
 
 def _hunted(names: list[str], *, seed: int, every: bool, jobs: int, console: Console) -> Iterator[Catch]:

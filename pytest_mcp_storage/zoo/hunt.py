@@ -43,12 +43,12 @@ class Catch:
 def hunt(name: str, *, tiers: tuple[str, ...] = ("smoke", "standard"), seed: int = 0, every: bool = False) -> Catch:
     """Put the specimen of that name before its clauses, at one tier after another until they catch it.
 
-    ``every``: before all clauses, at the last tier alone. A sound specimen always meets all of them.
+    ``every``: before all clauses, at the last tier alone. A sound specimen always meets all of them, at the first tier.
     """
     specimen = next(each for each in (*defects(), *sound()) if each.name == name)
     whole = every or not specimen.clauses
     catch = Catch(name, specimen.clauses, tiers[-1])
-    for tier in tiers[-1:] if whole else tiers:
+    for tier in tiers[:1] if not specimen.clauses else tiers[-1:] if every else tiers:
         catch = Catch(name, specimen.clauses, tier)
         _judge(specimen, catch, [each for each in load_clauses() if whole or each.id in specimen.clauses], tier, seed)
         if catch.caught:
