@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import inspect
 from collections.abc import Callable, Sequence
 from difflib import get_close_matches
@@ -134,19 +133,16 @@ class FactoryHarness(BackendHarness):
         return backend
 
 
-_distributions = functools.cache(packages_distributions)
-"""Looks through all that is installed: once is enough."""
-
-
 def described(harness: BackendHarness) -> tuple[str, str]:
     """Where a harness comes from, as ``module:name``, and the version of the package that it lies in.
 
-    A harness with a ``version`` of its own says what it drives: the backend behind a bridge is another program.
+    A harness with a ``version`` of its own says what it drives: the backend behind a bridge is another program. Looks
+    through all that is installed, which takes a while.
     """
     source = harness.make if isinstance(harness, FactoryHarness) else type(harness)
     module = getattr(source, "__module__", "") or ""
     package = module.partition(".")[0]
-    distributions = _distributions().get(package, [])
+    distributions = packages_distributions().get(package, [])
     if package in ("pytest_mcp_storage", "reference_backends"):
         distributions = ["pytest-mcp-storage"]  # an editable install has no list of files
     try:

@@ -30,6 +30,7 @@ class Run:
         self.clauses = {clause.id: clause for clause in options.clauses}
         self._benches: dict[str, Bench] = {}
         self._refusals: dict[str, str] = {}
+        self._origins: dict[str, tuple[str, str]] = {}
         self._loop: SuiteLoop | None = None
 
     @property
@@ -68,9 +69,11 @@ class Run:
         """What a report says of a backend: harness, version and capabilities."""
         from pytest_mcp_storage.running.backends import described
 
-        harness = self._benches[backend].harness if backend in self._benches else None
-        source, release = described(harness) if harness else ("", "unknown")
-        capabilities = sorted(each.name for each in harness.capabilities) if harness else []
+        if backend not in self._benches:
+            return {"name": backend, "harness": "", "version": "unknown", "capabilities": []}
+        harness = self._benches[backend].harness
+        source, release = self._origins.get(backend) or self._origins.setdefault(backend, described(harness))
+        capabilities = sorted(each.name for each in harness.capabilities)
         return {"name": backend, "harness": source, "version": release, "capabilities": capabilities}
 
     def close(self) -> list[str]:

@@ -252,7 +252,7 @@ def test_the_database_dies_behind_its_gateway(server: KeptServer) -> None:
     async def check() -> None:
         async with backend_at(stack.url, str(stack.service_role_key)) as backend:
             await backend.init()
-            name = str(stack.database_url).rpartition("/")[2]
+            name = psycopg.conninfo.conninfo_to_dict(str(stack.database_url))["dbname"]
             with psycopg.connect(str(stack.database_url), dbname="postgres", autocommit=True) as database:
                 database.execute(f'alter database "{name}" allow_connections false'.encode())
                 database.execute("select pg_terminate_backend(pid) from pg_stat_activity where datname = %s", (name,))
