@@ -139,8 +139,7 @@ class Trial:
     async def _close_what_was_opened_before(self) -> None:
         """Close the handles of earlier examples: a store that is not SHARED may lend itself to one at a time."""
         for handle in self._opened_before:
-            with suppress(Exception):
-                await handle.backend.disconnect()
+            await self._patiently(handle.backend.disconnect)
         self._opened_before.clear()
 
     async def open(
