@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from types import MappingProxyType
+from collections.abc import Iterable
+from functools import cache
 from typing import Any
 
 from hypothesis import strategies as st
@@ -71,12 +71,14 @@ BEGINNINGS = ((" alice", "alice"), ("/alice", "alice"), ("./alice", "alice"), ("
 ENDINGS = (("alice ", "alice"), ("alice\n", "alice"), ("alice/", "alice"), ("alice.", "alice"), ("alice\t", "alice"))
 
 
+@cache
 def texts(max_size: int = 30) -> st.SearchStrategy[str]:
     """Text without NUL and lone surrogates."""
     alphabet = st.characters(exclude_characters="\0", exclude_categories=["Cs"])
     return st.one_of(st.text(alphabet, max_size=max_size), st.sampled_from(AWKWARD_TEXTS))
 
 
+@cache
 def names() -> st.SearchStrategy[str]:
     """Identities and session ids, short enough to be marked with their example."""
     alphabet = st.characters(exclude_characters="\0", exclude_categories=["Cs"])
@@ -103,11 +105,13 @@ def json_values(max_leaves: int = 6) -> st.SearchStrategy[Any]:
     )
 
 
+@cache
 def json_objects() -> st.SearchStrategy[dict[str, Any]]:
     """JSON objects, the empty one included."""
     return st.dictionaries(texts(10), json_values(), max_size=3)
 
 
+@cache
 def headers() -> st.SearchStrategy[dict[str, str]]:
     """Text to text."""
     return st.dictionaries(texts(15), texts(), max_size=3)
@@ -184,19 +188,13 @@ AWKWARD: dict[str, Any] = {
 }  # fmt: skip
 
 
-@st.composite
-def sessions(
-    draw: st.DrawFn, identity: str | None = None, fixed: Mapping[str, st.SearchStrategy[Any]] = MappingProxyType({})
-) -> SessionData:
+@cache
+def sessions(identity: str | None = None, **fixed: st.SearchStrategy[Any]) -> st.SearchStrategy[SessionData]:
     """Sessions of every shape. ``identity``: of this one; ``fixed``: fields that are there, by strategy."""
     name = st.just(identity) if identity is not None else names()
-    drawn = draw(
-        st.fixed_dictionaries(
-            {"identity": name, "session_id": names(), **REQUIRED_FIELDS, **fixed},
-            optional={field: value for field, value in OPTIONAL_FIELDS.items() if field not in fixed},
-        )
-    )
-    return SessionData(**drawn)
+    there = {"identity": name, "session_id": names(), **REQUIRED_FIELDS, **fixed}
+    optional = {field: value for field, value in OPTIONAL_FIELDS.items() if field not in fixed}
+    return st.fixed_dictionaries(there, optional=optional).map(lambda drawn: SessionData(**drawn))
 
 
 def families(min_size: int = 1, max_size: int = 7) -> st.SearchStrategy[list[SessionData]]:
@@ -254,6 +252,7 @@ def look_alikes() -> st.SearchStrategy[TwoNames]:
     )
 
 
+@cache
 def changes(min_size: int = 0) -> st.SearchStrategy[dict[str, Any]]:
     """Updates: some fields with new values, optional ones with ``None`` among them."""
     optional = {field: st.one_of(st.none(), value) for field, value in OPTIONAL_FIELDS.items()}

@@ -142,9 +142,8 @@ def described(harness: BackendHarness) -> tuple[str, str]:
     source = harness.make if isinstance(harness, FactoryHarness) else type(harness)
     module = getattr(source, "__module__", "") or ""
     package = module.partition(".")[0]
-    distributions = packages_distributions().get(package, [])
-    if package in ("pytest_mcp_storage", "reference_backends"):
-        distributions = ["pytest-mcp-storage"]  # an editable install has no list of files
+    ours = package in ("pytest_mcp_storage", "reference_backends")  # an editable install has no list of files
+    distributions = ["pytest-mcp-storage"] if ours else packages_distributions().get(package, [])
     try:
         release = version(distributions[0]) if distributions else "unknown"
     except PackageNotFoundError:

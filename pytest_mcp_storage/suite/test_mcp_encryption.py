@@ -31,7 +31,7 @@ PATIENCE = 3
 
 either = st.sampled_from(sorted(CREDENTIALS))
 
-guarded = sessions(fixed=CREDENTIALS)
+guarded = sessions(**CREDENTIALS)
 """Sessions with tokens and headers."""
 
 elsewhere = changes(1).map(lambda named: {field: value for field, value in named.items() if field not in CREDENTIALS})
@@ -39,7 +39,7 @@ elsewhere = changes(1).map(lambda named: {field: value for field, value in named
 
 
 families = st.lists(
-    sessions("alice", fixed=CREDENTIALS), min_size=2, max_size=5, unique_by=lambda session: session.session_id
+    sessions("alice", **CREDENTIALS), min_size=2, max_size=5, unique_by=lambda session: session.session_id
 )
 
 

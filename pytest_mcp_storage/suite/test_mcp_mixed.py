@@ -24,7 +24,7 @@ from reference_backends import SessionData
 CREDENTIALS = {field: OPTIONAL_FIELDS[field] for field in ("tokens", "headers")}
 ABOUT_THE_KEY = re.compile(r"encrypt|cipher|\bkey|clear|plain|unprotected|insecure", re.IGNORECASE)
 
-guarded = sessions("alice", fixed=CREDENTIALS)
+guarded = sessions("alice", **CREDENTIALS)
 """Sessions of one identity, with tokens and headers."""
 
 replacements = st.fixed_dictionaries({}, optional=CREDENTIALS)
