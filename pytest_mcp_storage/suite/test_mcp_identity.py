@@ -13,18 +13,17 @@ from pytest_mcp_storage.measuring.measure import measures
 from pytest_mcp_storage.measuring.trial import Trial
 from pytest_mcp_storage.measuring.violation import Violation, outcome_of, told
 from pytest_mcp_storage.measuring.witness import Witness
+from pytest_mcp_storage.oracle.awkward import AWKWARD_NAMES
 from pytest_mcp_storage.oracle.bulk import create_many
-from pytest_mcp_storage.oracle.machine import ListingMachine
-from pytest_mcp_storage.oracle.strategies import (
-    AWKWARD_NAMES,
+from pytest_mcp_storage.oracle.look_alikes import (
     TwoNames,
-    families,
     hardly_different,
     known_ends,
     known_look_alikes,
     look_alikes,
-    sessions,
 )
+from pytest_mcp_storage.oracle.machine import ListingMachine
+from pytest_mcp_storage.oracle.strategies import families, sessions
 from pytest_mcp_storage.oracle.views import Name
 from reference_backends import SessionData, SessionExistsError
 
