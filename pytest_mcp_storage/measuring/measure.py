@@ -7,6 +7,8 @@ import time
 import traceback
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from itertools import product
+from math import ceil
 from typing import Any, TypeVar
 
 from hypothesis import HealthCheck, Phase, Verbosity, given, seed, settings
@@ -30,12 +32,25 @@ LONGEST_EXAMPLE = 600.0
 
 
 @dataclass(frozen=True)
+class Every:
+    """Values that are not drawn but taken one after the other: few examples draw some of them never."""
+
+    values: tuple[Any, ...]
+
+
+def every(*values: Any) -> Every:
+    """Share a test's examples among these values; each gets one at least."""
+    return Every(values)
+
+
+@dataclass(frozen=True)
 class ClauseTest:
-    """A test of the suite: the clause that it measures, and what it draws."""
+    """A test of the suite: the clause that it measures, what it draws, and what it takes in turn."""
 
     clause: str
     body: Callable[..., Any]
     strategies: dict[str, SearchStrategy[Any]]
+    turns: list[dict[str, Any]]
     at_most: int | None
     waits: bool
     needs: frozenset[Capability] = frozenset()
@@ -45,11 +60,11 @@ class ClauseTest:
         return self.body.__name__
 
     def examples(self, bench: Bench, tier: Tier) -> int:
-        """How many examples this test gets on this backend."""
+        """How many examples this test gets on this backend, in each of its turns."""
         if self.waits and Capability.CLOCK not in bench.harness.capabilities:
             return 1
         count = tier.examples if tier.unhurried else max(4, round(tier.examples * bench.pace))
-        return min(count, self.at_most or count)
+        return ceil(min(count, self.at_most or count) / len(self.turns))
 
 
 def measures(
@@ -58,17 +73,23 @@ def measures(
     at_most: int | None = None,
     waits: bool = False,
     needs: Iterable[Capability] = (),
-    **strategies: SearchStrategy[Any],
+    **arguments: SearchStrategy[Any] | Every,
 ) -> Callable[[Body], Body]:
     """Mark a function as a test of ``clause``. It is handed a :class:`Trial`, and an example of each strategy.
 
+    An argument may also be :func:`every` one of some values.
     ``at_most``: no more examples than so many, for costly tests. ``waits``: it lets time pass, so that a store
     without CLOCK gets one example, in real time. ``needs``: capabilities beyond the clause's own, for a test that
     measures one of its ``halves``.
     """
 
+    strategies = {name: value for name, value in arguments.items() if not isinstance(value, Every)}
+    taken = {name: value.values for name, value in arguments.items() if isinstance(value, Every)}
+    turns = [dict(zip(taken, values, strict=True)) for values in product(*taken.values())]
+
     def mark(body: Body) -> Body:
-        body.__clause_test__ = ClauseTest(clause, body, strategies, at_most, waits, frozenset(needs))  # type: ignore[attr-defined]
+        test = ClauseTest(clause, body, strategies, turns, at_most, waits, frozenset(needs))
+        body.__clause_test__ = test  # type: ignore[attr-defined]
         return body
 
     return mark
@@ -180,12 +201,16 @@ class Run:
         )
 
     def _search_examples(self) -> None:
+        drawn = fixed_dictionaries(self.test.strategies)
+        for number, taken in enumerate(self.test.turns):
+            seed(self.trial.seed + number)(self.settings()(given(drawn)(self._example_of(taken))))()
+
+    def _example_of(self, taken: dict[str, Any]) -> Callable[[dict[str, Any]], None]:
         def example(drawn: dict[str, Any]) -> None:
             self.begin()
-            self.call(lambda: self.test.body(self.trial, **self.trial.own(drawn)))
+            self.call(lambda: self.test.body(self.trial, **self.trial.own(drawn), **taken))
 
-        drawn = fixed_dictionaries(self.test.strategies)
-        seed(self.trial.seed)(self.settings()(given(drawn)(example)))()
+        return example
 
     def _once(self) -> None:
         self.begin()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import strategies as st
 
 from pytest_mcp_storage.capabilities import Capability
-from pytest_mcp_storage.measuring.measure import measures
+from pytest_mcp_storage.measuring.measure import every, measures
 from pytest_mcp_storage.measuring.trial import Trial
 from pytest_mcp_storage.oracle.strategies import changes, sessions
 from pytest_mcp_storage.oracle.views import must_show
@@ -72,7 +72,7 @@ async def test_what_concurrent_callers_see_is_linearizable(
     await must_be_one_history(trial, named([await trial.store()], len(deeds)), session, deeds)
 
 
-@measures("CO-4", at_most=20, first=sessions(), second=sessions(), named_fields=changes(1), writer=st.integers(0, 1))
+@measures("CO-4", at_most=20, first=sessions(), second=sessions(), named_fields=changes(1), writer=every(0, 1))
 async def test_two_handles_see_each_others_writes(
     trial: Trial, first: SessionData, second: SessionData, named_fields: dict[str, object], writer: int
 ) -> None:

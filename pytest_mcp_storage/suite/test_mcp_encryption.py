@@ -11,7 +11,7 @@ from pytest_mcp_storage.canary.tampering import LABEL, LABELS, OTHER_TEXTS, Tamp
 from pytest_mcp_storage.capabilities import Capability
 from pytest_mcp_storage.faults import Step, Worker
 from pytest_mcp_storage.measuring.comparison import difference
-from pytest_mcp_storage.measuring.measure import measures
+from pytest_mcp_storage.measuring.measure import every, measures
 from pytest_mcp_storage.measuring.trial import Trial
 from pytest_mcp_storage.measuring.violation import Violation, must_raise, outcome_of, shortly, told
 from pytest_mcp_storage.measuring.witness import Witness
@@ -29,7 +29,6 @@ NO_KEYS = (
 WRITES = 6
 PATIENCE = 3
 
-either = st.sampled_from(sorted(CREDENTIALS))
 
 guarded = sessions(**CREDENTIALS)
 """Sessions with tokens and headers."""
@@ -100,7 +99,7 @@ async def test_what_only_resembles_an_envelope_is_refused(trial: Trial, session:
         await trial.plant(session, field, sealed)
 
 
-@measures("EN-4", at_most=1, session=guarded, field=either)
+@measures("EN-4", at_most=1, session=guarded, field=every(*CREDENTIALS))
 async def test_other_text_is_refused_without_a_key_too(trial: Trial, session: SessionData, field: str) -> None:
     if not trial.one_store:
         return trial.leave_out("a handle without a key (needs SHARED or DURABLE)")
@@ -112,7 +111,7 @@ async def test_other_text_is_refused_without_a_key_too(trial: Trial, session: Se
     return None
 
 
-@measures("EN-4", session=guarded, field=either, damage=st.lists(tamperings(), min_size=25))
+@measures("EN-4", session=guarded, field=every(*CREDENTIALS), damage=st.lists(tamperings(), min_size=25))
 async def test_an_altered_envelope_is_refused(
     trial: Trial, session: SessionData, field: str, damage: list[Tampering]
 ) -> None:
@@ -131,14 +130,14 @@ async def _envelope(trial: Trial, session: SessionData, field: str) -> Envelope:
     return envelope
 
 
-@measures("EN-5", at_most=15, session=guarded, field=either)
+@measures("EN-5", at_most=15, session=guarded, field=every(*CREDENTIALS))
 async def test_what_another_key_sealed_is_refused(trial: Trial, session: SessionData, field: str) -> None:
     await (await trial.holder(trial.key)).create_session(session)
     await trial.plant(session, field, str(seal(b'{"access_token":"t"}', trial.other_key)))
     await _must_refuse_to_read(await trial.holder(trial.key), session, "with another key than the session's")
 
 
-@measures("EN-5", at_most=15, session=guarded, bare=st.sampled_from([None, *sorted(CREDENTIALS)]))
+@measures("EN-5", at_most=15, session=guarded, bare=every(None, *CREDENTIALS))
 async def test_a_wrong_key_and_no_key_are_refused(trial: Trial, session: SessionData, bare: str | None) -> None:
     if not trial.one_store:
         return trial.leave_out("a session that another handle wrote (needs SHARED or DURABLE)")
@@ -220,7 +219,7 @@ async def _try_to_read(trial: Trial, store: Witness, session: SessionData) -> No
         await outcome_of(store.get_all_session_ids())
 
 
-@measures("EN-7", at_most=25, family=families, field=either, broken=st.integers(1, 4), damage=tamperings())
+@measures("EN-7", at_most=25, family=families, field=every(*CREDENTIALS), broken=st.integers(1, 4), damage=tamperings())
 async def test_a_listing_names_what_it_cannot_decrypt(
     trial: Trial, family: list[SessionData], field: str, broken: int, damage: Tampering
 ) -> None:
@@ -235,7 +234,7 @@ async def test_a_listing_names_what_it_cannot_decrypt(
     await _must_read_beside(store, readable)
 
 
-@measures("EN-7", at_most=10, family=families, keyless=st.booleans())
+@measures("EN-7", at_most=10, family=families, keyless=every(False, True))
 async def test_a_listing_names_what_it_has_no_key_for(trial: Trial, family: list[SessionData], keyless: bool) -> None:
     if not trial.one_store:
         return trial.leave_out("sessions that another handle wrote (needs SHARED or DURABLE)")
@@ -314,7 +313,7 @@ async def test_an_update_of_another_field_keeps_the_secrets_sealed(
         raise Violation(f"after an update of other fields get_session returned {found}", should="keep the secrets")
 
 
-@measures("EN-9", at_most=25, session=guarded, named=elsewhere, keyless=st.booleans())
+@measures("EN-9", at_most=25, session=guarded, named=elsewhere, keyless=every(False, True))
 async def test_an_update_without_the_right_key_keeps_the_secrets_sealed(
     trial: Trial, session: SessionData, named: dict[str, Any], keyless: bool
 ) -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pytest_mcp_storage.capabilities import Capability
 from pytest_mcp_storage.harness import NotMeasurable
 from pytest_mcp_storage.measuring.comparison import difference
-from pytest_mcp_storage.measuring.measure import measures
+from pytest_mcp_storage.measuring.measure import every, measures
 from pytest_mcp_storage.measuring.trial import Trial
 from pytest_mcp_storage.measuring.violation import Violation, must_raise
 from pytest_mcp_storage.measuring.witness import Witness
@@ -220,7 +220,7 @@ async def test_an_update_with_ttl_sets_it_anew(
     await must_be_gone(store, session, why=f"the renewed TTL of {second:g} s has passed")
 
 
-@measures("EX-7", waits=True, session=sessions(), ttl=ttls(), changed=st.booleans())
+@measures("EX-7", waits=True, session=sessions(), ttl=ttls(), changed=every(False, True))
 async def test_an_update_without_ttl_renews_for_the_default(
     trial: Trial, session: SessionData, ttl: float, changed: bool
 ) -> None:

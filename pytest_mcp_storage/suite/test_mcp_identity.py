@@ -6,10 +6,8 @@ from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from itertools import product
 
-from hypothesis import strategies as st
-
 from pytest_mcp_storage.measuring.comparison import difference
-from pytest_mcp_storage.measuring.measure import measures
+from pytest_mcp_storage.measuring.measure import every, measures
 from pytest_mcp_storage.measuring.trial import Trial
 from pytest_mcp_storage.measuring.violation import Violation, outcome_of, told
 from pytest_mcp_storage.measuring.witness import Witness
@@ -31,7 +29,7 @@ MORE_THAN_A_PAGE = 1100
 """Sessions; servers answer with their first 1,000."""
 
 
-@measures("ID-1", family=families(), sealed=st.booleans())
+@measures("ID-1", family=families(), sealed=every(False, True))
 async def test_the_listing_holds_each_session_once_and_whole(
     trial: Trial, family: list[SessionData], sealed: bool
 ) -> None:

@@ -5,11 +5,9 @@ from __future__ import annotations
 from itertools import product
 from typing import Any
 
-from hypothesis import strategies as st
-
 from pytest_mcp_storage.capabilities import Capability
 from pytest_mcp_storage.measuring.comparison import difference
-from pytest_mcp_storage.measuring.measure import measures
+from pytest_mcp_storage.measuring.measure import every, measures
 from pytest_mcp_storage.measuring.trial import Trial
 from pytest_mcp_storage.measuring.violation import Violation, must_raise, outcome_of
 from pytest_mcp_storage.oracle.awkward import ABSENT, EMPTY, FILLED
@@ -97,7 +95,7 @@ def test_any_sequence_of_calls_answers_as_the_model_does(trial: Trial) -> type[L
     return LifeCycleMachine
 
 
-@measures("LC-4", at_most=4, session=sessions(), sealed=st.booleans())
+@measures("LC-4", at_most=4, session=sessions(), sealed=every(False, True))
 async def test_an_optional_field_updated_to_none_is_gone(trial: Trial, session: SessionData, sealed: bool) -> None:
     store = await trial.store(sealed=sealed)
     name = session.identity, session.session_id
@@ -210,7 +208,7 @@ async def test_a_refused_call_changes_nothing(trial: Trial, session: SessionData
         await must_be_gone(store, session, why="its TTL of 600 s has passed, and refused calls renew nothing")
 
 
-@measures("LC-8", at_most=10, family=families(2, 4), own=sessions(), sealed=st.booleans())
+@measures("LC-8", at_most=10, family=families(2, 4), own=sessions(), sealed=every(False, True))
 async def test_a_removed_session_is_found_by_no_read(
     trial: Trial, family: list[SessionData], own: SessionData, sealed: bool
 ) -> None:

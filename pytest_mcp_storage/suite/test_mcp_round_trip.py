@@ -6,10 +6,8 @@ from copy import deepcopy
 from itertools import product
 from typing import Any
 
-from hypothesis import strategies as st
-
 from pytest_mcp_storage.measuring.comparison import difference, first_difference
-from pytest_mcp_storage.measuring.measure import measures
+from pytest_mcp_storage.measuring.measure import every, measures
 from pytest_mcp_storage.measuring.trial import Trial
 from pytest_mcp_storage.measuring.violation import Violation
 from pytest_mcp_storage.oracle.awkward import (
@@ -31,7 +29,7 @@ LONG_TEXT = 70_000
 """Characters: more than a column of two-byte lengths holds."""
 
 
-@measures("RT-1", session=sessions(), sealed=st.booleans())
+@measures("RT-1", session=sessions(), sealed=every(False, True))
 async def test_get_returns_what_was_created(trial: Trial, session: SessionData, sealed: bool) -> None:
     store = await trial.store(sealed=sealed)
     await store.get_session(session.identity, session.session_id)  # whatever keeps answers has that one now
@@ -50,7 +48,7 @@ async def test_every_field_comes_back(trial: Trial, session: SessionData) -> Non
         raise Violation(f"get_session returned {found}", should="equal what was created, in every field")
 
 
-@measures("RT-2", session=sessions(), sealed=st.booleans())
+@measures("RT-2", session=sessions(), sealed=every(False, True))
 async def test_absent_empty_false_and_none_stay_apart(trial: Trial, session: SessionData, sealed: bool) -> None:
     store = await trial.store(sealed=sealed)
     variants = [
@@ -65,7 +63,7 @@ async def test_absent_empty_false_and_none_stay_apart(trial: Trial, session: Ses
             raise Violation(f"get_session returned {found}", should="tell absent from empty, and False from None")
 
 
-@measures("RT-3", session=sessions(), value=json_values(12), text=texts(60), sealed=st.booleans())
+@measures("RT-3", session=sessions(), value=json_values(12), text=texts(60), sealed=every(False, True))
 async def test_every_text_and_json_value_survives(
     trial: Trial, session: SessionData, value: Any, text: str, sealed: bool
 ) -> None:
@@ -144,7 +142,7 @@ async def test_the_longest_names_survive(trial: Trial, session: SessionData) -> 
             raise Violation(f"{doing} is {ids}", should="hold its session")
 
 
-@measures("RT-3", at_most=2, session=sessions(), sealed=st.booleans())
+@measures("RT-3", at_most=2, session=sessions(), sealed=every(False, True))
 async def test_the_deepest_nesting_survives(trial: Trial, session: SessionData, sealed: bool) -> None:
     store = await trial.store(sealed=sealed)
     value: Any = "leaf"
@@ -157,7 +155,7 @@ async def test_the_deepest_nesting_survives(trial: Trial, session: SessionData, 
         raise Violation(f"get_session returned {found}", should=f"return all {DEEPEST_NESTING} levels unchanged")
 
 
-@measures("RT-4", session=sessions(), first=changes(1), second=changes(1), sealed=st.booleans())
+@measures("RT-4", session=sessions(), first=changes(1), second=changes(1), sealed=every(False, True))
 async def test_the_other_fields_survive_an_update(
     trial: Trial, session: SessionData, first: dict[str, Any], second: dict[str, Any], sealed: bool
 ) -> None:
@@ -187,7 +185,7 @@ async def test_every_field_survives_an_update_of_every_other(trial: Trial, sessi
                 raise Violation(f"after an update of {field} get_session returned {found}", should="keep the others")
 
 
-@measures("RT-5", at_most=2, session=sessions(), sealed=st.booleans())
+@measures("RT-5", at_most=2, session=sessions(), sealed=every(False, True))
 async def test_a_session_of_two_mebibytes_survives(trial: Trial, session: SessionData, sealed: bool) -> None:
     store = await trial.store(sealed=sealed)
     large = SessionData.model_validate(
@@ -208,7 +206,7 @@ async def test_a_session_of_two_mebibytes_survives(trial: Trial, session: Sessio
         await store.update_session(*name, objects)
 
 
-@measures("RT-6", at_most=10, session=sessions(), sealed=st.booleans())
+@measures("RT-6", at_most=10, session=sessions(), sealed=every(False, True))
 async def test_the_store_shares_nothing_with_its_caller(trial: Trial, session: SessionData, sealed: bool) -> None:
     store = await trial.store(sealed=sealed)
     name = session.identity, session.session_id
@@ -236,7 +234,7 @@ async def test_the_store_shares_nothing_with_its_caller(trial: Trial, session: S
                 _deface(each)
 
 
-@measures("RT-7", at_most=20, session=sessions(), moment=moments(), sealed=st.booleans())
+@measures("RT-7", at_most=20, session=sessions(), moment=moments(), sealed=every(False, True))
 async def test_created_at_is_kept_to_the_millisecond(
     trial: Trial, session: SessionData, moment: int, sealed: bool
 ) -> None:

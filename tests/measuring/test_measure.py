@@ -1,0 +1,57 @@
+"""How the examples of a test are drawn, and shared among the values that it takes in turn."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+from hypothesis import strategies as st
+
+from pytest_mcp_storage.clauses import load_clauses
+from pytest_mcp_storage.harnesses.memory import MemoryHarness
+from pytest_mcp_storage.measuring.bench import Bench
+from pytest_mcp_storage.measuring.loop import SuiteLoop
+from pytest_mcp_storage.measuring.measure import ClauseTest, every, measure, measures
+from pytest_mcp_storage.measuring.tiers import TIERS
+from pytest_mcp_storage.measuring.trial import Trial
+from pytest_mcp_storage.measuring.violation import Violation
+from pytest_mcp_storage.outcome import Measurement, Outcome
+
+
+def measured(body: object) -> Measurement:
+    """One test, on memory, at smoke."""
+    test: ClauseTest = body.__clause_test__  # type: ignore[attr-defined]
+    clause = next(each for each in load_clauses() if each.id == test.clause)
+    loop = SuiteLoop()
+    bench = Bench("memory", MemoryHarness, loop)
+    bench.start()
+    try:
+        return measure(test, clause, bench, TIERS["smoke"], 0, destructive=True)
+    finally:
+        bench.stop()
+        loop.close()
+
+
+@pytest.mark.parametrize("at_most", [1, 4, None])
+def test_every_value_gets_its_share_of_the_examples(at_most: int | None) -> None:
+    seen: Counter[tuple[bool, str]] = Counter()
+
+    @measures(
+        "RT-1", at_most=at_most, number=st.integers(), sealed=every(False, True), field=every("tokens", "headers")
+    )
+    async def body(trial: Trial, number: int, sealed: bool, field: str) -> None:
+        seen[sealed, field] += 1
+
+    result = measured(body)
+    share = 1 if at_most else TIERS["smoke"].examples // 4
+    assert seen == {(sealed, field): share for sealed in (False, True) for field in ("tokens", "headers")}
+    assert (result.outcome, result.examples) == (Outcome.PASSED, 4 * share)
+
+
+def test_what_fails_with_the_last_value_alone_is_found() -> None:
+    @measures("RT-1", at_most=1, number=st.integers(), padding=every(0, 100, 20_000))
+    async def body(trial: Trial, number: int, padding: int) -> None:
+        if padding > 100:
+            raise Violation("it was cut", should="be whole")
+
+    assert measured(body).outcome is Outcome.FAILED
