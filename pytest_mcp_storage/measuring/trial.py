@@ -113,8 +113,8 @@ class Trial:
             if not self.can(Capability.SHARED):
                 await self._close_holders()
             usual = (self.key,) if self.can(Capability.KEY) else ()
-            names = {(): "keyless", (self.key,): "store", usual: "store"}
-            self._holders[keys] = await self.open(*keys, name=names.get(keys, f"store_of_{len(keys)}_keys"))
+            other = f"store_of_{len(keys)}_keys" if keys else "keyless"
+            self._holders[keys] = await self.open(*keys, name="store" if keys == usual else other)
             self._opened_now.remove(self._holders[keys])
         return self._holders[keys]
 
