@@ -44,7 +44,7 @@ def test_digits_of_either_case_make_the_same_key() -> None:
     ],
 )
 def test_any_other_key_is_refused_wherever_it_stands(key: object) -> None:
-    with pytest.raises(ConfigurationError, match="64 hexadecimal digits"):
+    with pytest.raises(ConfigurationError, match=r"^the encryption key is not 64 hexadecimal digits"):
         Keyring([key])  # type: ignore[list-item]
     with pytest.raises(ConfigurationError, match="encryption key 2 of 3 is not 64"):
         Keyring([OLD, key, NEW])  # type: ignore[list-item]

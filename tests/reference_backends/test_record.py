@@ -117,8 +117,8 @@ def test_clear_records_stay_readable_with_a_key(full: SessionData, keyed: Record
     assert keyed.session(plain.record(full)) == full
 
 
-def refused(codec: RecordCodec, record: dict[str, Any], field: str) -> None:
-    with pytest.raises(DecryptionError, match=f"{field} of session 's1' cannot be decrypted") as caught:
+def refused(codec: RecordCodec, record: dict[str, Any], field: str, why: str = "") -> None:
+    with pytest.raises(DecryptionError, match=f"{field} of session 's1' cannot be decrypted: {why}") as caught:
         codec.session(record)
     error = caught.value
     assert error.session_id == "s1"
@@ -134,13 +134,13 @@ def test_a_sealed_field_needs_its_key(
     full: SessionData, keyed: RecordCodec, plain: RecordCodec, other_key: str, field: str
 ) -> None:
     record = plain.record(full) | {field: keyed.record(full)[field]}
-    refused(plain, record, field)
-    refused(RecordCodec(Keyring(other_key)), record, field)
+    refused(plain, record, field, "no encryption key is set")
+    refused(RecordCodec(Keyring(other_key)), record, field, "it was altered, or sealed with another key")
 
 
 def test_a_sealed_client_secret_needs_its_key(full: SessionData, keyed: RecordCodec, plain: RecordCodec) -> None:
     record = plain.record(full) | {"client_information": keyed.record(full)["client_information"]}
-    refused(plain, record, "client_secret")
+    refused(plain, record, "client_secret", "no encryption key is set")
 
 
 @pytest.mark.parametrize("codec", ["keyed", "plain"])
@@ -149,6 +149,11 @@ def test_what_is_neither_an_object_nor_an_envelope_is_refused(
     full: SessionData, plain: RecordCodec, stored: object, codec: str, request: pytest.FixtureRequest
 ) -> None:
     refused(request.getfixturevalue(codec), plain.record(full) | {"tokens": stored}, "tokens")
+
+
+@pytest.mark.parametrize("stored", [f"text {SECRET}", 5, [SECRET]])
+def test_what_no_key_would_open_asks_for_none(full: SessionData, plain: RecordCodec, stored: object) -> None:
+    refused(plain, plain.record(full) | {"tokens": stored}, "tokens", "it is neither an object nor an envelope")
 
 
 def test_an_envelope_of_another_kind_of_value_is_refused(full: SessionData, keyed: RecordCodec, key: str) -> None:
