@@ -42,10 +42,7 @@ def zoo(names: tuple[str, ...], every: bool, seed: int, jobs: int) -> None:
     problems = [*_holes(catches.values()), *(() if names else _unguarded())]
     for problem in problems:
         console.print(problem, style="red", highlight=False, soft_wrap=True)
-    caught = [catch for catch in catches.values() if catch.named and catch.caught]
-    at_smoke = sum(1 for catch in caught if catch.tier == "smoke")
-    broken = sum(1 for catch in catches.values() if catch.named)
-    console.print(f"{len(caught)} of {broken} broken stores caught, {at_smoke} of them at smoke; seed {seed}")
+    console.print(f"{'; '.join(_told(list(catches.values())))}; seed {seed}")
     raise SystemExit(1 if problems else 0)
 
 
@@ -93,6 +90,18 @@ def _holes(catches: Iterable[Catch]) -> Iterator[str]:
             yield f"{catch.specimen} is sound, and was failed by {', '.join(catch.by)}: {catch.message}"
         elif not catch.named and catch.faults:
             yield f"{catch.specimen} is sound, and could not be measured: {'; '.join(catch.faults)}"
+
+
+def _told(catches: list[Catch]) -> Iterator[str]:
+    broken = [catch for catch in catches if catch.named]
+    if broken:
+        caught = [catch for catch in broken if catch.caught]
+        at_smoke = sum(1 for catch in caught if catch.tier == "smoke")
+        yield f"{len(caught)} of {len(broken)} broken stores caught, {at_smoke} of them at smoke"
+    sound = [catch for catch in catches if not catch.named]
+    if sound:
+        spared = sum(1 for catch in sound if not catch.by and not catch.faults)
+        yield f"{spared} of {len(sound)} sound ones spared"
 
 
 def _unguarded() -> Iterator[str]:
