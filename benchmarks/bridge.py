@@ -2,7 +2,9 @@
 
 Each round times the same calls in this process (``MemoryStorageBackend``) and through the wire, to the least store that
 can be written in Node, in turns; the figure is the median of the rounds' differences. The bar is for one call at a
-time: 100 µs more than in this process. Most of that is the two switches between processes, which depend on the machine.
+time: 100 µs more than in this process. Most of that is the two switches between processes, which depend on the machine:
+a virtual one that has nothing else to do takes longest to wake up. So a bare echo is timed beside it, a line of the
+same length to Node and back.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from pathlib import Path
 from paired import Work
 from sample import session
 
+from pytest_mcp_storage.bridge.child import Child
 from pytest_mcp_storage.bridge.harness import StdioHarness
 from pytest_mcp_storage.bridge.mcp_ts.memory import McpTsMemory
 from reference_backends import MemoryStorageBackend, StorageBackend
@@ -31,6 +34,30 @@ LEAST = StdioHarness.of(["node", str(Path(__file__).parent / "memory_bridge.mjs"
 WITNESS = StdioHarness.of(
     [sys.executable, str(Path(__file__).parents[1] / "pytest_mcp_storage" / "bridge" / "witness" / "memory_bridge.py")]
 )
+
+
+class Echo:
+    """Sends a line to Node, and awaits the same line: what no bridge can do without."""
+
+    def __init__(self) -> None:
+        self.answer: asyncio.Future[bytes] = asyncio.Future()
+        self.child = Child(
+            ["node", "-e", "process.stdin.on('data', (chunk) => require('fs').writeSync(1, chunk))"],
+            on_line=lambda line: self.answer.set_result(line),
+            on_end=lambda rest: None,
+            on_overlong=lambda: None,
+            longest_line=2**16,
+        )
+        self.child.follow(asyncio.get_running_loop())
+
+    async def once(self, number: int) -> None:
+        self.answer = asyncio.Future()
+        self.child.send(b'{"id":%d,"call":"getSession","identity":"alice","sessionId":"session-1"}\n' % number)
+        await self.answer
+
+
+async def nothing(number: int) -> None:
+    """What an echo is compared with."""
 
 
 async def added(title: str, through: Work, inside: Work, *, bar: float | None, callers: int = 1) -> bool:
@@ -93,6 +120,9 @@ async def start(title: str, made: type[StdioHarness]) -> bool:
 
 async def main() -> int:
     kept = []
+    echo = Echo()
+    await added("Node: the bare echo of a line", echo.once, nothing, bar=None)
+    echo.child.end(5)
     async with LEAST() as harness:
         kept.append(await calls("Node", await harness.open(), bar=BAR_US))
     async with WITNESS() as harness:
