@@ -42,7 +42,7 @@ def zoo(names: tuple[str, ...], every: bool, seed: int, jobs: int) -> None:
     problems = [*_holes(catches.values()), *(() if names else _unguarded())]
     for problem in problems:
         console.print(problem, style="red", highlight=False, soft_wrap=True)
-    console.print(f"{'; '.join(_told(list(catches.values())))}; seed {seed}")
+    console.print(f"{'; '.join(_told(list(catches.values())))}; seed {seed}", soft_wrap=True)
     raise SystemExit(1 if problems else 0)
 
 
