@@ -9,6 +9,8 @@ import stat
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from reference_backends import FileStorageBackend
 from tests.reference_backends.file.conftest import UPSTREAM, Build
 
@@ -58,6 +60,26 @@ def test_the_file_is_an_array_of_camel_case_sessions(path: Path, session: Build,
         "expiresAt": 1_800_000_010_500,
     }
     assert second["expiresAt"] == 1_800_043_200_000
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs"), [(b"}\n]\n", b"}\n]"), (b"}\n]\n", b"}]\n"), (b"[\n{", b"[{"), (b"[\n{", b"\n[\n{")]
+)
+def test_a_file_laid_out_almost_as_ours_opens_whole(path: Path, session: Build, ours: bytes, theirs: bytes) -> None:
+    async def scenario() -> None:
+        backend = FileStorageBackend(path)
+        await backend.init()
+        kept = [session("s1"), session("s2", "bob")]
+        for each in kept:
+            await backend.create_session(each)
+        await backend.disconnect()
+        assert ours in path.read_bytes()
+        path.write_bytes(path.read_bytes().replace(ours, theirs, 1))
+        await backend.init()
+        assert [await backend.get_session(each.identity, each.session_id) for each in kept] == kept
+        await backend.disconnect()
+
+    asyncio.run(scenario())
 
 
 def test_what_upstream_wrote_opens_and_counts_its_ttl_from_then_on(path: Path) -> None:
