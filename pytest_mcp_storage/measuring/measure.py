@@ -77,12 +77,11 @@ def measures(
 ) -> Callable[[Body], Body]:
     """Mark a function as a test of ``clause``. It is handed a :class:`Trial`, and an example of each strategy.
 
-    An argument may also be :func:`every` one of some values.
+    An argument may also be :func:`every` one of some values, among which the examples are shared, one each at least.
     ``at_most``: no more examples than so many, for costly tests. ``waits``: it lets time pass, so that a store
     without CLOCK gets one example, in real time. ``needs``: capabilities beyond the clause's own, for a test that
     measures one of its ``halves``.
     """
-
     strategies = {name: value for name, value in arguments.items() if not isinstance(value, Every)}
     taken = {name: value.values for name, value in arguments.items() if isinstance(value, Every)}
     turns = [dict(zip(taken, values, strict=True)) for values in product(*taken.values())]

@@ -52,9 +52,6 @@ MOMENTS = (0, 1, 999, 1_000, 1_700_000_000_123, 2**31, 2**32 * 1000 + 7, LATEST_
 """Milliseconds: the first, the last, and those that a shorter number or another unit alters."""
 
 TEXT_FIELDS = ("server_id", "server_name", "server_url", "callback_url", "code_verifier", "client_id")
-MAY_BE_ABSENT = (
-    "server_id", "server_name", "headers", "active", "client_information", "tokens", "code_verifier", "client_id",
-)  # fmt: skip
 FILLED: dict[str, Any] = {
     "server_id": "id", "server_name": "name", "server_url": "https://mcp.example", "transport_type": "streamable_http",
     "callback_url": "https://app.example", "created_at": 1_700_000_000_123, "headers": {"X-One": "1", "X-Two": "2"},
@@ -68,8 +65,6 @@ EMPTY: dict[str, Any] = {
     "headers": {}, "active": False, "client_information": {}, "tokens": {}, "code_verifier": "", "client_id": "",
 }  # fmt: skip
 """The same, of nothing but what a careless condition takes for absent."""
-ABSENT: dict[str, Any] = {**FILLED, **dict.fromkeys(MAY_BE_ABSENT)}
-"""Nothing but the fields that every session has."""
 AWKWARD: dict[str, Any] = {
     **FILLED, **dict.fromkeys(TEXT_FIELDS, " e\u0301\r\n👩‍👩‍👧 "), "created_at": LATEST_MOMENT_MS, "active": None,
     "headers": {"x-Key": " e\u0301 ", "X-Key": ""}, "client_information": AWKWARD_JSON, "tokens": AWKWARD_JSON,

@@ -7,7 +7,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from pytest_mcp_storage.oracle.awkward import AWKWARD_NAMES, AWKWARD_NUMBERS, AWKWARD_TEXTS, MOMENTS
+from pytest_mcp_storage.oracle.awkward import AWKWARD_NAMES, AWKWARD_NUMBERS, AWKWARD_TEXTS, FILLED, MOMENTS
 from pytest_mcp_storage.oracle.limits import LARGEST_NUMBER, LATEST_MOMENT_MS
 from reference_backends import SessionData
 
@@ -104,6 +104,9 @@ REQUIRED_FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "callback_url": texts(),
     "created_at": moments(),
 }
+CREDENTIALS = {field: OPTIONAL_FIELDS[field] for field in ("tokens", "headers")}
+ABSENT: dict[str, Any] = {**FILLED, **dict.fromkeys(OPTIONAL_FIELDS)}
+"""Nothing but the fields that every session has."""
 
 
 @cache  # hypothesis looks through a strategy once, which costs as much as some examples

@@ -136,8 +136,8 @@ class FactoryHarness(BackendHarness):
 def described(harness: BackendHarness) -> tuple[str, str]:
     """Where a harness comes from, as ``module:name``, and the version of the package that it lies in.
 
-    A harness with a ``version`` of its own says what it drives: the backend behind a bridge is another program. Looks
-    through all that is installed, which takes a while.
+    A harness with a ``version`` of its own says what it drives: the backend behind a bridge is another program. For
+    others' packages this looks through all that is installed, which takes a while.
     """
     source = harness.make if isinstance(harness, FactoryHarness) else type(harness)
     module = getattr(source, "__module__", "") or ""

@@ -15,10 +15,9 @@ from pytest_mcp_storage.measuring.measure import every, measures
 from pytest_mcp_storage.measuring.trial import Trial
 from pytest_mcp_storage.measuring.violation import Violation, must_raise, outcome_of, shortly, told
 from pytest_mcp_storage.measuring.witness import Witness
-from pytest_mcp_storage.oracle.strategies import OPTIONAL_FIELDS, changes, sessions, texts
+from pytest_mcp_storage.oracle.strategies import CREDENTIALS, changes, sessions, texts
 from reference_backends import ConfigurationError, DecryptionError, SessionData, StorageError
 
-CREDENTIALS = {field: OPTIONAL_FIELDS[field] for field in ("tokens", "headers")}
 CLIENT_SECRETS = ("code_verifier", "client_information")
 NO_KEYS = (
     "", "my-passphrase", "0" * 63, "0" * 65, "z" * 64, "a" * 32 + "z" * 32, "é" * 64, "０" * 64, "0" * 64 + "\n",
@@ -28,7 +27,6 @@ NO_KEYS = (
 )  # fmt: skip
 WRITES = 6
 PATIENCE = 3
-
 
 guarded = sessions(**CREDENTIALS)
 """Sessions with tokens and headers."""

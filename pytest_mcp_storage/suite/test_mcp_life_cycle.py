@@ -10,12 +10,12 @@ from pytest_mcp_storage.measuring.comparison import difference
 from pytest_mcp_storage.measuring.measure import every, measures
 from pytest_mcp_storage.measuring.trial import Trial
 from pytest_mcp_storage.measuring.violation import Violation, must_raise, outcome_of
-from pytest_mcp_storage.oracle.awkward import ABSENT, EMPTY, FILLED
+from pytest_mcp_storage.oracle.awkward import EMPTY, FILLED
 from pytest_mcp_storage.oracle.bulk import create_many
 from pytest_mcp_storage.oracle.machine import LifeCycleMachine
 from pytest_mcp_storage.oracle.model import ROUNDING
 from pytest_mcp_storage.oracle.presence import must_be_absent, must_be_gone
-from pytest_mcp_storage.oracle.strategies import OPTIONAL_FIELDS, REQUIRED_FIELDS, changes, families, sessions
+from pytest_mcp_storage.oracle.strategies import ABSENT, OPTIONAL_FIELDS, REQUIRED_FIELDS, changes, families, sessions
 from pytest_mcp_storage.oracle.views import must_show
 from reference_backends import InvalidSessionError, SessionData, SessionExistsError, SessionNotFoundError, StorageError
 

@@ -17,11 +17,10 @@ from pytest_mcp_storage.measuring.trial import Trial
 from pytest_mcp_storage.measuring.violation import Violation
 from pytest_mcp_storage.measuring.witness import Witness
 from pytest_mcp_storage.oracle.mixture import SECRETS, MixtureMachine, RotationMachine
-from pytest_mcp_storage.oracle.strategies import OPTIONAL_FIELDS, changes, sessions
+from pytest_mcp_storage.oracle.strategies import CREDENTIALS, changes, sessions
 from pytest_mcp_storage.oracle.views import must_show
 from reference_backends import SessionData
 
-CREDENTIALS = {field: OPTIONAL_FIELDS[field] for field in ("tokens", "headers")}
 ABOUT_THE_KEY = re.compile(r"encrypt|cipher|\bkey|clear|plain|unprotected|insecure", re.IGNORECASE)
 
 guarded = sessions("alice", **CREDENTIALS)

@@ -10,18 +10,9 @@ from pytest_mcp_storage.measuring.comparison import difference, first_difference
 from pytest_mcp_storage.measuring.measure import every, measures
 from pytest_mcp_storage.measuring.trial import Trial
 from pytest_mcp_storage.measuring.violation import Violation
-from pytest_mcp_storage.oracle.awkward import (
-    ABSENT,
-    AWKWARD,
-    AWKWARD_JSON,
-    AWKWARD_TEXTS,
-    EMPTY,
-    FILLED,
-    MOMENTS,
-    TEXT_FIELDS,
-)
+from pytest_mcp_storage.oracle.awkward import AWKWARD, AWKWARD_JSON, AWKWARD_TEXTS, EMPTY, FILLED, MOMENTS, TEXT_FIELDS
 from pytest_mcp_storage.oracle.limits import DEEPEST_NESTING, LONGEST_NAME
-from pytest_mcp_storage.oracle.strategies import changes, json_values, moments, sessions, texts
+from pytest_mcp_storage.oracle.strategies import ABSENT, changes, json_values, moments, sessions, texts
 from reference_backends import SessionData
 
 MIB = 1024 * 1024

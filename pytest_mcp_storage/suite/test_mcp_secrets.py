@@ -17,7 +17,7 @@ from pytest_mcp_storage.measuring.measure import every, measures
 from pytest_mcp_storage.measuring.trial import Trial
 from pytest_mcp_storage.measuring.violation import Violation, outcome_of
 from pytest_mcp_storage.measuring.witness import Witness
-from pytest_mcp_storage.oracle.strategies import sessions
+from pytest_mcp_storage.oracle.strategies import CREDENTIALS, sessions
 from reference_backends import SessionData
 
 NO_JSON = "tokens that are no JSON"
@@ -196,7 +196,7 @@ async def test_no_unreadable_session_tells_a_secret(trial: Trial, session: Sessi
         ("an envelope over no UTF-8", str(seal(slip.encode() + b"\xff", key))),
     )
     with Overheard() as overheard:
-        for field in ("tokens", "headers"):
+        for field in CREDENTIALS:
             names = {"identity": f"{field}{session.identity}", "session_id": f"{field}{session.session_id}"}
             one = session.model_copy(update=names)
             await (await trial.holder(key)).create_session(one)
