@@ -74,7 +74,7 @@ def _quietly() -> None:
 def _matrix(catches: Iterable[Catch]) -> Table:
     table = Table("store", "must be caught by", "failed by", "tier", "examples", "seconds", box=None, pad_edge=False)
     for catch in catches:
-        good = catch.caught if catch.named else not catch.by
+        good = catch.caught or catch.spared
         examples = str(catch.examples) if catch.by else "·"
         row = (catch.specimen, ", ".join(catch.named) or "nothing: it is sound", ", ".join(catch.by) or "·", catch.tier)
         table.add_row(*row, examples, f"{catch.seconds:.2f}" if catch.by else "·", style="" if good else "bold red")
@@ -100,7 +100,7 @@ def _told(catches: list[Catch]) -> Iterator[str]:
         yield f"{len(caught)} of {len(broken)} broken stores caught, {at_smoke} of them at smoke"
     sound = [catch for catch in catches if not catch.named]
     if sound:
-        spared = sum(1 for catch in sound if not catch.by and not catch.faults)
+        spared = sum(1 for catch in sound if catch.spared)
         yield f"{spared} of {len(sound)} sound ones spared"
 
 

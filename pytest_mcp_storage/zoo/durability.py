@@ -96,6 +96,31 @@ class WritesLater(SheetHarness):
     sheet = _WritesLater
 
 
+class _RemovesLater(Sheet):
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self.removed: Rows = {}
+
+    def load(self) -> Rows:
+        return {name: row for name, row in super().load().items() if name not in self.removed}
+
+    def save(self, rows: Rows) -> None:
+        self.removed = {name: row for name, row in super().load().items() if name not in rows}
+        super().save({**self.removed, **rows})
+
+    def leave(self) -> None:
+        rows, self.removed = self.load(), {}
+        super().save(rows)
+        super().leave()
+
+
+class RemovesLater(SheetHarness):
+    """Marks what is removed in memory and clears it out at the end: after a kill a session that was ended is back."""
+
+    breaks = "DU-2"
+    sheet = _RemovesLater
+
+
 class _WritesInPlace(Sheet):
     def save(self, rows: Rows) -> None:
         with self.path.open("w") as file:

@@ -244,3 +244,14 @@ class SealsCredentialsAlone(RecordCodec):
 
     def __init__(self, keyring: Keyring | None) -> None:
         super().__init__(keyring, seal_all=False)
+
+
+@broken_codec("EN-11")
+class SealsWholeFieldsAlone(RecordCodec):
+    """Encrypts by column, code_verifier too, and does not look for a secret inside of client information."""
+
+    @staticmethod
+    def _sealed_client_secrets(keyring: Keyring, record: Record) -> Record:
+        sealed = RecordCodec._sealed_client_secrets(keyring, record)
+        sealed.pop("client_information", None)
+        return sealed

@@ -22,7 +22,7 @@ class Catch:
 
     ``by``: the clauses that failed it, in the order in which they did. ``examples`` and ``seconds``: from the start of
     the first named clause to its first failing test. ``tier``: at which it was caught. ``faults``: clauses that could
-    not be measured, with the reason.
+    not be measured, and what its harness raised.
     """
 
     specimen: str
@@ -38,6 +38,11 @@ class Catch:
     def caught(self) -> bool:
         """Whether every clause that names it failed it."""
         return bool(self.named) and set(self.named) <= set(self.by)
+
+    @property
+    def spared(self) -> bool:
+        """Whether it is sound, and every clause could be measured and passed it."""
+        return not (self.named or self.by or self.faults)
 
 
 def hunt(name: str, *, tiers: tuple[str, ...] = ("smoke", "standard"), seed: int = 0, every: bool = False) -> Catch:
@@ -62,13 +67,15 @@ def _judge(specimen: Specimen, catch: Catch, clauses: list[Clause], tier: str, s
     start = time.perf_counter()
     try:
         bench.start()
-        for clause in clauses:
-            _put_before(clause, bench, catch, tier, seed, start)
-    finally:
         try:
-            bench.stop()
+            for clause in clauses:
+                _put_before(clause, bench, catch, tier, seed, start)
         finally:
-            loop.close()
+            bench.stop()
+    except Exception as error:  # a harness of ours that can't make its store, or end it: told with the other holes
+        catch.faults.append(f"the harness failed: {error!r}")
+    finally:
+        loop.close()
 
 
 def _put_before(clause: Clause, bench: Bench, catch: Catch, tier: str, seed: int, start: float) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import itertools
 import random
 import uuid
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from pytest_mcp_storage.zoo.shelf import Name, Rows, ShelfBackend
 from pytest_mcp_storage.zoo.specimens import broken
@@ -13,6 +14,8 @@ from reference_backends import SessionData, SessionNotFoundError
 from reference_backends.arguments import check_names
 from reference_backends.bounds import LONGEST_NAME
 from reference_backends.record import Record
+
+Answer = TypeVar("Answer")
 
 
 @broken("LC-1")
@@ -273,6 +276,22 @@ class AnswersWhenClosed(ShelfBackend):
 
     async def disconnect(self) -> None:
         return
+
+
+@broken("LC-12")
+class ConnectsAgain(ShelfBackend):
+    """Connects at the first call that finds no connection, and so after the last one too."""
+
+    closed = False
+
+    async def disconnect(self) -> None:
+        await super().disconnect()
+        self.closed = True
+
+    async def call(self, work: Callable[[Rows], Answer]) -> Answer:
+        if self.closed:
+            self._open = True
+        return await super().call(work)
 
 
 @broken("LC-13")

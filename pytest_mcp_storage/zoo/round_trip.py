@@ -9,7 +9,7 @@ from typing import Any
 
 from pytest_mcp_storage.zoo.shelf import Name, ShelfBackend
 from pytest_mcp_storage.zoo.specimens import broken
-from reference_backends import SessionData
+from reference_backends import SessionData, StorageError
 from reference_backends.record import Record
 
 
@@ -307,6 +307,17 @@ class CutsAtTheColumn(ShelfBackend):
     def kept(self, session: SessionData) -> Record:
         record = super().kept(session)
         return {name: value for name, value in record.items() if len(json.dumps(value)) < 512 * 1024}
+
+
+@broken("RT-5")
+class PutsItIntoOneItem(ShelfBackend):
+    """Keeps a session in one item of a database that takes 400 KB an item, and lets it refuse the rest."""
+
+    def kept(self, session: SessionData) -> Record:
+        record = super().kept(session)
+        if len(json.dumps(record)) > 400_000:
+            raise StorageError("item size has exceeded the maximum allowed size")
+        return record
 
 
 @broken("RT-7")

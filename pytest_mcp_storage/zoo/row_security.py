@@ -16,6 +16,8 @@ Answer = TypeVar("Answer")
 
 User = str | None
 """A signed-in user's id; ``None``: nobody."""
+SERVICE = "service_role"
+"""The service role, where policies bind it."""
 
 
 class Policies:
@@ -226,10 +228,8 @@ class ForgetsTheCheckOnUpdate(GuardedHarness):
     policies = _NoCheckOnUpdate
 
 
-class BindsTheServiceToo(GuardedHarness):
-    """Forces row level security on the owner, and gives the service role no policy: its clean-up finds nothing."""
-
-    breaks = "RS-4"
+class _ServedAsARole(GuardedHarness):
+    """Base: the service role is bound by the policies as everybody else."""
 
     async def open(
         self,
@@ -238,10 +238,31 @@ class BindsTheServiceToo(GuardedHarness):
         clock: Clock | None = None,
         default_ttl: float | None = None,
     ) -> ShelfBackend:
-        shelf = UsersShelf(self.shelf, "service_role")
+        shelf = UsersShelf(self.shelf, SERVICE)
         backend = self.backend(shelf, **given(encryption_key, clock, default_ttl))
         await backend.init()
         return backend
+
+
+class BindsTheServiceToo(_ServedAsARole):
+    """Forces row level security on the owner, and gives the service role no policy: its clean-up finds nothing."""
+
+    breaks = "RS-4"
+
+
+class _NoDeleteForTheService(Policies):
+    def owns(self, user: User, owner: str, identity: str) -> bool:
+        return user == SERVICE or super().owns(user, owner, identity)
+
+    def deletes(self, user: User, owner: str, identity: str) -> bool:
+        return user != SERVICE and self.owns(user, owner, identity)
+
+
+class ForgetsTheServicesDelete(_ServedAsARole):
+    """Gives the service role a policy for each verb but delete: what it removes stays, without an error."""
+
+    breaks = "RS-4"
+    policies = _NoDeleteForTheService
 
 
 class _AuthUid(Policies):
@@ -258,3 +279,15 @@ class NeedsUuids(GuardedHarness):
 
     breaks = "RS-5"
     policies = _AuthUid
+
+
+class _WithoutProvider(Policies):
+    def owns(self, user: User, owner: str, identity: str) -> bool:
+        return super().owns(user and user.rpartition("|")[2], owner, identity)
+
+
+class CutsTheProviderOff(GuardedHarness):
+    """Takes "auth0|5f7c" for a provider and a user, and asks for the user alone: its rows are nobody's."""
+
+    breaks = "RS-5"
+    policies = _WithoutProvider

@@ -1,4 +1,4 @@
-"""EN: each clause catches the stores that break it, and spares those that do not."""
+"""EN and MX: stores that keep them in odd ways are spared, and a failure says what was found where."""
 
 from __future__ import annotations
 
@@ -13,11 +13,9 @@ from pytest_mcp_storage.outcome import Measurement
 from pytest_mcp_storage.zoo.sealing import SealingBackend
 from pytest_mcp_storage.zoo.sheet import SheetHarness
 from pytest_mcp_storage.zoo.shelf import ShelfBackend, ShelfHarness
-from pytest_mcp_storage.zoo.specimens import Specimen, defects
+from pytest_mcp_storage.zoo.specimens import defects
 from reference_backends import StorageSetupError
 from reference_backends.record import Record, RecordCodec
-
-BROKEN = [(each, clause) for each in defects() for clause in each.clauses if clause.startswith("EN-")]
 
 
 class _SealsAnew(RecordCodec):
@@ -78,11 +76,6 @@ SOUND = [
     SeenAtRestAlone,
     OutlivesItsHandles,
 ]
-
-
-@pytest.mark.parametrize(("broken", "clause"), BROKEN, ids=[f"{each.name}-{clause}" for each, clause in BROKEN])
-def test_a_broken_store_is_caught_by_its_clause(caught: Callable[..., str], broken: Specimen, clause: str) -> None:
-    assert caught(broken.harness, clause)
 
 
 @pytest.mark.parametrize("group", ["EN", "MX"])
