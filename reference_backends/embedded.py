@@ -93,18 +93,27 @@ class EmbeddedStorage(Handle):
         self._build = partial(build, lambda: math.ceil((clock() + lifetime) * 1000))
         self._serving: _Service | None = None
         self._guard = threading.Lock()
+        self._opening = 0
+        """How many calls of ``init`` are under way."""
 
     async def init(self) -> None:
         with self._guard:
             if self._serving is None:
                 self._serving = _Service.start(self._build(), self)
             service = self._serving
+            self._opening += 1
         try:
-            await service.worker.open(service.engine.open)
+            try:
+                await service.worker.open(service.engine.open)
+            finally:
+                with self._guard:
+                    self._opening -= 1
         except Exception:
-            if not self._open:
+            if not (self._open or self._opening):  # else another init() has succeeded, or may yet
                 await self._end(service)
             raise
+        if self._serving is not service:
+            raise StorageError(f"this {self.label} store was disconnected while it was opened; await init() again")
         self._opened()
 
     async def create_session(self, session: SessionData, ttl: float | None = None) -> None:

@@ -15,7 +15,13 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from reference_backends.errors import ConfigurationError, InvalidSessionError, SessionExistsError, StorageError
+from reference_backends.errors import (
+    ConfigurationError,
+    DecryptionError,
+    InvalidSessionError,
+    SessionExistsError,
+    StorageError,
+)
 from reference_backends.protocol import StorageBackend
 from reference_backends.redis_errors import FAILURES, explain
 from reference_backends.session import SessionData
@@ -127,7 +133,10 @@ async def _carried(found: Found, target: StorageBackend, result: Migration, *, d
     """Why the session could not be carried over; empty where it lies in the target now, or would."""
     session = found.session
     assert session is not None
-    there = await target.get_session(session.identity, session.session_id)
+    try:
+        there = await target.get_session(session.identity, session.session_id)
+    except DecryptionError as error:
+        return f"the target has a session of this id that cannot be read: {error}"
     if there == session:
         result.already_there += 1
         return ""

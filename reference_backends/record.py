@@ -50,18 +50,18 @@ class RecordCodec:
 
         The record itself where there is nothing to seal.
         """
-        if self._keyring is None:
+        clear = self._in_clear(record)
+        if self._keyring is None or not clear:
             return record
-        sealed = {
-            field: self._keyring.seal(record[field]) for field in CREDENTIALS if isinstance(record.get(field), dict)
-        }
-        if self._seal_all:
-            sealed |= self._sealed_client_secrets(self._keyring, record)
-        return {**record, **sealed} if sealed else record
+        sealed: Record = {field: self._keyring.seal(value) for field, value in clear.items()}
+        if "client_secret" in sealed:
+            secret = sealed.pop("client_secret")
+            sealed["client_information"] = {**record["client_information"], "client_secret": secret}
+        return {**record, **sealed}
 
     def exposes(self, record: Record) -> bool:
         """Whether a secret lies in the record in clear although a key is set."""
-        return self.harden(record) is not record
+        return self._keyring is not None and bool(self._in_clear(record))
 
     def updated(self, record: Record, changes: Mapping[str, Any]) -> Record:
         """The record after an update: named fields replaced, ``None`` ones gone, secrets still in clear sealed.
@@ -69,7 +69,12 @@ class RecordCodec:
         What is not a session's field is another program's, and stays as it is.
         """
         merged = {**record, **changes}
-        return self.harden({key: value for key, value in merged.items() if value is not None or key not in FIELDS})
+        kept = {key: value for key, value in merged.items() if value is not None or key not in FIELDS}
+        try:
+            return self.harden(kept)
+        except InvalidSessionError as error:  # the changes are checked: it is what lay there already
+            reason = str(error)
+        raise _damaged(record, reason)
 
     def session(self, record: Mapping[str, Any]) -> SessionData:
         """The session in a record.
@@ -81,7 +86,7 @@ class RecordCodec:
             return SessionData.model_validate(self._opened(record))
         except InvalidSessionError as error:
             reason = str(error)
-        raise StorageError(f"the stored session {record.get('session_id')!r} is damaged: {reason}")
+        raise _damaged(record, reason)
 
     def recalled(self, record: Record) -> SessionData:
         """The session in a record that this process made and kept to itself. Raises :class:`DecryptionError`."""
@@ -116,18 +121,15 @@ class RecordCodec:
                 reason = "what it holds is of another kind"
         raise DecryptionError(f"{field} of session {session_id!r} cannot be decrypted: {reason}", session_id=session_id)
 
-    @staticmethod
-    def _sealed_client_secrets(keyring: Keyring, record: Record) -> Record:
-        sealed: Record = {}
-        verifier = record.get("code_verifier")
-        if verifier is not None and not _looks_sealed(verifier):
-            sealed["code_verifier"] = keyring.seal(verifier)
-        information = record.get("client_information")
-        if isinstance(information, dict) and "client_secret" in information:
-            secret = information["client_secret"]
-            if secret is not None and not _looks_sealed(secret):
-                sealed["client_information"] = {**information, "client_secret": keyring.seal(secret)}
-        return sealed
+    def _in_clear(self, record: Record) -> Record:
+        """The secrets that lie there in clear and should not, by field; ``client_secret`` is in client information."""
+        found = {field: record[field] for field in CREDENTIALS if isinstance(record.get(field), dict)}
+        if self._seal_all:
+            information = record.get("client_information")
+            held = information if isinstance(information, dict) else {}
+            secrets = {"code_verifier": record.get("code_verifier"), "client_secret": held.get("client_secret")}
+            found |= {name: value for name, value in secrets.items() if value is not None and not _looks_sealed(value)}
+        return found
 
 
 def to_wire(record: Record) -> Record:
@@ -142,3 +144,7 @@ def from_wire(row: Mapping[str, Any]) -> Record:
 
 def _looks_sealed(value: object) -> bool:
     return isinstance(value, str) and value.startswith(ENVELOPE_PREFIX)
+
+
+def _damaged(record: Mapping[str, Any], reason: str) -> StorageError:
+    return StorageError(f"the stored session {record.get('session_id')!r} is damaged: {reason}")

@@ -65,7 +65,7 @@ class Links:
                     if loop is here:
                         await link.close()
                     elif loop.is_running():
-                        await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(link.close(), loop))
+                        await _closed_there(link, loop)
 
     def _leave_to_the_parent(self) -> None:
         """In a child: what the parent opened is left as it is, and alive: its end would reach the parent's loops."""
@@ -83,3 +83,13 @@ class Links:
             raise ConfigurationError("this RedisCluster belongs to another event loop: give a function that makes one")
         self._lent = True
         return self._source
+
+
+async def _closed_there(link: Link, loop: asyncio.AbstractEventLoop) -> None:
+    """Close a link on its own loop. That the loop ends meanwhile, and cancels it, does not cancel whoever waits."""
+    try:
+        await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(link.close(), loop))
+    except asyncio.CancelledError:
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            raise

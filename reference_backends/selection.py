@@ -8,7 +8,7 @@
 ``MCP_TS_STORAGE_SQLITE_PATH``  the database, ``./sessions.db`` unless set
 ``SUPABASE_URL``                and ``SUPABASE_SERVICE_ROLE_KEY``, else ``SUPABASE_ANON_KEY`` with a warning
 ``STORAGE_ENCRYPTION_KEY``      64 hexadecimal digits; several, separated by commas: the first encrypts
-``MCP_TS_STORAGE_STRICT``       ``1``: raise where upstream, and this by default, falls back to memory
+``MCP_TS_STORAGE_STRICT``       ``1``: raise where upstream, and this by default, takes memory without being told to
 ==============================  =================================================================================
 
 An empty variable counts as unset. A bad encryption key is refused in every case.
@@ -31,6 +31,8 @@ from reference_backends.ready_made import ReadyMadeStorage
 Environ = Mapping[str, str]
 
 TYPES = ("redis", "file", "sqlite", "supabase", "memory")
+YES = ("1", "true", "yes", "on")
+NO = ("", "0", "false", "no", "off")
 
 
 class Choice(NamedTuple):
@@ -46,11 +48,11 @@ async def create_storage(environ: Environ = os.environ) -> StorageBackend:
 
     Raises :class:`ConfigurationError` for a bad encryption key, and what the file and SQLite stores raise. Where Redis
     or Supabase cannot be used, an error is logged and the next backend is tried, at last memory; with
-    ``MCP_TS_STORAGE_STRICT=1`` the error is raised: a :class:`StorageError`.
+    ``MCP_TS_STORAGE_STRICT=1`` the error is raised: a :class:`StorageError`. So it is where nothing was chosen.
     """
     given = {name: value for name, value in environ.items() if value}
     options: HandleOptions = {"encryption_key": _keys(given)}
-    strict = given.get("MCP_TS_STORAGE_STRICT", "").lower() in ("1", "true", "yes", "on")
+    strict = _is_strict(given)
     failed = False
     for choice in _choices(given, options):
         try:
@@ -66,6 +68,10 @@ async def create_storage(environ: Environ = os.environ) -> StorageBackend:
             raise problem
         failed = True
         logger.error("[mcp-storage] %s cannot be used: %s", choice.name, problem)
+    if strict:
+        raise ConfigurationError(
+            f"no storage is chosen: set MCP_TS_STORAGE_TYPE to one of {', '.join(TYPES)}, or all variables of one"
+        )
     if failed:
         logger.error(
             "[mcp-storage] FALLING BACK TO MEMORY: every session is lost when this process ends, and no other process "
@@ -87,6 +93,14 @@ async def _initialised(backend: StorageBackend) -> StorageBackend:
         await backend.disconnect()
         raise
     return backend
+
+
+def _is_strict(given: Environ) -> bool:
+    """Raises :class:`ConfigurationError` for what is neither a yes nor a no: a slip must not pass for a no."""
+    answer = given.get("MCP_TS_STORAGE_STRICT", "").strip().lower()
+    if answer in YES or answer in NO:
+        return answer in YES
+    raise ConfigurationError("MCP_TS_STORAGE_STRICT is neither 1 nor 0")
 
 
 def _keys(given: Environ) -> list[str] | None:

@@ -142,7 +142,7 @@ def unknown_field(field: object) -> str:
     )
 
 
-def _checked(build: Callable[..., Built], *values: Any, **data: Any) -> Built:
+def _checked(build: Callable[..., Built], /, *values: Any, **data: Any) -> Built:
     try:
         return build(*values, **data)
     except ValidationError as error:

@@ -34,17 +34,27 @@ def migrate(source: str, target: str | None, move: bool, dry_run: bool) -> None:
     raise SystemExit(0 if complete else 1)
 
 
+def _target(url: str, target: str | None) -> dict[str, str]:
+    """The variables that choose the target: the environment's own, and the source's server for Redis without a URL."""
+    environ = {name: value for name, value in os.environ.items() if value}
+    environ["MCP_TS_STORAGE_STRICT"] = "1"
+    if target is not None:
+        environ["MCP_TS_STORAGE_TYPE"] = target
+    kind = environ.get("MCP_TS_STORAGE_TYPE", "").strip().lower()
+    if kind == "memory":
+        raise click.UsageError("sessions in memory end with this command: choose another target by --to")
+    if kind == "redis":
+        environ.setdefault("REDIS_URL", url)
+    return environ
+
+
 async def _migrate(url: str, target: str | None, *, move: bool, dry_run: bool) -> bool:
     from redis.asyncio import Redis
 
     from reference_backends import migration
     from reference_backends.selection import create_storage
 
-    environ = {"REDIS_URL": url, **os.environ, "MCP_TS_STORAGE_STRICT": "1"}
-    if target is not None:
-        environ["MCP_TS_STORAGE_TYPE"] = target
-    if environ.get("MCP_TS_STORAGE_TYPE", "").lower() == "memory":
-        raise click.UsageError("sessions in memory end with this command: choose another target by --to")
+    environ = _target(url, target)
     try:
         source = Redis.from_url(url)
     except ValueError:

@@ -250,8 +250,7 @@ class SealsCredentialsAlone(RecordCodec):
 class SealsWholeFieldsAlone(RecordCodec):
     """Encrypts by column, code_verifier too, and does not look for a secret inside of client information."""
 
-    @staticmethod
-    def _sealed_client_secrets(keyring: Keyring, record: Record) -> Record:
-        sealed = RecordCodec._sealed_client_secrets(keyring, record)
-        sealed.pop("client_information", None)
-        return sealed
+    def _in_clear(self, record: Record) -> Record:
+        found = super()._in_clear(record)
+        found.pop("client_secret", None)
+        return found

@@ -21,9 +21,12 @@ begin
     from cron.job
     where jobname in ('cleanup-transient-sessions', 'cleanup-dormant-sessions');
 
-    -- A job of this name is replaced, so the migration may be applied again.
+    -- expires_at is by the clock of who wrote it, now() by this server's: an hour lies between them, so that a session
+    -- does not end early where the clocks differ. A job of this name is replaced: the migration may be applied again.
     perform cron.schedule(
-        'mcp-sessions-cleanup', '*/5 * * * *', 'delete from public.mcp_sessions where expires_at <= now()'
+        'mcp-sessions-cleanup',
+        '*/5 * * * *',
+        'delete from public.mcp_sessions where expires_at <= now() - interval ''1 hour'''
     );
 end;
 $$;

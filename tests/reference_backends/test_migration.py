@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
@@ -156,6 +157,25 @@ async def test_nothing_is_removed_that_the_target_did_not_keep(source: Redis, se
     assert await source.dbsize() == 2
 
 
+async def test_one_that_the_target_cannot_read_stays_behind_alone(
+    source: Redis, session: Make, tmp_path: Path, key: str, other_key: str
+) -> None:
+    for name in ("s0", "s1", "s2"):
+        await plant(source, session(name, tokens={"access_token": "here"}))
+    rotated = FileStorageBackend(tmp_path / "sessions.json", encryption_key=other_key)
+    await rotated.init()
+    await rotated.create_session(session("s1", tokens={"access_token": "there"}))
+    await rotated.disconnect()
+    target = FileStorageBackend(tmp_path / "sessions.json", encryption_key=key)
+    await target.init()
+    result = await migrate(source, target)
+    assert result.created == 2
+    assert {name: "cannot be read" in reason for name, reason in result.refused.items()} == {
+        "mcp:session:alice:s1": True
+    }
+    await target.disconnect()
+
+
 async def test_a_session_that_expires_on_its_way_ends_nothing(source: Redis, session: Make) -> None:
     class Slow(MemoryStorageBackend):
         async def create_session(self, session: SessionData, ttl: float | None = None) -> None:
@@ -229,6 +249,31 @@ def test_the_command_refuses(arguments: list[str], said: str) -> None:
     run = CliRunner().invoke(command, arguments, env={"REDIS_URL": None})
     assert run.exit_code in (1, 2)
     assert said in run.output
+
+
+@pytest.mark.parametrize("chosen", [{}, {"REDIS_URL": ""}, {"MCP_TS_STORAGE_TYPE": "memory "}, {"SUPABASE_URL": "x"}])
+async def test_nothing_is_carried_into_memory(
+    url: str, source: Redis, session: Make, chosen: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await plant(source, session())
+    for name in [name for name in os.environ if name.startswith(("MCP_TS_", "SUPABASE_", "REDIS_"))]:
+        monkeypatch.delenv(name)
+    run = await asyncio.to_thread(lambda: CliRunner().invoke(command, ["--from", url, "--move"], env=chosen))
+    assert run.exit_code in (1, 2)
+    assert "memory" in run.output or "set MCP_TS_STORAGE_TYPE" in run.output
+    assert [key async for key in _keys(source)] == ["mcp:identity:alice:sessions", "mcp:session:alice:s1"]
+
+
+async def test_what_the_environment_selects_is_the_target_and_not_the_source_anew(
+    url: str, source: Redis, session: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await plant(source, session())
+    monkeypatch.delenv("REDIS_URL", raising=False)
+    environ = {"MCP_TS_STORAGE_FILE": str(tmp_path / "app.json")}
+    run = await asyncio.to_thread(lambda: CliRunner().invoke(command, ["--from", url, "--move"], env=environ))
+    assert run.exit_code == 0, run.output
+    assert b"alice" in (tmp_path / "app.json").read_bytes()
+    assert [key async for key in _keys(source)] == []
 
 
 async def _keys(source: Redis) -> AsyncIterator[str]:

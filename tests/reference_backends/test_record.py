@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from reference_backends import DecryptionError, Keyring, SessionData, StorageError
+from reference_backends import DecryptionError, InvalidSessionError, Keyring, SessionData, StorageError
 from reference_backends.record import RecordCodec, from_wire, to_wire
 
 Build = Callable[..., SessionData]
@@ -98,6 +98,18 @@ def test_an_update_seals_what_still_lies_in_clear(full: SessionData, keyed: Reco
     assert not keyed.exposes(updated)
     assert not plain.exposes(record)
     assert keyed.session(updated).tokens == full.tokens
+
+
+def test_what_lies_there_and_cannot_be_sealed_is_damaged(
+    full: SessionData, keyed: RecordCodec, plain: RecordCodec
+) -> None:
+    record = plain.record(full) | {"tokens": {"access_token": "\ud800"}}  # JSON may hold it, UTF-8 may not
+    assert keyed.exposes(record)
+    with pytest.raises(StorageError, match="damaged") as raised:
+        keyed.updated(record, {"server_name": "n"})
+    assert not isinstance(raised.value, InvalidSessionError)
+    assert raised.value.__context__ is None
+    assert not keyed.exposes(keyed.updated(record, {"tokens": {"access_token": "new"}}))
 
 
 def test_another_programs_fields_stay(session: Build, plain: RecordCodec) -> None:

@@ -85,6 +85,14 @@ def test_a_slip_of_the_pen_gets_a_hint(session: Build) -> None:
         session(token={"a": SECRET})
 
 
+def test_no_name_of_a_field_is_in_the_way(session: Build) -> None:
+    for name in ("build", "values", "obj", "self"):
+        with pytest.raises(InvalidSessionError, match="unknown field"):
+            SessionData.model_validate({**session().model_dump(), name: 1})
+    with pytest.raises(InvalidSessionError, match="unknown field"):
+        session(build=1)
+
+
 @pytest.mark.parametrize("data", [None, [], "text", 1])
 def test_what_is_no_object_is_refused(data: object) -> None:
     with pytest.raises(InvalidSessionError):

@@ -15,6 +15,7 @@ from reference_backends import (
     SessionNotFoundError,
     StorageError,
     StorageSetupError,
+    StorageUnavailableError,
     embedded,
 )
 from tests.reference_backends.embedded.conftest import ENGINES, Build, Open, SetClock, assert_threads_end, every_call
@@ -110,6 +111,43 @@ def test_a_failed_open_can_be_tried_again(build: Open, path: Path, session: Buil
         await backend.init()
         await backend.create_session(session())
         await backend.disconnect()
+
+    asyncio.run(scenario())
+
+
+def test_of_two_that_open_at_once_the_one_that_fails_does_not_close_the_other(
+    kind: str, build: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opens = ENGINES[kind].open
+    failures = [StorageUnavailableError("locked for a moment")]
+
+    def open_at_the_second_try(engine: Any) -> None:
+        if failures:
+            raise failures.pop()
+        opens(engine)
+
+    monkeypatch.setattr(ENGINES[kind], "open", open_at_the_second_try)
+
+    async def scenario() -> None:
+        backend = build()
+        first, second = await asyncio.gather(backend.init(), backend.init(), return_exceptions=True)
+        assert isinstance(first, StorageUnavailableError)
+        assert second is None
+        assert await backend.get_all_session_ids() == []
+        await backend.disconnect()
+
+    asyncio.run(scenario())
+    assert_threads_end(kind)
+
+
+def test_one_that_is_closed_while_it_opens_does_not_say_that_it_is_open(build: Open) -> None:
+    async def scenario() -> None:
+        backend = build()
+        opening = asyncio.create_task(backend.init())
+        await asyncio.sleep(0)
+        await backend.disconnect()
+        with pytest.raises(StorageError, match="disconnected while it was opened"):
+            await opening
 
     asyncio.run(scenario())
 

@@ -76,6 +76,31 @@ async def test_a_loop_that_ends_takes_its_connections_along(client: Redis, opene
     assert len(await backend.get_all_session_ids()) == 3
 
 
+async def test_a_loop_that_ends_meanwhile_does_not_cancel_whoever_disconnects(
+    server: RedisServer, opened: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backend = await opened(lambda: Redis.from_url(server.url))
+    used, over = threading.Event(), threading.Event()
+
+    async def work() -> None:
+        await backend.create_session(session("there"))
+        (link,) = [link for loop, link in backend._links._by_loop.items() if loop is asyncio.get_running_loop()]
+
+        async def close_slowly() -> None:
+            over.set()
+            await asyncio.sleep(60)
+
+        monkeypatch.setattr(link, "close", close_slowly)
+        used.set()
+        await asyncio.to_thread(over.wait)
+
+    thread = threading.Thread(target=asyncio.run, args=(work(),))
+    thread.start()
+    await asyncio.to_thread(used.wait)
+    await backend.disconnect()
+    await asyncio.to_thread(thread.join)
+
+
 async def test_a_child_leaves_its_parents_connections_alone(client: Redis, opened: Open) -> None:
     backend = await opened(client, timeout=60)
     await backend.create_session(session())

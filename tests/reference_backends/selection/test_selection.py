@@ -115,7 +115,7 @@ def test_an_environment_leads_to_a_backend(
     assert bool(errors) is failed
     assert any("FALLING BACK TO MEMORY" in error for error in errors) is (failed and expected == "memory")
     assert "the-password" not in caplog.text
-    if failed:
+    if failed or (expected == "memory" and type_ != "memory"):
         with pytest.raises(StorageError):
             asyncio.run(choose(MCP_TS_STORAGE_STRICT="1"))
     else:
@@ -144,6 +144,31 @@ def test_strict_raises_the_error_itself(
         asyncio.run(create_storage(environ))
     assert type(raised.value) is error
     assert raised.value.__cause__ is raised.value.__context__ is None
+
+
+def test_strict_takes_no_memory_that_nobody_asked_for() -> None:
+    half_of_it = {"SUPABASE_URL": "https://x.supabase.co", "SUPABASE_SERVICE_KEY": "a misspelt name"}
+    for environ in ({}, half_of_it, {"REDIS_URL": ""}):
+        with pytest.raises(ConfigurationError, match="set MCP_TS_STORAGE_TYPE"):
+            asyncio.run(create_storage({**environ, "MCP_TS_STORAGE_STRICT": "1"}))
+
+
+@pytest.mark.parametrize("answer", ["1", "true", "Yes", " on ", "1\r"])
+def test_strict_may_be_asked_for_in_several_words(answer: str) -> None:
+    with pytest.raises(ConfigurationError, match="REDIS_URL"):
+        asyncio.run(create_storage({"MCP_TS_STORAGE_STRICT": answer, "MCP_TS_STORAGE_TYPE": "redis"}))
+
+
+@pytest.mark.parametrize("answer", ["", "0", "False", "no ", "off"])
+def test_and_be_declined(answer: str) -> None:
+    storage = asyncio.run(create_storage({"MCP_TS_STORAGE_STRICT": answer, "MCP_TS_STORAGE_TYPE": "redis"}))
+    assert type(storage).__name__ == CLASSES["memory"]
+
+
+@pytest.mark.parametrize("answer", ["y", "2", "strict", "ture"])
+def test_a_slip_does_not_pass_for_a_no(answer: str) -> None:
+    with pytest.raises(ConfigurationError, match="neither 1 nor 0"):
+        asyncio.run(create_storage({"MCP_TS_STORAGE_STRICT": answer}))
 
 
 def test_a_damaged_file_is_an_error_in_any_case(tmp_path: Path) -> None:
