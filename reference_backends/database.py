@@ -74,6 +74,17 @@ def open_database(path: Path) -> sqlite3.Connection:
     return connection
 
 
+def reopen_database(path: Path) -> sqlite3.Connection:
+    """One more connection to a database that ``open_database`` has opened, and that is still in its place."""
+    connection = _connect(path, "rw")
+    try:
+        _settle(connection)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
 def execute(
     connection: sqlite3.Connection, sql: str, values: Sequence[object] = (), *, patience: float = PATIENCE
 ) -> list[tuple[object, ...]]:
@@ -125,7 +136,14 @@ def _primary(error: sqlite3.Error) -> int:
 
 
 def _connect(path: Path, mode: str) -> sqlite3.Connection:
-    return sqlite3.connect(f"file:{quote(os.fsencode(path))}?mode={mode}", uri=True, timeout=0, isolation_level=None)
+    # A fork closes connections on a thread that is not theirs.
+    return sqlite3.connect(
+        f"file:{quote(os.fsencode(path))}?mode={mode}",
+        uri=True,
+        timeout=0,
+        isolation_level=None,
+        check_same_thread=False,
+    )
 
 
 def _require_regular(path: Path) -> None:
@@ -206,9 +224,14 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
     """WAL, a commit that is on the disk when it returns, no remnants of deleted content, and the table."""
     if execute(connection, "PRAGMA journal_mode = WAL") != [("wal",)]:
         raise StorageSetupError(f"{path} lies on a file system without shared memory, which SQLite's WAL needs")
-    for setting in ("synchronous = FULL", "secure_delete = ON", "temp_store = MEMORY", "trusted_schema = OFF"):
-        execute(connection, f"PRAGMA {setting}")
+    _settle(connection)
     execute(connection, "BEGIN IMMEDIATE")
     for statement in _SCHEMA.split(";"):
         connection.execute(statement)
     execute(connection, "COMMIT")
+
+
+def _settle(connection: sqlite3.Connection) -> None:
+    """What holds for one connection, and not for the file."""
+    for setting in ("synchronous = FULL", "secure_delete = ON", "temp_store = MEMORY", "trusted_schema = OFF"):
+        execute(connection, f"PRAGMA {setting}")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from reference_backends.errors import StorageUnavailableError
 from reference_backends.filesystem import create_private
+from reference_backends.forking import watch_forks
 from reference_backends.patience import attempts
 
 
@@ -15,13 +16,14 @@ class FileLock:
     """``with lock:`` holds ``flock`` on the file at ``path``, which is made where it is missing and never removed.
 
     Raises :class:`StorageUnavailableError` where another holds it for longer than ``patience`` seconds. The kernel
-    lets go of it when the process ends, however it ends. POSIX only.
+    lets go of it when the process ends, however it ends, and a child of a fork does not keep it. POSIX only.
     """
 
     def __init__(self, path: Path, patience: float) -> None:
         self._path = path
         self._patience = patience
         self._descriptor: int | None = None
+        watch_forks(self)
 
     def __enter__(self) -> None:
         for _ in attempts(self._patience):
@@ -45,6 +47,13 @@ class FileLock:
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
+
+    def part(self) -> None:
+        """A parent that is at work keeps the lock."""
+
+    def meet_again(self, *, in_child: bool) -> None:
+        if in_child:  # flock belongs to the descriptor, of which the child has a copy
+            self.close()
 
     def _is_in_place(self, descriptor: int) -> bool:
         try:

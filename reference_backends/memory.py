@@ -8,6 +8,7 @@ from typing import NamedTuple, Unpack
 
 from reference_backends.arguments import check_changes, check_identity, check_names, check_session
 from reference_backends.errors import SessionExistsError, SessionNotFoundError
+from reference_backends.forking import FreeAtForks
 from reference_backends.handle import Handle, HandleOptions
 from reference_backends.record import Record
 from reference_backends.session import SessionData, SessionUpdate
@@ -24,7 +25,7 @@ class MemoryStorageBackend(Handle):
     """A :class:`StorageBackend` in memory, for tests, single processes and as the fall-back of ``storage``.
 
     Keyword arguments as in :class:`Handle`. Sessions of the same id under two identities are kept apart (ID-4).
-    ``disconnect`` forgets everything.
+    ``disconnect`` forgets everything. After a fork parent and child have a copy each, and share nothing.
     """
 
     label = "memory"
@@ -33,6 +34,7 @@ class MemoryStorageBackend(Handle):
         super().__init__(**options)
         self._entries: defaultdict[str, dict[str, Entry]] = defaultdict(dict)
         self._lock = threading.Lock()
+        self._at_forks = FreeAtForks(self._lock)
 
     async def init(self) -> None:
         self._opened()

@@ -6,14 +6,16 @@ import contextlib
 import os
 import sqlite3
 import sys
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from reference_backends.database import execute, open_database, typed_errors
+from reference_backends.database import execute, open_database, reopen_database, typed_errors
 from reference_backends.errors import StorageError, StorageUnavailableError
 from reference_backends.filesystem import make_folder, real
+from reference_backends.forking import watch_forks
 from reference_backends.patience import attempts
 from reference_backends.record import Record, from_wire
 from reference_backends.rows import decoded, row_text
@@ -33,26 +35,34 @@ _IDS_OF = "SELECT sessionId FROM mcp_sessions WHERE identity = ? AND (+expiresAt
 _IDS = "SELECT sessionId FROM mcp_sessions WHERE +expiresAt IS NULL OR +expiresAt > ?"
 _INSERT = """
     INSERT INTO mcp_sessions (sessionId, identity, data, expiresAt) VALUES (?, ?, ?, ?)
-    ON CONFLICT (sessionId) DO UPDATE
-    SET identity = excluded.identity, data = excluded.data, expiresAt = excluded.expiresAt
-    WHERE mcp_sessions.expiresAt <= ?
-    RETURNING 1
+    ON CONFLICT (sessionId) DO NOTHING RETURNING 1
+"""
+_SUPERSEDE = """
+    UPDATE mcp_sessions SET identity = ?, data = ?, expiresAt = ? WHERE sessionId = ? AND expiresAt <= ? RETURNING 1
 """
 _REPLACE = "UPDATE mcp_sessions SET data = ?, expiresAt = ? WHERE sessionId = ? AND identity = ?"
 _DELETE = "DELETE FROM mcp_sessions WHERE sessionId = ? AND identity = ? RETURNING CAST(data AS BLOB)"
 _DELETE_ALL = "DELETE FROM mcp_sessions"
 _DELETE_EXPIRED = "DELETE FROM mcp_sessions WHERE expiresAt <= ?"
+_MARK = "CREATE TABLE IF NOT EXISTS mcp_sessions_remnants (legible TEXT)"
+_IS_MARKED = "SELECT 1 FROM sqlite_master WHERE name = 'mcp_sessions_remnants'"
+_UNMARK = "DROP TABLE IF EXISTS mcp_sessions_remnants"
 _ADOPT = "UPDATE mcp_sessions SET expiresAt = ? WHERE expiresAt IS NULL"
 
 SCRUB_PATIENCE = 0.5
 """Seconds to wait for other connections before a scrub is put off to the next write."""
 
 COMPACT_AT_ONCE = 4 * 2**20
-"""Bytes up to which a scrub compacts the database at once; ``cleanup_expired_sessions`` does it for a larger one."""
+"""Bytes up to which a scrub compacts the database at once. A larger one is marked by a table ``mcp_sessions_remnants``,
+for the ``cleanup_expired_sessions`` of whichever handle comes next."""
 
 
 class SessionTable:
-    """The engine of the SQLite store; ``stamp`` is the expiry of rows that have none."""
+    """The engine of the SQLite store; ``stamp`` is the expiry of rows that have none.
+
+    SQLite keeps the locks of a process by the file, and a child inherits the belief that its parent's are its own: it
+    would write without any. So no connection is open while a process forks; the next call makes a new one.
+    """
 
     def __init__(self, path: Path, stamp: Callable[[], int]) -> None:
         self._path = path
@@ -62,44 +72,59 @@ class SessionTable:
         self._log_due = False
         self._compact_due = False
         self._compact_limit = COMPACT_AT_ONCE
+        self._turn = threading.RLock()
+        """Held by whoever uses the connection: the store's thread, or one that forks."""
+        watch_forks(self)
 
     def open(self) -> None:
-        if self._connection is None:
-            with typed_errors(self._path):
-                self._path = real(self._path)
-                make_folder(self._path.parent)
-                self._connection = open_database(self._path)
-                self._status = self._path.stat()
-            with self.writing():
-                self._execute(_ADOPT, (self._stamp(),))
-        else:
-            with self.reading():
-                pass
+        with self._turn:
+            if self._status is None:
+                with typed_errors(self._path):
+                    self._path = real(self._path)
+                    make_folder(self._path.parent)
+                    self._connection = open_database(self._path)
+                    self._status = self._path.stat()
+                with self.writing():
+                    self._execute(_ADOPT, (self._stamp(),))
+            else:
+                with self.reading():
+                    pass
 
     def close(self) -> None:
+        with self._turn:
+            if self._connection is not None:
+                self._scrub()
+                self._connection.close()
+            self._connection = self._status = None
+
+    def part(self) -> None:
+        self._turn.acquire()
         if self._connection is not None:
-            self._scrub()
             self._connection.close()
             self._connection = None
 
+    def meet_again(self, *, in_child: bool) -> None:
+        self._turn.release()
+
     @contextmanager
     def reading(self) -> Iterator[None]:
-        with typed_errors(self._path):
+        with self._turn, typed_errors(self._path):
             self._reach()
             yield
 
     @contextmanager
     def writing(self) -> Iterator[None]:
-        with typed_errors(self._path):
-            self._reach()
-            self._execute("BEGIN IMMEDIATE")
-            try:
-                yield
-                self._execute("COMMIT")
-            except BaseException:
-                self._roll_back()
-                raise
-        self._scrub()
+        with self._turn:
+            with typed_errors(self._path):
+                self._reach()
+                self._execute("BEGIN IMMEDIATE")
+                try:
+                    yield
+                    self._execute("COMMIT")
+                except BaseException:
+                    self._roll_back()
+                    raise
+            self._scrub()
 
     def find(self, identity: str, session_id: str, now: int) -> Record | None:
         rows = self._execute(_FIND, (session_id, identity, now))
@@ -115,8 +140,12 @@ class SessionTable:
         return [session_id for (session_id,) in self._execute(_IDS, (now,))]
 
     def insert(self, record: Record, expires_at: int, now: int) -> bool:
-        values = (record["session_id"], record["identity"], row_text(record), expires_at, now)
-        return bool(self._execute(_INSERT, values))
+        session_id, identity, text = record["session_id"], record["identity"], row_text(record)
+        if self._execute(_INSERT, (session_id, identity, text, expires_at)):
+            return True
+        superseded = bool(self._execute(_SUPERSEDE, (identity, text, expires_at, session_id, now)))
+        self._log_due |= superseded
+        return superseded
 
     def replace(self, record: Record, expires_at: int) -> None:
         self._execute(_REPLACE, (row_text(record), expires_at, record["session_id"], record["identity"]))
@@ -132,9 +161,12 @@ class SessionTable:
     def delete_expired(self, now: int) -> None:
         self._execute(_ADOPT, (self._stamp(),))
         self._execute(_DELETE_EXPIRED, (now,))
+        self._log_due = True
+        self._compact_due |= bool(self._execute(_IS_MARKED))
         self._compact_limit = sys.maxsize
 
     def scrub(self) -> None:
+        self._execute(_MARK)
         self._log_due = self._compact_due = True
 
     def _execute(self, sql: str, values: Sequence[object] = (), *, patience: float = PATIENCE) -> list[tuple[Any, ...]]:
@@ -152,6 +184,8 @@ class SessionTable:
             raise StorageUnavailableError(
                 f"{self._path} was moved or replaced; bring it back, or disconnect() and init() to begin anew"
             )
+        if self._connection is None:  # this process has forked since the last call
+            self._connection = reopen_database(self._path)
 
     def _roll_back(self) -> None:
         if self._connection is not None and self._connection.in_transaction:
@@ -169,6 +203,7 @@ class SessionTable:
         with contextlib.suppress(sqlite3.Error, StorageError):
             if self._compact_due and self._size() <= limit:
                 self._execute("VACUUM", patience=SCRUB_PATIENCE)
+                self._execute(_UNMARK, patience=SCRUB_PATIENCE)
                 self._compact_due, self._log_due = False, True
             if self._log_due:
                 for _ in attempts(SCRUB_PATIENCE):

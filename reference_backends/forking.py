@@ -1,0 +1,63 @@
+"""What a fork must not tear apart: a child has all of its parent's memory, and none of its parent's threads."""
+
+from __future__ import annotations
+
+import os
+import threading
+import weakref
+from typing import Protocol
+
+
+class Parting(Protocol):
+    """What wants to know of a fork. Both methods are called on the thread that forks."""
+
+    def part(self) -> None:
+        """Before it: wait until no thread is inside, keep others out, and let go of what two processes can't share."""
+
+    def meet_again(self, *, in_child: bool) -> None:
+        """After it, in the parent and in the child: let threads in again."""
+
+
+_watching: weakref.WeakSet[Parting] = weakref.WeakSet()
+_parted: list[Parting] = []
+_one_fork_at_a_time = threading.Lock()
+
+
+def watch_forks(thing: Parting) -> None:
+    """Tell ``thing`` of every fork for as long as it lives. ``subprocess`` forks no such copy, and asks nobody."""
+    _watching.add(thing)
+
+
+class FreeAtForks:
+    """Sees to it, while it is kept, that no thread holds the lock at a fork: a child could wait for that for ever."""
+
+    def __init__(self, lock: threading.Lock) -> None:
+        self._lock = lock
+        watch_forks(self)
+
+    def part(self) -> None:
+        self._lock.acquire()
+
+    def meet_again(self, *, in_child: bool) -> None:
+        self._lock.release()
+
+
+def _part() -> None:
+    _one_fork_at_a_time.acquire()
+    for thing in list(_watching):
+        thing.part()
+        _parted.append(thing)
+
+
+def _meet_again(*, in_child: bool) -> None:
+    while _parted:
+        _parted.pop().meet_again(in_child=in_child)
+    _one_fork_at_a_time.release()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        before=_part,
+        after_in_parent=lambda: _meet_again(in_child=False),
+        after_in_child=lambda: _meet_again(in_child=True),
+    )
