@@ -164,7 +164,7 @@ class SupabaseStorageBackend(Handle):
     def _session(self, row: Row) -> SessionData:
         try:
             record = record_of(row)
-        except ValueError:
+        except (ValueError, TypeError, AttributeError, KeyError):
             record = None
         if record is None:
             raise StorageError(f"the stored session {row.get('session_id')!r} is damaged: created_at is no timestamp")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Unpack
 
 import httpx
@@ -10,6 +11,9 @@ from supabase import AsyncClient, AsyncClientOptions, AsyncSupabaseException
 from reference_backends.errors import ConfigurationError
 from reference_backends.supabase import TIME_LIMIT, SupabaseOptions, SupabaseStorageBackend
 from reference_backends.supabase_table import SessionTable
+
+# HTTP/2's codec logs each header at DEBUG, the key among them; whoever wants to see that sets the level again.
+logging.getLogger("hpack").setLevel(logging.INFO)
 
 
 class SupabaseProjectBackend(SupabaseStorageBackend):

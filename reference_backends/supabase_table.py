@@ -133,7 +133,7 @@ class SessionTable:
         except FAULTS as fault:
             problem = typed_error(fault)
         else:
-            if isinstance(response.data, list):
+            if isinstance(response.data, list) and all(isinstance(row, dict) for row in response.data):
                 return Answer(response.data, response.count)
             problem = not_postgrest()
         raise problem

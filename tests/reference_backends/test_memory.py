@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
+import signal
 import threading
 import time
+import warnings
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -287,3 +290,33 @@ def test_generated_ids_are_a_letter_then_letters_and_digits() -> None:
     assert len(set(ids)) == 1000
     assert all(len(each) == 16 and each.isascii() and each.isalnum() and each[0].isalpha() for each in ids)
     assert all(len({each[place] for each in ids}) > 40 for place in range(16))
+
+
+def test_a_child_is_not_locked_out_by_a_thread_that_it_has_not(session: Build) -> None:
+    async def opened() -> MemoryStorageBackend:
+        backend = MemoryStorageBackend()
+        await backend.init()
+        await backend.create_session(session())
+        return backend
+
+    backend = asyncio.run(opened())
+    inside, leave = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with backend._lock:
+            inside.set()
+            leave.wait(0.2)
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    inside.wait()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # a fork beside threads: the very thing that is tested
+        child = os.fork()
+    if child == 0:
+        signal.alarm(20)
+        os._exit(asyncio.run(backend.get_all_session_ids()) != ["s1"])
+    leave.set()
+    thread.join()
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert asyncio.run(backend.get_all_session_ids()) == ["s1"]

@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import threading
+import time
 import warnings
+from collections.abc import Awaitable, Callable
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -78,6 +81,22 @@ def test_a_killed_writer_loses_nothing_that_it_acknowledged(
     assert not [file for file in path.parent.iterdir() if file.name.endswith(".tmp")]
 
 
+def forked(child: Callable[[], Awaitable[object]]) -> int:
+    """The process id of a child that runs this, and ends with 0 where it raises nothing."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # a fork beside threads: the very thing that is tested
+        pid = os.fork()
+    if pid == 0:
+        code = 1
+        try:
+            signal.alarm(30)
+            asyncio.run(child())  # type: ignore[arg-type]
+            code = 0
+        finally:
+            os._exit(code)
+    return pid
+
+
 @pytest.mark.parametrize("guard", ["free", "held by a thread that the child has not"])
 def test_a_handle_does_not_cross_a_fork(build: Open, session: Build, guard: str) -> None:
     backend = build()
@@ -92,18 +111,77 @@ def test_a_handle_does_not_cross_a_fork(build: Open, session: Build, guard: str)
         await backend.create_session(session("child's"))
         await backend.disconnect()
 
-    with nullcontext() if guard == "free" else backend._serving.worker._guard, warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # a fork beside threads: the very thing that is tested
-        child = os.fork()
-        if child == 0:
-            code = 1
-            try:
-                signal.alarm(30)
-                asyncio.run(begin_anew())
-                code = 0
-            finally:
-                os._exit(code)
+    with nullcontext() if guard == "free" else backend._serving.worker._guard:
+        child = forked(begin_anew)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
     asyncio.run(backend.create_session(session()))
     assert sorted(asyncio.run(backend.get_all_session_ids())) == ["child's", "s1"]
     asyncio.run(backend.disconnect())
+
+
+def test_a_child_outlives_its_parents_handle(kind: str, path: Path, build: Open, session: Build) -> None:
+    """SQLite's last connection deletes the log: the parent must not take itself for that."""
+    parting, parted = os.pipe()
+
+    async def write_before_and_after_the_parent_closes() -> None:
+        mine = build()
+        await mine.init()
+        await mine.create_session(session("before"))
+        os.write(other_end, b"x")
+        os.read(parting, 1)
+        await mine.create_session(session("after"))
+        os.kill(os.getpid(), signal.SIGKILL)  # what was acknowledged must not need an orderly end
+
+    backend = build()
+    asyncio.run(backend.init())
+    begun, other_end = os.pipe()
+    child = forked(write_before_and_after_the_parent_closes)
+    os.close(other_end)
+    assert os.read(begun, 1), "the child could not write"
+    asyncio.run(backend.create_session(session("parent's")))
+    asyncio.run(backend.disconnect())
+    os.write(parted, b"x")
+    os.waitpid(child, 0)
+    again = build()
+    asyncio.run(again.init())
+    assert sorted(asyncio.run(again.get_all_session_ids())) == ["after", "before", "parent's"]
+    asyncio.run(again.disconnect())
+    for descriptor in (parting, parted, begun):
+        os.close(descriptor)
+
+
+def test_a_fork_in_the_middle_of_a_write_locks_nobody_out(build: Open, session: Build) -> None:
+    async def write() -> None:
+        mine = build()
+        await mine.init()
+        await mine.create_session(session("child's"))
+        await mine.disconnect()
+
+    async def scenario() -> None:
+        backend = build()
+        await backend.init()
+        assert backend._serving is not None
+        begun = threading.Event()
+
+        def slowly() -> None:
+            begun.set()
+            time.sleep(0.2)
+
+        writing = asyncio.create_task(backend._serving.worker.write(slowly))
+        await asyncio.to_thread(begun.wait)
+        child = forked_on_a_thread(write)
+        await writing
+        await backend.create_session(session())
+        assert os.waitstatus_to_exitcode((await asyncio.to_thread(os.waitpid, child, 0))[1]) == 0
+        assert sorted(await backend.get_all_session_ids()) == ["child's", "s1"]
+        await backend.disconnect()
+
+    def forked_on_a_thread(child: Callable[[], Awaitable[object]]) -> int:
+        """A loop that runs in this thread can't run in its child: fork on another."""
+        pids: list[int] = []
+        thread = threading.Thread(target=lambda: pids.append(forked(child)))
+        thread.start()
+        thread.join()
+        return pids[0]
+
+    asyncio.run(scenario())

@@ -93,3 +93,61 @@ def test_clearing_a_store_with_a_key_leaves_no_clear_text(path: Path, session: B
         await keyed.disconnect()
 
     asyncio.run(scenario())
+
+
+def test_a_large_database_is_compacted_by_whoever_cleans_up_next(
+    path: Path, session: Build, key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The handle that sealed may be gone by then, killed even."""
+    monkeypatch.setattr(session_table, "COMPACT_AT_ONCE", 0)
+
+    async def statements_of_a_cleanup() -> list[str]:
+        statements: list[str] = []
+        handle = SqliteStorageBackend(path)
+        await handle.init()
+        assert handle._serving is not None
+        engine: Any = handle._serving.engine
+        await handle._serving.worker.read(lambda: engine._connection.set_trace_callback(statements.append))
+        await handle.cleanup_expired_sessions()
+        await handle.disconnect()
+        return statements
+
+    async def scenario() -> None:
+        plain = SqliteStorageBackend(path)
+        await plain.init()
+        await plain.create_session(session(tokens={"a": SECRET}))
+        await plain.disconnect()
+        assert "VACUUM" not in await statements_of_a_cleanup()
+        keyed = SqliteStorageBackend(path, encryption_key=key)
+        await keyed.init()
+        monkeypatch.setattr(keyed._serving.engine, "_compact_limit", 0)  # type: ignore[union-attr]
+        await keyed.update_session("alice", "s1", {})
+        await keyed.disconnect()
+        assert "VACUUM" in await statements_of_a_cleanup()
+        assert "VACUUM" not in await statements_of_a_cleanup()
+        assert clear_text_in(path.parent) == 0
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("ending", ["cleanup", "a create in its place"])
+def test_an_expired_session_leaves_no_clear_text(path: Path, session: Build, key: str, ending: str) -> None:
+    now = [1_800_000_000.0]
+
+    async def scenario() -> None:
+        plain = SqliteStorageBackend(path, clock=lambda: now[0])
+        await plain.init()
+        await plain.create_session(session(tokens={"a": SECRET}), ttl=10)
+        keyed = SqliteStorageBackend(path, encryption_key=key, clock=lambda: now[0])
+        await keyed.init()
+        await plain.disconnect()
+        now[0] += 20
+        assert clear_text_in(path.parent)
+        if ending == "cleanup":
+            await keyed.cleanup_expired_sessions()
+        else:
+            await keyed.create_session(session(tokens={"a": "new"}))
+        assert clear_text_in(path.parent) == 0
+        await keyed.disconnect()
+
+    asyncio.run(scenario())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -265,6 +266,7 @@ def test_the_database_dies_behind_its_gateway(server: KeptServer) -> None:
 ODD_ANSWERS = {
     "a web page": (200, "text/html", "<html>hello</html>", StorageSetupError, "check SUPABASE_URL"),
     "another API": (200, "application/json", '{"rows": []}', StorageSetupError, "check SUPABASE_URL"),
+    "no rows": (200, "application/json", "[1, 2]", StorageSetupError, "check SUPABASE_URL"),
     "no such page": (404, "text/html", "<html>not found</html>", StorageSetupError, "check SUPABASE_URL"),
     "no route": (404, "application/json", '{"message": "no Route matched"}', StorageSetupError, "check SUPABASE_URL"),
     "bad gateway": (502, "text/html", "<html>bad gateway</html>", StorageUnavailableError, "try again"),
@@ -313,6 +315,21 @@ def test_a_redirection_does_not_turn_a_write_into_a_read(status: int) -> None:
     asyncio.run(check())
 
 
+@pytest.mark.parametrize("created_at", [None, 5, "yesterday", {}])
+def test_a_row_without_a_moment_is_a_damaged_session(created_at: object) -> None:
+    """A view in the table's place may show such. Made for this test."""
+
+    async def answer(request: web.BaseRequest) -> web.StreamResponse:
+        return web.json_response([{"session_id": "s1", "created_at": created_at}])
+
+    async def check() -> None:
+        async with answering(answer) as url, backend_at(url, "key-of-the-project") as backend:
+            await backend.init()
+            await fails(CALLS["get"], backend, StorageError, "the stored session 's1' is damaged")
+
+    asyncio.run(check())
+
+
 @asynccontextmanager
 async def answering(answer: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]) -> AsyncIterator[str]:
     runner = web.ServerRunner(web.Server(answer))
@@ -344,3 +361,12 @@ def test_a_closed_client(stack: SupabaseStack) -> None:
             await fails(CALLS["get"], backend, StorageError, "closed")
 
     asyncio.run(check())
+
+
+def test_debugging_an_application_logs_no_key(caplog: pytest.LogCaptureFixture) -> None:
+    """What httpx's HTTP/2 encodes with, and logs each header by."""
+    from hpack import Encoder
+
+    caplog.set_level(logging.DEBUG)
+    Encoder().encode([("apikey", SECRET)])
+    assert SECRET not in caplog.text
