@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 REPORT_ENDINGS = (".json", ".html", ".md", ".svg")
 TIER_NAMES = ("smoke", "standard", "deep")
 PROVIDERS = ("auto", "url", "native", "docker", "cli")
+REPEATED = ("--mcp-revision", "--mcp-supabase")
+"""Options that say what was judged and by what: a command that reproduces a failure must not lead elsewhere."""
 SEED = "mcp_seed"
 """Under which xdist's workers are told the seed."""
 PROVIDER_VARIABLE = "MCP_STORAGE_SUPABASE"
@@ -38,15 +40,21 @@ class Options:
     destructive: bool
     deviations: Path | None
     reports: tuple[Path, ...]
+    repeated: tuple[str, ...] = ()
+    """What a command that reproduces a failure repeats as it was given."""
 
     def reproduce(self, backend: str, clause: str) -> str:
-        """The command that measures one clause again as this run did."""
+        """The command that measures one clause again as this run did.
+
+        It never allows what is destructive: pasted elsewhere, it may lead to another store. A store that the run
+        starts needs no permission, and for any other the run says which option gives it.
+        """
         words = ["pytest", f"--mcp-backend={backend}", f"--mcp-clause={clause}", f"--hypothesis-seed={self.seed}"]
         if self.tier.name != "standard":
             words.append(f"--mcp-tier={self.tier.name}")
-        if self.destructive:
-            words.append("--mcp-allow-destructive")
-        return shlex.join(words)
+        if self.strict:
+            words.append("--mcp-strict")
+        return shlex.join([*words, *self.repeated])
 
 
 def register(parser: pytest.Parser) -> None:
@@ -121,6 +129,7 @@ def read(config: pytest.Config) -> Options:
         destructive=config.getoption("--mcp-allow-destructive"),
         deviations=config.invocation_params.dir / deviations if deviations else None,
         reports=tuple(dict.fromkeys(_writable(config, path) for path in config.getoption("--mcp-report") or ())),
+        repeated=tuple(f"{name}={value}" for name in REPEATED if (value := config.getoption(name))),
     )
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from pytest_mcp_storage.clauses import LATEST
 from pytest_mcp_storage.running import options
 
 INI: dict[str, Any] = {"mcp_backends": [], "mcp_tier": "standard", "mcp_deviations": "", "mcp_strict": False}
@@ -103,8 +104,26 @@ def test_a_worker_takes_the_controllers_seed(tmp_path: Path) -> None:
 def test_the_command_that_repeats_a_clause(tmp_path: Path) -> None:
     plain = read(tmp_path, hypothesis_seed="7")
     assert plain.reproduce("a b", "EX-2") == "pytest '--mcp-backend=a b' --mcp-clause=EX-2 --hypothesis-seed=7"
-    other = read(tmp_path, hypothesis_seed="7", mcp_tier="deep", mcp_allow_destructive=True)
-    assert other.reproduce("m", "EX-2").endswith("--hypothesis-seed=7 --mcp-tier=deep --mcp-allow-destructive")
+    other = read(tmp_path, hypothesis_seed="7", mcp_tier="deep", mcp_strict=True)
+    assert other.reproduce("m", "EX-2").endswith("--hypothesis-seed=7 --mcp-tier=deep --mcp-strict")
+
+
+def test_the_command_that_repeats_a_clause_leads_to_the_same_store_by_the_same_contract(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(options.PROVIDER_VARIABLE, "auto")
+    found = read(tmp_path, mcp_supabase="native", mcp_revision=LATEST).reproduce("supabase", "EX-5")
+    assert found.endswith(f" --mcp-revision={LATEST} --mcp-supabase=native")
+
+
+@pytest.mark.parametrize("provider", [None, "url", "native"])
+def test_the_command_that_repeats_a_clause_never_allows_what_is_destructive(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, provider: str | None
+) -> None:
+    """Where it is pasted, SUPABASE_URL may lead to a project that others use."""
+    monkeypatch.setenv(options.PROVIDER_VARIABLE, "auto")
+    found = read(tmp_path, mcp_supabase=provider, mcp_allow_destructive=True).reproduce("supabase", "EX-5")
+    assert "destructive" not in found
 
 
 def test_the_provider_of_supabase_reaches_the_harness(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
