@@ -37,12 +37,22 @@ class SuiteModule(pytest.Module):
 
 
 class ClauseItem(pytest.Item):
-    """One test of one clause on one backend."""
+    """One test of one clause on one backend.
+
+    It is no ``pytest.Function``, but hooks in people's ``conftest.py`` read every item as if it were one. It has no
+    ``obj``: Hypothesis' own plugin looks into an item that has.
+    """
+
+    cls = instance = None
 
     def __init__(self, *, test: Any, backend: str, **options: Any) -> None:
         super().__init__(**options)
         self.test = test
         self.backend = backend
+        self.function, self.originalname = test.body, test.name
+        self.module = self.parent.obj  # type: ignore[union-attr]  # the SuiteModule
+        self.fixturenames: list[str] = []
+        self.funcargs: dict[str, Any] = {}
         self.measurement: Measurement | None = None
         self.suite_run: Run = self.parent.run  # type: ignore[union-attr]
         self.add_marker(pytest.mark.mcp_conformance(test.clause))

@@ -195,6 +195,26 @@ def test_the_suite_runs_beside_the_tests_that_are_named(repository: pytest.Pytes
     assert result.ret == pytest.ExitCode.OK
 
 
+CURIOUS = """
+def pytest_collection_modifyitems(items):
+    for item in items:
+        assert item.function.__name__ == item.originalname
+        assert item.module.__name__
+        assert (item.cls, item.instance) == (None, None)
+        assert "tmp_path" not in item.fixturenames
+
+def pytest_runtest_setup(item):
+    assert item.funcargs.get("tmp_path") is None
+"""
+
+
+def test_hooks_that_read_items_as_functions_find_what_they_look_for(repository: pytest.Pytester) -> None:
+    repository.makeconftest(CURIOUS)
+    result = run(repository, "Kept")
+    result.assert_outcomes(passed=ITEMS)
+    assert result.ret == pytest.ExitCode.OK
+
+
 # -- what is written -------------------------------------------------------------------------------------------------
 
 
