@@ -33,8 +33,8 @@ SCHEMES = {"stdio": "stdio_harness", "mcp-ts": "mcp_ts_harness"}
 MakeHarness = Callable[[], BackendHarness]
 
 
-def resolve(name: str, directory: Path) -> MakeHarness:
-    """What makes a harness of the named backend. ``directory``: modules there can be imported too.
+def resolve(name: str, *folders: Path) -> MakeHarness:
+    """What makes a harness of the named backend. ``folders``: modules there can be imported too.
 
     Raises :class:`BackendNameError`.
     """
@@ -47,12 +47,12 @@ def resolve(name: str, directory: Path) -> MakeHarness:
             raise BackendNameError(f"backend {name!r} can't be loaded: {error}") from None
         return made
     if colon:
-        return harness_of(name, load(name, directory))
+        return harness_of(name, load(name, *folders))
     if name in BUNDLED:
-        return harness_of(name, load(BUNDLED[name], directory))
+        return harness_of(name, load(BUNDLED[name], *folders))
     registered = {entry.name: entry.value for entry in entry_points(group=GROUP)}
     if name in registered:
-        return harness_of(name, load(registered[name].partition("[")[0].strip(), directory))
+        return harness_of(name, load(registered[name].partition("[")[0].strip(), *folders))
     known = sorted({*BUNDLED, *registered})
     near = get_close_matches(name, known, n=1)
     hint = f"; is {near[0]!r} meant?" if near else ""

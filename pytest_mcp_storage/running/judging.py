@@ -46,7 +46,7 @@ class Judging:
         self.options = options.read(config)
         self.deviations = self._deviations()
         try:
-            self.run = Run(self.options, config.invocation_params.dir, self._say)
+            self.run = Run(self.options, options.folders(config), self._say)
         except BackendNameError as error:
             raise pytest.UsageError(str(error)) from None
         self.report: Report | None = None
@@ -54,10 +54,14 @@ class Judging:
         self._measured: defaultdict[str, list[Measurement]] = defaultdict(list)
         self._described: dict[str, dict[str, Any]] = {}
         self._left_behind: list[str] = []
-        config.args += [path for path in suite_files() if path not in config.args]
+        self.stands_aside = options.stands_aside(config)
+        if not self.stands_aside:
+            config.args += [path for path in suite_files() if path not in config.args]
 
     def header(self) -> str:
         names = ", ".join(self.options.backends)
+        if self.stands_aside:
+            return f"mcp-storage: paths are named, so that {names} is not judged; --mcp-backend names it for this run"
         return f"mcp-storage: judging {names} · tier {self.options.tier.name} · seed {self.options.seed}"
 
     def suite_module(self, path: Path, parent: pytest.Collector) -> pytest.Module | None:
@@ -106,7 +110,7 @@ class Judging:
         if self.is_worker:
             self.config.workeroutput[LEFT_BEHIND] = self._left_behind  # type: ignore[attr-defined]  # xdist's
             return
-        if self.config.option.collectonly:
+        if self.config.option.collectonly or self.stands_aside:
             return
         self.report = judge(self.options, self.deviations, self._measured, self._described)
         self.report.problems += self._left_behind

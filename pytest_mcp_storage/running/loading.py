@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import traceback
+from collections.abc import Sequence
 from difflib import get_close_matches
 from importlib import import_module
 from pathlib import Path
@@ -15,17 +16,16 @@ class BackendNameError(ValueError):
     """A backend's name leads to no harness; the message says why, and what can be written instead."""
 
 
-def load(path: str, directory: Path) -> Any:
-    """The object that ``module:attribute`` names. ``directory``: modules there can be imported too.
+def load(path: str, *folders: Path) -> Any:
+    """The object that ``module:attribute`` names. ``folders``: modules there can be imported too.
 
     Raises :class:`BackendNameError`.
     """
     module_name, _, attribute = path.partition(":")
     if not (attribute and all(part.isidentifier() for part in module_name.split("."))):
         raise BackendNameError(f"backend {path!r} is no module:attribute, such as mypackage.storage:MyHarness")
-    if str(directory) not in sys.path:
-        sys.path.append(str(directory))
-    target: Any = _imported(path, module_name, directory)
+    sys.path += [str(folder) for folder in folders if str(folder) not in sys.path]
+    target: Any = _imported(path, module_name, folders)
     for part in attribute.split("."):
         if not hasattr(target, part):
             near = _meant(target, part)
@@ -39,12 +39,13 @@ def _meant(holder: object, name: str) -> str:
     return f"; is {near[0]!r} meant?" if near else ""
 
 
-def _imported(path: str, module: str, directory: Path) -> ModuleType:
+def _imported(path: str, module: str, folders: Sequence[Path]) -> ModuleType:
     """The module. Raises :class:`BackendNameError`, also where it ends the process or skips itself."""
     try:
         return import_module(module)
     except ModuleNotFoundError as error:
-        looked = f"; looked for among what is installed and in {directory}" if error.name in _parents(module) else ""
+        places = " and in ".join(["among what is installed", *map(str, folders)])
+        looked = f"; looked for {places}" if error.name in _parents(module) else ""
         message = f"backend {path!r} can't be loaded: {error}{looked}\n{_traceback(error)}"
     except KeyboardInterrupt:
         raise

@@ -83,6 +83,27 @@ def names_given(config: pytest.Config) -> tuple[str, ...]:
     return tuple(dict.fromkeys(config.getoption("--mcp-backend") or config.getini("mcp_backends")))
 
 
+def only_tells(config: pytest.Config) -> bool:
+    """Whether pytest is asked to tell of itself: then nothing is judged, and no name of a backend can be wrong."""
+    asked = ("help", "version", "markers", "showfixtures", "show_fixtures_per_test", "cacheshow")
+    return any(config.getoption(name, None) for name in asked)
+
+
+def stands_aside(config: pytest.Config) -> bool:
+    """Whether the suite stays out of the run: somebody typed paths or node ids, and no option of ours.
+
+    Backends in the ini file are for plain ``pytest``; who asks for a test of their own wants that one.
+    """
+    typed = {str(word) for word in config.invocation_params.args}
+    named = config.args_source is pytest.Config.ArgsSource.ARGS and not typed.isdisjoint(config.args)
+    return named and not any(word.startswith("--mcp-") for word in typed)
+
+
+def folders(config: pytest.Config) -> tuple[Path, ...]:
+    """Where modules of backends are looked for beside what is installed."""
+    return tuple(dict.fromkeys((config.invocation_params.dir, _of_the_ini(config), config.rootpath)))
+
+
 def refuse_without_backend(config: pytest.Config) -> None:
     """Raises ``pytest.UsageError`` for an option of ours typed where no backend is named: nothing would be judged.
 
@@ -115,7 +136,6 @@ def read(config: pytest.Config) -> Options:
     tier = config.getoption("--mcp-tier") or config.getini("mcp_tier")
     if tier not in TIERS:
         raise pytest.UsageError(f"mcp_tier: unknown tier {tier!r} (known: {', '.join(TIERS)})")
-    deviations = config.getoption("--mcp-deviations") or config.getini("mcp_deviations")
     if provider := config.getoption("--mcp-supabase"):
         os.environ[PROVIDER_VARIABLE] = provider
     return Options(
@@ -127,10 +147,23 @@ def read(config: pytest.Config) -> Options:
         seed=_seed(config),
         strict=config.getoption("--mcp-strict") or config.getini("mcp_strict"),
         destructive=config.getoption("--mcp-allow-destructive"),
-        deviations=config.invocation_params.dir / deviations if deviations else None,
+        deviations=_deviations(config),
         reports=tuple(dict.fromkeys(_writable(config, path) for path in config.getoption("--mcp-report") or ())),
         repeated=tuple(f"{name}={value}" for name in REPEATED if (value := config.getoption(name))),
     )
+
+
+def _deviations(config: pytest.Config) -> Path | None:
+    typed: str | None = config.getoption("--mcp-deviations")
+    if typed:
+        return config.invocation_params.dir / typed
+    written: str = config.getini("mcp_deviations")
+    return _of_the_ini(config) / written if written else None
+
+
+def _of_the_ini(config: pytest.Config) -> Path:
+    """The folder that paths in the ini file start from."""
+    return config.inipath.parent if config.inipath else config.invocation_params.dir
 
 
 def _seed(config: pytest.Config) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,10 +23,12 @@ if TYPE_CHECKING:
 class Run:
     """Options, harness makers by backend name, and the benches that have been provisioned so far."""
 
-    def __init__(self, options: Options, directory: Path, say: Callable[[str], None] = lambda text: None) -> None:
+    def __init__(
+        self, options: Options, folders: Sequence[Path], say: Callable[[str], None] = lambda text: None
+    ) -> None:
         self.options = options
         self._say = say
-        self.makers: dict[str, MakeHarness] = {name: resolve(name, directory) for name in options.backends}
+        self.makers: dict[str, MakeHarness] = {name: resolve(name, *folders) for name in options.backends}
         self.clauses = {clause.id: clause for clause in options.clauses}
         self._benches: dict[str, Bench] = {}
         self._refusals: dict[str, str] = {}

@@ -22,6 +22,7 @@ class Config:
         self, folder: Path, ini: dict[str, Any] | None = None, typed: tuple[str, ...] = (), **given: Any
     ) -> None:
         self.invocation_params = SimpleNamespace(dir=folder, args=typed)
+        self.inipath: Path | None = None
         self.given = {f"--{name.replace('_', '-')}": value for name, value in given.items()}
         self.ini = INI | (ini or {})
 
@@ -55,6 +56,14 @@ def test_the_command_line_speaks_before_the_ini_file(tmp_path: Path) -> None:
     )  # fmt: skip
     found = read(tmp_path, ini, mcp_tier="smoke", mcp_deviations="b.yaml")
     assert (found.backends, found.tier.name, found.deviations) == (("memory",), "smoke", tmp_path / "b.yaml")
+
+
+def test_paths_of_the_ini_file_start_from_its_folder(tmp_path: Path) -> None:
+    below: Any = config(tmp_path / "below", {"mcp_deviations": "a.yaml"}, mcp_backend=["memory"])
+    below.inipath = tmp_path / "pytest.ini"
+    assert options.read(below).deviations == tmp_path / "a.yaml"
+    below.given["--mcp-deviations"] = "b.yaml"
+    assert options.read(below).deviations == tmp_path / "below" / "b.yaml"
 
 
 def test_a_backend_that_is_named_twice_is_judged_once(tmp_path: Path) -> None:

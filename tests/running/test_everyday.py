@@ -1,0 +1,83 @@
+"""Everyday pytest where the ini file names a backend: plain ``pytest`` judges it, and nothing else is hindered."""
+
+from __future__ import annotations
+
+import pytest
+
+pytest_plugins = ["pytester"]
+
+STORE = """
+from reference_backends import MemoryStorageBackend
+
+async def make():
+    return MemoryStorageBackend()
+"""
+INI = "[pytest]\nmcp_backends = pkg.stores:make\nmcp_tier = smoke\n"
+PLAIN = ("-p", "no:randomly", "-p", "no:asyncio")
+SMALL = (*PLAIN, "-o", "addopts=--mcp-clause=ID-5")
+
+
+@pytest.fixture
+def repository(pytester: pytest.Pytester) -> pytest.Pytester:
+    """Two tests of its own, one with a store, and a backend that only its root folder leads to."""
+    pytester.makeini(INI)
+    pytester.mkpydir("pkg").joinpath("stores.py").write_text(STORE)
+    pytester.mkdir("tests").joinpath("test_own.py").write_text(
+        "def test_plain(): ...\n\ndef test_with_a_store(mcp_backend):\n    assert mcp_backend.generate_session_id()\n"
+    )
+    return pytester
+
+
+def run(repository: pytest.Pytester, *arguments: str) -> pytest.RunResult:
+    return repository.runpytest_subprocess(*arguments)
+
+
+def test_plain_pytest_judges_what_the_ini_file_names(repository: pytest.Pytester) -> None:
+    result = run(repository, *SMALL)
+    result.assert_outcomes(passed=3)
+    assert result.ret == pytest.ExitCode.OK
+
+
+@pytest.mark.parametrize("named", ["tests", "tests/test_own.py", "tests/test_own.py::test_with_a_store"])
+@pytest.mark.parametrize("workers", [(), ("-n1",)])
+def test_the_suite_stands_aside_where_tests_are_named(
+    repository: pytest.Pytester, named: str, workers: tuple[str, ...]
+) -> None:
+    result = run(repository, *SMALL, *workers, named)
+    result.assert_outcomes(passed=1 if "::" in named else 2)
+    assert result.ret == pytest.ExitCode.OK
+    result.stdout.fnmatch_lines(["mcp-storage: paths are named, so that pkg.stores:make is not judged; --mcp-*"])
+    result.stdout.no_fnmatch_line("*MCP storage conformance*")
+
+
+def test_paths_in_the_ini_file_put_no_suite_aside(repository: pytest.Pytester) -> None:
+    repository.makeini(INI + "addopts = --mcp-clause=ID-5 tests\n")
+    result = run(repository, *PLAIN)
+    result.assert_outcomes(passed=3)
+    result.stdout.fnmatch_lines(["pkg.stores:make: NOT MEASURED (1 passed*"])
+
+
+@pytest.mark.parametrize("option", ["--mcp-backend=pkg.stores:make", "--mcp-clause=ID-5", "--mcp-report=out.json"])
+def test_an_option_of_the_suite_brings_it_back(repository: pytest.Pytester, option: str) -> None:
+    result = run(repository, *SMALL, "tests", option)
+    result.assert_outcomes(passed=3)
+    result.stdout.fnmatch_lines(["pkg.stores:make: NOT MEASURED (1 passed*"])
+
+
+def test_an_empty_list_of_backends_judges_none(repository: pytest.Pytester) -> None:
+    result = run(repository, *PLAIN, "-o", "mcp_backends=", "-k", "plain")
+    result.assert_outcomes(passed=1, deselected=1)
+    assert result.ret == pytest.ExitCode.OK
+
+
+def test_the_backend_is_found_from_a_folder_below(repository: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(repository.path / "tests")
+    result = run(repository, *SMALL)
+    result.assert_outcomes(passed=3)
+
+
+@pytest.mark.parametrize("question", ["--help", "--version", "--fixtures", "--markers"])
+def test_a_wrong_name_hinders_no_question_to_pytest(repository: pytest.Pytester, question: str) -> None:
+    repository.makeini("[pytest]\nmcp_backends = pkg.stores:mkae\n")
+    assert run(repository, *PLAIN, question).ret == pytest.ExitCode.OK
+    assert run(repository, *PLAIN).ret == pytest.ExitCode.USAGE_ERROR
