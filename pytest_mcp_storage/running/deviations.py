@@ -72,12 +72,22 @@ def _entries(path: Path, node: yaml.Node | None) -> Iterator[tuple[int, Any]]:
         for key, item in node.value:
             entry = _value(path, item)
             named = entry if isinstance(entry, dict) else {"reason": entry}
+            if again := [name for name in _KEYS["clause"] if name in named]:
+                raise DeviationsError(
+                    f"{path}:{item.start_mark.line + 1}: {again[0]!r} stands before the entry already"
+                )
             yield key.start_mark.line + 1, {"clause": key.value, **named}
     else:
         raise DeviationsError(f"{path}: a list of entries is needed, each with 'clause' and 'reason'")
 
 
 def _value(path: Path, node: yaml.Node) -> Any:
+    if isinstance(node, yaml.MappingNode):
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if key.value in seen:  # YAML forbids it, and the library takes the last
+                raise DeviationsError(f"{path}:{key.start_mark.line + 1}: {key.value!r} stands twice in one entry")
+            seen.add(key.value)
     try:
         return yaml.SafeLoader("").construct_document(node)
     except (yaml.YAMLError, ValueError) as error:  # a tag that is not plain data; a date that no calendar has
@@ -93,11 +103,16 @@ def _deviation(path: Path, line: int, entry: Any) -> Deviation:
     if unknown := [str(name) for name in entry if name not in spelled]:
         raise DeviationsError(f"{place}: unknown key {unknown[0]!r} (known: {', '.join(_KEYS)})")
     fields = {spelled[name]: value for name, value in entry.items()}
+    if len(fields) < len(entry):
+        raise DeviationsError(f"{place}: two of {', '.join(map(repr, entry))} mean the same")
     for needed in ("clause", "reason"):
         if not isinstance(fields.get(needed), str) or not fields[needed].strip():
             raise DeviationsError(f"{place}: the entry needs a {needed}")
     expires = fields.pop("expires", None)
     if expires is not None and type(expires) is not datetime.date:  # a datetime is one too, and can't be compared
         raise DeviationsError(f"{place}: expires must be a date, as in 2027-01-31")
-    texts = {key: str(value) for key, value in fields.items() if value is not None}
+    texts = {key: value for key, value in fields.items() if value is not None}
+    for name, value in texts.items():
+        if not isinstance(value, str):
+            raise DeviationsError(f"{place}: {name} must be a text, not {value!r}; write one entry for each")
     return Deviation(line=line, expires=expires, **texts)

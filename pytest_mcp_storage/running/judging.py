@@ -20,7 +20,7 @@ from pytest_mcp_storage.running.collection import ClauseItem, SuiteModule, suite
 from pytest_mcp_storage.running.deviations import Deviation, DeviationsError, load_deviations
 from pytest_mcp_storage.running.loading import BackendNameError
 from pytest_mcp_storage.running.run import Run
-from pytest_mcp_storage.running.verdict import judge, passes
+from pytest_mcp_storage.running.verdict import judge, left_alone, passes
 from pytest_mcp_storage.running.wording import explained
 
 STATUS = {
@@ -129,6 +129,8 @@ class Judging:
             return
         reporter.section("MCP storage conformance")
         terminal.show(self.report, reporter)
+        for remark in left_alone(self.options, self.deviations):
+            reporter.line(f"note: {remark}")
         for path in self.options.reports:
             reporter.line(f"report: {path}")
 

@@ -76,6 +76,16 @@ def passes(options: Options, report: Report) -> bool:
     return True
 
 
+def left_alone(options: Options, deviations: Sequence[Deviation]) -> list[str]:
+    """A line for each backend that deviations speak of and this run does not judge: another run's, or misspelled."""
+    first: dict[str, Deviation] = {}
+    for each in deviations:
+        if each.backend not in ("", *options.backends):
+            first.setdefault(each.backend, each)
+    return [f"{_place(options, each)} speaks of backend {name!r}, which this run does not judge"
+            for name, each in first.items()]  # fmt: skip
+
+
 def _counts_against(row: ClauseReport, *, strict: bool) -> bool:
     if row.level == Level.MUST.value:
         return row.outcome in (Outcome.FAILED, Outcome.NOT_MEASURED)
@@ -153,7 +163,7 @@ def _stale(
 ) -> list[str]:
     problems = []
     for deviation in deviations:
-        where = f"{_near(options.deviations)}:{deviation.line}: {deviation.clause}"
+        where = f"{_place(options, deviation)}: {deviation.clause}"
         if deviation.backend and deviation.backend not in options.backends:
             continue  # about a backend that this run does not judge
         outcomes = {
@@ -167,11 +177,15 @@ def _stale(
             problems.append(
                 f"{where}: the deviation expired on {deviation.expires}; mend the store or delete the entry"
             )
+        elif outcomes == {Outcome.NOT_APPLICABLE}:
+            problems.append(f"{where}: the deviation is stale, the clause does not apply here; delete the entry")
         elif outcomes and outcomes <= {Outcome.PASSED, Outcome.NOT_APPLICABLE}:
             problems.append(f"{where}: the deviation is stale, the clause is kept now; delete the entry")
     return problems
 
 
-def _near(path: Path | None) -> Path | None:
-    """The path as seen from here, where it lies below."""
-    return path.relative_to(Path.cwd()) if path and path.is_relative_to(Path.cwd()) else path
+def _place(options: Options, deviation: Deviation) -> str:
+    """File and line, as seen from here where the file lies below."""
+    path = options.deviations
+    near = path.relative_to(Path.cwd()) if path and path.is_relative_to(Path.cwd()) else path
+    return f"{near}:{deviation.line}"

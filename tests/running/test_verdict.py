@@ -15,7 +15,7 @@ from pytest_mcp_storage.outcome import UNDECLARED, Measurement, Outcome
 from pytest_mcp_storage.report.model import CONFORMANT, NOT_CONFORMANT, NOT_MEASURED, WITH_DEVIATIONS, Report
 from pytest_mcp_storage.running.deviations import Deviation
 from pytest_mcp_storage.running.options import Options
-from pytest_mcp_storage.running.verdict import judge, passes
+from pytest_mcp_storage.running.verdict import judge, left_alone, passes
 
 PASSED, FAILED, NOT_APPLICABLE, UNMEASURED = (
     Outcome.PASSED,
@@ -247,18 +247,27 @@ def test_an_entry_for_another_backend_excuses_nothing_and_is_not_stale(judged: J
     assert (outcome_of(report, "EX-1"), report.problems, good) == (FAILED, [], False)
 
 
+def test_a_backend_that_entries_speak_of_and_no_run_judges_is_named_once() -> None:
+    entries = [
+        Deviation("EX-1", "r", line, backend=name) for line, name in enumerate(["a", "sqlite", "", "b", "a"], start=1)
+    ]
+    assert left_alone(options(), entries) == [
+        "known.yaml:1 speaks of backend 'a', which this run does not judge",
+        "known.yaml:4 speaks of backend 'b', which this run does not judge",
+    ]
+
+
 def test_an_entry_does_not_excuse_what_was_not_measured(judged: Judge) -> None:
     report, good = judged(measured(EX_1=UNMEASURED), Deviation("EX-1", "r", 1))
     assert (outcome_of(report, "EX-1"), report.problems, good) == (UNMEASURED, [], False)
 
 
-@pytest.mark.parametrize("seen", [PASSED, NOT_APPLICABLE])
-def test_a_stale_entry_fails_the_run_and_says_which_line_to_delete(judged: Judge, seen: Outcome) -> None:
+@pytest.mark.parametrize(
+    ("seen", "why"), [(PASSED, "the clause is kept now"), (NOT_APPLICABLE, "the clause does not apply here")]
+)
+def test_a_stale_entry_fails_the_run_and_says_which_line_to_delete(judged: Judge, seen: Outcome, why: str) -> None:
     report, good = judged(measured(EX_1=seen), Deviation("EX-1", "r", 12))
-    assert len(report.problems) == 1
-    assert report.problems[0].startswith("known.yaml:12: EX-1: ")
-    assert "stale" in report.problems[0]
-    assert "delete the entry" in report.problems[0]
+    assert report.problems == [f"known.yaml:12: EX-1: the deviation is stale, {why}; delete the entry"]
     assert not good
 
 
