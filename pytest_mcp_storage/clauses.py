@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from enum import Enum
 from functools import cache
 from importlib.resources import files
@@ -88,10 +89,13 @@ def select(clauses: tuple[Clause, ...], names: list[str]) -> tuple[Clause, ...]:
     """
     if not names:
         return clauses
+    groups = list(dict.fromkeys(clause.group for clause in clauses))
+    known = [*groups, *(clause.id for clause in clauses)]
     for name in names:
-        if not any(name in (clause.id, clause.group) for clause in clauses):
-            groups = ", ".join(dict.fromkeys(clause.group for clause in clauses))
-            raise ContractError(f"there is no clause or group {name!r} (groups: {groups}; see: mcp-storage clauses)")
+        if name not in known:
+            near = get_close_matches(name, known, n=5, cutoff=0.5)
+            hint = f"; is one of these meant: {', '.join(near)}?" if near else f"; the groups are {', '.join(groups)}"
+            raise ContractError(f"there is no clause or group {name!r}{hint} (see: mcp-storage clauses)")
     return tuple(clause for clause in clauses if clause.id in names or clause.group in names)
 
 

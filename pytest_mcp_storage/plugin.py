@@ -26,6 +26,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "mcp_conformance(clause): a test of the MCP storage contract, by clause id")
     if options.only_tells(config):
         return
+    options.refuse_slip(config)
     if not options.names_given(config):
         options.refuse_without_backend(config)
         return

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from difflib import get_close_matches
-
 import click
 from rich.console import Console
 from rich.padding import Padding
@@ -26,15 +24,12 @@ def clauses(names: tuple[str, ...], revision: str) -> None:
     A clause that is named by its id is printed with its reason, what it needs, and the tests that measure it.
     """
     try:
-        contract = load_clauses(revision)
+        wanted = [name.upper() for name in names]
+        chosen = select(load_clauses(revision), wanted)
     except ContractError as error:
         raise click.UsageError(str(error)) from None
-    wanted = [name.upper() for name in names]
-    for name in wanted:
-        _known(name, contract)
     console = Console(highlight=False, soft_wrap=False)
     console.width = min(console.width, WIDEST)
-    chosen = select(contract, wanted)
     if wanted and all(clause.id in wanted for clause in chosen):
         for clause in chosen:
             _print_whole(console, clause)
@@ -42,17 +37,6 @@ def clauses(names: tuple[str, ...], revision: str) -> None:
     console.print(Text(f"The contract of MCP session stores, revision {revision}", style="bold"))
     for group in dict.fromkeys(clause.group for clause in chosen):
         _print_group(console, [clause for clause in chosen if clause.group == group])
-
-
-def _known(name: str, contract: tuple[Clause, ...]) -> None:
-    """Raises ``click.UsageError`` (exit code 2) for what is neither a clause nor a group."""
-    ids = [clause.id for clause in contract]
-    groups = list(dict.fromkeys(clause.group for clause in contract))
-    if name in ids or name in groups:
-        return
-    near = get_close_matches(name, [*groups, *ids], n=5, cutoff=0.5)
-    hint = f"; is one of these meant: {', '.join(near)}?" if near else f"; the groups are {', '.join(groups)}"
-    raise click.UsageError(f"there is no clause or group {name!r}{hint}")
 
 
 def _print_group(console: Console, group: list[Clause]) -> None:

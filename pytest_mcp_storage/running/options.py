@@ -20,6 +20,8 @@ TIER_NAMES = ("smoke", "standard", "deep")
 PROVIDERS = ("auto", "url", "native", "docker", "cli")
 REPEATED = ("--mcp-revision", "--mcp-supabase")
 """Options that say what was judged and by what: a command that reproduces a failure must not lead elsewhere."""
+SLIP = "mcp_backend"
+"""What people write for ``mcp_backends``. Pytest would only warn, and a run that judges nothing is green."""
 SEED = "mcp_seed"
 """Under which xdist's workers are told the seed."""
 PROVIDER_VARIABLE = "MCP_STORAGE_SUPABASE"
@@ -73,6 +75,7 @@ def register(parser: pytest.Parser) -> None:
         "others' data")  # fmt: skip
     add("--mcp-supabase", choices=PROVIDERS, help="how the Supabase stack is found or started (default: auto)")
     parser.addini("mcp_backends", "backends to judge where --mcp-backend is not given", type="args", default=[])
+    parser.addini(SLIP, "a slip of the pen, and refused: the name is mcp_backends", type="args", default=[])
     parser.addini("mcp_tier", "the default of --mcp-tier", default="standard")
     parser.addini("mcp_deviations", "the default of --mcp-deviations", default="")
     parser.addini("mcp_strict", "the default of --mcp-strict", type="bool", default=False)
@@ -104,6 +107,12 @@ def folders(config: pytest.Config) -> tuple[Path, ...]:
     return tuple(dict.fromkeys((config.invocation_params.dir, _of_the_ini(config), config.rootpath)))
 
 
+def refuse_slip(config: pytest.Config) -> None:
+    """Raises ``pytest.UsageError`` where the ini file has the option's name in place of the ini value's."""
+    if config.getini(SLIP):
+        raise pytest.UsageError(f"{SLIP} in the ini file: the name there is mcp_backends")
+
+
 def refuse_without_backend(config: pytest.Config) -> None:
     """Raises ``pytest.UsageError`` for an option of ours typed where no backend is named: nothing would be judged.
 
@@ -122,12 +131,7 @@ def read(config: pytest.Config) -> Options:
     from pytest_mcp_storage.measuring.tiers import TIERS
 
     revision = config.getoption("--mcp-revision") or LATEST
-    asked = [
-        name
-        for each in config.getoption("--mcp-clause") or []
-        for name in each.replace(" ", "").upper().split(",")
-        if name
-    ]
+    asked = " ".join(config.getoption("--mcp-clause") or []).upper().replace(",", " ").split()
     try:
         clauses = load_clauses(revision)
         selected = select(clauses, asked)
@@ -175,9 +179,11 @@ def _seed(config: pytest.Config) -> int:
     if SEED in worker:
         return worker[SEED]
     given = config.getoption("--hypothesis-seed", None)
-    if given is not None and str(given).isdigit():
-        return int(given)
-    return 0 if os.environ.get("CI") and given is None else random.getrandbits(31)
+    if given is None:
+        return 0 if os.environ.get("CI") else random.getrandbits(31)
+    if not str(given).isdecimal():
+        raise pytest.UsageError(f"--hypothesis-seed must be a whole number from 0 on, not {given!r}")
+    return int(given)
 
 
 def _writable(config: pytest.Config, name: str) -> Path:

@@ -76,6 +76,13 @@ def test_the_backend_is_found_from_a_folder_below(repository: pytest.Pytester, m
     result.assert_outcomes(passed=3)
 
 
+def test_the_options_name_in_the_ini_file_is_refused(repository: pytest.Pytester) -> None:
+    repository.makeini("[pytest]\nmcp_backend = memory\n")
+    result = run(repository, *PLAIN)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["ERROR: mcp_backend in the ini file: the name there is mcp_backends"])
+
+
 @pytest.mark.parametrize("question", ["--help", "--version", "--fixtures", "--markers"])
 def test_a_wrong_name_hinders_no_question_to_pytest(repository: pytest.Pytester, question: str) -> None:
     repository.makeini("[pytest]\nmcp_backends = pkg.stores:mkae\n")

@@ -72,12 +72,13 @@ def test_a_backend_that_is_named_twice_is_judged_once(tmp_path: Path) -> None:
 
 def test_clauses_are_named_by_id_and_group_in_one_option_or_several(tmp_path: Path) -> None:
     assert read(tmp_path, mcp_clause=["HA, ex-2", "LC-1,"]).selected == {"HA-1", "EX-2", "LC-1"}
+    assert read(tmp_path, mcp_clause=["EX-2 HA-1\tLC-1"]).selected == {"HA-1", "EX-2", "LC-1"}
     whole = read(tmp_path)
     assert whole.selected == {clause.id for clause in whole.clauses}
 
 
 def test_what_cannot_be_served_is_refused(tmp_path: Path) -> None:
-    assert "no clause or group 'EX-99'" in refusal(tmp_path, mcp_clause=["EX-99"])
+    assert "no clause or group 'EX-99'; is one of these meant: EX-9," in refusal(tmp_path, mcp_clause=["EX-99"])
     assert "no revision '1999'" in refusal(tmp_path, mcp_revision="1999")
     assert refusal(tmp_path, {"mcp_tier": "quick"}).endswith("(known: smoke, standard, deep)")
 
@@ -97,6 +98,17 @@ def test_reports_lie_where_pytest_was_called(tmp_path: Path) -> None:
 def test_the_seed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: str | None, ci: str, seed: int) -> None:
     monkeypatch.setenv("CI", ci)
     assert read(tmp_path, hypothesis_seed=given).seed == seed
+
+
+@pytest.mark.parametrize("given", ["abc", "-3", "1.5", "", "²"])
+@pytest.mark.parametrize("ci", ["", "true"])
+def test_a_seed_that_is_no_number_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: str, ci: str
+) -> None:
+    monkeypatch.setenv("CI", ci)
+    assert refusal(tmp_path, hypothesis_seed=given) == (
+        f"--hypothesis-seed must be a whole number from 0 on, not {given!r}"
+    )
 
 
 def test_a_seed_is_drawn_where_none_is_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
