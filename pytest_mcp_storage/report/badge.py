@@ -65,8 +65,12 @@ def _message(report: Report) -> str:
 
 
 def _short(text: str) -> str:
+    """Cut in the middle: ``module:attribute`` differ at the end, ``stdio:`` tells what it is at the beginning."""
     shown = one_line(text)
-    return shown if len(shown) <= LONGEST_NAME else f"{shown[: LONGEST_NAME - 1]}…"
+    if len(shown) <= LONGEST_NAME:
+        return shown
+    end = LONGEST_NAME * 2 // 3
+    return f"{shown[: LONGEST_NAME - 1 - end]}…{shown[-end:]}"
 
 
 def _worst(report: Report) -> str:

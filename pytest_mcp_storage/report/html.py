@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from base64 import b64encode
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -78,12 +79,18 @@ def as_html(report: Report) -> str:
         report=report,
         bands=list(bands(report)),
         signs=signs,
+        breakable=breakable,
         style=Markup(style),  # noqa: S704  # the package's own
         script=Markup(script),  # noqa: S704
         style_hash=_hash(style),
         script_hash=_hash(script),
     )
     return page
+
+
+def breakable(name: str) -> Markup:
+    """A backend's name that may go on in a new line after a dot, a colon or a slash."""
+    return Markup("<wbr>").join(re.split(r"(?<=[.:/])", visible(name)))
 
 
 def bands(report: Report) -> Iterator[Band]:

@@ -6,7 +6,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from pytest_mcp_storage.report.badge import COLOURS, MARGIN, as_badge, width_of
+from pytest_mcp_storage.report.badge import COLOURS, LONGEST_NAME, MARGIN, as_badge, width_of
 from pytest_mcp_storage.report.model import (
     CONFORMANT,
     NOT_CONFORMANT,
@@ -95,8 +95,17 @@ def test_a_hostile_name_is_text_and_a_long_one_is_cut(hostile: Report, hostile_t
     }
     assert one_line(hostile_text) in badge.title
     assert badge.texts[0] is not None
-    assert badge.texts[0].endswith("…")
+    assert "…" in badge.texts[0]
+    assert len(badge.texts[0].partition(" · ")[2]) == LONGEST_NAME
     assert not any(name.startswith("on") for element in badge.root.iter() for name in element.attrib)
+
+
+def test_long_names_that_begin_alike_are_told_apart(
+    make_report: Callable[..., Report], make_backend: Callable[..., BackendReport]
+) -> None:
+    names = [f"mypackage.storage_harness:{each}" for each in ("Hurried", "RaisesEnter")]
+    shown = [Badge(make_report(make_backend(name))).texts[0] for name in names]
+    assert shown == ["MCP storage · mypackage.…orage_harness:Hurried", "MCP storage · mypackage.…e_harness:RaisesEnter"]
 
 
 @pytest.mark.parametrize("colour", [*COLOURS.values(), "#3a4048"])

@@ -55,7 +55,12 @@ def test_its_policy_lets_in_its_own_script_and_style_and_nothing_else(every_outc
 def test_hostile_text_adds_no_element(hostile: Report, hostile_text: str) -> None:
     text = as_html(hostile)
     tame = hostile.from_json(_replaced(hostile.to_json(), hostile_text))
-    assert [tag for tag, _ in Page(text).elements] == [tag for tag, _ in Page(as_html(tame)).elements]
+    assert _tags(text) == _tags(as_html(tame))
+
+
+def _tags(text: str) -> list[str]:
+    """But for the places at which a long name may be broken."""
+    return [tag for tag, _ in Page(text).elements if tag != "wbr"]
 
 
 def _replaced(data: Any, hostile_text: str) -> Any:

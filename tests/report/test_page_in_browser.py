@@ -12,7 +12,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from pytest_mcp_storage.report.model import BackendReport, Report
+from pytest_mcp_storage.report.model import BackendReport, ClauseReport, Report
 from pytest_mcp_storage.report.visible import visible
 from pytest_mcp_storage.report.write import write
 
@@ -164,6 +164,39 @@ def test_a_cell_has_an_address_of_its_own(open_page: Open, every_outcome: Report
     page.keyboard.press("Escape")
     expect(panel(page)).to_have_count(0)
     expect(page).to_have_url(re.compile(r"report\.html$"))
+
+
+@pytest.mark.parametrize("at", ["#EX-2@my.package:First", "#EX-2@my.package%3AFirst"])
+def test_an_address_may_be_written_as_people_do(
+    open_page: Open, make_report: Callable[..., Report], make_backend: Callable[..., BackendReport],
+    make_clause: Callable[..., ClauseReport], at: str,
+) -> None:  # fmt: skip
+    page = open_page(make_report(make_backend("my.package:First", make_clause("EX-2"))), at=at)
+    expect(panel(page)).to_contain_text("What EX-2 says.")
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+@pytest.mark.parametrize("count", [2, 6])
+def test_long_names_that_begin_alike_are_shown_to_their_ends(
+    open_page: Open, every_outcome: Report, make_backend: Callable[..., BackendReport], width: int, count: int
+) -> None:
+    start = "mypackage.testing.storage_harness:Harness"
+    rows = every_outcome.backends[0].clauses
+    every_outcome.backends = [make_backend(f"{start}{n}", *rows, verdict="not_measured") for n in range(count)]
+    page = open_page(every_outcome, viewport={"width": width, "height": 800})
+    for name in page.locator(".verdicts .name, thead th span").all():
+        assert name.evaluate("e => e.scrollWidth <= e.clientWidth && e.scrollHeight <= e.clientHeight")
+
+
+def test_paper_has_the_statements_and_the_evidence_of_what_failed(open_page: Open, every_outcome: Report) -> None:
+    every_outcome.backends[0].clauses[0].statement = "A long statement. " * 20
+    page = open_page(every_outcome)
+    page.emulate_media(media="print")
+    told = page.locator(".panel:visible h3 b").all_inner_texts()
+    assert told == ["EX-2", "EX-10", "LC-3"]
+    expect(page.locator(".panel button:visible")).to_have_count(0)
+    statement = page.locator("th[scope=row]").first
+    assert statement.evaluate("e => e.scrollWidth <= e.clientWidth && getComputedStyle(e).whiteSpace") == "normal"
 
 
 def test_without_scripts_a_cell_opens_all_the_same(open_page: Open, every_outcome: Report) -> None:

@@ -102,9 +102,18 @@
       history.replaceState(null, "", location.pathname + location.search);
     }
   }, true);
+  // An address that a person wrote has ":" in it as it is.
+  const decoded = (hash) => {
+    try {
+      return decodeURIComponent(hash);
+    } catch {
+      return hash;
+    }
+  };
   const follow = () => {
     if (!location.hash.includes("@")) return;
-    const button = buttons.flat().find((each) => address(each) === location.hash);
+    const asked = decoded(location.hash);
+    const button = buttons.flat().find((each) => decoded(address(each)) === asked);
     if (!button) return;
     button.scrollIntoView({ block: "center", inline: "center" });
     go(button);
