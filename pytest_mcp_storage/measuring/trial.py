@@ -220,7 +220,7 @@ class Trial:
 
     async def pass_time(self, seconds: float) -> None:
         """Let at least so much time pass."""
-        self.history.note(f"… {seconds:g} s pass …")
+        self.history.note(f"… {round(seconds, 3):.12g} s pass …")
         await self.bench.time.pass_time(seconds)
 
     def ttl(self, seconds: float) -> float:

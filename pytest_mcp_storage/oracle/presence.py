@@ -13,7 +13,9 @@ async def must_be_live(trial: Trial, store: Witness, session: SessionData, *, un
     seen = await shown_by(store, session, everywhere=trial.store_is_ours)
     if trial.now() < until and (missing := [method for method, shown in seen.items() if not shown]):
         left = until - trial.now()
-        raise Violation(f"{' and '.join(missing)} did not show the session {left:g} s before its end", should="show it")
+        raise Violation(
+            f"{' and '.join(missing)} did not show the session {round(left, 3):.12g} s before its end", should="show it"
+        )
 
 
 async def must_be_gone(store: Witness, session: SessionData, *, why: str) -> None:

@@ -80,6 +80,7 @@ def as_html(report: Report) -> str:
         bands=list(bands(report)),
         signs=signs,
         breakable=breakable,
+        seconds=seconds,
         style=Markup(style),  # noqa: S704  # the package's own
         script=Markup(script),  # noqa: S704
         style_hash=_hash(style),
@@ -91,6 +92,11 @@ def as_html(report: Report) -> str:
 def breakable(name: str) -> Markup:
     """A backend's name that may go on in a new line after a dot, a colon or a slash."""
     return Markup("<wbr>").join(re.split(r"(?<=[.:/])", visible(name)))
+
+
+def seconds(count: float) -> str:
+    """Three digits, and never an exponent."""
+    return f"{count:.3g}" if count < 100 else f"{count:.0f}"
 
 
 def bands(report: Report) -> Iterator[Band]:

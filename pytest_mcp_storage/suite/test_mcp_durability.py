@@ -73,7 +73,7 @@ async def test_every_expiry_outlives_its_handle(trial: Trial, short: SessionData
     await first.disconnect()
     await trial.pass_time(ttl + 1)
     second = await _open(trial)
-    when = f"after a new open {ttl + 1:g} s later"
+    when = f"after a new open {ttl + 1:.12g} s later"
     await must_show(
         trial, second, [long], [short], when=when, should="end each session at its own time, and not before"
     )

@@ -64,11 +64,11 @@ async def test_no_read_shows_an_expired_session(trial: Trial, family: list[Sessi
         await trial.pass_time(ttl / 2)
     await trial.pass_time(ROUNDING)
     for session in family:
-        await must_be_gone(store, session, why=f"its TTL of {ttl:g} s has passed")
+        await must_be_gone(store, session, why=f"its TTL of {ttl:.12g} s has passed")
     if trial.store_is_ours:
         await store.cleanup_expired_sessions()
         for session in family:
-            await must_be_gone(store, session, why=f"its TTL of {ttl:g} s has passed, and cleanup has run")
+            await must_be_gone(store, session, why=f"its TTL of {ttl:.12g} s has passed, and cleanup has run")
 
 
 @measures("EX-3", waits=True, at_most=10, session=sessions(), ttl=ttls())
@@ -197,7 +197,7 @@ async def test_a_handle_may_have_another_default_ttl(trial: Trial, session: Sess
         await trial.pass_time(default - JUST_BEFORE)
         await must_be_live(trial, store, session, until=born + default)
     await trial.pass_time(max(0.0, born + default + ROUNDING - trial.now()))
-    await must_be_gone(store, session, why=f"the handle's default TTL of {default:g} s has passed")
+    await must_be_gone(store, session, why=f"the handle's default TTL of {default:.12g} s has passed")
 
 
 @measures("EX-7", waits=True, session=sessions(), first=ttls(), second=ttls(), named=changes())
@@ -217,7 +217,7 @@ async def test_an_update_with_ttl_sets_it_anew(
     await trial.pass_time(second * 0.9)
     await must_be_live(trial, store, session, until=renewed + second)
     await trial.pass_time(second * 0.1 + ROUNDING)
-    await must_be_gone(store, session, why=f"the renewed TTL of {second:g} s has passed")
+    await must_be_gone(store, session, why=f"the renewed TTL of {second:.12g} s has passed")
 
 
 @measures("EX-7", waits=True, session=sessions(), ttl=ttls(), changed=every(False, True))
@@ -250,7 +250,7 @@ async def test_a_handle_renews_for_its_own_default(trial: Trial, session: Sessio
         await trial.pass_time(default - JUST_BEFORE)
         await must_be_live(trial, store, session, until=renewed + default)
     await trial.pass_time(max(0.0, renewed + default + ROUNDING - trial.now()))
-    await must_be_gone(store, session, why=f"the handle's default TTL of {default:g} s has passed since the update")
+    await must_be_gone(store, session, why=f"the handle's default TTL of {default:.12g} s has passed since the update")
 
 
 @measures("EX-8", at_most=2, session=sessions())
@@ -298,7 +298,7 @@ async def test_a_fraction_of_a_second_is_honoured(trial: Trial, session: Session
     await trial.pass_time(ttl - 0.02 if trial.can(Capability.CLOCK) else 1.0)
     await must_be_live(trial, store, session, until=born + ttl)
     await trial.pass_time(0.02 + ROUNDING if trial.can(Capability.CLOCK) else part + ROUNDING)
-    await must_be_gone(store, session, why=f"its TTL of {ttl:g} s has passed")
+    await must_be_gone(store, session, why=f"its TTL of {ttl:.12g} s has passed")
 
 
 @measures("EX-9", waits=True, at_most=3, session=sessions())
@@ -313,7 +313,7 @@ async def test_less_than_a_second_is_honoured(trial: Trial, session: SessionData
         await must_be_live(trial, store, each, until=born + ttl)
     await trial.pass_time(max(brief) + ROUNDING)
     for ttl, each in brief.items():
-        await must_be_gone(store, each, why=f"its TTL of {ttl:g} s has passed")
+        await must_be_gone(store, each, why=f"its TTL of {ttl:.12g} s has passed")
 
 
 @measures("EX-10", waits=True, batch=batches())
@@ -330,7 +330,7 @@ async def test_neighbours_expire_each_in_its_own_time(trial: Trial, batch: list[
     for session, ttl in sorted(family, key=lambda each: each[1]):
         created = trial.now() if not trial.can(Capability.CLOCK) else born
         await trial.pass_time(max(0.0, born + ttl + ROUNDING - created))
-        await must_be_gone(store, session, why=f"its own TTL of {ttl:g} s has passed")
+        await must_be_gone(store, session, why=f"its own TTL of {ttl:.12g} s has passed")
         for other, longer in family:
             if born + longer > trial.now():
                 await must_be_live(trial, store, other, until=born + longer)

@@ -68,6 +68,22 @@ def test_what_the_suite_wrote_is_removed_and_nothing_else(bench: Callable[[type[
     assert not used.hung
 
 
+@pytest.mark.parametrize(
+    ("seconds", "told"), [(315576000.0, "315576000"), (1.5, "1.5"), (43199.5, "43199.5"), (2.00000024, "2")]
+)
+def test_time_that_passes_is_told_without_an_exponent(
+    bench: Callable[[type[Shared]], Bench], seconds: float, told: str
+) -> None:
+    class Clocked(Shared):
+        capabilities = frozenset({Capability.CLOCK})
+
+    used = bench(Clocked)
+    used.start()
+    trial = Trial(used, TIERS["smoke"], 0, destructive=False)
+    used.loop.run(trial.pass_time(seconds))
+    assert trial.history.lines() == [f"… {told} s pass …"]
+
+
 def test_a_store_that_does_not_let_go_is_noted(
     bench: Callable[[type[Shared]], Bench], monkeypatch: pytest.MonkeyPatch
 ) -> None:

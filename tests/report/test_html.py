@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from pytest_mcp_storage.outcome import Outcome
-from pytest_mcp_storage.report.html import as_html, bands
+from pytest_mcp_storage.report.html import as_html, bands, seconds
 from pytest_mcp_storage.report.model import BackendReport, ClauseReport, Report
 
 MakeBackend = Callable[..., BackendReport]
@@ -69,6 +69,13 @@ def _replaced(data: Any, hostile_text: str) -> Any:
     if isinstance(data, list):
         return [_replaced(item, hostile_text) for item in data]
     return data.replace(hostile_text, "tame") if isinstance(data, str) else data
+
+
+@pytest.mark.parametrize(
+    ("count", "shown"), [(0.0, "0"), (0.01234, "0.0123"), (12.345, "12.3"), (4321.9, "4322"), (3.15576e8, "315576000")]
+)
+def test_seconds_have_no_exponent(count: float, shown: str) -> None:
+    assert seconds(count) == shown
 
 
 def test_ids_are_unique_and_each_button_opens_a_panel_that_is_there(every_outcome: Report) -> None:
