@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -64,4 +65,6 @@ class _Styled:
 
     def write(self, content: str, **markup: bool) -> None:
         colour = next((name for name in ("red", "green", "yellow") if markup.get(name)), None)
-        click.secho(content, nl=False, fg=colour, bold=markup.get("bold") or None, dim=markup.get("light") or None)
+        bold, dim = (markup.get(name) or None for name in ("bold", "light"))
+        plain = False if os.environ.get("NO_COLOR") else None  # click asks only whether it is a terminal
+        click.secho(content, nl=False, color=plain, fg=colour, bold=bold, dim=dim)

@@ -74,7 +74,7 @@ def _details(report: Report) -> Iterator[str]:
     for backend in report.backends:
         if reasons := backend.reasons(Outcome.NOT_MEASURED):
             count = backend.count(Outcome.NOT_MEASURED)
-            rows = "\n".join(f"- {', '.join(map(plain, ids))}: {plain(reason)}" for reason, ids in reasons.items())
+            rows = "\n".join(f"- {plain(backend.folded(ids))}: {plain(reason)}" for reason, ids in reasons.items())
             yield _folded(f"? {code(backend.name)}: {count} not measured", rows)
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pytest_mcp_storage.clause_ids import compact
 from pytest_mcp_storage.outcome import Outcome
 
 CONFORMANT = "conformant"
@@ -81,6 +82,18 @@ class BackendReport:
             if clause.outcome is outcome:
                 found.setdefault(clause.message, []).append(clause.id)
         return found
+
+    def folded(self, ids: Sequence[str]) -> str:
+        """Clauses of it in a list, a whole group by its name: ``RT, LC-2 to LC-13``."""
+        groups: dict[str, list[str]] = {}
+        for clause in self.clauses:
+            groups.setdefault(clause.group, []).append(clause.id)
+        named = []
+        for group, all_of_it in groups.items():
+            there = [id for id in all_of_it if id in ids]
+            if there:
+                named.append(group if len(there) == len(all_of_it) > 1 else compact(there))
+        return ", ".join(named)
 
 
 @dataclass

@@ -7,21 +7,22 @@ import textwrap
 from collections.abc import Iterator
 from typing import Protocol
 
-from pytest_mcp_storage.clause_ids import compact
 from pytest_mcp_storage.outcome import Outcome
 from pytest_mcp_storage.report import signs
 from pytest_mcp_storage.report.model import BackendReport, ClauseReport, Report
 from pytest_mcp_storage.report.visible import one_line
 
 COLUMNS = (
-    (Outcome.PASSED, "", "passed", 8),
-    (Outcome.FAILED, "", "failed", 8),
-    (Outcome.DEVIATION, "", "deviation", 11),
-    (Outcome.NOT_APPLICABLE, "not", "applicable", 12),
-    (Outcome.NOT_MEASURED, "not", "measured", 10),
+    (Outcome.PASSED, "", "passed"),
+    (Outcome.FAILED, "", "failed"),
+    (Outcome.DEVIATION, "", "deviation"),
+    (Outcome.NOT_APPLICABLE, "not", "applicable"),
+    (Outcome.NOT_MEASURED, "not", "measured"),
 )
-"""Outcome, its heading in two lines, and the width of its column; 80 in all."""
-NAMES = 31
+"""Outcome, and its heading in two lines."""
+NARROWEST = 60
+"""Columns that the summary takes at least."""
+WIDEST_TABLE = 80
 MOST_ROWS = 3
 """Lines that a failure takes here; the whole of it stands above, among pytest's failures."""
 COLOURS = {
@@ -60,10 +61,10 @@ def plain(report: Report, width: int | None = None) -> str:
 def lines(report: Report, width: int | None = None) -> list[Line]:
     """The summary, a line at a time. ``width``: columns to wrap at, the terminal's between 60 and 100 by default."""
     if width is None:
-        width = min(100, max(60, shutil.get_terminal_size().columns))
+        width = min(100, max(NARROWEST, shutil.get_terminal_size().columns))
     found: list[Line] = []
     for backend in report.backends:
-        found += [*_heading(report, backend), *_table(report, backend), *_remarks(backend, width), []]
+        found += [*_heading(report, backend), *_table(report, backend, width), *_remarks(backend, width), []]
     for problem in report.problems:
         found += _wrapped("problem: ", one_line(problem), width, {"red": True})
     return found + [[verdict(backend)] for backend in report.backends]
@@ -89,14 +90,22 @@ def _heading(report: Report, backend: BackendReport) -> Iterator[Line]:
     yield []
 
 
-def _table(report: Report, backend: BackendReport) -> Iterator[Line]:
+def _table(report: Report, backend: BackendReport, width: int) -> Iterator[Line]:
+    gap = 2 if width >= WIDEST_TABLE else 1
+    widths = [gap + len(column[2]) for column in COLUMNS]
+    names = min(width, WIDEST_TABLE) - sum(widths)
     for heading in (1, 2):
-        yield [(" " * NAMES, {}), *((f"{column[heading]:>{column[3]}}", {}) for column in COLUMNS)]
+        yield [
+            (" " * names, {}),
+            *((f"{column[heading]:>{each}}", {}) for column, each in zip(COLUMNS, widths, strict=True)),
+        ]
     for group, title in report.groups.items():
         rows = [clause for clause in backend.clauses if clause.group == group]
         if rows:
             name = f"  {one_line(group):<4}{one_line(title)}"
-            yield [(f"{name[: NAMES - 1]:<{NAMES}}", {}), *(_cell(rows, column[0], column[3]) for column in COLUMNS)]
+            shown = name if len(name) < names else f"{name[: names - 2]}…"
+            cells = (_cell(rows, column[0], each) for column, each in zip(COLUMNS, widths, strict=True))
+            yield [(f"{shown:<{names}}", {}), *cells]
 
 
 def _cell(rows: list[ClauseReport], outcome: Outcome, width: int) -> Segment:
@@ -120,29 +129,21 @@ def _remarks(backend: BackendReport, width: int) -> list[Line]:
     for outcome, sign in ((Outcome.NOT_MEASURED, signs.UNMEASURED), (Outcome.NOT_APPLICABLE, signs.NOT_APPLICABLE)):
         for reason, ids in backend.reasons(outcome).items():
             start = f"  {sign.mark} {sign.words}: "
-            found += _wrapped(start, f"{_named(backend, ids)}: {one_line(reason)}", width, COLOURS[sign.key])
+            found += _wrapped(start, f"{one_line(backend.folded(ids))}: {one_line(reason)}", width, COLOURS[sign.key])
     if backend.undeclared:
         names = ", ".join(map(one_line, backend.undeclared))
         found += _wrapped("  + there, but not declared: ", names, width, {"yellow": True})
     return [[], *found] if found else []
 
 
-def _named(backend: BackendReport, ids: list[str]) -> str:
-    """Clauses in a list, a whole group by its name, as ``--mcp-clause`` takes them: ``RT, LC-2 to LC-13``."""
-    groups: dict[str, list[str]] = {}
-    for clause in backend.clauses:
-        groups.setdefault(clause.group, []).append(clause.id)
-    named = []
-    for group, all_of_it in groups.items():
-        there = [id for id in all_of_it if id in ids]
-        if there:
-            whole = len(there) == len(all_of_it) > 1
-            named.append(one_line(group) if whole else compact(map(one_line, there)))
-    return ", ".join(named)
-
-
 def _wrapped(start: str, text: str, width: int, markup: dict[str, bool]) -> list[Line]:
     rows = textwrap.wrap(
-        text, width, initial_indent=start, subsequent_indent=" " * 6, max_lines=MOST_ROWS, placeholder=" …"
+        text,
+        width,
+        initial_indent=start,
+        subsequent_indent=" " * 6,
+        max_lines=MOST_ROWS,
+        placeholder=" …",
+        break_on_hyphens=False,  # an option that is broken in two can't be copied
     ) or [start.rstrip()]
     return [[(row, markup)] for row in rows]

@@ -54,6 +54,7 @@ class Judging:
         self._measured: defaultdict[str, list[Measurement]] = defaultdict(list)
         self._described: dict[str, dict[str, Any]] = {}
         self._left_behind: list[str] = []
+        self._written: list[Path] = []
         self.stands_aside = options.stands_aside(config)
         if not self.stands_aside:
             config.args += [path for path in suite_files() if path not in config.args]
@@ -117,6 +118,7 @@ class Judging:
         for path in self.options.reports:
             try:
                 write(self.report, path)
+                self._written.append(path)
             except OSError as error:  # it could be written when the run began
                 self.report.problems.append(f"{path} can't be written: {error.strerror}")
         if session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
@@ -131,7 +133,7 @@ class Judging:
         terminal.show(self.report, reporter)
         for remark in left_alone(self.options, self.deviations):
             reporter.line(f"note: {remark}")
-        for path in self.options.reports:
+        for path in self._written:
             reporter.line(f"report: {path}")
 
     def _say(self, text: str) -> None:

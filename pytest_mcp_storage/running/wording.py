@@ -39,7 +39,10 @@ def _described(backend: Mapping[str, Any]) -> str:
 
 
 def _sentence(name: str, text: str) -> str:
-    return textwrap.fill(one_line(text), WIDTH, initial_indent=f"  {name + ':':<11}", subsequent_indent=" " * 13)
+    start = f"  {name + ':':<11}"
+    return textwrap.fill(
+        one_line(text), WIDTH, initial_indent=start, subsequent_indent=" " * len(start), break_on_hyphens=False
+    )
 
 
 def _numbered(lines: list[str]) -> Iterator[str]:

@@ -50,6 +50,13 @@ def test_without_an_output_the_summary_is_printed(saved: Callable[..., Path]) ->
     assert "EX  Expiry" in done.stdout
 
 
+@pytest.mark.parametrize(("wish", "coloured"), [("1", False), ("", True)])
+def test_no_colour_where_none_is_wished(saved: Callable[..., Path], wish: str, coloured: bool) -> None:
+    path = saved("a.json", "memory")
+    done = CliRunner(env={"NO_COLOR": wish}).invoke(main, ["report", str(path)], color=True)
+    assert ("\x1b[" in done.stdout) is coloured
+
+
 def test_the_later_of_two_reports_on_one_backend_is_taken_and_that_is_said_aloud(
     saved: Callable[..., Path], tmp_path: Path
 ) -> None:

@@ -116,6 +116,10 @@ def test_a_fence_is_longer_than_any_in_the_text(
     assert "a `````` b" in page.text("pre", "code")
 
 
+def test_clauses_with_one_reason_are_folded(unmeasured: Report) -> None:
+    assert "- EX-2 to EX-11: not selected by" in as_markdown(unmeasured)
+
+
 def test_what_does_not_fit_into_a_comment_is_counted(
     make_report: Callable[..., Report],
     make_backend: Callable[..., BackendReport],

@@ -234,6 +234,15 @@ def test_reports_of_every_kind_in_one_run(repository: pytest.Pytester) -> None:
     assert [Path(line.partition(": ")[2]).name for line in result.outlines if line.startswith("report: ")] == names
 
 
+def test_a_report_that_could_not_be_written_after_all_is_not_announced(repository: pytest.Pytester) -> None:
+    repository.makepyfile(test_own="import pathlib\n\ndef test_own():\n    pathlib.Path('late.json').mkdir()\n")
+    result = run(repository, "Kept", "--mcp-report=late.json")
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    announced = [Path(line.partition(": ")[2]).name for line in result.outlines if line.startswith("report: ")]
+    assert announced == ["out.json"]
+    assert "late.json can't be written: Is a directory" in " ".join(result.stdout.str().split())
+
+
 def test_a_backend_that_an_installed_package_registers(
     repository: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:

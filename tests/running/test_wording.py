@@ -69,6 +69,12 @@ def test_sentences_are_wrapped_and_calls_are_not() -> None:
     assert f"    1  {call}" in lines
 
 
+def test_an_option_is_not_broken_in_two() -> None:
+    for count in range(30):
+        seen = measured(should=f"{'word ' * count}--mcp-allow-destructive")
+        assert "--mcp-allow-destructive\n" in explained(seen, CLAUSE, ABOUT, "pytest")
+
+
 def test_the_headline_is_one_line_and_a_terminal_obeys_nothing_in_it() -> None:
     seen = measured(message="boom\n  DETAIL: \x1b]0;title\x07\ttwo")
     assert headline(CLAUSE, seen) == "EX-2 (MUST): boom DETAIL: \\x1b]0;title\\x07 two"
