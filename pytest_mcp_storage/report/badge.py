@@ -5,12 +5,18 @@ from __future__ import annotations
 from xml.sax.saxutils import escape, quoteattr
 
 from pytest_mcp_storage.report import signs
-from pytest_mcp_storage.report.model import CONFORMANT, NOT_CONFORMANT, NOT_MEASURED, WITH_DEVIATIONS, Report
+from pytest_mcp_storage.report.model import (
+    CONFORMANT,
+    NOT_CONFORMANT,
+    NOT_MEASURED,
+    WITH_DEVIATIONS,
+    WORST_FIRST,
+    Report,
+)
 from pytest_mcp_storage.report.visible import one_line
 
 COLOURS = {CONFORMANT: "#1f7a3d", WITH_DEVIATIONS: "#8a5a00", NOT_MEASURED: "#59636e", NOT_CONFORMANT: "#b01e16"}
 """White text reads on each of them with a contrast of 4.5 or more."""
-WORST_FIRST = (NOT_CONFORMANT, NOT_MEASURED, WITH_DEVIATIONS, CONFORMANT)
 
 LONGEST_NAME = 32
 """Characters of a backend's name that a badge shows; the whole name is in its title."""

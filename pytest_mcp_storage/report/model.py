@@ -15,8 +15,9 @@ CONFORMANT = "conformant"
 WITH_DEVIATIONS = "conformant_with_deviations"
 NOT_CONFORMANT = "not_conformant"
 NOT_MEASURED = "not_measured"
+WORST_FIRST = (NOT_CONFORMANT, NOT_MEASURED, WITH_DEVIATIONS, CONFORMANT)
 
-SHOULD = "SHOULD"
+MUST, SHOULD = "MUST", "SHOULD"
 
 
 class ReportError(ValueError):
@@ -49,6 +50,16 @@ class ClauseReport:
     def advice(self) -> bool:
         """Whether a SHOULD failed: told of, and held against the store only under ``--mcp-strict``."""
         return self.outcome is Outcome.FAILED and self.level == SHOULD
+
+
+def verdict_of(clauses: Sequence[ClauseReport], *, strict: bool) -> str:
+    """What a backend's clauses amount to. ``strict``: a failed SHOULD counts too."""
+    must = [each for each in clauses if each.level == MUST]
+    if any(each.outcome is Outcome.FAILED for each in (clauses if strict else must)):
+        return NOT_CONFORMANT
+    if any(each.outcome is Outcome.NOT_MEASURED for each in must):
+        return NOT_MEASURED
+    return WITH_DEVIATIONS if any(each.outcome is Outcome.DEVIATION for each in clauses) else CONFORMANT
 
 
 @dataclass
@@ -143,17 +154,26 @@ class Report:
             place = ".".join(str(part) for part in first["loc"]) or "the whole"
             raise ReportError(f"not a report of this suite: {place}: {first['msg'].lower()}") from None
 
+    def check_verdicts(self) -> None:
+        """Raises :class:`ReportError` for a verdict better than its clauses; that of another version is let pass."""
+        for backend in self.backends:
+            borne_out = verdict_of(backend.clauses, strict=False)
+            if backend.verdict in WORST_FIRST[WORST_FIRST.index(borne_out) + 1 :]:
+                raise ReportError(f"{backend.name!r} is called {backend.verdict}, and its clauses say {borne_out}")
+
     @classmethod
     def load(cls, path: Path) -> Report:
         """The report in a JSON file. Raises :class:`ReportError`, which names the file."""
         try:
-            return cls.from_json(json.loads(path.read_text(encoding="utf-8")))
+            report = cls.from_json(json.loads(path.read_text(encoding="utf-8")))
+            report.check_verdicts()
         except OSError as error:
             raise ReportError(f"{path}: {error.strerror}") from None
         except ReportError as error:
             raise ReportError(f"{path}: {error}") from None
         except (ValueError, RecursionError) as error:
             raise ReportError(f"{path}: not a JSON report of this suite: {error}") from None
+        return report
 
 
 def _clauses(data: Mapping[str, Any]) -> Iterator[dict[str, Any]]:

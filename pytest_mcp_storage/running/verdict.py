@@ -10,15 +10,7 @@ from typing import Any
 
 from pytest_mcp_storage.clauses import Clause, Level
 from pytest_mcp_storage.outcome import UNDECLARED, Measurement, Outcome
-from pytest_mcp_storage.report.model import (
-    CONFORMANT,
-    NOT_CONFORMANT,
-    NOT_MEASURED,
-    WITH_DEVIATIONS,
-    BackendReport,
-    ClauseReport,
-    Report,
-)
+from pytest_mcp_storage.report.model import BackendReport, ClauseReport, Report, verdict_of
 from pytest_mcp_storage.running.deviations import Deviation
 from pytest_mcp_storage.running.options import Options
 
@@ -43,7 +35,7 @@ def judge(
                 harness=about["harness"],
                 version=about["version"],
                 capabilities=list(about["capabilities"]),
-                verdict=_verdict(rows, strict=options.strict),
+                verdict=verdict_of(rows, strict=options.strict),
                 clauses=rows,
                 undeclared=_undeclared(found),
             )
@@ -147,15 +139,6 @@ def _outcome(options: Options, clause: Clause, mine: Sequence[Measurement]) -> t
 def _undeclared(found: Sequence[Measurement]) -> list[str]:
     notes = [note for each in found for note in each.notes if note.startswith(UNDECLARED)]
     return list(dict.fromkeys(note.removeprefix(UNDECLARED) for note in notes))
-
-
-def _verdict(rows: Sequence[ClauseReport], *, strict: bool) -> str:
-    must = [row for row in rows if row.level == Level.MUST.value]
-    if any(row.outcome is Outcome.FAILED for row in (rows if strict else must)):
-        return NOT_CONFORMANT
-    if any(row.outcome is Outcome.NOT_MEASURED for row in must):
-        return NOT_MEASURED
-    return WITH_DEVIATIONS if any(row.outcome is Outcome.DEVIATION for row in rows) else CONFORMANT
 
 
 def _stale(

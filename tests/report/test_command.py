@@ -10,7 +10,7 @@ from click.testing import CliRunner, Result
 
 from pytest_mcp_storage.cli import main
 from pytest_mcp_storage.outcome import Outcome
-from pytest_mcp_storage.report.model import BackendReport, ClauseReport, Report
+from pytest_mcp_storage.report.model import BackendReport, ClauseReport, Report, verdict_of
 from pytest_mcp_storage.report.write import FACES, write
 
 
@@ -25,7 +25,8 @@ def saved(tmp_path: Path, make_report: Callable[..., Report], make_backend: Call
 
     def save(file: str, backend: str, outcome: Outcome = Outcome.PASSED, **fields: str) -> Path:
         path = tmp_path / file
-        write(make_report(make_backend(backend, make_clause("EX-1", outcome)), **fields), path)
+        row = make_clause("EX-1", outcome)
+        write(make_report(make_backend(backend, row, verdict=verdict_of([row], strict=False)), **fields), path)
         return path
 
     return save
@@ -99,6 +100,14 @@ def test_a_file_that_is_no_report_is_refused_by_name(tmp_path: Path) -> None:
     done = run(path)
     assert done.exit_code == 1
     assert "other.json: not a report of this suite" in done.stderr
+
+
+def test_a_verdict_that_its_clauses_do_not_bear_out_is_refused(saved: Callable[..., Path]) -> None:
+    path = saved("a.json", "memory", Outcome.FAILED)
+    path.write_text(path.read_text().replace('"not_conformant"', '"conformant"'))
+    done = run(path)
+    assert done.exit_code == 1
+    assert "a.json: 'memory' is called conformant, and its clauses say not_conformant" in done.stderr
 
 
 def test_a_report_is_needed() -> None:
