@@ -117,6 +117,33 @@ def test_a_clause_that_was_lost_fails_the_run(pytester: pytest.Pytester, lost: t
     result.stdout.fnmatch_lines(["memory: NOT MEASURED*"])
 
 
+STUCK_STORE = """
+import os, signal, threading
+from pytest_mcp_storage import BackendHarness
+from pytest_mcp_storage.measuring import bench, loop, measure
+from reference_backends import MemoryStorageBackend
+
+bench.LONGEST_END_OF_HUNG = loop.GRACE = measure.GRACE = 0.1
+
+class Stuck(MemoryStorageBackend):
+    async def create_session(self, session, ttl=None):
+        os.kill(os.getpid(), signal.SIGINT)
+        threading.Event().wait()
+
+class StuckHarness(BackendHarness):
+    async def open(self, **options):
+        return Stuck()
+"""
+
+
+def test_a_store_that_blocks_the_loop_can_be_interrupted(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(stuck=STUCK_STORE)
+    result = run(pytester, "--mcp-backend=stuck:StuckHarness", "--mcp-clause=LC-1", "--mcp-report=out.json")
+    assert result.ret == pytest.ExitCode.INTERRUPTED
+    assert _clauses(pytester.path / "out.json")["LC-1"]["outcome"] == "not_measured"
+    result.stdout.fnmatch_lines(["problem: *StuckHarness was not destroyed*", "stuck:StuckHarness: NOT MEASURED*"])
+
+
 def test_two_backends_run_side_by_side(pytester: pytest.Pytester) -> None:
     result = run(pytester, *QUICK, "--mcp-backend=file", "--mcp-report=out.json")
     result.assert_outcomes(passed=2 * ITEMS)

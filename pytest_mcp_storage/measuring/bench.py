@@ -2,29 +2,33 @@
 
 from __future__ import annotations
 
-import asyncio
 import statistics
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from contextlib import suppress
-from typing import TypeVar
 
 from pytest_mcp_storage.capabilities import Capability
 from pytest_mcp_storage.harness import BackendHarness
 from pytest_mcp_storage.measuring.clock import ObservedTime, SuiteClock
 from pytest_mcp_storage.measuring.handles import check_backend, check_capabilities
 from pytest_mcp_storage.measuring.loop import SuiteLoop
-
-Returned = TypeVar("Returned")
+from pytest_mcp_storage.measuring.patience import GRACE, Overdue, in_time
+from reference_backends import StorageBackend
 
 SLOW_CALL = 0.002
 """Seconds; a store whose calls take longer gets fewer examples, so that a run ends in bearable time."""
 FEWEST = 0.2
 """The share of the examples that even the slowest store gets."""
+LONGEST_PROVISIONING = 1800.0
+"""Seconds after which a harness that provisions its store is no longer waited for; it may fetch a server first."""
 LONGEST_OPENING = 60.0
-"""Seconds after which the first ``open`` or its ``disconnect`` counts as one that never returns."""
+"""Seconds after which the first ``open``, or a call on its handle, counts as one that never returns."""
 LONGEST_END = 600.0
 """Seconds after which a harness that destroys its store is no longer waited for."""
+LONGEST_END_OF_HUNG = 10.0
+"""The same where the store has hung before."""
+PATIENCE = 2
+"""So many calls of a run may fail to return before the store is asked no more: each takes a minute."""
 
 
 class Bench:
@@ -40,45 +44,52 @@ class Bench:
         """The share of a tier's examples that this store gets; 1 for a fast one."""
         self.hung = False
         """Whether the store has let go of nothing for so long that it is no use to ask it more."""
+        self._lost = 0
 
     def start(self) -> None:
         """Provision the store and open it once. Whatever that raises is passed on, and leaves no store behind."""
-        self.loop.run(self.harness.__aenter__())
+        provisioned = in_time("__aenter__()", self.harness.__aenter__, limit=LONGEST_PROVISIONING)
+        self.loop.run(provisioned, limit=LONGEST_PROVISIONING + GRACE)
         try:
             check_capabilities(self.harness.capabilities)
             self.loop.run(self._first_handle(), limit=3 * LONGEST_OPENING)
         except BaseException:
+            self.hung = not self.loop.answers()
             with suppress(Exception):
                 self.stop()
             raise
 
     def stop(self) -> None:
         """Destroy the store."""
-        self.loop.run(self.harness.__aexit__(None, None, None), limit=LONGEST_END)
+        limit = LONGEST_END_OF_HUNG if self.hung else LONGEST_END
+        self.loop.run(in_time("__aexit__()", self.harness.__aexit__, None, None, None, limit=limit), limit=limit)
+
+    def lost_a_call(self) -> None:
+        """A call has not returned, and is given up."""
+        self._lost += 1
+        self.hung = self.hung or self._lost >= PATIENCE
 
     async def _first_handle(self) -> None:
         if Capability.CLOCK in self.harness.capabilities:
             self.time = SuiteClock()
-        handle = await _in_time("open()", self.harness.open())
+        handle = await in_time("open()", self.harness.open, limit=LONGEST_OPENING)
         check_backend(handle, "open()")
         try:
             seconds = []
             for _ in range(5):
                 start = time.perf_counter()
-                with suppress(Exception):  # whether it may raise is for the clauses to say
-                    await handle.get_session("mcp-storage-pace", "none")
+                await _first_call(handle)
                 seconds.append(time.perf_counter() - start)
         finally:
-            await _in_time("disconnect()", handle.disconnect())
+            await in_time("disconnect()", handle.disconnect, limit=LONGEST_OPENING)
         self.pace = max(FEWEST, min(1.0, SLOW_CALL / max(statistics.median(seconds), 1e-9)))
 
 
-async def _in_time(name: str, call: Awaitable[Returned]) -> Returned:
-    deadline = asyncio.timeout(LONGEST_OPENING)
+async def _first_call(handle: StorageBackend) -> None:
+    """A read. It must return; whether it may raise is for the clauses to say."""
     try:
-        async with deadline:
-            return await call
-    except TimeoutError:
-        if deadline.expired():
-            raise TimeoutError(f"{name} did not return within {LONGEST_OPENING:g} s") from None
+        await in_time("get_session()", handle.get_session, "mcp-storage-pace", "none", limit=LONGEST_OPENING)
+    except Overdue:
         raise
+    except Exception:  # noqa: S110
+        pass

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Awaitable
-from concurrent.futures import TimeoutError as Overdue
+import time
+from collections.abc import Awaitable, Callable
+from concurrent.futures import wait
 from contextlib import suppress
 from typing import TypeVar
 
+from pytest_mcp_storage.measuring.patience import GRACE
+
 Returned = TypeVar("Returned")
+
+PULSE = 1.0
+"""Seconds between two looks at whether waiting is still of use."""
 
 
 class SuiteLoop:
@@ -20,19 +26,30 @@ class SuiteLoop:
         self._thread = threading.Thread(target=self._loop.run_forever, name="mcp-storage-suite", daemon=True)
         self._thread.start()
 
-    def run(self, work: Awaitable[Returned], *, limit: float | None = None) -> Returned:
-        """The result of ``work``. Raises ``TimeoutError`` after ``limit`` seconds, also where the loop is blocked."""
+    def run(
+        self, work: Awaitable[Returned], *, limit: float = float("inf"), look: Callable[[], None] = lambda: None
+    ) -> Returned:
+        """The result of ``work``. Raises ``TimeoutError`` after ``limit`` seconds, also where the loop is blocked.
+
+        ``look`` is called every now and then meanwhile; what it raises ends the waiting.
+        """
         future = asyncio.run_coroutine_threadsafe(contained(work), self._loop)
+        left, end = limit, time.monotonic() + limit
         try:
-            return future.result(limit)
-        except Overdue:
-            if future.done():
-                raise  # the work's own TimeoutError
-            future.cancel()
-            raise TimeoutError(f"nothing came back within {limit} s") from None
-        except BaseException:
-            future.cancel()
-            raise
+            while not wait([future], timeout=min(PULSE, left)).done and left > 0:
+                look()
+                left = max(0, end - time.monotonic())
+        finally:
+            given_up = future.cancel()
+        if given_up:
+            raise TimeoutError(f"nothing came back within {limit:g} s")
+        return future.result()
+
+    def answers(self) -> bool:
+        """Whether anything runs on the loop; a store may block it."""
+        served = threading.Event()
+        self._loop.call_soon_threadsafe(served.set)
+        return served.wait(GRACE)
 
     async def submit(self, work: Awaitable[Returned]) -> Returned:
         """Await ``work`` on this loop from another one."""
@@ -40,10 +57,11 @@ class SuiteLoop:
 
     def close(self) -> None:
         """Cancel what is left and end the thread; one that a store has blocked for good is left behind."""
-        with suppress(TimeoutError):
-            self.run(self._cancel_rest(), limit=5)
+        if answers := self.answers():
+            with suppress(TimeoutError):
+                self.run(self._cancel_rest(), limit=GRACE)
         self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(timeout=5)
+        self._thread.join(timeout=GRACE if answers else 0)
         if not self._thread.is_alive():
             self._loop.close()
 

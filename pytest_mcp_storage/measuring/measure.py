@@ -20,9 +20,11 @@ from pytest_mcp_storage.capabilities import Capability
 from pytest_mcp_storage.clauses import Clause
 from pytest_mcp_storage.harness import NotMeasurable
 from pytest_mcp_storage.measuring.bench import Bench
+from pytest_mcp_storage.measuring.patience import GRACE
 from pytest_mcp_storage.measuring.tiers import Tier
 from pytest_mcp_storage.measuring.trial import Trial
-from pytest_mcp_storage.measuring.violation import Violation, told
+from pytest_mcp_storage.measuring.violation import NoReturn, Violation, told
+from pytest_mcp_storage.measuring.witness import LONGEST_CALL
 from pytest_mcp_storage.outcome import Measurement, Outcome
 
 Body = TypeVar("Body", bound=Callable[..., Any])
@@ -119,11 +121,10 @@ def measure(test: ClauseTest, clause: Clause, bench: Bench, tier: Tier, seed: in
     run = Run(test, trial)
     try:
         run.all()
-    finally:
-        try:
-            bench.loop.run(trial.tidy(), limit=LONGEST_EXAMPLE)
-        except TimeoutError:  # the loop itself is blocked
-            bench.hung = True
+    except BaseException:  # Ctrl-C: whoever waits at the terminal has waited long enough
+        tidy(trial, limit=GRACE)
+        raise
+    tidy(trial, limit=LONGEST_EXAMPLE)
     measurement.seconds = time.perf_counter() - start
     measurement.examples = run.examples
     measurement.notes += trial.notes
@@ -131,6 +132,20 @@ def measure(test: ClauseTest, clause: Clause, bench: Bench, tier: Tier, seed: in
         _judge(measurement, run.failure)
         measurement.history = run.history
     return measurement
+
+
+def tidy(trial: Trial, *, limit: float) -> None:
+    """Tidy up after the test, and tell the bench where the store does not let one."""
+    bench = trial.bench
+    bench.hung = bench.hung or not bench.loop.answers()
+    if bench.hung:
+        return
+    try:
+        bench.loop.run(trial.tidy(), limit=limit)
+    except BaseException as error:
+        bench.hung = True
+        if not isinstance(error, TimeoutError):
+            raise
 
 
 class Enough(BaseException):
@@ -174,7 +189,7 @@ class Run:
         try:
             result = work()
             if inspect.isawaitable(result):
-                return self.trial.bench.loop.run(_awaited(result), limit=LONGEST_EXAMPLE)
+                return self.trial.bench.loop.run(_awaited(result), limit=LONGEST_EXAMPLE, look=self._look)
         except HypothesisException:
             raise
         except Exception as error:
@@ -219,12 +234,20 @@ class Run:
             machine = type(result.__name__, (result,), {"run": self, "trial": self.trial})
             run_state_machine_as_test(seed(self.trial.seed)(machine), settings=self.settings())
 
+    def _look(self) -> None:
+        """Raises :class:`NoReturn` where a call does not even end when it is cancelled; the store is asked no more."""
+        if call := self.trial.history.stuck():
+            bench = self.trial.bench
+            bench.hung = True
+            how = "does not let itself be cancelled" if bench.loop.answers() else "blocks the event loop"
+            raise NoReturn(f"{call.method} did not return within {LONGEST_CALL:g} s, and {how}", should="return")
+
     def _keep(self, error: Exception) -> None:
         lines = getattr(error, "history", []) or self.trial.history.lines()
         length = len(self.trial.history.entries) * 1000 + sum(map(len, lines))
         if length <= self._shortest:
             self.failure, self.history, self._shortest = error, lines, length
-        nothing_smaller = isinstance(error, (NotMeasurable, TimeoutError)) or self.test.at_most == 1
+        nothing_smaller = isinstance(error, (NotMeasurable, TimeoutError, NoReturn)) or self.test.at_most == 1
         self._deadline = min(self._deadline, time.monotonic() + (0 if nothing_smaller else self.trial.tier.shrinking))
 
 

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 import itertools
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
 from pytest_mcp_storage.capabilities import Capability
 from pytest_mcp_storage.harness import BackendHarness
 from pytest_mcp_storage.measuring.bench import Bench
 from pytest_mcp_storage.measuring.clock import SuiteClock
+from pytest_mcp_storage.measuring.patience import Overdue, in_time
 from pytest_mcp_storage.measuring.tiers import Tier
-from pytest_mcp_storage.measuring.violation import Violation, shortly
+from pytest_mcp_storage.measuring.violation import NoReturn, Violation, shortly
 from pytest_mcp_storage.measuring.witness import LONGEST_CALL, History, Witness
 from reference_backends import SessionData, StorageBackend
 
@@ -185,11 +185,15 @@ class Trial:
 
     async def _opened(self, opening: Callable[[], Awaitable[StorageBackend]], name: str) -> Witness:
         try:
-            backend = await opening()
+            backend = await in_time("open", opening, limit=LONGEST_CALL)
+        except Overdue as error:
+            self.bench.lost_a_call()
+            raise NoReturn(str(error), should="return") from None
         except Exception as error:
             error.__mcp_call__ = "open"  # type: ignore[attr-defined]
             raise
-        return Witness(backend, name or f"handle{len(self._handles) + len(self._others) + 1}", lambda: self.history)
+        name = name or f"handle{len(self._handles) + len(self._others) + 1}"
+        return Witness(backend, name, lambda: self.history, self.bench.lost_a_call)
 
     @asynccontextmanager
     async def another_store(self, *, will_be_killed: bool = False) -> AsyncIterator[BackendHarness]:
@@ -260,11 +264,12 @@ class Trial:
         """Call the store, whatever it answers, unless it has hung before; the bench is told where it hangs now."""
         if self.bench.hung:
             return
-        deadline = asyncio.timeout(LONGEST_CALL)
-        with suppress(Exception):
-            async with deadline:
-                await call(*arguments)
-        self.bench.hung = deadline.expired()
+        try:
+            await in_time("the end", call, *arguments, limit=LONGEST_CALL)
+        except Overdue:
+            self.bench.hung = True
+        except Exception:  # noqa: S110 - nothing that a store answers now is judged
+            pass
 
     def remember(self, sessions: Iterable[SessionData]) -> None:
         """Sessions that are written past the witness, to be removed when the test ends."""

@@ -21,6 +21,10 @@ class Violation(Exception):
         self.history = list(history)
 
 
+class NoReturn(Violation):
+    """A call that never returned. A shorter history that shows it is not looked for: each example takes as long."""
+
+
 async def outcome_of(call: Awaitable[Any]) -> Any:
     """What a call returned, or the exception that it raised; :class:`NotMeasurable` is passed on: it says nothing."""
     try:

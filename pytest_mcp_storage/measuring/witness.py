@@ -8,7 +8,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from pytest_mcp_storage.measuring.violation import Violation, shortly, told
+from pytest_mcp_storage.measuring.patience import GRACE, Overdue, in_time
+from pytest_mcp_storage.measuring.violation import NoReturn, Violation, shortly, told
 from reference_backends import SessionData, SessionUpdate, StorageBackend
 
 Item = TypeVar("Item")
@@ -28,6 +29,8 @@ class Call:
     start: int
     end: int = 0
     result: object = None
+    waiting: bool = False
+    """Whether somebody waits for it now."""
 
     def __str__(self) -> str:
         given = [_shown(argument) for argument in self.arguments]
@@ -47,7 +50,12 @@ class History:
         self.entries.append(remark)
 
     def calls(self) -> list[Call]:
-        return [entry for entry in self.entries if isinstance(entry, Call)]
+        return [entry for entry in self.entries.copy() if isinstance(entry, Call)]
+
+    def stuck(self) -> Call | None:
+        """The call that is waited for although it was given up: it blocks the event loop, or clings to its task."""
+        longest_ago = time.monotonic_ns() - (LONGEST_CALL + GRACE) * 1e9
+        return next((call for call in self.calls() if call.waiting and call.start < longest_ago), None)
 
     def lines(self, most: int = 40) -> list[str]:
         """A line an entry; of a long history the beginning and the end."""
@@ -59,16 +67,23 @@ class History:
 
 
 class Witness:
-    """A :class:`StorageBackend` that passes every call on and writes it down."""
+    """A :class:`StorageBackend` that passes every call on and writes it down. ``lost``: told of each that hangs."""
 
-    def __init__(self, backend: StorageBackend, name: str, history: Callable[[], History]) -> None:
+    def __init__(
+        self,
+        backend: StorageBackend,
+        name: str,
+        history: Callable[[], History],
+        lost: Callable[[], None] = lambda: None,
+    ) -> None:
         self.backend = backend
         self.name = name
         self._history = history
+        self._lost = lost
 
     def called(self, name: str) -> Witness:
         """The same handle in the hands of another caller."""
-        return Witness(self.backend, name, self._history)
+        return Witness(self.backend, name, self._history, self._lost)
 
     def generate_session_id(self) -> str:
         try:
@@ -123,16 +138,15 @@ class Witness:
     async def _call(
         self, method: str, function: Callable[..., Awaitable[Any]], *arguments: Any, ttl: Any = None
     ) -> Any:
-        call = Call(self.name, method, arguments, ttl, time.monotonic_ns())
+        call = Call(self.name, method, arguments, ttl, time.monotonic_ns(), waiting=True)
         self._history().entries.append(call)
         options = {} if ttl is None else {"ttl": ttl}
-        deadline = asyncio.timeout(LONGEST_CALL)
         try:
-            async with deadline:
-                call.result = await function(*arguments, **options)
+            call.result = await in_time(method, function, *arguments, limit=LONGEST_CALL, **options)
+        except Overdue as error:
+            self._lost()
+            raise NoReturn(str(error), should="return") from None
         except Exception as error:
-            if deadline.expired():
-                raise Violation(f"{method} did not return within {LONGEST_CALL:.0f} s", should="return") from None
             call.result = error
             call.end = time.monotonic_ns()
             error.__mcp_call__ = method  # type: ignore[attr-defined]  # so that it is told from a fault of the suite
@@ -142,6 +156,8 @@ class Witness:
         except BaseException as error:  # SystemExit would end the suite's loop, and pytest.skip() the test
             call.result, call.end = error, time.monotonic_ns()
             raise Violation(f"{method} {told(error)}", should="raise no more than an Exception") from None
+        finally:
+            call.waiting = False
         call.end = time.monotonic_ns()
         return call.result
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -84,11 +84,12 @@ class Run:
         for bench in self._benches.values():
             try:
                 bench.stop()
-            except Exception as error:
+            except (Exception, KeyboardInterrupt) as error:  # Ctrl-C again: the report is written all the same
                 problems.append(f"the store of {bench.name} was not destroyed: {type(error).__name__}: {error}")
         self._benches.clear()
         if self._loop is not None:
-            self._loop.close()
+            with suppress(KeyboardInterrupt):
+                self._loop.close()
             self._loop = None
         return problems
 

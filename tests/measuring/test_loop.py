@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from pytest_mcp_storage.measuring import loop as loop_module
 from pytest_mcp_storage.measuring.loop import SuiteLoop
 
 
@@ -91,3 +92,29 @@ def test_closing_ends_what_still_runs() -> None:
     loop.run(begins())
     loop.close()
     assert ended.is_set()
+
+
+def test_who_waits_may_look_meanwhile_and_give_up(loop: SuiteLoop, monkeypatch: pytest.MonkeyPatch) -> None:
+    def look() -> None:
+        raise LookupError("enough")
+
+    monkeypatch.setattr(loop_module, "PULSE", 0.01)
+    with pytest.raises(LookupError, match="enough"):
+        loop.run(asyncio.sleep(3600), look=look)
+    assert loop.run(answer()) == 42
+
+
+def test_a_blocked_loop_does_not_answer(loop: SuiteLoop, monkeypatch: pytest.MonkeyPatch) -> None:
+    release = threading.Event()
+
+    async def blocks() -> None:
+        release.wait()
+
+    monkeypatch.setattr(loop_module, "GRACE", 0.01)
+    with pytest.raises(TimeoutError):
+        loop.run(blocks(), limit=0.01)
+    assert not loop.answers()
+    release.set()
+    assert loop.run(answer()) == 42
+    monkeypatch.undo()
+    assert loop.answers()
