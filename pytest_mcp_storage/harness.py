@@ -112,4 +112,7 @@ class BackendHarness:
         raise self._missing("write_row_as", Capability.ROW_SECURITY)
 
     def _missing(self, method: str, capability: Capability) -> NotImplementedError:
-        return NotImplementedError(f"{type(self).__name__} declares {capability.name} and must define {method}()")
+        name = type(self).__name__
+        if capability in self.capabilities:
+            return NotImplementedError(f"{name} declares {capability.name} and must define {method}()")
+        return NotImplementedError(f"{name} has no {method}(), nor does it declare {capability.name}")

@@ -10,7 +10,7 @@ from contextlib import suppress
 from pytest_mcp_storage.capabilities import Capability
 from pytest_mcp_storage.harness import BackendHarness
 from pytest_mcp_storage.measuring.clock import ObservedTime, SuiteClock
-from pytest_mcp_storage.measuring.handles import check_backend, check_capabilities
+from pytest_mcp_storage.measuring.handles import check_backend, check_capabilities, check_open
 from pytest_mcp_storage.measuring.loop import SuiteLoop
 from pytest_mcp_storage.measuring.patience import GRACE, Overdue, in_time
 from reference_backends import StorageBackend
@@ -25,7 +25,7 @@ LONGEST_OPENING = 60.0
 """Seconds after which the first ``open``, or a call on its handle, counts as one that never returns."""
 LONGEST_END = 600.0
 """Seconds after which a harness that destroys its store is no longer waited for."""
-LONGEST_END_OF_HUNG = 10.0
+LONGEST_END_OF_HUNG = 5.0
 """The same where the store has hung before."""
 PATIENCE = 2
 """So many calls of a run may fail to return before the store is asked no more: each takes a minute."""
@@ -52,6 +52,7 @@ class Bench:
         self.loop.run(provisioned, limit=LONGEST_PROVISIONING + GRACE)
         try:
             check_capabilities(self.harness.capabilities)
+            check_open(type(self.harness), self.harness.capabilities)
             self.loop.run(self._first_handle(), limit=3 * LONGEST_OPENING)
         except BaseException:
             self.hung = not self.loop.answers()
@@ -62,7 +63,8 @@ class Bench:
     def stop(self) -> None:
         """Destroy the store."""
         limit = LONGEST_END_OF_HUNG if self.hung else LONGEST_END
-        self.loop.run(in_time("__aexit__()", self.harness.__aexit__, None, None, None, limit=limit), limit=limit)
+        destroyed = in_time("__aexit__()", self.harness.__aexit__, None, None, None, limit=limit)
+        self.loop.run(destroyed, limit=limit + GRACE)
 
     def lost_a_call(self) -> None:
         """A call has not returned, and is given up."""

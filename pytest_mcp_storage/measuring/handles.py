@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Set
+import inspect
+from collections.abc import Callable, Set
+from typing import Any
 
 from pytest_mcp_storage.capabilities import Capability
 from pytest_mcp_storage.harness import BackendHarness
@@ -10,6 +12,10 @@ from reference_backends import StorageBackend
 
 METHODS = tuple(name for name in vars(StorageBackend) if not name.startswith("_"))
 """What every backend has."""
+BROUGHT = {Capability.KEY: "encryption_key", Capability.CLOCK: "clock"}
+"""The argument of ``open`` that each of them brings."""
+CONTEXTS = ("outage", "lost_answer", "unprepared")
+"""The methods of a harness that are context managers."""
 
 
 def check_backend(made: object, by: str) -> None:
@@ -30,3 +36,38 @@ def check_capabilities(declared: object) -> None:
     for each in declared:
         if not isinstance(each, Capability):
             raise TypeError(f"capabilities holds {each!r}, which is no Capability; write Capability.KEY and the like")
+
+
+def check_maker(make: Callable[..., Any]) -> None:
+    """Raises ``TypeError`` for a class or function that can't be called without arguments, as the suite calls it."""
+    try:
+        signature = inspect.signature(make)
+    except (TypeError, ValueError):  # one that is written in C need not tell
+        return
+    try:
+        signature.bind()
+    except TypeError as error:
+        name = getattr(make, "__name__", "the callable")
+        raise TypeError(f"{name} is called without arguments: {error}; give each a default value") from None
+
+
+def check_open(harness: type[BackendHarness], declared: Set[Capability]) -> None:
+    """Raises ``TypeError`` where ``open()`` does not take what it will be given: the store would be blamed for it."""
+    if not inspect.isfunction(inspect.getattr_static(harness, "open")):
+        return
+    signature = inspect.signature(harness.open)
+    brought = [argument for capability, argument in BROUGHT.items() if capability in declared]
+    for argument in ("", "default_ttl", *brought):
+        try:
+            signature.bind(harness, **({argument: None} if argument else {}))
+        except TypeError as error:
+            given = f"{argument}=…" if argument else "no arguments"
+            raise TypeError(f"open() must be able to take {given}: {error}") from None
+
+
+def check_contexts(harness: type[BackendHarness]) -> None:
+    """Raises ``TypeError`` for a method that lacks the decorator which makes a context manager of it."""
+    for name in CONTEXTS:
+        method = inspect.getattr_static(harness, name)
+        if inspect.iscoroutinefunction(method) or inspect.isasyncgenfunction(method):
+            raise TypeError(f"{name}() must be a context manager; write @asynccontextmanager above it, and yield once")

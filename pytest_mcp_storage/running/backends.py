@@ -67,7 +67,7 @@ def harness_of(name: str, target: Any) -> MakeHarness:
     Raises :class:`BackendNameError` for anything else, and for a harness that misses a method it declares.
     """
     if inspect.isclass(target) and issubclass(target, BackendHarness):
-        check_declared(name, target)
+        check_written(name, target)
         if missing := missing_methods(target):
             raise BackendNameError(f"{name}: {target.__name__} must define {', '.join(missing)}")
         return target
@@ -77,15 +77,21 @@ def harness_of(name: str, target: Any) -> MakeHarness:
     raise BackendNameError(f"{name} is neither a BackendHarness subclass nor a callable that returns a backend{hint}")
 
 
-def check_declared(name: str, harness: type[BackendHarness]) -> None:
-    """Raises :class:`BackendNameError` for capabilities that are none, where the class itself holds them."""
-    from pytest_mcp_storage.measuring.handles import check_capabilities
+def check_written(name: str, harness: type[BackendHarness]) -> None:
+    """Raises :class:`BackendNameError` for a class that can't work, as far as the class itself shows it."""
+    from pytest_mcp_storage.measuring.handles import check_capabilities, check_contexts, check_maker, check_open
 
-    if _of_the_class(harness):
-        try:
+    try:
+        check_maker(harness)
+    except TypeError as error:
+        raise BackendNameError(f"{name}: {error}") from None
+    try:
+        check_contexts(harness)
+        if _of_the_class(harness):
             check_capabilities(harness.capabilities)
-        except TypeError as error:
-            raise BackendNameError(f"{name}: {harness.__name__}.{error}") from None
+            check_open(harness, harness.capabilities)
+    except TypeError as error:
+        raise BackendNameError(f"{name}: {harness.__name__}.{error}") from None
 
 
 def missing_methods(harness: type[BackendHarness]) -> list[str]:
@@ -124,12 +130,14 @@ class FactoryHarness(BackendHarness):
     ) -> StorageBackend:
         if default_ttl is not None:
             raise NotMeasurable("a callable that returns a backend takes no default TTL; write a harness for it")
-        from pytest_mcp_storage.measuring.handles import check_backend
+        from pytest_mcp_storage.measuring.handles import check_backend, check_maker
+        from pytest_mcp_storage.measuring.patience import awaitable
 
+        check_maker(self.make)
         made = self.make()
         backend: StorageBackend = await made if inspect.isawaitable(made) else made
         check_backend(backend, f"{getattr(self.make, '__qualname__', 'the callable')}()")
-        await backend.init()
+        await awaitable("init()", backend.init())
         return backend
 
 
