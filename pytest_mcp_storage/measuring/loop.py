@@ -6,9 +6,10 @@ import asyncio
 import threading
 import time
 from collections.abc import Awaitable, Callable
-from concurrent.futures import wait
+from concurrent.futures import Future, wait
 from contextlib import suppress
-from typing import TypeVar
+from importlib import import_module
+from typing import Any, TypeVar
 
 from pytest_mcp_storage.measuring.patience import GRACE
 
@@ -52,8 +53,13 @@ class SuiteLoop:
         return served.wait(GRACE)
 
     async def submit(self, work: Awaitable[Returned]) -> Returned:
-        """Await ``work`` on this loop from another one."""
-        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(contained(work), self._loop))
+        """Await ``work`` on this loop from another one, asyncio's or trio's."""
+        future = asyncio.run_coroutine_threadsafe(contained(work), self._loop)
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            return await _from_trio(future)
+        return await asyncio.wrap_future(future)
 
     def close(self) -> None:
         """Cancel what is left and end the thread; one that a store has blocked for good is left behind."""
@@ -84,3 +90,13 @@ async def contained(work: Awaitable[Returned]) -> Returned:
         raise
     except BaseException as error:
         raise RuntimeError(f"{type(error).__name__}: {error}") from error
+
+
+async def _from_trio(future: Future[Returned]) -> Returned:
+    trio: Any = import_module("trio")  # whoever runs it has it; we don't need it
+    try:
+        result: Returned = await trio.to_thread.run_sync(future.result, abandon_on_cancel=True)
+    except trio.Cancelled:
+        future.cancel()
+        raise
+    return result

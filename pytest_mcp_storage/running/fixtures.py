@@ -23,11 +23,12 @@ CONTEXT_METHODS = ("outage", "lost_answer", "unprepared")
 
 
 class Borrowed:
-    """A backend whose calls run on the suite's loop, so that it can be awaited from any loop of the test's."""
+    """A backend whose calls run on the suite's loop: it can be awaited from any loop of the test's, trio's too."""
 
-    def __init__(self, backend: Any, loop: SuiteLoop) -> None:
-        from pytest_mcp_storage.measuring.handles import METHODS
+    def __init__(self, backend: Any, loop: SuiteLoop, by: str = "open()") -> None:
+        from pytest_mcp_storage.measuring.handles import METHODS, check_backend
 
+        check_backend(backend, by)
         self._backend = backend
         self._loop = loop
         for name in METHODS:  # isinstance(…, StorageBackend) looks for them here, and asks no __getattr__
@@ -40,7 +41,7 @@ class Borrowed:
 
         @functools.wraps(attribute)
         async def call(*args: Any, **options: Any) -> Any:
-            return await self._loop.submit(attribute(*args, **options))
+            return await self._loop.submit(_started(f"{name}()", attribute, *args, **options))
 
         return call
 
@@ -48,34 +49,41 @@ class Borrowed:
 def borrow(harness: BackendHarness, loop: SuiteLoop) -> None:
     """Let every coroutine of the harness run on the suite's loop, wherever it is awaited."""
 
-    def elsewhere(method: Callable[..., Any], wrap: Callable[[Any], Any]) -> Callable[..., Any]:
+    def elsewhere(name: str, wrap: Callable[[Any], Any]) -> Callable[..., Any]:
+        method = getattr(harness, name)
+
         async def call(*args: Any, **options: Any) -> Any:
-            return wrap(await loop.submit(method(*args, **options)))
+            return wrap(await loop.submit(_started(f"{name}()", method, *args, **options)))
 
         return functools.wraps(method)(call)
 
-    def within(method: Callable[..., AbstractAsyncContextManager[None]]) -> Callable[..., Any]:
+    def within(name: str) -> Callable[..., Any]:
+        method: Callable[..., AbstractAsyncContextManager[None]] = getattr(harness, name)
+
         @asynccontextmanager
         async def enter(*args: Any, **options: Any) -> AsyncIterator[None]:
             context = method(*args, **options)
-            await loop.submit(_started(context.__aenter__))
+            await loop.submit(_started(f"{name}()", context.__aenter__))
             try:
                 yield
             finally:
-                await loop.submit(_started(lambda: context.__aexit__(None, None, None)))
+                await loop.submit(_started(f"{name}()", context.__aexit__, None, None, None))
 
         return functools.wraps(method)(enter)
 
     for name in OPENING_METHODS:
-        setattr(harness, name, elsewhere(getattr(harness, name), lambda backend: Borrowed(backend, loop)))
+        setattr(harness, name, elsewhere(name, functools.partial(Borrowed, loop=loop, by=f"{name}()")))
     for name in ASYNC_METHODS:
-        setattr(harness, name, elsewhere(getattr(harness, name), lambda value: value))
+        setattr(harness, name, elsewhere(name, lambda value: value))
     for name in CONTEXT_METHODS:
-        setattr(harness, name, within(getattr(harness, name)))
+        setattr(harness, name, within(name))
 
 
-async def _started(call: Callable[[], Any]) -> Any:
-    return await call()
+async def _started(name: str, call: Callable[..., Any], *args: Any, **options: Any) -> Any:
+    """Call it on the loop that runs this. Raises ``TypeError`` where that gives nothing to await."""
+    from pytest_mcp_storage.measuring.patience import awaitable
+
+    return await awaitable(name, call(*args, **options))
 
 
 @pytest.fixture
@@ -83,20 +91,20 @@ def mcp_backend_harness(request: pytest.FixtureRequest) -> Iterator[BackendHarne
     """A harness, provisioned with an empty store of its own, for each backend that was named."""
     run = request.config.stash[RUN]
     harness = run.makers[request.param]()
-    run.loop.run(_started(harness.__aenter__))
+    run.loop.run(_started("__aenter__()", harness.__aenter__))
     borrow(harness, run.loop)
     try:
         yield harness
     finally:
-        run.loop.run(_started(lambda: harness.__aexit__(None, None, None)))
+        run.loop.run(_started("__aexit__()", harness.__aexit__, None, None, None))
 
 
 @pytest.fixture
 def mcp_backend(request: pytest.FixtureRequest, mcp_backend_harness: BackendHarness) -> Iterator[Any]:
     """An opened backend on a store of its own, awaitable from any event loop, for each backend that was named."""
     loop = request.config.stash[RUN].loop
-    backend: Any = loop.run(_started(mcp_backend_harness.open))
+    backend: Any = loop.run(mcp_backend_harness.open())
     try:
         yield backend
     finally:
-        loop.run(_started(backend.disconnect))
+        loop.run(backend.disconnect())

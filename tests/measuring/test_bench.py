@@ -143,3 +143,57 @@ def test_capabilities_that_are_none_are_refused(loop: SuiteLoop, declared: Any, 
     error, events = refused(Declares, loop)
     assert str(error) == told
     assert events == ["provisioned", "destroyed"]
+
+
+class Opens:
+    """A harness that takes no notice of ``async def``, in one method after the other."""
+
+    def enter(self) -> Any:
+        return self
+
+    def open(self, **options: Any) -> Any:
+        return MemoryStorageBackend()
+
+    def exit(self, *exc: object) -> Any: ...
+
+
+@pytest.mark.parametrize(("name", "method"), [("__aenter__", Opens.enter), ("open", Opens.open)])
+def test_a_harness_without_async_is_told_in_words(loop: SuiteLoop, name: str, method: Any) -> None:
+    error, _ = refused(type("Sync", (Harness,), {name: method}), loop)
+    assert isinstance(error, TypeError)
+    assert str(error).startswith(f"{name}() must be written with async def; it returned a ")
+
+
+def test_a_destruction_without_async_is_told_in_words(loop: SuiteLoop) -> None:
+    bench = Bench("it", type("Sync", (Harness,), {"__aexit__": Opens.exit}), loop)
+    bench.start()
+    with pytest.raises(TypeError, match=r"^__aexit__\(\) must be written with async def; it returned a NoneType$"):
+        bench.stop()
+
+
+def test_an_open_that_its_declarations_do_not_fit_is_refused(loop: SuiteLoop) -> None:
+    class NoClock(Harness):
+        async def __aenter__(self) -> Harness:
+            self.capabilities = frozenset({Capability.CLOCK})
+            return await super().__aenter__()
+
+        async def open(self, *, encryption_key: Any = None, default_ttl: Any = None) -> Any:  # type: ignore[override]
+            return await super().open()
+
+    error, events = refused(NoClock, loop)
+    assert str(error) == "open() must be able to take clock=…: got an unexpected keyword argument 'clock'"
+    assert events == ["provisioned", "destroyed"]
+
+
+def test_a_store_that_hangs_while_it_is_provisioned_is_given_up(
+    loop: SuiteLoop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Hangs(Harness):
+        async def __aenter__(self) -> Harness:
+            await asyncio.sleep(3600)
+            return self
+
+    monkeypatch.setattr(bench_module, "LONGEST_PROVISIONING", 0.05)
+    error, events = refused(Hangs, loop)
+    assert str(error) == "__aenter__() did not return within 0.05 s"
+    assert events == []

@@ -118,3 +118,26 @@ def test_a_blocked_loop_does_not_answer(loop: SuiteLoop, monkeypatch: pytest.Mon
     assert loop.run(answer()) == 42
     monkeypatch.undo()
     assert loop.answers()
+
+
+def test_it_can_be_awaited_from_trio(loop: SuiteLoop) -> None:
+    trio = pytest.importorskip("trio")
+    assert trio.run(loop.submit, answer()) == 42
+
+
+def test_what_trio_cancels_is_cancelled(loop: SuiteLoop) -> None:
+    trio = pytest.importorskip("trio")
+    ended = threading.Event()
+
+    async def works() -> None:
+        try:
+            await asyncio.sleep(3600)
+        finally:
+            ended.set()
+
+    async def gives_up() -> None:
+        with trio.move_on_after(0.05):
+            await loop.submit(works())
+
+    trio.run(gives_up)
+    assert ended.wait(10)

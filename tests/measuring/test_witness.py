@@ -65,3 +65,12 @@ async def test_a_long_history_is_told_by_its_ends() -> None:
     assert lines[:3] == ["remark 0", "remark 1", "… 92 calls …"]
     assert lines[-1] == "remark 99"
     assert len(lines) == 9
+
+
+async def test_a_method_without_async_is_told_in_words() -> None:
+    class Hasty(MemoryStorageBackend):
+        def init(self) -> None: ...  # type: ignore[override]
+
+    with pytest.raises(TypeError, match=r"^init must be written with async def; it returned a NoneType$") as caught:
+        await Witness(Hasty(), "store", History).init()
+    assert caught.value.__mcp_call__ == "init"  # type: ignore[attr-defined]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Callable
 from importlib.metadata import EntryPoint, EntryPoints
@@ -196,3 +197,42 @@ def test_the_folder_is_searched_last(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(sys, "path", list(sys.path))
     resolve("json:dumps", tmp_path)
     assert sys.path[-1] == str(tmp_path)
+
+
+# -- what a class shows of itself ------------------------------------------------------------------------------------
+
+
+class NeedsUrl(Whole):
+    def __init__(self, url: str) -> None: ...
+
+
+class Positional(Whole):
+    capabilities = frozenset({Capability.CLOCK})
+
+    async def open(self, key: Any = None, default_ttl: Any = None) -> Any: ...  # type: ignore[override]
+
+
+class Bare(Whole):
+    async def outage(self) -> None: ...  # type: ignore[override]
+
+
+@pytest.mark.parametrize(
+    ("harness", "told"),
+    [
+        (NeedsUrl, "mine: NeedsUrl is called without arguments: "),
+        (Positional, "mine: Positional.open() must be able to take clock=…: "),
+        (Bare, "mine: Bare.outage() must be a context manager"),
+    ],
+)
+def test_a_class_that_cannot_work_is_refused(harness: type[BackendHarness], told: str) -> None:
+    assert refusal("mine", harness).startswith(told)
+
+
+async def test_a_callable_that_needs_arguments_is_told_that_it_gets_none() -> None:
+    with pytest.raises(TypeError, match=r"^dumps is called without arguments: "):
+        await FactoryHarness(json.dumps).open()
+
+
+async def test_a_method_that_was_not_declared_is_said_to_be_missing() -> None:
+    with pytest.raises(NotImplementedError, match=r"^Whole has no stored_bytes\(\), nor does it declare AT_REST$"):
+        await Whole().stored_bytes()

@@ -55,6 +55,20 @@ class Harness(BackendHarness):
         return self._outage()
 
 
+class Hasty(Store):
+    def init(self) -> None: ...  # type: ignore[override]
+
+
+class Careless(Harness):
+    made: Any = None
+
+    async def open(self, **options: Any) -> Any:
+        return self.made
+
+    def stored_bytes(self) -> bytes:  # type: ignore[override]
+        return b""
+
+
 SUITE = "mcp-storage-suite"
 
 
@@ -88,3 +102,27 @@ def test_a_borrowed_harness_works_on_the_suites_loop(loop: SuiteLoop) -> None:
 
     asyncio.run(use())
     assert harness.events == [SUITE, f"cut on {SUITE}", f"back on {SUITE}"]
+
+
+@pytest.mark.parametrize(
+    ("made", "told"),
+    [
+        (None, "returned None in place of a backend"),
+        (object(), "returned a object, which is no backend"),
+    ],
+)
+def test_what_is_no_backend_is_not_lent(loop: SuiteLoop, made: Any, told: str) -> None:
+    harness = Careless()
+    harness.made = made
+    borrow(harness, loop)
+    with pytest.raises(TypeError, match=rf"^open\(\) {told}"):
+        asyncio.run(harness.open())
+
+
+def test_a_method_without_async_is_told_in_words(loop: SuiteLoop) -> None:
+    harness = Careless()
+    borrow(harness, loop)
+    with pytest.raises(TypeError, match=r"^stored_bytes\(\) must be written with async def; it returned a bytes$"):
+        asyncio.run(harness.stored_bytes())
+    with pytest.raises(TypeError, match=r"^init\(\) must be written with async def; it returned a NoneType$"):
+        asyncio.run(Borrowed(Hasty(), loop).init())
