@@ -21,11 +21,13 @@ from pytest_mcp_storage.clauses import Clause
 from pytest_mcp_storage.harness import NotMeasurable
 from pytest_mcp_storage.measuring.bench import Bench
 from pytest_mcp_storage.measuring.patience import GRACE
+from pytest_mcp_storage.measuring.places import raised_at
 from pytest_mcp_storage.measuring.tiers import Tier
 from pytest_mcp_storage.measuring.trial import Trial
 from pytest_mcp_storage.measuring.violation import NoReturn, Violation, told
 from pytest_mcp_storage.measuring.witness import LONGEST_CALL
 from pytest_mcp_storage.outcome import Measurement, Outcome
+from reference_backends import StorageError
 
 Body = TypeVar("Body", bound=Callable[..., Any])
 
@@ -265,9 +267,11 @@ def _judge(measurement: Measurement, error: Exception) -> None:
         measurement.fault = "".join(traceback.format_exception(error))
     elif isinstance(error, Violation):
         measurement.outcome, measurement.message, measurement.should = Outcome.FAILED, error.seen, error.should
+        measurement.notes += _place(error.__cause__)
     elif method:
         measurement.outcome, measurement.message = Outcome.FAILED, f"{method} {told(error)}"
         measurement.should = "not raise that"
+        measurement.notes += _place(error)
     elif isinstance(error, TimeoutError):
         measurement.outcome, measurement.message = Outcome.FAILED, f"the store hung: {error}"
         measurement.should = "answer"
@@ -275,3 +279,10 @@ def _judge(measurement: Measurement, error: Exception) -> None:
         measurement.outcome = Outcome.NOT_MEASURED
         measurement.message = f"the harness or the suite broke down: {told(error)}"
         measurement.fault = "".join(traceback.format_exception(error))
+
+
+def _place(error: BaseException | None) -> list[str]:
+    """The note where the store raised it; none for a :class:`StorageError`, which it raised on purpose."""
+    if error is None or isinstance(error, StorageError):
+        return []
+    return [f"raised at {place}" for place in [raised_at(error)] if place]

@@ -42,7 +42,8 @@ async def must_raise(expected: type[Exception], call: Awaitable[Any], *, doing: 
     """
     got = await outcome_of(call)
     if not isinstance(got, expected):
-        raise Violation(f"{doing} {told(got)}", should=f"raise {expected.__name__}")
+        cause = got if isinstance(got, Exception) else None
+        raise Violation(f"{doing} {told(got)}", should=f"raise {expected.__name__}") from cause
     return got
 
 

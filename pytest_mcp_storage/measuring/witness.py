@@ -155,7 +155,7 @@ class Witness:
             raise
         except BaseException as error:  # SystemExit would end the suite's loop, and pytest.skip() the test
             call.result, call.end = error, time.monotonic_ns()
-            raise Violation(f"{method} {told(error)}", should="raise no more than an Exception") from None
+            raise Violation(f"{method} {told(error)}", should="raise no more than an Exception") from error
         finally:
             call.waiting = False
         call.end = time.monotonic_ns()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import Any
 
 import pytest
 from hypothesis import strategies as st
@@ -14,8 +15,9 @@ from pytest_mcp_storage.measuring.loop import SuiteLoop
 from pytest_mcp_storage.measuring.measure import ClauseTest, every, measure, measures
 from pytest_mcp_storage.measuring.tiers import TIERS
 from pytest_mcp_storage.measuring.trial import Trial
-from pytest_mcp_storage.measuring.violation import Violation
+from pytest_mcp_storage.measuring.violation import Violation, must_raise
 from pytest_mcp_storage.outcome import Measurement, Outcome
+from reference_backends import StorageError
 
 
 def measured(body: object) -> Measurement:
@@ -55,3 +57,23 @@ def test_what_fails_with_the_last_value_alone_is_found() -> None:
             raise Violation("it was cut", should="be whole")
 
     assert measured(body).outcome is Outcome.FAILED
+
+
+@pytest.mark.parametrize(("error", "told"), [(KeyError("nope"), True), (StorageError("no such table"), False)])
+@pytest.mark.parametrize("wanted", [None, ValueError])
+def test_where_the_store_broke_is_noted(error: Exception, told: bool, wanted: type[Exception] | None) -> None:
+    async def breaks(*names: str) -> None:
+        raise error
+
+    @measures("RT-1")
+    async def body(trial: Trial) -> None:
+        store: Any = await trial.store()
+        store.backend.get_session = breaks
+        call = store.get_session("i", "s")
+        await (must_raise(wanted, call, doing="it") if wanted else call)
+
+    result = measured(body)
+    assert result.outcome is Outcome.FAILED
+    places = [note for note in result.notes if note.startswith("raised at ")]
+    assert len(places) == told
+    assert all(place.endswith(" in breaks") for place in places)
