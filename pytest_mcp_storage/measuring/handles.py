@@ -57,7 +57,7 @@ def check_open(harness: type[BackendHarness], declared: Set[Capability]) -> None
         return
     signature = inspect.signature(harness.open)
     brought = [argument for capability, argument in BROUGHT.items() if capability in declared]
-    for argument in ("", "default_ttl", *brought):
+    for argument in ("", *brought, "default_ttl"):
         try:
             signature.bind(harness, **({argument: None} if argument else {}))
         except TypeError as error:

@@ -38,6 +38,7 @@ class Positional(BackendHarness):
         (KeyAlone, {Capability.CLOCK, Capability.KEY}, "clock=…: got an unexpected keyword argument 'clock'"),
         (Neither, {Capability.KEY}, "encryption_key=…: got an unexpected keyword argument 'encryption_key'"),
         (NoTtl, set(), "default_ttl=…: "),
+        (NoTtl, {Capability.CLOCK}, "clock=…: "),
         (Positional, set(), "no arguments: missing a required argument: 'key'"),
     ],
 )
