@@ -118,7 +118,7 @@ def test_a_clause_that_was_lost_fails_the_run(pytester: pytest.Pytester, lost: t
 
 
 STUCK_STORE = """
-import os, signal, threading
+import asyncio, os, signal, threading
 from pytest_mcp_storage import BackendHarness
 from pytest_mcp_storage.measuring import bench, loop, measure
 from reference_backends import MemoryStorageBackend
@@ -133,6 +133,16 @@ class Stuck(MemoryStorageBackend):
 class StuckHarness(BackendHarness):
     async def open(self, **options):
         return Stuck()
+
+class Stays(BackendHarness):
+    async def open(self, **options):
+        store = MemoryStorageBackend()
+        await store.init()
+        return store
+
+    async def __aexit__(self, *exc):
+        os.kill(os.getpid(), signal.SIGINT)
+        await asyncio.sleep(3600)
 """
 
 
@@ -142,6 +152,14 @@ def test_a_store_that_blocks_the_loop_can_be_interrupted(pytester: pytest.Pytest
     assert result.ret == pytest.ExitCode.INTERRUPTED
     assert _clauses(pytester.path / "out.json")["LC-1"]["outcome"] == "not_measured"
     result.stdout.fnmatch_lines(["problem: *StuckHarness was not destroyed*", "stuck:StuckHarness: NOT MEASURED*"])
+
+
+def test_the_verdict_outlives_an_interrupted_destruction(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(stuck=STUCK_STORE)
+    result = run(pytester, "--mcp-backend=stuck:Stays", "--mcp-clause=ID-5", "--mcp-report=out.json")
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    assert _clauses(pytester.path / "out.json")["ID-5"]["outcome"] == "passed"
+    result.stdout.fnmatch_lines(["problem: the store of stuck:Stays was not destroyed: KeyboardInterrupt*"])
 
 
 def test_two_backends_run_side_by_side(pytester: pytest.Pytester) -> None:

@@ -85,7 +85,8 @@ class Run:
             try:
                 bench.stop()
             except (Exception, KeyboardInterrupt) as error:  # Ctrl-C again: the report is written all the same
-                problems.append(f"the store of {bench.name} was not destroyed: {type(error).__name__}: {error}")
+                told = f"{type(error).__name__}: {error}".removesuffix(": ")
+                problems.append(f"the store of {bench.name} was not destroyed: {told}")
         self._benches.clear()
         if self._loop is not None:
             with suppress(KeyboardInterrupt):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 
 from pytest_mcp_storage import BackendHarness, Capability
 from pytest_mcp_storage.measuring import bench as bench_module
+from pytest_mcp_storage.measuring import loop as loop_module
 from pytest_mcp_storage.measuring.bench import Bench
 from pytest_mcp_storage.measuring.clock import ObservedTime
 from pytest_mcp_storage.measuring.loop import SuiteLoop
@@ -94,6 +96,23 @@ def test_a_store_that_hangs_at_once_is_given_up(
     assert isinstance(error, TimeoutError)
     assert str(error) == f"{hanging} did not return within 0.5 s"
     assert events == ["provisioned", "destroyed"]
+
+
+def test_a_store_that_blocks_the_loop_at_once_is_given_up(loop: SuiteLoop, monkeypatch: pytest.MonkeyPatch) -> None:
+    release = threading.Event()
+
+    class Blocks(Harness):
+        async def open(self, **options: Any) -> Any:
+            release.wait()
+
+    monkeypatch.setattr(bench_module, "LONGEST_OPENING", 0.01)
+    monkeypatch.setattr(bench_module, "LONGEST_END_OF_HUNG", 0.01)
+    for module in (bench_module, loop_module):
+        monkeypatch.setattr(module, "GRACE", 0.5)
+    error, events = refused(Blocks, loop)
+    release.set()
+    assert isinstance(error, TimeoutError)
+    assert events == ["provisioned"]
 
 
 @pytest.mark.parametrize(
