@@ -123,7 +123,7 @@ from pytest_mcp_storage import BackendHarness
 from pytest_mcp_storage.measuring import bench, loop, measure
 from reference_backends import MemoryStorageBackend
 
-bench.LONGEST_END_OF_HUNG = loop.GRACE = measure.GRACE = 0.1
+bench.LONGEST_END_OF_HUNG = bench.GRACE = loop.GRACE = measure.GRACE = 0.1
 
 class Stuck(MemoryStorageBackend):
     async def create_session(self, session, ttl=None):

@@ -44,7 +44,7 @@ def bench(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Callable[[], An
     """``bench(hangs)``: one whose store hangs so in ``init``, and on which nothing is waited for long."""
     for module in (witness_module, trial_module, measure_module):
         monkeypatch.setattr(module, "LONGEST_CALL", 0.05)
-    for module in (witness_module, loop_module, measure_module):
+    for module in (bench_module, witness_module, loop_module, measure_module):
         monkeypatch.setattr(module, "GRACE", 0.05)
     monkeypatch.setattr(loop_module, "PULSE", 0.01)
     monkeypatch.setattr(bench_module, "LONGEST_END_OF_HUNG", 0.05)
