@@ -7,6 +7,9 @@ from pytest_mcp_storage.measuring.violation import Violation
 from pytest_mcp_storage.measuring.witness import Witness
 from reference_backends import SessionData
 
+JUST_BEFORE = 0.02
+"""Seconds before its end at which a session must still be there."""
+
 
 async def must_be_live(trial: Trial, store: Witness, session: SessionData, *, until: float) -> None:
     """Every read shows the session. Reads that ended after ``until`` (the trial's time) prove nothing."""
