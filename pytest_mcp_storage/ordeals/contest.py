@@ -10,6 +10,7 @@ from pytest_mcp_storage.measuring.trial import Trial
 from pytest_mcp_storage.measuring.violation import Violation
 from pytest_mcp_storage.measuring.witness import Witness
 from pytest_mcp_storage.oracle.history import must_be_linearizable
+from pytest_mcp_storage.oracle.model import ROUNDING
 from pytest_mcp_storage.oracle.timeline import timeline
 from pytest_mcp_storage.oracle.views import must_show, view
 from pytest_mcp_storage.ordeals.callers import VALUES, Deed, at_once, carry_out, steps
@@ -33,6 +34,13 @@ async def must_let_one_create_succeed(trial: Trial, callers: Sequence[Witness], 
             history=timeline(trial.history.calls(), session.session_id),
         )
     await must_show(trial, callers[0], winners, when="after it", should="show the session of the create that succeeded")
+
+
+async def let_expire(trial: Trial, store: Witness, session: SessionData) -> None:
+    """Create the session and let its TTL pass: a dead row lies where the next create writes."""
+    ttl = trial.ttl(1)
+    await store.create_session(session, ttl)
+    await trial.pass_time(ttl + ROUNDING)
 
 
 async def must_keep_every_create(trial: Trial, harness: BackendHarness, session: SessionData, count: int) -> None:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 from hypothesis import strategies as st
 
 from pytest_mcp_storage.capabilities import Capability
 from pytest_mcp_storage.measuring.measure import every, measures
 from pytest_mcp_storage.measuring.trial import Trial
+from pytest_mcp_storage.oracle.model import ROUNDING
+from pytest_mcp_storage.oracle.presence import must_be_gone, must_be_live, shown_by
 from pytest_mcp_storage.oracle.strategies import changes, sessions
 from pytest_mcp_storage.oracle.views import must_show
 from pytest_mcp_storage.ordeals.callers import VALUES, Deed, plans
 from pytest_mcp_storage.ordeals.contest import (
+    let_expire,
     must_be_one_history,
     must_keep_every_create,
     must_keep_every_update,
@@ -31,6 +36,15 @@ TIMES = st.integers(1, 3)
 @measures("CO-1", session=sessions(), callers=MANY)
 async def test_one_of_many_concurrent_creates_succeeds(trial: Trial, session: SessionData, callers: int) -> None:
     await must_let_one_create_succeed(trial, named([await trial.store()], callers), session)
+
+
+@measures("CO-1", waits=True, session=sessions(), callers=MANY)
+async def test_one_of_many_creates_over_an_expired_session_succeeds(
+    trial: Trial, session: SessionData, callers: int
+) -> None:
+    store = await trial.store()
+    await let_expire(trial, store, session)
+    await must_let_one_create_succeed(trial, named([store], callers), session)
 
 
 @measures("CO-1", at_most=1, session=sessions())
@@ -102,9 +116,51 @@ async def test_two_handles_see_each_others_writes(
     await both_show([first, second], [], "after a handle created anew what another had removed")
 
 
+@measures("CO-4", at_most=2, session=sessions(), writer=every(0, 1))
+async def test_two_handles_see_each_others_clear_all(trial: Trial, session: SessionData, writer: int) -> None:
+    if not trial.store_is_ours:
+        return trial.leave_out("clear_all, since the store may hold others' data")
+    pair = await trial.handles(2)
+    await pair[writer].create_session(session)
+    for handle in pair:  # whatever keeps answers has these now
+        await shown_by(handle, session)
+    await pair[1 - writer].clear_all()
+    for handle in pair:
+        await must_be_gone(handle, session, why="a handle cleared the store")
+    return None
+
+
+@measures("CO-4", waits=True, at_most=2, session=sessions(), writer=every(0, 1))
+async def test_two_handles_see_each_others_renewals(trial: Trial, session: SessionData, writer: int) -> None:
+    pair = await trial.handles(2)
+    one, other = pair[writer], pair[1 - writer]
+    ttl = trial.ttl(60) + 2
+    ending, lasting = (session.model_copy(update={"session_id": trial.session_id(name)}) for name in ("ends", "lasts"))
+    await one.create_session(ending, 600)
+    await one.create_session(lasting, ttl)
+    for handle, each in product(pair, (ending, lasting)):  # whatever keeps answers has these now
+        await shown_by(handle, each)
+    renewed = trial.now()
+    await other.update_session(ending.identity, ending.session_id, {}, ttl)
+    await other.update_session(lasting.identity, lasting.session_id, {}, 600)
+    await trial.pass_time(ttl + ROUNDING)
+    for handle in pair:
+        await must_be_gone(handle, ending, why=f"a handle renewed it for {ttl:g} s, which have passed")
+        await must_be_live(trial, handle, lasting, until=renewed + 600)
+
+
 @measures("CO-5", session=sessions(), callers=MANY)
 async def test_one_concurrent_create_succeeds_across_handles(trial: Trial, session: SessionData, callers: int) -> None:
     await must_let_one_create_succeed(trial, named(await trial.handles(HANDLES), callers), session)
+
+
+@measures("CO-5", waits=True, session=sessions(), callers=MANY)
+async def test_one_create_over_an_expired_session_succeeds_across_handles(
+    trial: Trial, session: SessionData, callers: int
+) -> None:
+    handles = await trial.handles(HANDLES)
+    await let_expire(trial, handles[0], session)
+    await must_let_one_create_succeed(trial, named(handles, callers), session)
 
 
 @measures("CO-5", session=sessions(), updaters=UPDATERS, times=TIMES)

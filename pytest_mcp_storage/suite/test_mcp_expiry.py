@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Coroutine
 from itertools import product
+from typing import Any
 
 from hypothesis import strategies as st
 
+from pytest_mcp_storage.canary.envelopes import seal
 from pytest_mcp_storage.capabilities import Capability
 from pytest_mcp_storage.measuring.measure import measures
 from pytest_mcp_storage.measuring.trial import Trial
 from pytest_mcp_storage.measuring.violation import Violation, must_raise
+from pytest_mcp_storage.oracle.awkward import FILLED
 from pytest_mcp_storage.oracle.bulk import create_many
 from pytest_mcp_storage.oracle.machine import ExpiryMachine
 from pytest_mcp_storage.oracle.model import ROUNDING
 from pytest_mcp_storage.oracle.presence import JUST_BEFORE, must_be_absent, must_be_gone, must_be_live, shown_by
-from pytest_mcp_storage.oracle.strategies import families, sessions, ttls
+from pytest_mcp_storage.oracle.strategies import ABSENT, families, sessions, ttls
 from pytest_mcp_storage.oracle.views import must_show
+from pytest_mcp_storage.ordeals.callers import at_once
 from reference_backends import SessionData, SessionNotFoundError
 
 
@@ -55,6 +60,26 @@ async def test_no_read_shows_an_expired_session(trial: Trial, family: list[Sessi
         await store.cleanup_expired_sessions()
         for session in family:
             await must_be_gone(store, session, why=f"its TTL of {ttl:.12g} s has passed, and cleanup has run")
+
+
+@measures("EX-2", waits=True, at_most=1, session=sessions())
+async def test_no_read_stumbles_over_an_expired_session(trial: Trial, session: SessionData) -> None:
+    for each in await _expired_and_unreadable(trial, session):
+        await must_be_gone(await trial.store(), each, why="its TTL has passed, and what nobody sees nobody decrypts")
+
+
+async def _expired_and_unreadable(trial: Trial, session: SessionData) -> list[SessionData]:
+    """Two sessions whose TTL has passed, one of them under another key. None at all where that can't be arranged."""
+    if not (trial.can(Capability.AT_REST) and trial.can(Capability.KEY)):
+        trial.leave_out("an expired session that can't be decrypted (needs AT_REST and KEY)")
+        return []
+    ttl = trial.ttl(60) + 2
+    both = [session.model_copy(update={**FILLED, "session_id": trial.session_id(f"{n}")}) for n in range(2)]
+    for each in both:
+        await (await trial.store()).create_session(each, ttl)
+    await trial.plant(both[0], "tokens", str(seal(b'{"access_token":"t"}', trial.other_key)))
+    await trial.pass_time(ttl + ROUNDING)
+    return both
 
 
 @measures("EX-3", waits=True, at_most=10, session=sessions(), ttl=ttls())
@@ -105,6 +130,36 @@ async def test_an_expired_id_can_be_created_by_another_identity(
     await must_be_absent(store, old, why="it expired, and its id is another identity's now")
 
 
+@measures("EX-4", waits=True, at_most=1, session=sessions())
+async def test_no_field_of_an_expired_session_shines_through(trial: Trial, session: SessionData) -> None:
+    store = await trial.store()
+    ttl = trial.ttl(60)
+    await store.create_session(session.model_copy(update=FILLED), ttl)
+    await trial.pass_time(ttl + ROUNDING)
+    new = session.model_copy(update=ABSENT)
+    await store.create_session(new)
+    await must_show(trial, store, [new], when="after the new create", should="show nothing of the old session")
+
+
+@measures("EX-4", waits=True, session=sessions())
+async def test_reads_beside_the_new_create_leave_it_alone(trial: Trial, session: SessionData) -> None:
+    store = await trial.store()
+    name = session.identity, session.session_id
+    ttl = trial.ttl(60)
+    await store.create_session(session, ttl)
+    await trial.pass_time(ttl + ROUNDING)
+
+    def reads() -> list[Coroutine[Any, Any, Any]]:
+        listings = store.get_identity_sessions_data, store.get_identity_mcp_sessions
+        return [store.get_session(*name), *(listing(session.identity) for listing in listings)]
+
+    for got in await at_once([*reads(), store.create_session(session, 3600), *reads()]):
+        if isinstance(got, Exception):
+            raise got
+    should = "show it: a read that finds the old one expired must not take the new one for that"
+    await must_show(trial, store, [session], when="after a create beside reads", should=should)
+
+
 @measures("EX-5", waits=True, at_most=10, family=families(2, 4), ttl=ttls())
 async def test_cleanup_removes_the_expired_and_no_other(trial: Trial, family: list[SessionData], ttl: float) -> None:
     store = await trial.store()
@@ -135,6 +190,45 @@ async def test_cleanup_is_complete_past_any_page_size(trial: Trial, session: Ses
     await trial.pass_time(1 + ROUNDING)
     await store.cleanup_expired_sessions()
     for each in many:
+        await must_have_no_row(trial, each)
+
+
+@measures("EX-5", waits=True, at_most=1, session=sessions())
+async def test_cleanup_leaves_what_was_renewed(trial: Trial, session: SessionData) -> None:
+    store = await trial.store()
+    ttl = trial.ttl(60)
+    renewed: list[SessionData] = []
+    for named, longer in product(({}, {"server_name": "renewed"}), (None, 500_000)):
+        each = session.model_copy(update={"session_id": trial.session_id(f"{len(renewed)}")})
+        await store.create_session(each, ttl)
+        await store.update_session(each.identity, each.session_id, named, longer)
+        renewed.append(each.model_copy(update=named))
+    await trial.pass_time(ttl + ROUNDING)
+    await store.cleanup_expired_sessions()
+    await must_show(trial, store, renewed, when="after cleanup", should="leave what was renewed")
+
+
+@measures("EX-5", waits=True, session=sessions())
+async def test_cleanup_leaves_what_is_created_beside_it(trial: Trial, session: SessionData) -> None:
+    store = await trial.store()
+    ttl = trial.ttl(60)
+    many = [session.model_copy(update={"session_id": trial.session_id(f"{number}")}) for number in range(5)]
+    for each in many:
+        await store.create_session(each, ttl)
+    await trial.pass_time(ttl + ROUNDING)
+    creates = [store.create_session(each, 3600) for each in many]
+    for got in await at_once([store.cleanup_expired_sessions(), *creates]):
+        if isinstance(got, Exception):
+            raise got
+    should = "remove the expired sessions, and not the new ones of their names"
+    await must_show(trial, store, many, when="after creates beside cleanup", should=should)
+
+
+@measures("EX-5", waits=True, at_most=1, session=sessions())
+async def test_cleanup_removes_what_cannot_be_decrypted(trial: Trial, session: SessionData) -> None:
+    both = await _expired_and_unreadable(trial, session)
+    await (await trial.store()).cleanup_expired_sessions()
+    for each in both:
         await must_have_no_row(trial, each)
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any, ClassVar
 
-from pytest_mcp_storage.zoo.shelf import ShelfBackend
+from pytest_mcp_storage.zoo.shelf import Name, Row, ShelfBackend
 from pytest_mcp_storage.zoo.specimens import broken
 from reference_backends import SessionData, SessionUpdate
+from reference_backends.arguments import check_names
 
 
 class _Caching(ShelfBackend):
@@ -153,3 +154,67 @@ class AllIdsOutliveTheTtl(_Caching):
     """Keeps the list of all ids until somebody writes."""
 
     cached, missed = "get_all_session_ids", "time"
+
+
+class _Publishing(ShelfBackend):
+    """Base: each handle keeps what it read until the session expires, or until a handle publishes its name."""
+
+    def __init__(self, shelf: Any, **options: Any) -> None:
+        super().__init__(shelf, **options)
+        self.cache: dict[Name, Row] = {}
+        self.handles: list[_Publishing] = vars(shelf).setdefault("handles", [])
+        self.handles.append(self)
+
+    def publish(self, identity: str, session_id: str) -> None:
+        for handle in self.handles:
+            handle.cache.pop((identity, session_id), None)
+
+    async def create_session(self, session: SessionData, ttl: float | None = None) -> None:
+        await super().create_session(session, ttl)
+        self.publish(session.identity, session.session_id)
+
+    async def update_session(
+        self, identity: str, session_id: str, changes: SessionUpdate, ttl: float | None = None
+    ) -> None:
+        await super().update_session(identity, session_id, changes, ttl)
+        self.publish(identity, session_id)
+
+    async def remove_session(self, identity: str, session_id: str) -> None:
+        await super().remove_session(identity, session_id)
+        self.publish(identity, session_id)
+
+    async def clear_all(self) -> None:
+        await super().clear_all()
+        for handle in self.handles:
+            handle.cache.clear()
+
+    async def get_session(self, identity: str, session_id: str) -> SessionData | None:
+        name = check_names(identity, session_id)
+        self._require_open()
+        if self.live(self.cache, name) is None and (row := await self.call(lambda rows: self.live(rows, name))):
+            self.cache[name] = row
+        row = self.live(self.cache, name)
+        return None if row is None else self.shown(row.record)
+
+
+@broken("CO-4")
+class ClearIsNotPublished(_Publishing):
+    """Publishes each name that it writes; ``clear_all`` has none to publish."""
+
+    async def clear_all(self) -> None:
+        await ShelfBackend.clear_all(self)
+        self.cache.clear()
+
+
+@broken("CO-4")
+class RenewalIsNotPublished(_Publishing):
+    """Publishes what changes a field, and a renewal changes none: others go by the old expiry."""
+
+    async def update_session(
+        self, identity: str, session_id: str, changes: SessionUpdate, ttl: float | None = None
+    ) -> None:
+        if changes:
+            return await super().update_session(identity, session_id, changes, ttl)
+        await ShelfBackend.update_session(self, identity, session_id, changes, ttl)
+        self.cache.pop((identity, session_id), None)
+        return None

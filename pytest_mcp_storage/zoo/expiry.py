@@ -6,8 +6,9 @@ import math
 import time
 from typing import Any, ClassVar
 
+from pytest_mcp_storage.capabilities import Capability
 from pytest_mcp_storage.zoo.lifetimes import Bounded
-from pytest_mcp_storage.zoo.shelf import Name, Row, Rows, ShelfBackend
+from pytest_mcp_storage.zoo.shelf import Name, Row, Rows, ShelfBackend, ShelfHarness
 from pytest_mcp_storage.zoo.specimens import broken
 from reference_backends import SessionData, SessionExistsError, SessionUpdate
 from reference_backends.arguments import check_names
@@ -206,6 +207,24 @@ class OldFieldsShine(ShelfBackend):
                 rows[name] = rows[name]._replace(record={**old.record, **rows[name].record})
 
             await self.call(keep)
+
+
+class _HeadersShine(ShelfBackend):
+    async def create_session(self, session: SessionData, ttl: float | None = None) -> None:
+        name = session.identity, session.session_id
+        old = await self.call(lambda rows: rows.get(name))
+        await super().create_session(session, ttl)
+        if old is not None and "headers" in old.record and session.headers is None:
+            record = {**old.record, **self.kept(session), "headers": old.record["headers"]}
+            await self.call(lambda rows: rows.update({name: rows[name]._replace(record=record)}))
+
+
+class HeadersShine(ShelfHarness):
+    """Has a table for headers, and writes to it where there are some. It takes no clock: its server has one."""
+
+    breaks = "EX-4"
+    backend = _HeadersShine
+    capabilities = ShelfHarness.capabilities - {Capability.CLOCK}
 
 
 @broken("EX-4")

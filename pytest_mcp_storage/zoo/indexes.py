@@ -161,6 +161,28 @@ class RenewalLeavesTheOldEnd(_Timed):
         await ShelfBackend.update_session(self, identity, session_id, changes, ttl)
 
 
+@broken("EX-5")
+class EndsFollowATtlAlone(_Timed):
+    """Moves the end where an update has a ttl, and not where it renews for the default."""
+
+    async def update_session(
+        self, identity: str, session_id: str, changes: SessionUpdate, ttl: float | None = None
+    ) -> None:
+        follows = _Timed if ttl is not None else ShelfBackend
+        await follows.update_session(self, identity, session_id, changes, ttl)
+
+
+@broken("EX-5")
+class EndsFollowRenewalsAlone(_Timed):
+    """Moves the end in the code that renews, and not in the code that changes fields."""
+
+    async def update_session(
+        self, identity: str, session_id: str, changes: SessionUpdate, ttl: float | None = None
+    ) -> None:
+        follows = ShelfBackend if changes else _Timed
+        await follows.update_session(self, identity, session_id, changes, ttl)
+
+
 class _KeepsEnds(_Timed):
     """Base: a name that has an end keeps it when it is created anew (``ZADD NX``)."""
 

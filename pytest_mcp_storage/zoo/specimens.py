@@ -20,6 +20,7 @@ HOUSES: tuple[str, ...] = (
     "indexes",
     "caches",
     "expiry",
+    "evictions",
     "lifetimes",
     "secrets",
     "remnants",

@@ -13,6 +13,7 @@ from pytest_mcp_storage.zoo.sealing import Ring, SealingBackend, broken_codec, b
 from pytest_mcp_storage.zoo.shelf import Name, Rows, ShelfBackend
 from pytest_mcp_storage.zoo.specimens import broken
 from reference_backends import DecryptionError, SessionData
+from reference_backends.arguments import check_identity
 from reference_backends.record import Record, RecordCodec
 
 # -- EN-3 -------------------------------------------------------------------------------------------------------------
@@ -140,6 +141,26 @@ class TidiesWhileItCounts(ShelfBackend):
 
         await self.call(tidy)
         return await super().get_all_session_ids()
+
+
+@broken("EX-2")
+class DecryptsBeforeItLooks(ShelfBackend):
+    """Decrypts, then asks whether it has expired: one dead row under a dropped key takes the listing along."""
+
+    async def get_identity_sessions_data(self, identity: str) -> list[SessionData]:
+        rows = await self.call(lambda rows: [row for name, row in rows.items() if name[0] == check_identity(identity)])
+        found = [(self.shown(row.record), row.expires_at) for row in rows]
+        return [session for session, end in found if self._clock() < end]
+
+
+@broken("EX-5")
+class CleanupDecrypts(ShelfBackend):
+    """Reads every row as a session to learn which have expired, and stops at the first that it can't read."""
+
+    async def cleanup_expired_sessions(self) -> None:
+        for row in await self.call(lambda rows: list(rows.values())):
+            self.shown(row.record)
+        await super().cleanup_expired_sessions()
 
 
 @broken("EN-7")
