@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Awaitable
 from itertools import product
 from typing import Any
 
@@ -13,7 +14,7 @@ from pytest_mcp_storage.harness import NotMeasurable
 from pytest_mcp_storage.measuring.comparison import difference
 from pytest_mcp_storage.measuring.measure import every, measures
 from pytest_mcp_storage.measuring.trial import Trial
-from pytest_mcp_storage.measuring.violation import Violation, must_raise
+from pytest_mcp_storage.measuring.violation import Violation, must_raise, outcome_of, told
 from pytest_mcp_storage.measuring.witness import Witness
 from pytest_mcp_storage.oracle.limits import DEFAULT_TTL, LONGEST_TTL
 from pytest_mcp_storage.oracle.model import ROUNDING
@@ -21,6 +22,7 @@ from pytest_mcp_storage.oracle.presence import JUST_BEFORE, must_be_gone, must_b
 from pytest_mcp_storage.oracle.strategies import changes, sessions, ttls
 from reference_backends import InvalidSessionError, SessionData
 
+LONG = 6000.0
 TEN_YEARS = 10 * 365.25 * 86_400
 BAD_TTLS = (
     0, -1, 0.0, -0.5, math.nan, math.inf, -math.inf, LONGEST_TTL + 0.5, LONGEST_TTL + 1, 1e300, 10**30, True, False,
@@ -39,6 +41,25 @@ async def test_the_default_ttl_is_twelve_hours(trial: Trial, session: SessionDat
         await must_be_live(trial, store, session, until=born + DEFAULT_TTL)
         await trial.pass_time(0.5 + ROUNDING)
         await must_be_gone(store, session, why="the default TTL of 43,200 s has passed")
+
+
+@measures("EX-6", waits=True, at_most=2, session=sessions())
+async def test_a_ttl_of_none_is_the_default(trial: Trial, session: SessionData) -> None:
+    store = await trial.store()
+    born = trial.now()
+    trial.remember([session])
+    await _must_take_none(trial, store.backend.create_session(session, ttl=None), doing="creating")
+    await must_be_live(trial, store, session, until=born + DEFAULT_TTL)
+    if trial.can(Capability.CLOCK):
+        await trial.pass_time(DEFAULT_TTL + ROUNDING)
+        await must_be_gone(store, session, why="ttl=None means the default TTL, which has passed")
+
+
+async def _must_take_none(trial: Trial, call: Awaitable[None], *, doing: str) -> None:
+    """The call has ``ttl=None``, past the witness, who says nothing where there is no ttl."""
+    trial.history.note(f"… {doing} with ttl=None …")
+    if isinstance(got := await outcome_of(call), Exception):
+        raise Violation(f"{doing} with ttl=None {told(got)}", should="do what it does without ttl")
 
 
 async def _with_default_ttl(trial: Trial, seconds: float) -> Witness | None:
@@ -63,6 +84,33 @@ async def test_a_handle_may_have_another_default_ttl(trial: Trial, session: Sess
         await must_be_live(trial, store, session, until=born + default)
     await trial.pass_time(max(0.0, born + default + ROUNDING - trial.now()))
     await must_be_gone(store, session, why=f"the handle's default TTL of {default:.12g} s has passed")
+
+
+@measures("EX-6", waits=True, at_most=2, session=sessions())
+async def test_the_default_ttl_is_that_of_the_handle_that_creates(trial: Trial, session: SessionData) -> None:
+    ttl = trial.ttl(60) + 2
+    if (pair := await _brief_and_long(trial, ttl)) is None:
+        return
+    brief, long = pair
+    lasting = session.model_copy(update={"session_id": f"lasting {session.session_id}"})
+    born = trial.now()
+    await brief.create_session(session)
+    await long.create_session(lasting)
+    for handle in pair:
+        await must_be_live(trial, handle, session, until=born + ttl)
+    await trial.pass_time(ttl + ROUNDING)
+    for handle in pair:
+        await must_be_gone(handle, session, why=f"the creating handle's default TTL of {ttl:g} s has passed")
+        await must_be_live(trial, handle, lasting, until=born + LONG)
+
+
+async def _brief_and_long(trial: Trial, ttl: float) -> tuple[Witness, Witness] | None:
+    """Two handles on the store, one with this default TTL and one with a longer; ``None`` where that can't be."""
+    if not trial.can(Capability.SHARED):
+        trial.leave_out("two handles with different default TTLs (needs SHARED)")
+        return None
+    brief, long = await _with_default_ttl(trial, ttl), await _with_default_ttl(trial, LONG)
+    return None if brief is None or long is None else (brief, long)
 
 
 @measures("EX-7", waits=True, session=sessions(), first=ttls(), second=ttls(), named=changes())
@@ -118,6 +166,42 @@ async def test_a_handle_renews_for_its_own_default(trial: Trial, session: Sessio
     await must_be_gone(store, session, why=f"the handle's default TTL of {default:.12g} s has passed since the update")
 
 
+@measures("EX-7", waits=True, at_most=2, session=sessions(), changed=every(False, True))
+async def test_an_update_with_a_ttl_of_none_renews_for_the_default(
+    trial: Trial, session: SessionData, changed: bool
+) -> None:
+    store = await trial.store()
+    ttl = trial.ttl(60) + 2
+    await store.create_session(session, ttl)
+    named: dict[str, Any] = {"server_name": "renewed"} if changed else {}
+    renewed = trial.now()
+    update = store.backend.update_session(session.identity, session.session_id, named, ttl=None)  # type: ignore[arg-type]
+    await _must_take_none(trial, update, doing="updating")
+    await trial.pass_time(ttl + ROUNDING)
+    await must_be_live(trial, store, session, until=renewed + DEFAULT_TTL)
+    if trial.can(Capability.CLOCK):
+        await trial.pass_time(DEFAULT_TTL - ttl)
+        await must_be_gone(store, session, why="ttl=None means the default TTL, which has passed since the update")
+
+
+@measures("EX-7", waits=True, at_most=2, session=sessions())
+async def test_the_default_ttl_is_that_of_the_handle_that_updates(trial: Trial, session: SessionData) -> None:
+    ttl = trial.ttl(60) + 2
+    if (pair := await _brief_and_long(trial, ttl)) is None:
+        return
+    brief, long = pair
+    lasting = session.model_copy(update={"session_id": f"lasting {session.session_id}"})
+    await brief.create_session(lasting)
+    await long.create_session(session)
+    renewed = trial.now()
+    await brief.update_session(session.identity, session.session_id, {})
+    await long.update_session(lasting.identity, lasting.session_id, {})
+    await trial.pass_time(ttl + ROUNDING)
+    for handle in pair:
+        await must_be_gone(handle, session, why=f"the updating handle's default TTL of {ttl:g} s has passed")
+        await must_be_live(trial, handle, lasting, until=renewed + LONG)
+
+
 @measures("EX-8", at_most=2, session=sessions())
 async def test_a_ttl_that_makes_no_sense_is_refused(trial: Trial, session: SessionData) -> None:
     store = await trial.store()
@@ -141,11 +225,16 @@ async def test_the_longest_ttl_is_taken(trial: Trial, session: SessionData) -> N
     await must_be_live(trial, store, session, until=born + LONGEST_TTL)
 
 
-@measures("EX-9", waits=True, at_most=3, session=sessions())
-async def test_ten_years_are_kept_as_given(trial: Trial, session: SessionData) -> None:
+@measures("EX-9", waits=True, at_most=3, session=sessions(), renewed=every(False, True))
+async def test_ten_years_are_kept_as_given(trial: Trial, session: SessionData, renewed: bool) -> None:
     store = await trial.store()
+    if renewed:
+        await store.create_session(session)
     born = trial.now()
-    await store.create_session(session, TEN_YEARS)
+    if renewed:
+        await store.update_session(session.identity, session.session_id, {}, TEN_YEARS)
+    else:
+        await store.create_session(session, TEN_YEARS)
     await must_be_live(trial, store, session, until=born + TEN_YEARS)
     if trial.can(Capability.CLOCK):
         await trial.pass_time(TEN_YEARS - 1)

@@ -279,6 +279,17 @@ class RenewalTakesAnyTtl(ShelfBackend):
 
 
 @broken("EX-9")
+class RenewsForAMonthAtMost(ShelfBackend):
+    """Caps what a renewal may ask for, and not what a create may."""
+
+    async def update_session(
+        self, identity: str, session_id: str, changes: SessionUpdate, ttl: float | None = None
+    ) -> None:
+        self._expiry(ttl)
+        await super().update_session(identity, session_id, changes, None if ttl is None else min(ttl, 30 * DAY))
+
+
+@broken("EX-9")
 class NoLessThanASecond(Bounded):
     """Cuts the TTL to whole seconds, and takes the 0 that comes of it for no TTL at all."""
 

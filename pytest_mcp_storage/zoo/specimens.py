@@ -22,6 +22,7 @@ HOUSES: tuple[str, ...] = (
     "expiry",
     "evictions",
     "lifetimes",
+    "defaults",
     "secrets",
     "remnants",
     "telling",
