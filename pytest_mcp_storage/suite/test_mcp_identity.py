@@ -21,6 +21,8 @@ from pytest_mcp_storage.oracle.look_alikes import (
     look_alikes,
 )
 from pytest_mcp_storage.oracle.machine import ListingMachine
+from pytest_mcp_storage.oracle.model import ROUNDING
+from pytest_mcp_storage.oracle.presence import must_be_absent, must_be_live
 from pytest_mcp_storage.oracle.strategies import families, sessions
 from pytest_mcp_storage.oracle.views import Name
 from reference_backends import SessionData, SessionExistsError
@@ -170,25 +172,42 @@ async def test_one_session_id_under_two_identities(trial: Trial, session: Sessio
     await store.create_session(session)
     got = await outcome_of(store.create_session(other))
     if isinstance(got, SessionExistsError):
-        await must_read(store, [session], [other], when="after the refused create")
+        await must_read(trial, store, [session], [other], when="after the refused create")
         return
     if isinstance(got, Exception):
         raise Violation(
             f"creating the id under another identity {told(got)}", should="raise SessionExistsError, or work"
         )
-    await must_read(store, [session, other], when="after both creates")
+    await must_read(trial, store, [session, other], when="after both creates")
     for each in session, other:
         await store.update_session(each.identity, each.session_id, {"server_name": f"of {each.identity}"})
     session, other = (each.model_copy(update={"server_name": f"of {each.identity}"}) for each in (session, other))
-    await must_read(store, [session, other], when="after updates of both")
+    await must_read(trial, store, [session, other], when="after updates of both")
     for gone, kept in (other, session), (session, other):
         await store.remove_session(gone.identity, gone.session_id)
-        await must_read(store, [kept], [gone], when=f"after the removal under {gone.identity!r}")
+        await must_read(trial, store, [kept], [gone], when=f"after the removal under {gone.identity!r}")
         await store.create_session(gone)
 
 
+@measures("ID-4", waits=True, at_most=2, session=sessions(), which=every(0, 1))
+async def test_one_session_id_under_two_identities_ends_twice(trial: Trial, session: SessionData, which: int) -> None:
+    store = await trial.store()
+    both = [session, session.model_copy(update={"identity": trial.identity("another")})]
+    ttls = [3600.0, 3600.0]
+    ttls[which] = trial.ttl(60) + 2
+    born = trial.now()
+    try:
+        for each, ttl in zip(both, ttls, strict=True):
+            await store.create_session(each, ttl)
+    except SessionExistsError:
+        return  # which the clause allows
+    await trial.pass_time(ttls[which] + ROUNDING)
+    await must_be_absent(store, both[which], why="its own TTL has passed, whatever the other's is")
+    await must_be_live(trial, store, both[1 - which], until=born + 3600)
+
+
 async def must_read(
-    store: Witness, live: Sequence[SessionData], gone: Sequence[SessionData] = (), *, when: str
+    trial: Trial, store: Witness, live: Sequence[SessionData], gone: Sequence[SessionData] = (), *, when: str
 ) -> None:
     """Each identity reads its own session of the shared id, by every read; those of ``gone`` read none."""
     for session, there in [*((each, True) for each in live), *((each, False) for each in gone)]:
@@ -204,6 +223,8 @@ async def must_read(
         if counts != (there, there):
             lists = f"{ids} and {data}"
             raise Violation(f"{when} {session.identity!r} lists {lists}", should="keep both fully apart")
+        if there and trial.store_is_ours and session.session_id not in await store.get_all_session_ids():
+            raise Violation(f"{when} get_all_session_ids lacks their id", should="hold it while one of both is live")
 
 
 @measures("ID-5", session=sessions(), other=sessions())

@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 
 from pytest_mcp_storage.zoo.shelf import Name, Row, Rows, ShelfBackend
 from pytest_mcp_storage.zoo.specimens import broken
-from reference_backends import SessionData, SessionExistsError
+from reference_backends import SessionData, SessionExistsError, SessionUpdate
 
 
 class _Matching(ShelfBackend):
@@ -221,6 +221,29 @@ class RefusesWithAnotherError(ShelfBackend):
         if await self.call(lambda rows: any(n[1] == session.session_id and n[0] != session.identity for n in rows)):
             raise RuntimeError("UNIQUE constraint failed: mcp_sessions.session_id")
         await super().create_session(session, ttl)
+
+
+@broken("ID-4")
+class ExpiryById(ShelfBackend):
+    """Keeps rows by both names, and their expiry by the id alone: the last to be written decides for both."""
+
+    def __init__(self, shelf, **options) -> None:  # type: ignore[no-untyped-def]
+        super().__init__(shelf, **options)
+        self.ends: dict[str, float] = vars(shelf).setdefault("ends", {})
+
+    def live(self, rows: Rows, name: Name) -> Row | None:
+        row = rows.get(name)
+        return row if row is not None and self._clock() < self.ends.get(name[1], row.expires_at) else None
+
+    async def create_session(self, session: SessionData, ttl: float | None = None) -> None:
+        await super().create_session(session, ttl)
+        self.ends[session.session_id] = self._expiry(ttl)
+
+    async def update_session(
+        self, identity: str, session_id: str, changes: SessionUpdate, ttl: float | None = None
+    ) -> None:
+        await super().update_session(identity, session_id, changes, ttl)
+        self.ends[session_id] = self._expiry(ttl)
 
 
 @broken("ID-5")

@@ -234,6 +234,27 @@ class AllIdsStopAtAThousand(ShelfBackend):
         return (await super().get_all_session_ids())[:1000]
 
 
+@broken("ID-4")
+class AllIdsInASet(ShelfBackend):
+    """Keeps all ids in one set (``SADD``, ``SREM``), which has an id once, whoever else has it too."""
+
+    def __init__(self, shelf: Any, **options: Any) -> None:
+        super().__init__(shelf, **options)
+        self.ids: set[str] = vars(shelf).setdefault("ids", set())
+
+    async def create_session(self, session: SessionData, ttl: float | None = None) -> None:
+        await super().create_session(session, ttl)
+        self.ids.add(session.session_id)
+
+    async def remove_session(self, identity: str, session_id: str) -> None:
+        await super().remove_session(identity, session_id)
+        self.ids.discard(session_id)
+
+    async def get_all_session_ids(self) -> list[str]:
+        live = await super().get_all_session_ids()
+        return sorted(self.ids.intersection(live))
+
+
 @broken("LC-10")
 class ClearsOneIdentity(ShelfBackend):
     """Clears the sessions of the identity that wrote last, since tests have but one."""
