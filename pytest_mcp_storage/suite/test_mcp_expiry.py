@@ -196,7 +196,7 @@ async def test_cleanup_is_complete_past_any_page_size(trial: Trial, session: Ses
 @measures("EX-5", waits=True, at_most=1, session=sessions())
 async def test_cleanup_leaves_what_was_renewed(trial: Trial, session: SessionData) -> None:
     store = await trial.store()
-    ttl = trial.ttl(60)
+    ttl = trial.ttl(60) + 2
     renewed: list[SessionData] = []
     for named, longer in product(({}, {"server_name": "renewed"}), (None, 500_000)):
         each = session.model_copy(update={"session_id": trial.session_id(f"{len(renewed)}")})
