@@ -141,7 +141,7 @@ async def test_no_field_of_an_expired_session_shines_through(trial: Trial, sessi
     await must_show(trial, store, [new], when="after the new create", should="show nothing of the old session")
 
 
-@measures("EX-4", waits=True, session=sessions())
+@measures("EX-4", waits=True, at_most=20, session=sessions())
 async def test_reads_beside_the_new_create_leave_it_alone(trial: Trial, session: SessionData) -> None:
     store = await trial.store()
     name = session.identity, session.session_id
@@ -208,7 +208,7 @@ async def test_cleanup_leaves_what_was_renewed(trial: Trial, session: SessionDat
     await must_show(trial, store, renewed, when="after cleanup", should="leave what was renewed")
 
 
-@measures("EX-5", waits=True, session=sessions())
+@measures("EX-5", waits=True, at_most=20, session=sessions())
 async def test_cleanup_leaves_what_is_created_beside_it(trial: Trial, session: SessionData) -> None:
     store = await trial.store()
     ttl = trial.ttl(60)
