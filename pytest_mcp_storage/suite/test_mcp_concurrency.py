@@ -144,7 +144,7 @@ async def test_two_handles_see_each_others_renewals(trial: Trial, session: Sessi
     await other.update_session(lasting.identity, lasting.session_id, {}, 600)
     await trial.pass_time(ttl + ROUNDING)
     for handle in pair:
-        await must_be_gone(handle, ending, why=f"a handle renewed it for {ttl:g} s, which have passed")
+        await must_be_gone(handle, ending, why=f"a handle renewed it for {ttl:.12g} s, which have passed")
         await must_be_live(trial, handle, lasting, until=renewed + 600)
 
 

@@ -93,7 +93,7 @@ async def test_no_other_clock_ends_a_session(trial: Trial) -> None:
     session = fresh(trial)
     store = await trial.open()
     await store.create_session(session, ttl=NATIVE_TTL)
-    trial.history.note(f"… {ONE_SECOND_LATER:g} s pass, but not by the clock that open() was given …")
+    trial.history.note(f"… {ONE_SECOND_LATER:.12g} s pass, but not by the clock that open() was given …")
     await asyncio.sleep(ONE_SECOND_LATER)
     when = "while the clock that open() was given stood still"
     await must_show(trial, store, [session], when=when, should="stay: no native timer may end it earlier")

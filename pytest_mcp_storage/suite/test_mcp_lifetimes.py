@@ -100,7 +100,7 @@ async def test_the_default_ttl_is_that_of_the_handle_that_creates(trial: Trial, 
         await must_be_live(trial, handle, session, until=born + ttl)
     await trial.pass_time(ttl + ROUNDING)
     for handle in pair:
-        await must_be_gone(handle, session, why=f"the creating handle's default TTL of {ttl:g} s has passed")
+        await must_be_gone(handle, session, why=f"the creating handle's default TTL of {ttl:.12g} s has passed")
         await must_be_live(trial, handle, lasting, until=born + LONG)
 
 
@@ -199,7 +199,7 @@ async def test_the_default_ttl_is_that_of_the_handle_that_updates(trial: Trial, 
     await brief.update_session(session.identity, session.session_id, {})
     await trial.pass_time(ttl + ROUNDING)
     for handle in pair:
-        await must_be_gone(handle, session, why=f"the updating handle's default TTL of {ttl:g} s has passed")
+        await must_be_gone(handle, session, why=f"the updating handle's default TTL of {ttl:.12g} s has passed")
         await must_be_live(trial, handle, lasting, until=renewed + LONG)
 
 
