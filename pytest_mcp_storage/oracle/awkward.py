@@ -56,8 +56,11 @@ FILLED: dict[str, Any] = {
     "server_id": "id", "server_name": "name", "server_url": "https://mcp.example", "transport_type": "streamable_http",
     "callback_url": "https://app.example", "created_at": 1_700_000_000_123, "headers": {"X-One": "1", "X-Two": "2"},
     "active": True, "client_information": {"client_id": "app", "redirect_uris": ["https://app.example"]},
-    "tokens": {"access_token": "at", "scope": "read write", "more": {"a": 1, "b": 2}}, "code_verifier": "verifier",
-    "client_id": "client",
+    "tokens": {
+        "access_token": "at", "refresh_token": "rt", "id_token": "it", "expires_in": 3600, "scope": "read write",
+        "more": {"a": 1, "b": 2},
+    },
+    "code_verifier": "verifier", "client_id": "client",
 }  # fmt: skip
 """A value for every field."""
 EMPTY: dict[str, Any] = {

@@ -251,14 +251,24 @@ class NestsThirtyTwoDeep(_Altering):
     """Passes JSON through a parser that stops at 32 levels, and takes nothing for what lies below."""
 
     def altered(self, fields: dict[str, Any]) -> dict[str, Any]:
-        def cut(value: Any, levels: int) -> Any:
-            if isinstance(value, dict):
-                return {key: cut(item, levels - 1) for key, item in value.items()} if levels else None
-            if isinstance(value, list):
-                return [cut(item, levels - 1) for item in value] if levels else None
-            return value
+        return {**fields, "tokens": _cut(fields["tokens"], 32)}
 
-        return {**fields, "tokens": cut(fields["tokens"], 32)}
+
+@broken("RT-3")
+class ListsThirtyTwoDeep(ShelfBackend):
+    """Reads one session itself, and lets such a parser put a listing together."""
+
+    async def get_identity_sessions_data(self, identity: str) -> list[SessionData]:
+        found = await super().get_identity_sessions_data(identity)
+        return [session.model_copy(update={"tokens": _cut(session.tokens, 32)}) for session in found]
+
+
+def _cut(value: Any, levels: int) -> Any:
+    if isinstance(value, dict):
+        return {key: _cut(item, levels - 1) for key, item in value.items()} if levels else None
+    if isinstance(value, list):
+        return [_cut(item, levels - 1) for item in value] if levels else None
+    return value
 
 
 @broken("RT-4")

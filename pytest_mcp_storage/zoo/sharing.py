@@ -116,3 +116,59 @@ class KeepsTheUpdatesObjects(ShelfBackend):
                 rows[name] = rows[name]._replace(record={**rows[name].record, "client_information": information})
 
             await self.call(alias)
+
+
+@broken("RT-6")
+class HandsOutItsListOfAll(_Listing):
+    """Copies an identity's ids, which many ask for, and returns the list of all as it keeps it."""
+
+    async def get_all_session_ids(self) -> list[str]:
+        found = await super().get_all_session_ids()
+        kept: list[str] = self.kept_lists.setdefault(None, found)
+        return kept
+
+
+class _Rewrites(ShelfBackend):
+    """Base: tokens that come in are ``rewritten`` where they lie, in the caller's hands."""
+
+    def rewritten(self, tokens: dict[str, Any]) -> None:
+        """Change them."""
+
+    async def create_session(self, session: SessionData, ttl: float | None = None) -> None:
+        self.rewritten(session.tokens or {})
+        await super().create_session(session, ttl)
+
+    async def update_session(
+        self, identity: str, session_id: str, changes: SessionUpdate, ttl: float | None = None
+    ) -> None:
+        self.rewritten(changes.get("tokens") or {})
+        await super().update_session(identity, session_id, changes, ttl)
+
+
+@broken("RT-1", "LC-3")
+class AddsExpiresAt(_Rewrites):
+    """Turns ``expires_in`` into a moment while it is known when that began, as OAuth libraries do, in the same dict."""
+
+    def rewritten(self, tokens: dict[str, Any]) -> None:
+        if "expires_in" in tokens:
+            tokens["expires_at"] = self._clock() + tokens["expires_in"]
+
+
+@broken("RT-1", "LC-3")
+class DropsTheIdToken(_Rewrites):
+    """Takes out the largest of the tokens, which nobody asks for later, by a ``pop`` upon what it was given."""
+
+    def rewritten(self, tokens: dict[str, Any]) -> None:
+        tokens.pop("id_token", None)
+
+
+@broken("LC-3")
+class PopsWhatItHandles(ShelfBackend):
+    """Pops client information out of an update, for a table of its own, and writes there at create alone."""
+
+    async def update_session(
+        self, identity: str, session_id: str, changes: SessionUpdate, ttl: float | None = None
+    ) -> None:
+        if changes.get("client_information"):
+            changes.pop("client_information")
+        await super().update_session(identity, session_id, changes, ttl)
