@@ -22,9 +22,11 @@ async def create_many(
     ttl: float | None = None,
     *,
     least: int | None = None,
+    identities: bool = False,
 ) -> list[SessionData]:
-    """``count`` sessions of one identity, small and alike but for their ids; the history shows one line for all.
+    """``count`` sessions, small and alike but for their names; the history shows one line for all.
 
+    They are one identity's; with ``identities`` each is another's.
     ``least``: so many will do where the store takes longer than :data:`PATIENCE`.
     """
     plain = {"tokens": {"access_token": "t"}, "headers": None, "client_information": None}
@@ -33,11 +35,17 @@ async def create_many(
     end = time.monotonic() + PATIENCE
     while len(many) < enough or (len(many) < count and time.monotonic() < end):
         numbers = range(len(many), min(len(many) + AT_ONCE, count))
-        batch = [
-            session.model_copy(update={**plain, "session_id": trial.session_id(f"n{number:05}")}) for number in numbers
-        ]
+        names = [_names(trial, session, number, identities) for number in numbers]
+        batch = [session.model_copy(update={**plain, **each}) for each in names]
         trial.remember(batch)
-        await asyncio.gather(*(store.backend.create_session(each, ttl) for each in batch))
+        await asyncio.gather(*(store.backend.create_session(each, ttl=ttl) for each in batch))
         many += batch
-    trial.history.note(f"… create_session of {len(many)} sessions of {session.identity!r} …")
+    whose = "an identity each" if identities else repr(session.identity)
+    trial.history.note(f"… create_session of {len(many)} sessions of {whose} …")
     return many
+
+
+def _names(trial: Trial, session: SessionData, number: int, identities: bool) -> dict[str, str]:
+    if identities:
+        return {"identity": trial.identity(f"i{number:05}"), "session_id": trial.session_id(f"i{number:05}")}
+    return {"session_id": trial.session_id(f"n{number:05}")}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from itertools import product
 from typing import Any
 
@@ -51,7 +52,7 @@ async def test_an_update_changes_the_named_fields_alone(
     store = await trial.store()
     await store.create_session(session)
     await store.get_session(session.identity, session.session_id)  # whatever keeps answers has that one now
-    await store.update_session(session.identity, session.session_id, named)
+    await store.update_session(session.identity, session.session_id, deepcopy(named))  # the store may alter the copy
     expected = session.model_copy(update=named)
     seen = await store.get_session(session.identity, session.session_id)
     if found := difference(seen, expected):
@@ -65,7 +66,7 @@ async def test_each_field_can_be_updated_alone(trial: Trial, session: SessionDat
     await store.create_session(expected)
     for field, values in product([*FILLED, None], (FILLED, EMPTY)):
         named = {field: values[field]} if field else {}
-        await store.update_session(session.identity, session.session_id, named)
+        await store.update_session(session.identity, session.session_id, deepcopy(named))
         expected = expected.model_copy(update=named)
         seen = await store.get_session(session.identity, session.session_id)
         if found := difference(seen, expected):
@@ -83,7 +84,7 @@ async def test_an_update_replaces_objects(trial: Trial, session: SessionData) ->
         await store.create_session(expected)
         for new in replacements:
             named = {field: new, "headers": dict.fromkeys(new, "3")}
-            await store.update_session(expected.identity, expected.session_id, named)
+            await store.update_session(expected.identity, expected.session_id, deepcopy(named))
             expected = expected.model_copy(update=named)
             seen = await store.get_session(expected.identity, expected.session_id)
             if found := difference(seen, expected):
@@ -242,6 +243,7 @@ async def test_clear_all_leaves_nothing(trial: Trial, session: SessionData, othe
     store = await trial.store()
     other = other.model_copy(update={"identity": trial.identity("another"), "session_id": trial.session_id("other")})
     many = await create_many(trial, store, session, trial.tier.clearing, least=10_000)
+    await create_many(trial, store, session, min(trial.tier.clearing, trial.tier.listed), identities=True)
     await store.create_session(other)
     last = many[-1].model_copy(update={"session_id": trial.session_id("last")})
     await store.create_session(last, 60)
@@ -262,6 +264,20 @@ async def test_clear_all_leaves_nothing(trial: Trial, session: SessionData, othe
         await trial.pass_time(60 + ROUNDING)
     await store.cleanup_expired_sessions()
     await must_show(trial, store, [last], when="after clear_all and a new create", should="show that session")
+
+
+@measures("LC-10", needs=[Capability.AT_REST], waits=True, at_most=1, session=sessions())
+async def test_clear_all_leaves_no_row_of_an_expired_session(trial: Trial, session: SessionData) -> None:
+    store = await trial.store()
+    ttl = trial.ttl(60)
+    await store.create_session(session, ttl)
+    await trial.pass_time(ttl + ROUNDING)
+    await store.clear_all()
+    try:
+        await trial.stored(session)
+    except LookupError:
+        return
+    raise Violation("after clear_all the row of an expired session lies in the store", should="leave nothing")
 
 
 @measures("LC-11", session=sessions())

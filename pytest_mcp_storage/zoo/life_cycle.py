@@ -235,6 +235,31 @@ class TooManyToClear(ShelfBackend):
         await self.call(lambda rows: rows.clear() if len(rows) < 250 else None)
 
 
+@broken("LC-10")
+class ClearsTheLiving(ShelfBackend):
+    """Clears what a listing shows, in which what has expired no longer stands: its tokens stay on the disk."""
+
+    async def clear_all(self) -> None:
+        def clear(rows: Rows) -> None:
+            for name in [name for name in rows if self.live(rows, name)]:
+                del rows[name]
+
+        await self.call(clear)
+
+
+@broken("LC-10")
+class ClearsAHundredIdentities(ShelfBackend):
+    """Keeps a set of ids for each identity, and clears those of the first page of identities."""
+
+    async def clear_all(self) -> None:
+        def clear(rows: Rows) -> None:
+            first = [*dict.fromkeys(identity for identity, _ in rows)][:100]
+            for name in [name for name in rows if name[0] in first]:
+                del rows[name]
+
+        await self.call(clear)
+
+
 @broken("LC-11")
 class DoesNotReopen(ShelfBackend):
     """Guards ``init`` by a flag that ``disconnect`` does not reset, as upstream's SQLite store."""
