@@ -29,6 +29,8 @@ async def test_an_empty_name_is_refused(trial: Trial, session: SessionData) -> N
         (store.get_session, identity, ""),
         (store.update_session, "", session_id, {"server_name": "n"}),
         (store.update_session, identity, "", {"server_name": "n"}),
+        (store.update_session, "", session_id, {}),
+        (store.update_session, identity, "", {}),
         (store.remove_session, "", session_id),
         (store.remove_session, identity, ""),
         (store.get_identity_sessions_data, ""),
@@ -57,6 +59,8 @@ async def test_a_name_that_no_session_can_have_finds_nothing(trial: Trial, sessi
             (store.get_identity_mcp_sessions, [], identity),
             (store.get_identity_sessions_data, [], identity),
             (store.update_session, SessionNotFoundError, identity, each.session_id, {}),
+            (store.update_session, SessionNotFoundError, identity, each.session_id, {"server_name": "spoilt"}),
+            (store.update_session, SessionNotFoundError, each.identity, session_id, {}),
             (store.update_session, SessionNotFoundError, each.identity, session_id, {"server_name": "spoilt"}),
         ):
             got = await outcome_of(method(*arguments))

@@ -8,7 +8,7 @@ from urllib.parse import unquote
 
 from pytest_mcp_storage.zoo.shelf import Name, Rows, ShelfBackend
 from pytest_mcp_storage.zoo.specimens import broken
-from reference_backends import InvalidSessionError, SessionData, SessionUpdate
+from reference_backends import InvalidSessionError, SessionData, SessionNotFoundError, SessionUpdate
 from reference_backends.arguments import check_names
 
 
@@ -192,3 +192,25 @@ class AnyUserRemoves(_KnowsIdentities):
 
     async def remove_session(self, identity: str, session_id: str) -> None:
         await super().remove_session(await self.owner(identity, session_id), session_id)
+
+
+@broken("LC-9")
+class RenewalChecksNoNames(ShelfBackend):
+    """Renews by a short way of its own, past the checks: where no field is named there seems nothing to check."""
+
+    async def update_session(
+        self, identity: str, session_id: str, changes: SessionUpdate, ttl: float | None = None
+    ) -> None:
+        if "" in (identity, session_id) and not changes:
+            raise SessionNotFoundError("there is no such session")
+        await super().update_session(identity, session_id, changes, ttl)
+
+
+@broken("LC-9")
+class RenewalCutsTheId(ShelfBackend):
+    """Cuts the id to its column in the statement that renews, which was written before the others were mended."""
+
+    async def update_session(
+        self, identity: str, session_id: str, changes: SessionUpdate, ttl: float | None = None
+    ) -> None:
+        await super().update_session(identity, session_id if changes else session_id[:255], changes, ttl)
