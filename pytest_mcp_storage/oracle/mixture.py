@@ -113,8 +113,16 @@ class MixtureMachine(SessionMachine):
             await self.listing(store, name[0])
             return
         beside = [(name[0], session_id) for session_id in self.model.of(name[0], Presence.LIVE)]
+        await self._ids_without_key(store, name[0])
         await self._reads_without_key(self.get(store, name), self._lies([name]))
         await self._reads_without_key(self.listing(store, name[0]), self._lies(beside))
+
+    async def _ids_without_key(self, store: Witness, identity: str) -> None:
+        """No secret is needed to tell the ids, so none of them is missing where one can't be decrypted."""
+        live = sorted(self.model.of(identity, Presence.LIVE))
+        ids = sorted(await store.get_identity_mcp_sessions(identity))
+        if ids != live:
+            raise Violation(f"without a key get_identity_mcp_sessions returned {ids}", should=f"be {live}, each once")
 
     async def _reads_without_key(self, read: Awaitable[None], lies: Sealed) -> None:
         try:

@@ -15,7 +15,7 @@ from pytest_mcp_storage.measuring.measure import every, measures
 from pytest_mcp_storage.measuring.trial import Trial
 from pytest_mcp_storage.measuring.violation import Violation, must_raise, outcome_of, shortly, told
 from pytest_mcp_storage.measuring.witness import Witness
-from pytest_mcp_storage.oracle.strategies import CREDENTIALS, changes, sessions, texts
+from pytest_mcp_storage.oracle.strategies import ABSENT, CREDENTIALS, changes, sessions, texts
 from reference_backends import ConfigurationError, DecryptionError, SessionData, StorageError
 
 CLIENT_SECRETS = ("code_verifier", "client_information")
@@ -65,6 +65,9 @@ async def test_no_iv_occurs_twice(trial: Trial, session: SessionData) -> None:
             for update, named in (("update", between), ("update back", before)):
                 await store.update_session(each.identity, each.session_id, named)
                 await _must_be_new_ivs(trial, each, ivs, f"{update} {number} of handle {handle}")
+            await store.remove_session(each.identity, each.session_id)
+            await store.create_session(each.model_copy(update=between))
+            await _must_be_new_ivs(trial, each, ivs, f"create anew {number} of handle {handle}")
         if not trial.can(Capability.SHARED):
             await store.disconnect()
 
@@ -143,6 +146,28 @@ async def test_a_wrong_key_and_no_key_are_refused(trial: Trial, session: Session
     await (await trial.holder(trial.key)).create_session(session)
     await _must_refuse_to_read(await trial.holder(trial.other_key), session, "with a wrong key")
     await _must_refuse_to_read(await trial.holder(), session, "without a key")
+    return None
+
+
+@measures(
+    "EN-5",
+    at_most=4,
+    session=sessions(),
+    secret=every({"code_verifier": "verifier"}, {"client_information": {"client_secret": "secret"}}),
+    keyless=every(False, True),
+)
+async def test_a_client_secret_alone_is_refused_too(
+    trial: Trial, session: SessionData, secret: dict[str, Any], keyless: bool
+) -> None:
+    if not trial.one_store:
+        return trial.leave_out("a session that another handle wrote (needs SHARED or DURABLE)")
+    session = session.model_copy(update={**ABSENT, **secret})
+    await (await trial.holder(trial.key)).create_session(session)
+    (field,) = secret
+    if LABEL not in str((await trial.row_of(session))[field]):
+        return trial.leave_out(f"a {field} that is sealed, as EN-11 asks: it lies in clear")
+    stranger = await trial.holder(*([] if keyless else [trial.other_key]))
+    await _must_refuse_to_read(stranger, session, f"whose sealed {field} it has no key for")
     return None
 
 
@@ -228,6 +253,7 @@ async def test_a_listing_names_what_it_cannot_decrypt(
     for session in unreadable:
         await trial.plant(session, field, damage(seal(b"{}", trial.key), trial.key))
     store = await trial.holder(trial.key)
+    await _must_list_ids(trial, store, family)
     await _must_name_one(store, unreadable)
     await _must_read_beside(store, readable)
 
@@ -241,9 +267,21 @@ async def test_a_listing_names_what_it_has_no_key_for(trial: Trial, family: list
     for session in sealed:
         await (await trial.holder(trial.key)).create_session(session)
     stranger = await trial.holder(*([] if keyless else [trial.other_key]))
+    await _must_list_ids(trial, stranger, family)
     await _must_name_one(stranger, sealed)
     await _must_read_beside(stranger, [clear])
     return None
+
+
+async def _must_list_ids(trial: Trial, store: Witness, family: list[SessionData]) -> None:
+    """Nothing of an id is encrypted, and whoever removes the session needs it."""
+    expected = {session.session_id for session in family}
+    seen = {"get_identity_mcp_sessions": await outcome_of(store.get_identity_mcp_sessions(family[0].identity))}
+    if trial.store_is_ours:
+        seen["get_all_session_ids"] = await outcome_of(store.get_all_session_ids())
+    for method, ids in seen.items():
+        if isinstance(ids, Exception) or not expected <= set(ids):
+            raise Violation(f"{method}, with a session that can't be decrypted, {told(ids)}", should="list its id too")
 
 
 async def _must_name_one(store: Witness, unreadable: list[SessionData]) -> None:

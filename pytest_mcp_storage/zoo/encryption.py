@@ -45,6 +45,20 @@ class NeedsNoKey(RecordCodec):
         return None if self._keyring is None else super()._open(session_id, field, stored, kind)
 
 
+@broken_codec("EN-5")
+class TrustsTheVerifier(RecordCodec):
+    """Checks that tokens and headers could be decrypted; the verifier, sealed in a later version, comes as it is."""
+
+    def session(self, record: Mapping[str, Any]) -> SessionData:
+        try:
+            return super().session(record)
+        except DecryptionError:
+            if self._keyring is None:
+                raise
+            rest = {field: value for field, value in record.items() if field != "code_verifier"}
+            return super().session(rest).model_copy(update={"code_verifier": record.get("code_verifier")})
+
+
 @broken("EN-6")
 class RemovesWhatItCannotRead(ShelfBackend):
     """Removes a session that it can't decrypt: it must be damaged, and the user can sign in again."""
@@ -131,6 +145,23 @@ class NamesTheWrongSession(ShelfBackend):
             rows = await self.call(lambda rows: self.of(rows, identity))
             last = [*rows][-1]
         raise DecryptionError("a session can't be decrypted", session_id=last)
+
+
+@broken("EN-7", "MX-3")
+class IdsOfWhatItCanRead(ShelfBackend):
+    """Makes the list of ids from the listing: one session that can't be decrypted, and none can be found to remove."""
+
+    async def get_identity_mcp_sessions(self, identity: str) -> list[str]:
+        return [session.session_id for session in await self.get_identity_sessions_data(identity)]
+
+
+@broken("EN-7")
+class AllIdsOfWhatItCanRead(ShelfBackend):
+    """Parses every row into a session to list all ids, and fails at the first that it can't decrypt."""
+
+    async def get_all_session_ids(self) -> list[str]:
+        rows = await self.call(lambda rows: [row for name, row in rows.items() if self.live(rows, name)])
+        return [self.shown(row.record).session_id for row in rows]
 
 
 # -- EN-8: what passes for a key --------------------------------------------------------------------------------------

@@ -45,6 +45,27 @@ class IvOfPlaceAndContent(SealingBackend):
     codec = _PlaceCodec
 
 
+class _VersionRing(_PlaceRing):
+    def iv(self, plain: bytes) -> bytes:
+        return super().iv(b"")
+
+
+class _VersionCodec(RecordCodec):
+    def harden(self, record: Record) -> Record:
+        version = record.get("version", 0) + 1
+        if isinstance(self._keyring, _VersionRing):
+            self._keyring.place = f"{record.get('identity')} {record.get('session_id')} {version}"
+        return {**super().harden(record), "version": version}
+
+
+@broken("EN-3")
+class IvOfPlaceAndVersion(SealingBackend):
+    """Derives the IV from session, field and version, which never repeat, until a session is removed and made anew."""
+
+    ring = _VersionRing
+    codec = _VersionCodec
+
+
 # -- EN-4 -------------------------------------------------------------------------------------------------------------
 
 
