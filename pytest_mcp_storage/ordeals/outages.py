@@ -46,6 +46,19 @@ def every_call(trial: Trial, store: Witness, session: SessionData, changes: Any)
     return calls
 
 
+def needless_calls(trial: Trial, store: Witness, session: SessionData) -> Calls:
+    """Calls that a store may believe to need no answer of its server: of names that it never met, and a renewal."""
+    identity, session_id = trial.identity("unknown"), trial.session_id("unknown")
+    return {
+        "update_session, of no field,": lambda: store.update_session(session.identity, session.session_id, {}),
+        "get_session of an unknown id": lambda: store.get_session(session.identity, session_id),
+        "update_session of an unknown id": lambda: store.update_session(session.identity, session_id, {}),
+        "remove_session of an unknown id": lambda: store.remove_session(session.identity, session_id),
+        "get_identity_sessions_data of an unknown identity": lambda: store.get_identity_sessions_data(identity),
+        "get_identity_mcp_sessions of an unknown identity": lambda: store.get_identity_mcp_sessions(identity),
+    }
+
+
 async def in_time(trial: Trial, call: Callable[[], Awaitable[Any]]) -> Any:
     """What the call returned or raised; :class:`Overdue` where the harness's time limit passed first."""
     deadline = asyncio.timeout(trial.harness.time_limit)

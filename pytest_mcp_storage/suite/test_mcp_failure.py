@@ -22,6 +22,7 @@ from pytest_mcp_storage.ordeals.outages import (
     must_be_unavailable,
     must_be_whole,
     must_work,
+    needless_calls,
 )
 from reference_backends import SessionData, StorageSetupError
 
@@ -42,6 +43,7 @@ CROWD = 2
 async def test_every_method_reports_an_outage(trial: Trial, session: SessionData, named: dict[str, Any]) -> None:
     store = await _known_session(trial, session)
     calls = [*every_call(trial, store, session, named).items(), ("open", lambda: _open(trial))]
+    calls += needless_calls(trial, store, session).items()
     for turn in range(trial.tier.faults):
         async with trial.harness.outage():
             for method, call in [*calls[turn % len(calls) :], *calls[: turn % len(calls)]]:

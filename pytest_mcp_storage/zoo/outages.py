@@ -8,7 +8,8 @@ from typing import Any, TypeVar, Unpack
 
 from pytest_mcp_storage.zoo.shelf import Rows, Shelf, ShelfBackend, ShelfHarness
 from pytest_mcp_storage.zoo.specimens import broken
-from reference_backends import SessionData, StorageSetupError, StorageUnavailableError
+from reference_backends import SessionData, SessionUpdate, StorageSetupError, StorageUnavailableError
+from reference_backends.arguments import check_identity, check_names
 from reference_backends.handle import HandleOptions
 
 Answer = TypeVar("Answer")
@@ -124,3 +125,52 @@ class SaysWhatItTried(ShelfBackend):
     def check(self) -> None:
         if self.shelf.state != "ready":
             raise StorageSetupError("supabase: could not execute the query: relation `mcp_sessions` does not exist")
+
+
+@broken("FA-1")
+class RenewsAsACourtesy(ShelfBackend):
+    """Takes a renewal for a favour to the next request, and keeps its failure to itself: the session ends in use."""
+
+    async def update_session(
+        self, identity: str, session_id: str, changes: SessionUpdate, ttl: float | None = None
+    ) -> None:
+        try:
+            await super().update_session(identity, session_id, changes, ttl)
+        except StorageUnavailableError:
+            if changes:
+                raise
+
+
+class _KnowsItsOwn(ShelfBackend):
+    """Base: asks the store for what is in its own index, and for nothing else."""
+
+    def knows(self, identity: str, session_id: str) -> bool:
+        self._require_open()
+        return check_names(identity, session_id) in self.shelf.rows
+
+
+@broken("FA-1")
+class ReadsByItsIndex(_KnowsItsOwn):
+    """Saves itself the way for a name that its index lacks, and the index began with this process."""
+
+    async def get_session(self, identity: str, session_id: str) -> SessionData | None:
+        return await super().get_session(identity, session_id) if self.knows(identity, session_id) else None
+
+
+@broken("FA-1")
+class RemovesByItsIndex(_KnowsItsOwn):
+    """The same for removals: another server's session is said to be revoked."""
+
+    async def remove_session(self, identity: str, session_id: str) -> None:
+        if self.knows(identity, session_id):
+            await super().remove_session(identity, session_id)
+
+
+@broken("FA-1")
+class ListsByItsIndex(ShelfBackend):
+    """The same for a listing: an identity that it has not met has nothing."""
+
+    async def get_identity_sessions_data(self, identity: str) -> list[SessionData]:
+        self._require_open()
+        known = any(name[0] == check_identity(identity) for name in self.shelf.rows)
+        return await super().get_identity_sessions_data(identity) if known else []
