@@ -21,7 +21,11 @@ from pytest_mcp_storage.oracle.strategies import CREDENTIALS, changes, sessions
 from pytest_mcp_storage.oracle.views import must_show
 from reference_backends import SessionData
 
-ABOUT_THE_KEY = re.compile(r"encrypt|cipher|\bkey|clear|plain|unprotected|insecure", re.IGNORECASE)
+ABOUT_THE_KEY = re.compile(
+    r"encrypt|cipher|\b(no|without (a|any)) key\b|in (the )?clear\b|\bin plain|plain ?text|unprotected|insecure",
+    re.IGNORECASE,
+)
+"""Not every key: stores warn of those to their database too, and of what they cleared."""
 
 guarded = sessions("alice", **CREDENTIALS)
 """Sessions of one identity, with tokens and headers."""

@@ -158,3 +158,14 @@ class KeepsTwoKeys(Ring):
 
 def _lies_clear(record: Record) -> bool:
     return any(isinstance(record.get(field), dict) for field in ("tokens", "headers"))
+
+
+@broken("MX-4")
+class WarnsOfItsOtherKey(ShelfBackend):
+    """Warns of the key that its database asks for, and takes the one for encryption for a matter of taste."""
+
+    def _opened(self) -> None:
+        if not self._warned:
+            logger.warning("the shelf is used with the anonymous key")
+        self._warned = True
+        super()._opened()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
 import random
 import warnings
@@ -23,6 +24,8 @@ from reference_backends import (
 from reference_backends.bounds import LONGEST_NAME
 from reference_backends.errors import InvalidSessionError
 from reference_backends.record import Record
+
+logger = logging.getLogger("pytest_mcp_storage.zoo")
 
 Answer = TypeVar("Answer")
 
@@ -251,3 +254,62 @@ class ShowsBytes(ShelfHarness):
         await super().replace_stored_field(
             identity, session_id, field, value.decode() if isinstance(value, bytes) else value
         )
+
+
+class _ReadOnly(dict[str, Any]):
+    """An object that lets nobody change it."""
+
+    def _refuse(self, *_: Any, **__: Any) -> Any:
+        raise TypeError("it is read-only")
+
+    __setitem__ = __delitem__ = __ior__ = clear = pop = popitem = setdefault = update = _refuse
+
+
+def _read_only(value: Any) -> Any:
+    if isinstance(value, dict):
+        return _ReadOnly({key: _read_only(item) for key, item in value.items()})
+    return [_read_only(item) for item in value] if isinstance(value, list) else value
+
+
+class _HandsOutReadOnly(ShelfBackend):
+    def shown(self, record: Record) -> SessionData:
+        session = super().shown(record)
+        objects = {field: _read_only(getattr(session, field)) for field in ("tokens", "client_information", "headers")}
+        return session.model_copy(update=objects)
+
+
+class HandsOutReadOnly(ShelfHarness):
+    """Hands out objects that refuse to be changed."""
+
+    backend = _HandsOutReadOnly
+
+
+class _TakesTtlByName(ShelfBackend):
+    async def create_session(self, session: SessionData, *, ttl: float | None = None) -> None:  # type: ignore[override]
+        await super().create_session(session, ttl)
+
+    async def update_session(  # type: ignore[override]
+        self, identity: str, session_id: str, changes: SessionUpdate, *, ttl: float | None = None
+    ) -> None:
+        await super().update_session(identity, session_id, changes, ttl)
+
+
+class TakesTtlByName(ShelfHarness):
+    """Has a keyword of the TTL, so that nobody takes it for something else."""
+
+    backend = _TakesTtlByName
+
+
+class _WarnsOfItsKeys(ShelfBackend):
+    def _opened(self) -> None:
+        if not self._warned:
+            logger.warning("no service key is set: the shelf is used with the anonymous key")
+            logger.warning("cleared 3 stale locks")
+        super()._opened()
+        self._warned = True
+
+
+class WarnsOfItsKeys(ShelfHarness):
+    """Warns of the key to its database and of what it cleared, beside the warning that the contract asks for."""
+
+    backend = _WarnsOfItsKeys
