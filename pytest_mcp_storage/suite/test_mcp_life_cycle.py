@@ -243,7 +243,7 @@ async def test_clear_all_leaves_nothing(trial: Trial, session: SessionData, othe
     store = await trial.store()
     other = other.model_copy(update={"identity": trial.identity("another"), "session_id": trial.session_id("other")})
     many = await create_many(trial, store, session, trial.tier.clearing, least=10_000)
-    await create_many(trial, store, session, min(trial.tier.clearing, trial.tier.listed), identities=True)
+    await create_many(trial, store, session, min(trial.tier.clearing, trial.tier.listed) // 2, identities=True)
     await store.create_session(other)
     last = many[-1].model_copy(update={"session_id": trial.session_id("last")})
     await store.create_session(last, 60)
