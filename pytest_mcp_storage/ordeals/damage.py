@@ -60,8 +60,19 @@ def main_file(files: Sequence[Path]) -> Path:
     return files[0]
 
 
-def inflict(damage: Damage, files: Sequence[Path]) -> None:
-    """Damage every file that has content and is concerned, so that no copy beside the main file can stand in."""
+def parts(files: Sequence[Path]) -> list[Path]:
+    """The main file, and those with content that don't bear its name: logs and locks that do may be done without."""
+    main = main_file(files)
+    beside = (path for path in files if main.name not in path.name)
+    return [main, *(path for path in beside if path.is_file() and path.stat().st_size)]
+
+
+def inflict(damage: Damage, files: Sequence[Path]) -> dict[Path, bytes]:
+    """Damage every file that has content and is concerned, so that no copy beside the main file can stand in.
+
+    Returns what the files hold now.
+    """
+    damaged = {}
     for path in files:
         if path.is_file() and (content := path.read_bytes()) and damage.concerns(content):
             # A new file, not new bytes in the old: a mapping that the store forgot to close would kill this process.
@@ -69,6 +80,8 @@ def inflict(damage: Damage, files: Sequence[Path]) -> None:
             fresh.write_bytes(damage.after(content))
             fresh.chmod(path.stat().st_mode)
             fresh.replace(path)
+            damaged[path] = damage.after(content)
+    return damaged
 
 
 def _first_tree(content: bytes) -> bytes:

@@ -7,6 +7,7 @@ import random
 import stat
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,11 @@ from pytest_mcp_storage.measuring.measure import measures
 from pytest_mcp_storage.measuring.trial import Trial
 from pytest_mcp_storage.measuring.violation import Violation, outcome_of, told
 from pytest_mcp_storage.measuring.witness import Witness
+from pytest_mcp_storage.oracle.awkward import FILLED
 from pytest_mcp_storage.oracle.strategies import changes, families, sessions
 from pytest_mcp_storage.oracle.views import must_show
 from pytest_mcp_storage.ordeals.crash import comings_and_goings, large_updates, must_survive_a_kill
-from pytest_mcp_storage.ordeals.damage import DAMAGES, inflict, main_file
+from pytest_mcp_storage.ordeals.damage import DAMAGES, inflict, main_file, parts
 from reference_backends import SessionData, StorageSetupError
 
 LARGE = "x" * 256 * 1024
@@ -108,14 +110,31 @@ async def test_a_damaged_store_is_refused_and_left_as_it_is(trial: Trial, kept: 
             if not damage.concerns(files[0].read_bytes()):
                 continue
             trial.history.note(f"… {files[0].name} is {damage.what} …")
-            inflict(damage, files)
-            damaged = files[0].read_bytes()
+            damaged = inflict(damage, files)
             await _must_refuse(trial, harness, damage.what)
-            if not files[0].is_file() or files[0].read_bytes() != damaged:
-                raise Violation(
-                    f"opening the store whose file was {damage.what} changed the file",
-                    should="leave it as it is, for somebody to repair",
-                )
+            _must_be_left(damaged, damage.what)
+
+
+@measures("DU-4", at_most=1, kept=families(min_size=3))
+async def test_a_damaged_part_is_refused_or_costs_nothing(trial: Trial, kept: list[SessionData]) -> None:
+    """Of several files one may be a copy: a store that does without it is whole."""
+    kept = [session.model_copy(update=FILLED) for session in kept]
+    async with trial.another_store() as harness:
+        count = len(parts(await _filled(trial, harness, kept)))
+    for damage, number in product(DAMAGES, range(1, count)):
+        async with trial.another_store() as harness:
+            part = parts(await _filled(trial, harness, kept))[number]
+            trial.history.note(f"… {part.name} is {damage.what} …")
+            damaged = inflict(damage, [part])
+            got = await outcome_of(_open(trial, harness))
+            if isinstance(got, StorageSetupError):
+                _must_be_left(damaged, damage.what)
+            elif isinstance(got, Exception):
+                raise got
+            else:
+                when = f"after {part.name} was {damage.what}"
+                await must_show(trial, got, kept, when=when, should="refuse to open, or show what was stored")
+                await got.disconnect()
 
 
 @measures("DU-5", at_most=1, kept=families(min_size=2))
@@ -155,6 +174,15 @@ async def _must_refuse(trial: Trial, harness: BackendHarness, what: str) -> None
     if not isinstance(got, StorageSetupError):
         seen = told(got) if isinstance(got, Exception) else "worked as if nothing were wrong"
         raise Violation(f"opening the store whose file was {what} {seen}", should="raise StorageSetupError")
+
+
+def _must_be_left(damaged: dict[Path, bytes], what: str) -> None:
+    for path, content in damaged.items():
+        if not path.is_file() or path.read_bytes() != content:
+            raise Violation(
+                f"opening the store whose file was {what} changed {path.name}",
+                should="leave it as it is, for somebody to repair",
+            )
 
 
 def _must_be_private(harness: BackendHarness, when: str) -> None:

@@ -9,14 +9,14 @@ import os
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from pytest_mcp_storage.harnesses.options import given
 from pytest_mcp_storage.harnesses.sqlite import SqliteHarness
 from pytest_mcp_storage.zoo.sheet import Sheet, SheetHarness
 from pytest_mcp_storage.zoo.shelf import Name, Row, Rows, ShelfBackend
 from reference_backends import Clock, SessionData, SqliteStorageBackend, StorageSetupError
-from reference_backends.filesystem import StrPath
+from reference_backends.filesystem import StrPath, replace
 from reference_backends.record import to_wire
 
 Answer = TypeVar("Answer")
@@ -223,6 +223,53 @@ class LetsTheParserSpeak(SheetHarness):
 
     breaks = "DU-4"
     sheet = _LetsTheParserSpeak
+
+
+class _TokensApart(Sheet):
+    @property
+    def beside(self) -> Path:
+        return self.path.with_name("tokens.json")
+
+    def load(self) -> Rows:
+        tokens = self.tokens()
+        return {
+            name: Row({**row.record, "tokens": tokens.get(name)}, row.expires_at)
+            for name, row in super().load().items()
+        }
+
+    def tokens(self) -> dict[Name, Any]:
+        try:
+            return {(identity, id): tokens for identity, id, tokens in json.loads(self.beside.read_bytes())}
+        except (OSError, ValueError, TypeError):
+            return {}
+
+    def save(self, rows: Rows) -> None:
+        tokens = [[*name, row.record.get("tokens")] for name, row in rows.items()]
+        replace(self.beside, json.dumps(tokens).encode())
+        super().save({name: Row({**row.record, "tokens": None}, row.expires_at) for name, row in rows.items()})
+
+
+class TokensApart(SheetHarness):
+    """Keeps tokens in a file of their own, and takes one that it can't parse for none: everybody is signed out."""
+
+    breaks = "DU-4"
+    sheet = _TokensApart
+
+
+class _RemovesTheRest(_TokensApart):
+    def load(self) -> Rows:
+        try:
+            return super().load()
+        except StorageSetupError:
+            self.beside.unlink(missing_ok=True)
+            raise
+
+
+class RemovesTheRest(SheetHarness):
+    """Removes what lies beside a file that it can't parse, since it belongs to nothing any more."""
+
+    breaks = "DU-4"
+    sheet = _RemovesTheRest
 
 
 class _RecreatesTheDatabase(SqliteStorageBackend):

@@ -12,7 +12,7 @@ from typing import Any, ClassVar, TypeVar
 
 from pytest_mcp_storage.capabilities import Capability
 from pytest_mcp_storage.zoo.row_security import GuardedHarness
-from pytest_mcp_storage.zoo.sheet import SheetHarness
+from pytest_mcp_storage.zoo.sheet import Sheet, SheetHarness
 from pytest_mcp_storage.zoo.shelf import Rows, ShelfBackend, ShelfHarness
 from reference_backends import (
     SessionData,
@@ -23,6 +23,7 @@ from reference_backends import (
 )
 from reference_backends.bounds import LONGEST_NAME
 from reference_backends.errors import InvalidSessionError
+from reference_backends.filesystem import replace
 from reference_backends.record import Record
 
 logger = logging.getLogger("pytest_mcp_storage.zoo")
@@ -313,3 +314,15 @@ class WarnsOfItsKeys(ShelfHarness):
     """Warns of the key to its database and of what it cleared, beside the warning that the contract asks for."""
 
     backend = _WarnsOfItsKeys
+
+
+class _KeepsACopy(Sheet):
+    def save(self, rows: Rows) -> None:
+        replace(self.path.with_name("copy.json"), self.text(rows))
+        super().save(rows)
+
+
+class KeepsACopy(SheetHarness):
+    """Writes a copy of its file beside it, which it never reads: damaged, it costs nothing."""
+
+    sheet = _KeepsACopy
