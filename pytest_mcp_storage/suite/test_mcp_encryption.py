@@ -165,7 +165,7 @@ async def test_a_client_secret_alone_is_refused_too(
     await (await trial.holder(trial.key)).create_session(session)
     (field,) = secret
     if LABEL not in str((await trial.row_of(session))[field]):
-        return trial.leave_out(f"a {field} that is sealed, as EN-11 asks: it lies in clear")
+        return trial.leave_out(f"a {field} that is sealed, as EN-11 asks: it lies in clear, or is not shown")
     stranger = await trial.holder(*([] if keyless else [trial.other_key]))
     await _must_refuse_to_read(stranger, session, f"whose sealed {field} it has no key for")
     return None
