@@ -83,7 +83,7 @@ def make_folder(path: Path) -> None:
     path.mkdir(mode=0o700, parents=True, exist_ok=True)
 
 
-def create_private(path: Path, flags: int = 0) -> int:
+def create_private(path: Path, flags: int) -> int:
     """A descriptor, readable and writable, of the file, made where it is missing; 0600 either way."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | flags, PRIVATE)
     try:

@@ -144,3 +144,13 @@ def test_a_path_that_can_hold_no_store_is_a_setup_error(kind: str, tmp_path: Pat
 def test_what_is_no_path_is_refused_at_once(kind: str, path: Any) -> None:
     with pytest.raises(ConfigurationError):
         CLASSES[kind](path)
+
+
+def test_folders_above_are_made_too(kind: str, tmp_path: Path, session: Build) -> None:
+    async def scenario() -> None:
+        backend = CLASSES[kind](tmp_path / "not" / "there" / "yet" / "sessions")
+        await backend.init()
+        await backend.create_session(session())
+        await backend.disconnect()
+
+    asyncio.run(scenario())
