@@ -5,14 +5,14 @@ from __future__ import annotations
 import logging
 import os
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from multiprocessing import get_context
 
 import click
 from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-from rich.table import Table
+from rich.table import Column, Table
 
 from pytest_mcp_storage.clauses import load_clauses
 from pytest_mcp_storage.zoo.hunt import Catch, hunt
@@ -38,7 +38,7 @@ def zoo(names: tuple[str, ...], every: bool, seed: int, jobs: int) -> None:
         raise click.UsageError(f"no specimen, clause or group of the zoo is called {' or '.join(names)}")
     console = Console()
     catches = {catch.specimen: catch for catch in _hunted(chosen, seed=seed, every=every, jobs=jobs, console=console)}
-    console.print(_matrix(catches[name] for name in chosen))
+    console.print(_matrix([catches[name] for name in chosen]))
     problems = [*_holes(catches.values()), *(() if names else _unguarded())]
     for problem in problems:
         console.print(problem, style="red", highlight=False, soft_wrap=True)
@@ -71,8 +71,9 @@ def _quietly() -> None:
     warnings.simplefilter("ignore")
 
 
-def _matrix(catches: Iterable[Catch]) -> Table:
-    table = Table("store", "must be caught by", "failed by", "tier", "examples", "seconds", box=None, pad_edge=False)
+def _matrix(catches: Sequence[Catch]) -> Table:
+    store = Column("store", no_wrap=True, min_width=max(len(catch.specimen) for catch in catches))  # to be typed again
+    table = Table(store, "must be caught by", "failed by", "tier", "examples", "seconds", box=None, pad_edge=False)
     for catch in catches:
         good = catch.caught or catch.spared
         examples = str(catch.examples) if catch.by else "·"

@@ -23,7 +23,7 @@ UNMEASURED = Catch("Plain", (), "smoke", faults=["FA-1: could not be cut off"])
 def run(monkeypatch: pytest.MonkeyPatch) -> Run:
     """Run the command, as if each hunt had gone well but for these."""
 
-    def run(*names: str, but: Catch | None = None) -> Result:
+    def run(*names: str, but: Catch | None = None, columns: int = 120) -> Result:
         def hunted(chosen: list[str], **_: Any) -> Iterator[Catch]:
             clauses = {each.name: each.clauses for each in (*commands.defects(), *commands.sound())}
             for name in chosen:
@@ -31,7 +31,7 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Run:
                 yield but if but and but.specimen == name else well
 
         monkeypatch.setattr(commands, "_hunted", hunted)
-        return CliRunner().invoke(commands.zoo, names, env={"COLUMNS": "120"})
+        return CliRunner().invoke(commands.zoo, names, env={"COLUMNS": str(columns)})
 
     return run
 
@@ -76,6 +76,12 @@ def test_specimens_are_chosen_by_clause_by_group_and_as_sound(run: Run, called: 
     shown = {line.split()[0] for line in done.output.splitlines()}
     assert among in shown
     assert beside not in shown
+
+
+def test_names_are_whole_on_a_narrow_terminal(run: Run) -> None:
+    longest = max((each.name for each in defects()), key=len)
+    done = run(longest, columns=60)
+    assert longest in done.output.split()
 
 
 def test_a_name_that_the_zoo_does_not_know_is_a_usage_error(run: Run) -> None:
