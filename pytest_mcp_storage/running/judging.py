@@ -62,7 +62,7 @@ class Judging:
     def header(self) -> str:
         names = ", ".join(self.options.backends)
         if self.stands_aside:
-            return f"mcp-storage: paths are named, so that {names} is not judged; --mcp-backend names it for this run"
+            return f"mcp-storage: tests are named, so that {names} is not judged; --mcp-backend names it for this run"
         return f"mcp-storage: judging {names} · tier {self.options.tier.name} · seed {self.options.seed}"
 
     def suite_module(self, path: Path, parent: pytest.Collector) -> pytest.Module | None:

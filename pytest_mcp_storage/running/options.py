@@ -93,12 +93,14 @@ def only_tells(config: pytest.Config) -> bool:
 
 
 def stands_aside(config: pytest.Config) -> bool:
-    """Whether the suite stays out of the run: somebody typed paths or node ids, and no option of ours.
+    """Whether the suite stays out of the run: somebody typed files or node ids, and no option of ours.
 
-    Backends in the ini file are for plain ``pytest``; who asks for a test of their own wants that one.
+    Backends in the ini file are for plain ``pytest``; who asks for a test of their own wants that one. A folder is no
+    such wish: in CI it stands for the whole, and a run that judges nothing must not look green.
     """
     typed = {str(word) for word in config.invocation_params.args}
-    named = config.args_source is pytest.Config.ArgsSource.ARGS and not typed.isdisjoint(config.args)
+    tests = [word for word in typed.intersection(config.args) if "::" in word or not Path(word).is_dir()]
+    named = config.args_source is pytest.Config.ArgsSource.ARGS and bool(tests)
     return named and not any(word.startswith("--mcp-") for word in typed)
 
 

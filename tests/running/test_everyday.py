@@ -38,7 +38,7 @@ def test_plain_pytest_judges_what_the_ini_file_names(repository: pytest.Pytester
     assert result.ret == pytest.ExitCode.OK
 
 
-@pytest.mark.parametrize("named", ["tests", "tests/test_own.py", "tests/test_own.py::test_with_a_store"])
+@pytest.mark.parametrize("named", ["tests/test_own.py", "tests/test_own.py::test_with_a_store"])
 @pytest.mark.parametrize("workers", [(), ("-n1",)])
 def test_the_suite_stands_aside_where_tests_are_named(
     repository: pytest.Pytester, named: str, workers: tuple[str, ...]
@@ -46,8 +46,15 @@ def test_the_suite_stands_aside_where_tests_are_named(
     result = run(repository, *SMALL, *workers, named)
     result.assert_outcomes(passed=1 if "::" in named else 2)
     assert result.ret == pytest.ExitCode.OK
-    result.stdout.fnmatch_lines(["mcp-storage: paths are named, so that pkg.stores:make is not judged; --mcp-*"])
+    result.stdout.fnmatch_lines(["mcp-storage: tests are named, so that pkg.stores:make is not judged; --mcp-*"])
     result.stdout.no_fnmatch_line("*MCP storage conformance*")
+
+
+@pytest.mark.parametrize("named", ["tests", "."])
+def test_a_folder_does_not_put_it_aside(repository: pytest.Pytester, named: str) -> None:
+    result = run(repository, *SMALL, named)
+    result.assert_outcomes(passed=3)
+    result.stdout.fnmatch_lines(["pkg.stores:make: NOT MEASURED (1 passed*"])
 
 
 def test_paths_in_the_ini_file_put_no_suite_aside(repository: pytest.Pytester) -> None:
@@ -59,7 +66,7 @@ def test_paths_in_the_ini_file_put_no_suite_aside(repository: pytest.Pytester) -
 
 @pytest.mark.parametrize("option", ["--mcp-backend=pkg.stores:make", "--mcp-clause=ID-5", "--mcp-report=out.json"])
 def test_an_option_of_the_suite_brings_it_back(repository: pytest.Pytester, option: str) -> None:
-    result = run(repository, *SMALL, "tests", option)
+    result = run(repository, *SMALL, "tests/test_own.py", option)
     result.assert_outcomes(passed=3)
     result.stdout.fnmatch_lines(["pkg.stores:make: NOT MEASURED (1 passed*"])
 
