@@ -124,6 +124,7 @@ from pytest_mcp_storage.measuring import bench, loop, measure
 from reference_backends import MemoryStorageBackend
 
 bench.LONGEST_END_OF_HUNG = bench.GRACE = loop.GRACE = measure.GRACE = 0.1
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job inherits that it is ignored
 
 class Stuck(MemoryStorageBackend):
     async def create_session(self, session, ttl=None):

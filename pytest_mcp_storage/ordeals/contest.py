@@ -36,11 +36,20 @@ async def must_let_one_create_succeed(trial: Trial, callers: Sequence[Witness], 
     await must_show(trial, callers[0], winners, when="after it", should="show the session of the create that succeeded")
 
 
-async def let_expire(trial: Trial, store: Witness, session: SessionData) -> None:
-    """Create the session and let its TTL pass: a dead row lies where the next create writes."""
+async def let_expire(trial: Trial, store: Witness, session: SessionData) -> bool:
+    """Create the session and let its TTL pass, so that a dead row lies where the next create writes.
+
+    Whether it did, one beside it tells: to read the session itself might clear it away.
+    """
     ttl = trial.ttl(1)
-    await store.create_session(session, ttl)
+    beside = session.model_copy(update={"session_id": trial.session_id("beside")})
+    for each in (session, beside):
+        await store.create_session(each, ttl)
     await trial.pass_time(ttl + ROUNDING)
+    if await store.get_session(beside.identity, beside.session_id) is None:
+        return True
+    trial.leave_out("creates over an expired session: the store shows those, which is for EX-2 to say")
+    return False
 
 
 async def must_keep_every_create(trial: Trial, harness: BackendHarness, session: SessionData, count: int) -> None:
