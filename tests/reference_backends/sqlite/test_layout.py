@@ -257,3 +257,23 @@ def test_opening_a_second_handle_keeps_the_locks_of_the_first(path: Path) -> Non
         await one.disconnect()
 
     asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("column", ["tenant", "tenant TEXT DEFAULT 'none'", "tenant TEXT NOT NULL DEFAULT 'none'"])
+def test_a_column_of_somebody_else_that_need_not_be_filled_is_no_hindrance(
+    path: Path, session: Build, column: str
+) -> None:
+    with connected(path) as connection:
+        connection.execute(
+            "CREATE TABLE mcp_sessions (sessionId TEXT PRIMARY KEY, identity TEXT NOT NULL, data TEXT NOT NULL, "
+            f"expiresAt INTEGER, {column})"
+        )
+
+    async def scenario() -> None:
+        backend = SqliteStorageBackend(path)
+        await backend.init()
+        await backend.create_session(session())
+        assert await backend.get_all_session_ids() == ["s1"]
+        await backend.disconnect()
+
+    asyncio.run(scenario())
