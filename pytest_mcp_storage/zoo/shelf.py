@@ -205,7 +205,7 @@ class ShelfHarness(BackendHarness):
     breaks: ClassVar[str] = ""
     """The clause that catches this store; none catches the correct one."""
     backend: ClassVar[type[ShelfBackend]] = ShelfBackend
-    time_limit = 1.0
+    time_limit = 4.0  # what is at once on a quiet machine took more than a second on one that was busy otherwise
     capabilities = frozenset(
         {
             Capability.KEY,
