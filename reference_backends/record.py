@@ -50,8 +50,7 @@ class RecordCodec:
 
         The record itself where there is nothing to seal.
         """
-        clear = self._in_clear(record)
-        if self._keyring is None or not clear:
+        if self._keyring is None or not (clear := self._in_clear(record)):
             return record
         sealed: Record = {field: self._keyring.seal(value) for field, value in clear.items()}
         if "client_secret" in sealed:

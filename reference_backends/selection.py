@@ -95,6 +95,11 @@ async def _initialised(backend: StorageBackend) -> StorageBackend:
     return backend
 
 
+def type_named(environ: Environ) -> str:
+    """What ``MCP_TS_STORAGE_TYPE`` says, known or not; empty where it is not set."""
+    return environ.get("MCP_TS_STORAGE_TYPE", "").strip().lower()
+
+
 def _is_strict(given: Environ) -> bool:
     """Raises :class:`ConfigurationError` for what is neither a yes nor a no: a slip must not pass for a no."""
     answer = given.get("MCP_TS_STORAGE_STRICT", "").strip().lower()
@@ -122,8 +127,7 @@ def _choices(given: Environ, options: HandleOptions) -> Iterator[Choice]:
         "memory": partial(MemoryStorageBackend, **options),
         "unknown": _unknown,
     }
-    wanted = given.get("MCP_TS_STORAGE_TYPE", "").strip().lower()
-    if wanted:
+    if wanted := type_named(given):
         name = wanted if wanted in TYPES else "unknown"
         yield Choice(name, "Explicit selection", makers[name])
         # Upstream infers a backend where the type is none, and where Supabase's variables are missing.

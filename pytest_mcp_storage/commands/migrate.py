@@ -36,11 +36,13 @@ def migrate(source: str, target: str | None, move: bool, dry_run: bool) -> None:
 
 def _target(url: str, target: str | None) -> dict[str, str]:
     """The variables that choose the target: the environment's own, and the source's server for Redis without a URL."""
+    from reference_backends.selection import type_named
+
     environ = {name: value for name, value in os.environ.items() if value}
     environ["MCP_TS_STORAGE_STRICT"] = "1"
     if target is not None:
         environ["MCP_TS_STORAGE_TYPE"] = target
-    kind = environ.get("MCP_TS_STORAGE_TYPE", "").strip().lower()
+    kind = type_named(environ)
     if kind == "memory":
         raise click.UsageError("sessions in memory end with this command: choose another target by --to")
     if kind == "redis":

@@ -12,8 +12,7 @@ from pytest_mcp_storage.harness import BackendHarness
 from pytest_mcp_storage.measuring.clock import ObservedTime, SuiteClock
 from pytest_mcp_storage.measuring.handles import check_backend, check_capabilities, check_open
 from pytest_mcp_storage.measuring.loop import SuiteLoop
-from pytest_mcp_storage.measuring.patience import GRACE, Overdue, in_time
-from reference_backends import StorageBackend
+from pytest_mcp_storage.measuring.patience import GRACE, ended, in_time
 
 SLOW_CALL = 0.002
 """Seconds; a store whose calls take longer gets fewer examples, so that a run ends in bearable time."""
@@ -80,18 +79,9 @@ class Bench:
             seconds = []
             for _ in range(5):
                 start = time.perf_counter()
-                await _first_call(handle)
+                # Whether it may raise is for the clauses to say.
+                await ended("get_session()", handle.get_session, "mcp-storage-pace", "none", limit=LONGEST_OPENING)
                 seconds.append(time.perf_counter() - start)
         finally:
             await in_time("disconnect()", handle.disconnect, limit=LONGEST_OPENING)
         self.pace = max(FEWEST, min(1.0, SLOW_CALL / max(statistics.median(seconds), 1e-9)))
-
-
-async def _first_call(handle: StorageBackend) -> None:
-    """A read. It must return; whether it may raise is for the clauses to say."""
-    try:
-        await in_time("get_session()", handle.get_session, "mcp-storage-pace", "none", limit=LONGEST_OPENING)
-    except Overdue:
-        raise
-    except Exception:  # noqa: S110
-        pass

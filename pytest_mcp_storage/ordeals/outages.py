@@ -8,6 +8,8 @@ import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import Any
 
+from pytest_mcp_storage.measuring import patience
+from pytest_mcp_storage.measuring.patience import Overdue
 from pytest_mcp_storage.measuring.trial import Trial
 from pytest_mcp_storage.measuring.violation import Violation, outcome_of, told
 from pytest_mcp_storage.measuring.witness import Witness
@@ -19,10 +21,6 @@ PAUSE = 0.02
 
 Calls = Mapping[str, Callable[[], Awaitable[Any]]]
 """Calls by the name of their method."""
-
-
-class Overdue(Exception):
-    """A call took longer than the harness's time limit."""
 
 
 def every_call(trial: Trial, store: Witness, session: SessionData, changes: Any) -> Calls:
@@ -61,12 +59,10 @@ def needless_calls(trial: Trial, store: Witness, session: SessionData) -> Calls:
 
 async def in_time(trial: Trial, call: Callable[[], Awaitable[Any]]) -> Any:
     """What the call returned or raised; :class:`Overdue` where the harness's time limit passed first."""
-    deadline = asyncio.timeout(trial.harness.time_limit)
     try:
-        async with deadline:
-            return await outcome_of(call())
-    except TimeoutError:
-        return Overdue()
+        return await patience.in_time("the call", lambda: outcome_of(call()), limit=trial.harness.time_limit)
+    except Overdue as overdue:
+        return overdue
 
 
 async def must_be_unavailable(trial: Trial, method: str, call: Callable[[], Awaitable[Any]]) -> None:

@@ -5,10 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import signal
 import threading
 import time
-import warnings
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -25,6 +23,7 @@ from reference_backends import (
     StorageBackend,
     StorageError,
 )
+from tests.reference_backends.forked import forked
 
 Build = Callable[..., SessionData]
 
@@ -310,12 +309,11 @@ def test_a_child_is_not_locked_out_by_a_thread_that_it_has_not(session: Build) -
     thread = threading.Thread(target=hold)
     thread.start()
     inside.wait()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # a fork beside threads: the very thing that is tested
-        child = os.fork()
-    if child == 0:
-        signal.alarm(20)
-        os._exit(asyncio.run(backend.get_all_session_ids()) != ["s1"])
+
+    async def ask() -> None:
+        assert await backend.get_all_session_ids() == ["s1"]
+
+    child = forked(ask)
     leave.set()
     thread.join()
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0

@@ -7,10 +7,10 @@ import os
 import signal
 import threading
 import time
-import warnings
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,6 +18,7 @@ from reference_backends import (
     StorageError,
 )
 from tests.reference_backends.embedded.conftest import Build, Open, run_worker
+from tests.reference_backends.forked import forked
 
 
 def test_processes_lose_none_of_each_others_writes(kind: str, path: Path, build: Open, session: Build) -> None:
@@ -79,22 +80,6 @@ def test_a_killed_writer_loses_nothing_that_it_acknowledged(
 
     asyncio.run(check())
     assert not [file for file in path.parent.iterdir() if file.name.endswith(".tmp")]
-
-
-def forked(child: Callable[[], Awaitable[object]]) -> int:
-    """The process id of a child that runs this, and ends with 0 where it raises nothing."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # a fork beside threads: the very thing that is tested
-        pid = os.fork()
-    if pid == 0:
-        code = 1
-        try:
-            signal.alarm(30)
-            asyncio.run(child())  # type: ignore[arg-type]
-            code = 0
-        finally:
-            os._exit(code)
-    return pid
 
 
 @pytest.mark.parametrize("guard", ["free", "held by a thread that the child has not"])
@@ -176,7 +161,7 @@ def test_a_fork_in_the_middle_of_a_write_locks_nobody_out(build: Open, session: 
         assert sorted(await backend.get_all_session_ids()) == ["child's", "s1"]
         await backend.disconnect()
 
-    def forked_on_a_thread(child: Callable[[], Awaitable[object]]) -> int:
+    def forked_on_a_thread(child: Callable[[], Coroutine[Any, Any, object]]) -> int:
         """A loop that runs in this thread can't run in its child: fork on another."""
         pids: list[int] = []
         thread = threading.Thread(target=lambda: pids.append(forked(child)))

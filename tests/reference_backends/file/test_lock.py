@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
-import warnings
 from pathlib import Path
 
+import pytest
+
+from reference_backends import StorageUnavailableError
 from reference_backends.lock import FileLock
+from tests.reference_backends.forked import forked
 
 
 def test_a_child_does_not_keep_the_lock_of_a_parent_that_was_killed(tmp_path: Path) -> None:
@@ -33,16 +36,14 @@ def test_a_child_does_not_keep_the_lock_of_a_parent_that_was_killed(tmp_path: Pa
 
 def test_a_parent_keeps_its_lock_over_a_fork(tmp_path: Path) -> None:
     lock = FileLock(tmp_path / "lock", 0.1)
-    with lock, warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)
-        child = os.fork()
-        if child == 0:
-            code = 1
-            try:
-                with FileLock(tmp_path / "lock", 0.1):
-                    code = 2
-            except Exception as error:
-                code = 0 if "locked by another process" in str(error) else 3
-            finally:
-                os._exit(code)
+
+    async def take() -> None:
+        with (
+            pytest.raises(StorageUnavailableError, match="locked by another process"),
+            FileLock(tmp_path / "lock", 0.1),
+        ):
+            pass
+
+    with lock:
+        child = forked(take)
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0

@@ -5,11 +5,9 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
-import signal
 import socket
 import threading
 import traceback
-import warnings
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
@@ -24,6 +22,7 @@ from reference_backends import (
     DecryptionError,
     SessionExistsError,
 )
+from tests.reference_backends.forked import forked
 from tests.reference_backends.redis.conftest import KEY, Open, ask, session
 
 
@@ -112,17 +111,7 @@ async def test_a_child_leaves_its_parents_connections_alone(client: Redis, opene
         await backend.disconnect()
         gc.collect()
 
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # a fork beside threads, if any are left
-        child = os.fork()
-    if child == 0:
-        code = 1
-        try:
-            signal.alarm(30)
-            asyncio.run(begin_anew())
-            code = 0
-        finally:
-            os._exit(code)
+    child = forked(begin_anew)
     assert os.waitstatus_to_exitcode((await asyncio.to_thread(os.waitpid, child, 0))[1]) == 0
     assert await backend.get_session("alice", "s1") == session()
 
