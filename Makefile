@@ -8,7 +8,7 @@ READY  := $(VENV)/.ready
 TIER   ?= standard
 
 .DEFAULT_GOAL := help
-.PHONY: help conformance conformance-all zoo test lint types tests containers contract pictures api benchmarks mutation system upstream clean
+.PHONY: help conformance conformance-all lowest zoo test lint types tests containers contract pictures api benchmarks mutation system upstream clean
 
 help:  ## Show these lines
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 16
@@ -28,6 +28,15 @@ conformance: $(READY)  ## Judge memory, file, sqlite and supabase (TIER=smoke|st
 conformance-all: $(READY)  ## Judge all five stores, two processes at once
 	$(JUDGE) --mcp-tier=$(TIER) -n 2 --mcp-backend=memory --mcp-backend=file --mcp-backend=sqlite --mcp-backend=redis \
 	    --mcp-backend=supabase --mcp-strict
+
+LOWEST := build/lowest
+
+lowest:  ## Judge all five stores at smoke with the oldest releases of the dependencies that pyproject.toml admits
+	$(PYTHON) -m venv --clear $(LOWEST)
+	$(LOWEST)/bin/python -m pip install --quiet uv==0.13.9
+	$(LOWEST)/bin/uv pip install --quiet --python $(LOWEST)/bin/python --resolution lowest-direct --editable '.[servers,mcp]'
+	cd docs && $(abspath $(LOWEST))/bin/pytest -c /dev/null --rootdir=. -p no:cacheprovider --mcp-tier=smoke --mcp-strict \
+	    --mcp-backend=memory --mcp-backend=file --mcp-backend=sqlite --mcp-backend=redis --mcp-backend=supabase
 
 zoo: $(READY)  ## Every broken store must be caught, every sound one spared
 	$(BIN)/mcp-storage zoo
