@@ -19,6 +19,16 @@ def suite_files() -> list[str]:
     return [str(path) for path in sorted(SUITE.glob("test_mcp_*.py"))]
 
 
+def located(argument: str) -> str:
+    """``argument``, with the suite's folder before it where it is one of the suite's node ids.
+
+    They begin with a bare file name, and people paste them from pytest's summary; editors send them back.
+    """
+    file, colons, _ = argument.partition("::")
+    ours = colons and not Path(file).exists() and str(SUITE / file) in suite_files()
+    return str(SUITE / argument) if ours else argument
+
+
 class SuiteModule(pytest.Module):
     """A module of the suite. Its functions become items here, so that no naming rule of the user's can lose one."""
 

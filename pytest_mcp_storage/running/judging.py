@@ -16,7 +16,7 @@ from pytest_mcp_storage.report import terminal
 from pytest_mcp_storage.report.model import Report
 from pytest_mcp_storage.report.write import write
 from pytest_mcp_storage.running import options
-from pytest_mcp_storage.running.collection import ClauseItem, SuiteModule, suite_files
+from pytest_mcp_storage.running.collection import ClauseItem, SuiteModule, located, suite_files
 from pytest_mcp_storage.running.deviations import Deviation, DeviationsError, load_deviations
 from pytest_mcp_storage.running.loading import BackendNameError
 from pytest_mcp_storage.running.run import Run
@@ -55,8 +55,11 @@ class Judging:
         self._described: dict[str, dict[str, Any]] = {}
         self._left_behind: list[str] = []
         self._written: list[Path] = []
-        self.stands_aside = options.stands_aside(config)
-        if not self.stands_aside:
+        pasted = [located(argument) for argument in config.args]
+        self.stands_aside = pasted == config.args and options.stands_aside(config)
+        if pasted != config.args:
+            config.args[:] = pasted
+        elif not self.stands_aside:
             config.args += [path for path in suite_files() if path not in config.args]
 
     def header(self) -> str:

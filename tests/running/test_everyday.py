@@ -95,3 +95,12 @@ def test_a_wrong_name_hinders_no_question_to_pytest(repository: pytest.Pytester,
     repository.makeini("[pytest]\nmcp_backends = pkg.stores:mkae\n")
     assert run(repository, *PLAIN, question).ret == pytest.ExitCode.OK
     assert run(repository, *PLAIN).ret == pytest.ExitCode.USAGE_ERROR
+
+
+@pytest.mark.parametrize("workers", [(), ("-n1",)])
+def test_a_node_id_of_the_summary_can_be_pasted_back(repository: pytest.Pytester, workers: tuple[str, ...]) -> None:
+    test = "test_mcp_identity.py::test_another_identitys_session_reads_as_none"
+    run(repository, *SMALL, "-v").stdout.fnmatch_lines([f"{test}[[]pkg.stores:make] PASSED*"])
+    result = run(repository, *PLAIN, *workers, f"{test}[pkg.stores:make]")
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(["pkg.stores:make: NOT MEASURED (1 passed*"])
