@@ -1,5 +1,6 @@
 # Two commands matter: `make conformance` judges the bundled stores, `make test` runs everything.
-# Both need Python 3.11 and make, and set up the rest themselves.
+# Both need Python 3.11, make, and Node.js with npm, and set up the rest themselves; CONTRIBUTING.md says what more the
+# tests need.
 
 PYTHON ?= python3
 VENV   ?= .venv
@@ -88,7 +89,7 @@ system:  ## As root on Debian: the system packages that the tests use
 	    echo "not root on Debian: see CONTRIBUTING.md for what the tests need"; \
 	fi
 
-upstream: $(READY)  ## Judge the stores of @mcp-ts/sdk, and write docs/upstream.md (needs Node.js and npm)
+upstream: $(READY)  ## Judge the stores of @mcp-ts/sdk, and write docs/upstream.md (needs Node.js 20 with npm)
 	$(BIN)/python docs/upstream_report.py --tier $(TIER)
 
 clean:  ## Remove what the commands above made
