@@ -14,7 +14,8 @@ MOST_SHOWN = 20
 
 
 @click.command()
-@click.option("--from", "source", metavar="URL", envvar="REDIS_URL", required=True, show_envvar=True)
+@click.option("--from", "source", metavar="URL", envvar="REDIS_URL", required=True, show_envvar=True,
+              help="The server that holds upstream's sessions.")  # fmt: skip
 @click.option("--to", "target", type=click.Choice(TYPES), help="The target; unset: what the environment selects.")
 @click.option("--move", is_flag=True, help="Remove each session from upstream's keys once it was read back.")
 @click.option("--dry-run", is_flag=True, help="Read, compare and tell; write nothing.")

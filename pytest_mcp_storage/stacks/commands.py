@@ -52,11 +52,12 @@ def in_words() -> Iterator[None]:
 
 @click.group()
 def stack() -> None:
-    """A Supabase stack on this machine, without Docker."""
+    """A Supabase stack on this machine, which needs no Docker."""
 
 
 @stack.command()
-@click.option("--provider", type=click.Choice(["auto", *STARTED]), default="auto", show_default=True)
+@click.option("--provider", type=click.Choice(["auto", *STARTED]), default="auto", show_default=True,
+              help="What starts it; auto: the first that can.")  # fmt: skip
 @click.option("--port", type=click.IntRange(0, 65535), default=0, help="The gateway's; any free one by default.")
 @click.option("--detach", is_flag=True, help="Return once the stack is up; `down` ends it.")
 @in_words()

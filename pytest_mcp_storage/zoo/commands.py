@@ -21,8 +21,8 @@ from pytest_mcp_storage.zoo.specimens import Specimen, defects, sound
 
 @click.command()
 @click.argument("names", nargs=-1, metavar="[SPECIMEN | CLAUSE | GROUP | sound]...")
-@click.option("--every", is_flag=True, help="Put each store before every clause, not only those that name it, at "
-              "standard.")  # fmt: skip
+@click.option("--every", is_flag=True, help="Put each store before every clause, not only those that must catch it, "
+              "at standard.")  # fmt: skip
 @click.option("--seed", default=0, show_default=True, help="Hypothesis's seed.")
 @click.option("--jobs", default=os.cpu_count() or 1, show_default=True, help="Processes at once.")
 def zoo(names: tuple[str, ...], every: bool, seed: int, jobs: int) -> None:
@@ -31,7 +31,7 @@ def zoo(names: tuple[str, ...], every: bool, seed: int, jobs: int) -> None:
     Broken ones meet the smoke tier, and the standard tier where that let them escape; sound ones meet every clause at
     smoke.
 
-    Exits with 1 where a defect escapes, a sound store is failed, or a MUST clause has no broken store.
+    Exits with 1 where a defect escapes, a sound store is failed, or a clause has no broken store.
     """
     chosen = [each.name for each in (*defects(), *sound()) if not names or set(names) & _callings(each)]
     if not chosen:
