@@ -1,8 +1,7 @@
-"""From a clause's test to a measurement: the decorator that marks the tests, and the run of one of them."""
+"""From a clause's test to a measurement: the mark that makes one of a function, and the judgement of what it saw."""
 
 from __future__ import annotations
 
-import inspect
 import time
 import traceback
 from collections.abc import Callable, Iterable
@@ -11,10 +10,7 @@ from itertools import product
 from math import ceil
 from typing import Any, TypeVar
 
-from hypothesis import HealthCheck, Phase, Verbosity, given, seed, settings
-from hypothesis.errors import HypothesisException
-from hypothesis.stateful import RuleBasedStateMachine, run_state_machine_as_test
-from hypothesis.strategies import SearchStrategy, fixed_dictionaries
+from hypothesis.strategies import SearchStrategy
 
 from pytest_mcp_storage.capabilities import Capability
 from pytest_mcp_storage.clauses import Clause
@@ -22,17 +18,14 @@ from pytest_mcp_storage.harness import NotMeasurable
 from pytest_mcp_storage.measuring.bench import Bench
 from pytest_mcp_storage.measuring.patience import GRACE
 from pytest_mcp_storage.measuring.places import raised_at
+from pytest_mcp_storage.measuring.search import LONGEST_EXAMPLE, Search
 from pytest_mcp_storage.measuring.tiers import Tier
 from pytest_mcp_storage.measuring.trial import Trial
-from pytest_mcp_storage.measuring.violation import NoReturn, Violation, told
-from pytest_mcp_storage.measuring.witness import LONGEST_CALL
+from pytest_mcp_storage.measuring.violation import Violation, told
 from pytest_mcp_storage.outcome import Measurement, Outcome
 from reference_backends import StorageError
 
 Body = TypeVar("Body", bound=Callable[..., Any])
-
-LONGEST_EXAMPLE = 600.0
-"""Seconds after which an example counts as hung."""
 
 
 @dataclass(frozen=True)
@@ -120,19 +113,19 @@ def measure(test: ClauseTest, clause: Clause, bench: Bench, tier: Tier, seed: in
         )
         return measurement
     start = time.perf_counter()
-    run = Run(test, trial)
+    search = Search(test, trial)
     try:
-        run.all()
+        search.run()
     except BaseException:  # Ctrl-C: whoever waits at the terminal has waited long enough
         tidy(trial, limit=GRACE)
         raise
     tidy(trial, limit=LONGEST_EXAMPLE)
     measurement.seconds = time.perf_counter() - start
-    measurement.examples = run.examples
+    measurement.examples = search.examples
     measurement.notes += trial.notes
-    if run.failure is not None:
-        _judge(measurement, run.failure)
-        measurement.history = run.history
+    if search.failure is not None:
+        _judge(measurement, search.failure)
+        measurement.history = search.history
     return measurement
 
 
@@ -148,113 +141,6 @@ def tidy(trial: Trial, *, limit: float) -> None:
         bench.hung = True
         if not isinstance(error, TimeoutError):
             raise
-
-
-class Enough(BaseException):
-    """Ends a search that has had its time; hypothesis lets it through."""
-
-
-class Run:
-    """The examples of one test, and the shortest failing one of them."""
-
-    def __init__(self, test: ClauseTest, trial: Trial) -> None:
-        self.test = test
-        self.trial = trial
-        self.examples = 0
-        self.failure: Exception | None = None
-        self.history: list[str] = []
-        self._deadline = float("inf")
-        self._shortest = float("inf")
-
-    def all(self) -> None:
-        """Search until an example fails, or all have passed."""
-        try:
-            if self.test.strategies:
-                self._search_examples()
-            else:
-                self._once()
-        except Enough:
-            pass
-        except Exception as error:
-            if self.failure is None:
-                self.failure = error
-
-    def begin(self) -> None:
-        """Start an example. Raises :class:`Enough` where shrinking has had its time."""
-        if time.monotonic() > self._deadline:
-            raise Enough
-        self.examples += 1
-        self.trial.begin()
-
-    def call(self, work: Callable[[], Any]) -> Any:
-        """Do a piece of an example, await what it returns, and keep what it shows where it fails."""
-        try:
-            result = work()
-            if inspect.isawaitable(result):
-                return self.trial.bench.loop.run(_awaited(result), limit=LONGEST_EXAMPLE, look=self._look)
-        except HypothesisException:
-            raise
-        except Exception as error:
-            self._keep(error)
-            raise
-        return result
-
-    def settings(self) -> settings:
-        """Hypothesis's settings for this test on this backend: ours alone, whatever profile the user has loaded."""
-        tier = self.trial.tier
-        return settings(
-            max_examples=self.test.examples(self.trial.bench, tier),
-            stateful_step_count=tier.steps,
-            phases=(Phase.generate, Phase.shrink),
-            deadline=None,
-            database=None,
-            derandomize=False,
-            report_multiple_bugs=False,
-            print_blob=False,
-            backend="hypothesis",
-            suppress_health_check=list(HealthCheck),
-            verbosity=Verbosity.quiet,
-        )
-
-    def _search_examples(self) -> None:
-        drawn = fixed_dictionaries(self.test.strategies)
-        for number, taken in enumerate(self.test.turns):
-            seed(self.trial.seed + number)(self.settings()(given(drawn)(self._example_of(taken))))()
-
-    def _example_of(self, taken: dict[str, Any]) -> Callable[[dict[str, Any]], None]:
-        def example(drawn: dict[str, Any]) -> None:
-            self.begin()
-            self.call(lambda: self.test.body(self.trial, **self.trial.own(drawn), **taken))
-
-        return example
-
-    def _once(self) -> None:
-        self.begin()
-        result = self.call(lambda: self.test.body(self.trial))
-        if isinstance(result, type) and issubclass(result, RuleBasedStateMachine):
-            self.examples = 0
-            machine = type(result.__name__, (result,), {"run": self, "trial": self.trial})
-            run_state_machine_as_test(seed(self.trial.seed)(machine), settings=self.settings())
-
-    def _look(self) -> None:
-        """Raises :class:`NoReturn` where a call does not even end when it is cancelled; the store is asked no more."""
-        if call := self.trial.history.stuck():
-            bench = self.trial.bench
-            bench.hung = True
-            how = "does not let itself be cancelled" if bench.loop.answers() else "blocks the event loop"
-            raise NoReturn(f"{call.method} did not return within {LONGEST_CALL:g} s, and {how}", should="return")
-
-    def _keep(self, error: Exception) -> None:
-        lines = getattr(error, "history", []) or self.trial.history.lines()
-        length = len(self.trial.history.entries) * 1000 + sum(map(len, lines))
-        if length <= self._shortest:
-            self.failure, self.history, self._shortest = error, lines, length
-        nothing_smaller = isinstance(error, (NotMeasurable, TimeoutError, NoReturn)) or self.test.at_most == 1
-        self._deadline = min(self._deadline, time.monotonic() + (0 if nothing_smaller else self.trial.tier.shrinking))
-
-
-async def _awaited(result: Any) -> Any:
-    return await result
 
 
 def _judge(measurement: Measurement, error: Exception) -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 
 from pytest_mcp_storage.measuring.comparison import difference
-from pytest_mcp_storage.measuring.measure import Run
+from pytest_mcp_storage.measuring.search import Search
 from pytest_mcp_storage.measuring.trial import Trial
 from pytest_mcp_storage.measuring.violation import Violation, outcome_of, told
 from pytest_mcp_storage.measuring.witness import Witness
@@ -22,19 +22,19 @@ SESSION_IDS = st.sampled_from(["s", "S", "b:s", "s%"])
 
 
 class SessionMachine(RuleBasedStateMachine):
-    """Base: a store, the model beside it, and calls that hold the two together. ``run`` and ``trial`` are set."""
+    """Base: a store, the model beside it, and calls that hold the two together. ``search`` and ``trial`` are set."""
 
-    run: ClassVar[Run]
+    search: ClassVar[Search]
     trial: ClassVar[Trial]
 
     def __init__(self) -> None:
         super().__init__()
-        self.run.begin()
+        self.search.begin()
         self.model = Model(self.trial.now)
 
     def do(self, work: Awaitable[Any]) -> Any:
         """Await a piece of work on the suite's loop."""
-        return self.run.call(lambda: work)
+        return self.search.call(lambda: work)
 
     def name(self, identity: str, session_id: str) -> Name:
         """This example's own name for a drawn one."""

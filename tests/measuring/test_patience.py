@@ -14,6 +14,7 @@ from pytest_mcp_storage import BackendHarness, load_clauses
 from pytest_mcp_storage.measuring import bench as bench_module
 from pytest_mcp_storage.measuring import loop as loop_module
 from pytest_mcp_storage.measuring import measure as measure_module
+from pytest_mcp_storage.measuring import search as search_module
 from pytest_mcp_storage.measuring import trial as trial_module
 from pytest_mcp_storage.measuring import witness as witness_module
 from pytest_mcp_storage.measuring.bench import Bench
@@ -42,7 +43,7 @@ class Store(MemoryStorageBackend):
 @pytest.fixture
 def bench(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Callable[[], Any]], Bench]]:
     """``bench(hangs)``: one whose store hangs so in ``init``, and on which nothing is waited for long."""
-    for module in (witness_module, trial_module, measure_module):
+    for module in (witness_module, trial_module, search_module):
         monkeypatch.setattr(module, "LONGEST_CALL", 0.05)
     for module in (bench_module, witness_module, loop_module, measure_module):
         monkeypatch.setattr(module, "GRACE", 0.05)
