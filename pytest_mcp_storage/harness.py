@@ -21,6 +21,10 @@ class NotMeasurable(Exception):
         self.reason = reason
 
 
+class HarnessFault(Exception):
+    """The harness broke down, or a program that it drives: that says nothing of the store, and measures nothing."""
+
+
 class BackendHarness:
     """One store, provisioned empty for a run and destroyed after it.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pytest_mcp_storage.harness import HarnessFault
 from reference_backends import errors
 
 TYPED: dict[str, type[errors.StorageError]] = {
@@ -23,10 +24,8 @@ DECLINED = "Declined"
 """The error type by which a bridge says that it can't do this: the clause is then not measured."""
 
 
-class BridgeFault(Exception):
+class BridgeFault(HarnessFault):
     """The bridge program hung, died or broke the protocol. It says nothing about the backend behind it."""
-
-    harness_fault = True
 
 
 class ForeignError(Exception):

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import IO, Any, Self
 
 from pytest_mcp_storage.faults.wire import LONGEST_LINE, arguments_to_json, outcome_from_json
-from pytest_mcp_storage.harness import BackendHarness
+from pytest_mcp_storage.harness import BackendHarness, HarnessFault
 from pytest_mcp_storage.measuring.witness import Call
 
 START_LIMIT = 60.0
@@ -29,10 +29,8 @@ class Step:
     ttl: float | None = None
 
 
-class WorkerError(Exception):
+class WorkerError(HarnessFault):
     """A worker did not start, or ended before its plan though nobody killed it. Its last words are in the message."""
-
-    harness_fault = True
 
 
 class Worker:

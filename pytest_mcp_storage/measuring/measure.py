@@ -14,7 +14,7 @@ from hypothesis.strategies import SearchStrategy
 
 from pytest_mcp_storage.capabilities import Capability
 from pytest_mcp_storage.clauses import Clause
-from pytest_mcp_storage.harness import NotMeasurable
+from pytest_mcp_storage.harness import HarnessFault, NotMeasurable
 from pytest_mcp_storage.measuring.bench import Bench
 from pytest_mcp_storage.measuring.patience import GRACE
 from pytest_mcp_storage.measuring.places import raised_at
@@ -22,6 +22,7 @@ from pytest_mcp_storage.measuring.search import LONGEST_EXAMPLE, Search
 from pytest_mcp_storage.measuring.tiers import Tier
 from pytest_mcp_storage.measuring.trial import Trial
 from pytest_mcp_storage.measuring.violation import Violation, told
+from pytest_mcp_storage.measuring.witness import blamed
 from pytest_mcp_storage.outcome import Measurement, Outcome
 from reference_backends import StorageError
 
@@ -145,10 +146,10 @@ def tidy(trial: Trial, *, limit: float) -> None:
 
 def _judge(measurement: Measurement, error: Exception) -> None:
     """Say what an exception means: the store's fault, the harness's, or nothing that could be seen."""
-    method = getattr(error, "__mcp_call__", "")
+    method = blamed(error)
     if isinstance(error, NotMeasurable):
         measurement.outcome, measurement.message = Outcome.NOT_MEASURED, error.reason
-    elif getattr(error, "harness_fault", False):
+    elif isinstance(error, HarnessFault):
         measurement.outcome, measurement.message = Outcome.NOT_MEASURED, f"the harness broke down: {error}"
         measurement.fault = "".join(traceback.format_exception(error))
     elif isinstance(error, Violation):

@@ -15,7 +15,7 @@ from pytest_mcp_storage.measuring.clock import SuiteClock
 from pytest_mcp_storage.measuring.patience import Overdue, ended, in_time
 from pytest_mcp_storage.measuring.tiers import Tier
 from pytest_mcp_storage.measuring.violation import NoReturn, Violation, shortly
-from pytest_mcp_storage.measuring.witness import LONGEST_CALL, History, Witness
+from pytest_mcp_storage.measuring.witness import LONGEST_CALL, History, Witness, blame
 from reference_backends import SessionData, StorageBackend
 
 Value = TypeVar("Value")
@@ -190,7 +190,7 @@ class Trial:
             self.bench.lost_a_call()
             raise NoReturn(str(error), should="return") from None
         except Exception as error:
-            error.__mcp_call__ = "open"  # type: ignore[attr-defined]
+            blame(error, "open")
             raise
         name = name or f"handle{len(self._handles) + len(self._others) + 1}"
         return Witness(backend, name, lambda: self.history, self.bench.lost_a_call)

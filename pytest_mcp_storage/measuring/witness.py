@@ -89,7 +89,7 @@ class Witness:
         try:
             return self.backend.generate_session_id()
         except Exception as error:
-            error.__mcp_call__ = "generate_session_id"  # type: ignore[attr-defined]
+            blame(error, "generate_session_id")
             raise
 
     async def init(self) -> None:
@@ -149,7 +149,7 @@ class Witness:
         except Exception as error:
             call.result = error
             call.end = time.monotonic_ns()
-            error.__mcp_call__ = method  # type: ignore[attr-defined]  # so that it is told from a fault of the suite
+            blame(error, method)
             raise
         except (asyncio.CancelledError, GeneratorExit):
             raise
@@ -160,6 +160,17 @@ class Witness:
             call.waiting = False
         call.end = time.monotonic_ns()
         return call.result
+
+
+def blame(error: Exception, method: str) -> None:
+    """Note on an error which call of the store raised it: so it is told from a fault of the harness or the suite."""
+    error.__mcp_call__ = method  # type: ignore[attr-defined]
+
+
+def blamed(error: Exception) -> str:
+    """The call of the store that raised the error; empty where none did."""
+    method: str = getattr(error, "__mcp_call__", "")
+    return method
 
 
 def _list_of(kind: type[Item], seen: list[Item], method: str) -> list[Item]:

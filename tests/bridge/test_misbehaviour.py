@@ -20,6 +20,7 @@ from pytest_mcp_storage.bridge.backend import BridgeBackend
 from pytest_mcp_storage.bridge.errors import BridgeFault
 from pytest_mcp_storage.bridge.harness import StdioHarness
 from pytest_mcp_storage.bridge.wire import Limits
+from pytest_mcp_storage.harness import HarnessFault
 
 MISBEHAVING = Path(__file__).parent / "misbehaving.py"
 PATIENT = 60.0
@@ -49,7 +50,7 @@ async def fault_of(harness: StdioHarness, use: Use) -> str:
         with pytest.raises(BridgeFault) as caught:
             async with harness:
                 await use(harness, await harness.open())
-    assert caught.value.harness_fault
+    assert isinstance(caught.value, HarnessFault)
     assert not alive(harness.wire.pid), "the process is gone when the harness is left"
     return str(caught.value)
 

@@ -10,7 +10,7 @@ import pytest
 
 from pytest_mcp_storage.measuring import witness as witness_module
 from pytest_mcp_storage.measuring.violation import Violation
-from pytest_mcp_storage.measuring.witness import History, Witness
+from pytest_mcp_storage.measuring.witness import History, Witness, blamed
 from reference_backends import MemoryStorageBackend
 
 Removal = Callable[[str, str], Any]
@@ -54,7 +54,7 @@ async def test_an_error_of_the_store_is_marked_as_its_own() -> None:
     store, _ = watched(fails)
     with pytest.raises(TimeoutError, match="the store's own") as caught:
         await store.remove_session("i", "s")
-    assert caught.value.__mcp_call__ == "remove_session"  # type: ignore[attr-defined]
+    assert blamed(caught.value) == "remove_session"
 
 
 async def test_a_long_history_is_told_by_its_ends() -> None:
@@ -73,4 +73,4 @@ async def test_a_method_without_async_is_told_in_words() -> None:
 
     with pytest.raises(TypeError, match=r"^init must be written with async def; it returned a NoneType$") as caught:
         await Witness(Hasty(), "store", History).init()
-    assert caught.value.__mcp_call__ == "init"  # type: ignore[attr-defined]
+    assert blamed(caught.value) == "init"
