@@ -100,9 +100,14 @@ class Trial:
         """Whether store-wide calls are allowed: on a dedicated store, or with ``--mcp-allow-destructive``."""
         return self.harness.dedicated or self.destructive
 
+    @property
+    def usual_keys(self) -> tuple[str, ...]:
+        """What a handle is opened with unless a test says otherwise: the key, or none where the store takes none."""
+        return (self.key,) if self.can(Capability.KEY) else ()
+
     async def store(self, *, sealed: bool = True) -> Witness:
         """The handle that the examples of this test share: with a key where ``sealed`` and the store takes one."""
-        return await self.holder(*([self.key] if sealed and self.can(Capability.KEY) else []))
+        return await self.holder(*(self.usual_keys if sealed else ()))
 
     async def holder(self, *keys: str) -> Witness:
         """The handle with these keys that the examples of this test share.
@@ -112,9 +117,8 @@ class Trial:
         if keys not in self._holders:
             if not self.can(Capability.SHARED):
                 await self._close_holders()
-            usual = (self.key,) if self.can(Capability.KEY) else ()
             other = f"store_of_{len(keys)}_keys" if keys else "keyless"
-            self._holders[keys] = await self.open(*keys, name="store" if keys == usual else other)
+            self._holders[keys] = await self.open(*keys, name="store" if keys == self.usual_keys else other)
             self._opened_now.remove(self._holders[keys])
         return self._holders[keys]
 
@@ -173,8 +177,7 @@ class Trial:
         """So many handles on the store, with the same key, which the examples of this test share."""
         first = await self.store()
         while len(self._further) < count - 1:
-            key = [self.key] if self.can(Capability.KEY) else []
-            self._further.append(await self.open(*key, name=f"store{len(self._further) + 2}"))
+            self._further.append(await self.open(*self.usual_keys, name=f"store{len(self._further) + 2}"))
         return [first, *self._further[: count - 1]]
 
     async def open_as(self, user: str | None) -> Witness:

@@ -24,7 +24,7 @@ class Call:
 
     handle: str
     method: str
-    arguments: tuple[object, ...]
+    arguments: tuple[Any, ...]
     ttl: object
     start: int
     end: int = 0

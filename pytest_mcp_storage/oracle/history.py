@@ -9,11 +9,9 @@ from typing import Any
 from pytest_mcp_storage.measuring.violation import Violation
 from pytest_mcp_storage.measuring.witness import Call
 from pytest_mcp_storage.oracle.linearizability import BOUND, Fields, Kind, Operation, frozen, is_linearizable
+from pytest_mcp_storage.oracle.model import Name
 from pytest_mcp_storage.oracle.timeline import brief, timeline
 from reference_backends import SessionData, SessionExistsError, SessionNotFoundError
-
-Name = tuple[str, str]
-"""Identity and session id."""
 
 
 def must_be_linearizable(calls: Iterable[Call], *, bound: int = BOUND) -> int:
@@ -89,11 +87,9 @@ def _operations(call: Call, name: Name) -> Iterator[Operation]:
 def _write(call: Call, *, refused: bool) -> tuple[Kind, Fields | None]:
     match call.method:
         case "create_session":
-            session: Any = call.arguments[0]
-            return (Kind.PRESENT, None) if refused else (Kind.CREATED, fields_of(session))
+            return (Kind.PRESENT, None) if refused else (Kind.CREATED, fields_of(call.arguments[0]))
         case "update_session":
-            changes: Any = call.arguments[2]
-            return (Kind.ABSENT, None) if refused else (Kind.UPDATED, frozen(changes))
+            return (Kind.ABSENT, None) if refused else (Kind.UPDATED, frozen(call.arguments[2]))
     return Kind.REMOVED, None
 
 

@@ -40,9 +40,9 @@ class SessionMachine(RuleBasedStateMachine):
         """This example's own name for a drawn one."""
         return self.trial.identity(identity), self.trial.session_id(session_id)
 
-    async def create(self, store: Witness, session: SessionData, ttl: float | None = None) -> None:
-        """Create, and compare: refused where it is live, taken where it is not."""
-        name = session.identity, session.session_id
+    async def create(self, store: Witness, name: Name, content: SessionData, ttl: float | None = None) -> None:
+        """Create a session like ``content``, and compare: refused where it is live, taken where it is not."""
+        session = content.model_copy(update={"identity": name[0], "session_id": name[1]})
         presence = self.model.presence(name)
         got = await outcome_of(store.create_session(session, ttl))
         refused = isinstance(got, SessionExistsError)
@@ -123,9 +123,7 @@ class LifeCycleMachine(SessionMachine):
         self.do(self._reads(self.name(identity, session_id)))
 
     async def _creates(self, name: Name, content: SessionData) -> None:
-        identity, session_id = name
-        session = content.model_copy(update={"identity": identity, "session_id": session_id})
-        await self.create(await self.trial.store(), session)
+        await self.create(await self.trial.store(), name, content)
 
     async def _updates(self, name: Name, named: dict[str, Any]) -> None:
         await self.update(await self.trial.store(), name, named)
@@ -150,9 +148,7 @@ class ExpiryMachine(SessionMachine):
 
     @rule(identity=IDENTITIES, session_id=SESSION_IDS, content=sessions(), ttl=ttls(100))
     def creates(self, identity: str, session_id: str, content: SessionData, ttl: float) -> None:
-        identity, session_id = self.name(identity, session_id)
-        session = content.model_copy(update={"identity": identity, "session_id": session_id})
-        self.do(self._creates(session, ttl))
+        self.do(self._creates(self.name(identity, session_id), content, ttl))
 
     @rule(identity=IDENTITIES, session_id=SESSION_IDS, ttl=ttls(100))
     def renews(self, identity: str, session_id: str, ttl: float) -> None:
@@ -175,8 +171,8 @@ class ExpiryMachine(SessionMachine):
     def cleans_up(self) -> None:
         self.do(self._cleans_up())
 
-    async def _creates(self, session: SessionData, ttl: float) -> None:
-        await self.create(await self.trial.store(), session, ttl)
+    async def _creates(self, name: Name, content: SessionData, ttl: float) -> None:
+        await self.create(await self.trial.store(), name, content, ttl)
 
     async def _renews(self, name: Name, ttl: float) -> None:
         await self.update(await self.trial.store(), name, {}, ttl)

@@ -78,11 +78,9 @@ class MixtureMachine(SessionMachine):
         return await self.trial.holder(*([self.trial.key] if keyed else []))
 
     async def _creates(self, name: Name, content: SessionData, keyed: bool) -> None:
-        identity, session_id = name
-        session = content.model_copy(update={"identity": identity, "session_id": session_id})
-        taken = self.model.presence(name) is Presence.GONE
-        await self.create(await self._holder(keyed), session)
-        if taken and self.model.presence(name) is Presence.LIVE:
+        was_gone = self.model.presence(name) is Presence.GONE
+        await self.create(await self._holder(keyed), name, content)
+        if was_gone and self.model.presence(name) is Presence.LIVE:
             self.sealed[name] = {field: _written(field, keyed) for field in SECRETS}
             for of in {True, False} if self.trial.one_store else {keyed}:
                 self.created[of].append(name)
@@ -200,9 +198,7 @@ class RotationMachine(SessionMachine):
         return await self.trial.holder(*self.ring)
 
     async def _creates(self, name: Name, content: SessionData) -> None:
-        identity, session_id = name
-        session = content.model_copy(update={"identity": identity, "session_id": session_id})
-        await self.create(await self._holder(), session)
+        await self.create(await self._holder(), name, content)
 
     async def _updates(self, name: Name, named: dict[str, Any]) -> None:
         await self.update(await self._holder(), name, named)

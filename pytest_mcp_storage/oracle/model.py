@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from enum import Enum
 from typing import Any, NamedTuple
 
+from pytest_mcp_storage.oracle.limits import DEFAULT_TTL
 from reference_backends import SessionData
 
 Name = tuple[str, str]
@@ -31,11 +32,10 @@ class Kept(NamedTuple):
 
 
 class Model:
-    """The sessions that a store should hold. ``now``: the clock by which they expire; ``default_ttl`` in seconds."""
+    """The sessions that a store should hold. ``now``: the clock by which they expire, in seconds."""
 
-    def __init__(self, now: Callable[[], float], default_ttl: float = 43_200.0) -> None:
+    def __init__(self, now: Callable[[], float]) -> None:
         self.now = now
-        self.default_ttl = default_ttl
         self.kept: dict[Name, Kept] = {}
 
     def presence(self, name: Name) -> Presence:
@@ -80,4 +80,4 @@ class Model:
         )
 
     def _expiry(self, ttl: float | None) -> float:
-        return self.now() + (self.default_ttl if ttl is None else ttl)
+        return self.now() + (DEFAULT_TTL if ttl is None else ttl)

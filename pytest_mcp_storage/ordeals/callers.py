@@ -13,6 +13,9 @@ from pytest_mcp_storage.measuring.violation import outcome_of
 from pytest_mcp_storage.measuring.witness import Witness
 from reference_backends import SessionData, SessionExistsError, SessionNotFoundError
 
+REFUSALS = (SessionExistsError, SessionNotFoundError)
+"""What a call may raise because another was quicker."""
+
 Deed = tuple[str, int, str]
 """What to do, to which session, and to which of its fields."""
 
@@ -55,11 +58,23 @@ async def at_once(work: Sequence[Coroutine[Any, Any, Any]]) -> list[Any]:
     return await asyncio.gather(*(outcome_of(each) for each in work))
 
 
+async def all_at_once(work: Sequence[Coroutine[Any, Any, Any]]) -> list[Any]:
+    """The results of all, begun together. Raises the first error of them, once the last has ended."""
+    results = await at_once(work)
+    for got in results:
+        if isinstance(got, Exception):
+            raise got
+    return results
+
+
+def has_failed(got: object) -> bool:
+    """Whether that is an exception, and no refusal."""
+    return isinstance(got, Exception) and not isinstance(got, REFUSALS)
+
+
 async def carry_out(callers: Sequence[Witness], plans: Sequence[Sequence[Step]]) -> None:
     """Let each caller do its steps, all at once. Refusals are part of it; any other error is raised at the end."""
-    for error in await at_once([_do(caller, plan) for caller, plan in zip(callers, plans, strict=True)]):
-        if error is not None:
-            raise error
+    await all_at_once([_do(caller, plan) for caller, plan in zip(callers, plans, strict=True)])
 
 
 async def _do(caller: Witness, plan: Sequence[Step]) -> None:
@@ -68,7 +83,7 @@ async def _do(caller: Witness, plan: Sequence[Step]) -> None:
             await asyncio.sleep(0)
             continue
         got = await outcome_of(getattr(caller, step.method)(*step.arguments))
-        if isinstance(got, Exception) and not isinstance(got, (SessionExistsError, SessionNotFoundError)):
+        if has_failed(got):
             raise got
 
 

@@ -13,7 +13,7 @@ from pytest_mcp_storage.oracle.history import must_be_linearizable
 from pytest_mcp_storage.oracle.model import ROUNDING
 from pytest_mcp_storage.oracle.timeline import timeline
 from pytest_mcp_storage.oracle.views import must_show, view
-from pytest_mcp_storage.ordeals.callers import VALUES, Deed, at_once, carry_out, steps
+from pytest_mcp_storage.ordeals.callers import VALUES, Deed, all_at_once, at_once, carry_out, steps
 from reference_backends import SessionData, SessionExistsError, SessionNotFoundError
 
 
@@ -57,20 +57,17 @@ async def must_keep_every_create(trial: Trial, harness: BackendHarness, session:
 
     Their sizes differ, so that a shorter text written over a longer one shows.
     """
-    key = [trial.key] if trial.can(Capability.KEY) else []
-    store = await trial.open(*key, harness=harness)
+    store = await trial.open(*trial.usual_keys, harness=harness)
     many = [
         session.model_copy(update={"session_id": f"{session.session_id}.{n}", "code_verifier": "v" * 40 * (n % 7)})
         for n in range(count)
     ]
-    for got in await at_once([store.create_session(each) for each in many]):
-        if isinstance(got, Exception):
-            raise got
+    await all_at_once([store.create_session(each) for each in many])
     should = "show every session whose create succeeded"
     await must_show(trial, store, many, when=f"after {count} creates at once", should=should)
     await store.disconnect()
     if trial.can(Capability.DURABLE):
-        store = await trial.open(*key, harness=harness)
+        store = await trial.open(*trial.usual_keys, harness=harness)
         await must_show(trial, store, many, when=f"after {count} creates at once and a new open", should=should)
         for each in many:
             await store.remove_session(each.identity, each.session_id)
@@ -89,13 +86,11 @@ async def must_keep_every_update(
         await creator.create_session(session)
     fields = list(VALUES)[: len(updaters)]
     work = [_update(updater, session, field, times) for updater, field in zip(updaters, fields, strict=False)]
-    for got in await at_once([creator.create_session(session), *work] if beside_create else work):
-        if isinstance(got, Exception):
-            raise got
+    await all_at_once([creator.create_session(session), *work] if beside_create else work)
     expected = session
     for call in trial.history.calls():
         if call.method == "update_session" and call.result is None:
-            expected = expected.model_copy(update=call.arguments[2])  # type: ignore[arg-type]
+            expected = expected.model_copy(update=call.arguments[2])
     seen = await view(trial, creator, (session.identity, session.session_id))
     if found := seen.differs(expected):
         beside = "a create and updates" if beside_create else "updates"
@@ -111,9 +106,7 @@ async def must_let_removal_win(trial: Trial, callers: Sequence[Witness], session
     *updaters, remover = callers
     await remover.create_session(session)
     work = [_update(updater, session, field, 2) for updater, field in zip(updaters, VALUES, strict=False)]
-    for got in await at_once([*work, remover.remove_session(session.identity, session.session_id)]):
-        if isinstance(got, Exception):
-            raise got
+    await all_at_once([*work, remover.remove_session(session.identity, session.session_id)])
     if found := (await view(trial, remover, (session.identity, session.session_id))).differs(None):
         raise Violation(
             f"after a removal beside updates {found}",

@@ -20,8 +20,8 @@ from pytest_mcp_storage.measuring.violation import Violation, told
 from pytest_mcp_storage.measuring.witness import Call, Witness
 from pytest_mcp_storage.oracle.history import must_be_linearizable
 from pytest_mcp_storage.oracle.views import view
-from pytest_mcp_storage.ordeals.callers import VALUES
-from reference_backends import SessionData, SessionExistsError, SessionNotFoundError
+from pytest_mcp_storage.ordeals.callers import VALUES, has_failed
+from reference_backends import SessionData
 
 STEPS = 400
 """Calls in a plan: more than a worker gets to before it is killed."""
@@ -99,7 +99,7 @@ def _update(session: SessionData, dice: random.Random, mark: str) -> Step:
 
 
 async def _open(trial: Trial, harness: BackendHarness) -> Witness:
-    return await trial.open(*([trial.key] if trial.can(Capability.KEY) else []), harness=harness)
+    return await trial.open(*trial.usual_keys, harness=harness)
 
 
 async def _killed_at_work(
@@ -126,9 +126,7 @@ async def _until_killed(worker: Worker, patience: int, share: float) -> list[Cal
     started = time.monotonic()
     killing = asyncio.get_running_loop().call_later(0.05 * share, worker.kill) if patience == 0 else None
     async for call in worker:
-        if isinstance(call.result, Exception) and not isinstance(
-            call.result, (SessionExistsError, SessionNotFoundError)
-        ):
+        if has_failed(call.result):
             raise Violation(f"in a process that is killed later {call.method} {told(call.result)}", should="not raise")
         acknowledged.append(call)
         if len(acknowledged) == patience:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from collections import defaultdict
 from collections.abc import Sequence
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
@@ -13,11 +12,11 @@ from pytest_mcp_storage.faults.workers import Step, Worker
 from pytest_mcp_storage.measuring.trial import Trial
 from pytest_mcp_storage.measuring.violation import Violation, told
 from pytest_mcp_storage.measuring.witness import Call
-from pytest_mcp_storage.oracle.history import must_be_linearizable
+from pytest_mcp_storage.oracle.history import must_be_linearizable, subject
 from pytest_mcp_storage.oracle.timeline import timeline
 from pytest_mcp_storage.oracle.views import must_show, view
-from pytest_mcp_storage.ordeals.callers import DEEDS, VALUES, Deed, at_once, steps
-from reference_backends import SessionData, SessionExistsError, SessionNotFoundError
+from pytest_mcp_storage.ordeals.callers import DEEDS, VALUES, Deed, all_at_once, has_failed, steps
+from reference_backends import SessionData
 
 PROCESSES = 3
 CONTESTED = 12
@@ -99,36 +98,26 @@ async def _work(trial: Trial, plans: Sequence[Sequence[Step]]) -> list[Call]:
         for (name, _), plan in zip(_processes(), plans, strict=True)
     ]
     async with AsyncExitStack() as stack:
-        for failure in await at_once([stack.enter_async_context(worker) for worker in workers]):
-            if isinstance(failure, Exception):
-                raise failure
+        await all_at_once([stack.enter_async_context(worker) for worker in workers])
         for worker in workers:
             worker.go()
-        told_of = await at_once([_told(worker) for worker in workers])
-    for failure in told_of:
-        if isinstance(failure, Exception):
-            raise failure
+        told_of = await all_at_once([_told(worker) for worker in workers])
     return sorted((call for calls in told_of for call in calls), key=lambda call: call.end)
 
 
 async def _told(worker: Worker) -> list[Call]:
     calls = []
     async for call in worker:
-        if isinstance(call.result, Exception) and not isinstance(
-            call.result, (SessionExistsError, SessionNotFoundError)
-        ):
+        if has_failed(call.result):
             raise Violation(f"in a process of several {call.method} {told(call.result)}", should="not raise that")
         calls.append(call)
     return calls
 
 
 def _must_have_one_winner(calls: Sequence[Call], contested: Sequence[SessionData]) -> None:
-    creates: defaultdict[str, list[Call]] = defaultdict(list)
-    for call in calls:
-        if call.method == "create_session":
-            creates[call.arguments[0].session_id].append(call)  # type: ignore[attr-defined]
+    creates = [call for call in calls if call.method == "create_session"]
     for session in contested:
-        tries = creates[session.session_id]
+        tries = [call for call in creates if subject(call) == (session.identity, session.session_id)]
         winners = [call for call in tries if call.result is None]
         if len(winners) != 1:
             raise Violation(
