@@ -10,7 +10,7 @@ from contextlib import suppress
 from pytest_mcp_storage.capabilities import Capability
 from pytest_mcp_storage.harness import BackendHarness
 from pytest_mcp_storage.measuring.clock import ObservedTime, SuiteClock
-from pytest_mcp_storage.measuring.handles import check_backend, check_capabilities, check_open
+from pytest_mcp_storage.measuring.harness_checks import check_backend, check_capabilities, check_open
 from pytest_mcp_storage.measuring.loop import SuiteLoop
 from pytest_mcp_storage.measuring.patience import GRACE, ended, in_time
 

@@ -1,4 +1,4 @@
-"""Whether what a harness declares, and what it or a factory hands out, is what the suite can work with."""
+"""Whether a harness, and what it or a factory hands out, is what the suite can work with: asked before it measures."""
 
 from __future__ import annotations
 
@@ -16,6 +16,16 @@ BROUGHT = {Capability.KEY: "encryption_key", Capability.CLOCK: "clock"}
 """The argument of ``open`` that each of them brings."""
 CONTEXTS = ("outage", "lost_answer", "unprepared")
 """The methods of a harness that are context managers."""
+OF_CAPABILITY = {
+    Capability.AT_REST: ("stored_bytes", "stored_fields", "replace_stored_field"),
+    Capability.OUTAGE: ("outage",),
+    Capability.LOST_ANSWER: ("lost_answer",),
+    Capability.SETUP: ("unprepared",),
+    Capability.FILES: ("files",),
+    Capability.CRASH: ("locator", "attach"),
+    Capability.ROW_SECURITY: ("open_as", "write_row_as"),
+}
+"""The methods of a harness that each of them asks for."""
 
 
 def check_backend(made: object, by: str) -> None:
@@ -71,3 +81,16 @@ def check_contexts(harness: type[BackendHarness]) -> None:
         method = inspect.getattr_static(harness, name)
         if inspect.iscoroutinefunction(method) or inspect.isasyncgenfunction(method):
             raise TypeError(f"{name}() must be a context manager; write @asynccontextmanager above it, and yield once")
+
+
+def missing_methods(harness: type[BackendHarness]) -> list[str]:
+    """The methods that a harness class must define, by its own declarations, and does not: ``outage()``."""
+    declared = harness.capabilities if has_capabilities_of_its_own(harness) else frozenset()
+    names = ["open", *(name for capability, each in OF_CAPABILITY.items() if capability in declared for name in each)]
+    inherited = vars(BackendHarness)
+    return [f"{name}()" for name in names if inspect.getattr_static(harness, name) is inherited[name]]
+
+
+def has_capabilities_of_its_own(harness: type[BackendHarness]) -> bool:
+    """Whether the class itself holds its capabilities; a property gives each instance its own."""
+    return not hasattr(inspect.getattr_static(harness, "capabilities"), "__get__")

@@ -48,4 +48,3 @@ TIERS = {
         ),
     )
 }
-DEFAULT_TIER = "standard"

@@ -5,12 +5,21 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Sequence
 from difflib import get_close_matches
-from importlib import import_module
 from importlib.metadata import PackageNotFoundError, entry_points, packages_distributions, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_mcp_storage.harness import BackendHarness, NotMeasurable
+from pytest_mcp_storage.measuring.harness_checks import (
+    check_backend,
+    check_capabilities,
+    check_contexts,
+    check_maker,
+    check_open,
+    has_capabilities_of_its_own,
+    missing_methods,
+)
+from pytest_mcp_storage.measuring.patience import awaitable
 from pytest_mcp_storage.running.loading import BackendNameError, load
 
 if TYPE_CHECKING:
@@ -27,7 +36,7 @@ BUNDLED = {
     "supabase": "pytest_mcp_storage.harnesses.supabase:SupabaseHarness",
 }
 
-SCHEMES = {"stdio": "stdio_harness", "mcp-ts": "mcp_ts_harness"}
+SCHEMES = ("stdio", "mcp-ts")
 """Names of the form ``scheme:rest`` that stand for stores in other languages."""
 
 MakeHarness = Callable[[], BackendHarness]
@@ -38,14 +47,14 @@ def resolve(name: str, *folders: Path) -> MakeHarness:
 
     Raises :class:`BackendNameError`.
     """
-    scheme, colon, rest = name.partition(":")
+    scheme, colon, _ = name.partition(":")
     if colon and scheme in SCHEMES:
-        names = import_module("pytest_mcp_storage.bridge.names")
+        from pytest_mcp_storage.bridge.names import bridge_harness
+
         try:
-            made: MakeHarness = getattr(names, SCHEMES[scheme])(rest)
+            return bridge_harness(name)
         except ValueError as error:
             raise BackendNameError(f"backend {name!r} can't be loaded: {error}") from None
-        return made
     if colon:
         return harness_of(name, load(name, *folders))
     if name in BUNDLED:
@@ -79,38 +88,17 @@ def harness_of(name: str, target: Any) -> MakeHarness:
 
 def check_written(name: str, harness: type[BackendHarness]) -> None:
     """Raises :class:`BackendNameError` for a class that can't work, as far as the class itself shows it."""
-    from pytest_mcp_storage.measuring.handles import check_capabilities, check_contexts, check_maker, check_open
-
     try:
         check_maker(harness)
     except TypeError as error:
         raise BackendNameError(f"{name}: {error}") from None
     try:
         check_contexts(harness)
-        if _of_the_class(harness):
+        if has_capabilities_of_its_own(harness):
             check_capabilities(harness.capabilities)
             check_open(harness, harness.capabilities)
     except TypeError as error:
         raise BackendNameError(f"{name}: {harness.__name__}.{error}") from None
-
-
-def missing_methods(harness: type[BackendHarness]) -> list[str]:
-    """The methods that a harness class must define, by its own declarations, and does not."""
-    from pytest_mcp_storage.capabilities import Capability
-
-    needed = {
-        Capability.AT_REST: ("stored_bytes", "stored_fields", "replace_stored_field"),
-        Capability.OUTAGE: ("outage",),
-        Capability.LOST_ANSWER: ("lost_answer",),
-        Capability.SETUP: ("unprepared",),
-        Capability.FILES: ("files",),
-        Capability.CRASH: ("locator", "attach"),
-        Capability.ROW_SECURITY: ("open_as", "write_row_as"),
-    }
-    declared = harness.capabilities if _of_the_class(harness) else frozenset()
-    names = ["open", *(name for capability, each in needed.items() if capability in declared for name in each)]
-    inherited = vars(BackendHarness)
-    return [f"{name}()" for name in names if inspect.getattr_static(harness, name) is inherited[name]]
 
 
 class FactoryHarness(BackendHarness):
@@ -130,9 +118,6 @@ class FactoryHarness(BackendHarness):
     ) -> StorageBackend:
         if default_ttl is not None:
             raise NotMeasurable("a callable that returns a backend takes no default TTL; write a harness for it")
-        from pytest_mcp_storage.measuring.handles import check_backend, check_maker
-        from pytest_mcp_storage.measuring.patience import awaitable
-
         check_maker(self.make)
         made = self.make()
         backend: StorageBackend = await made if inspect.isawaitable(made) else made
@@ -158,8 +143,3 @@ def described(harness: BackendHarness) -> tuple[str, str]:
         release = "unknown"
     own = getattr(harness, "version", "")
     return f"{module}:{getattr(source, '__qualname__', type(source).__name__)}", own or release
-
-
-def _of_the_class(harness: type[BackendHarness]) -> bool:
-    """Whether the class itself holds its capabilities; a property gives each instance its own."""
-    return not hasattr(inspect.getattr_static(harness, "capabilities"), "__get__")

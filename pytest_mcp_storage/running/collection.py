@@ -57,14 +57,14 @@ class ClauseItem(pytest.Item):
 
     def __init__(self, *, test: Any, backend: str, **options: Any) -> None:
         super().__init__(**options)
+        assert isinstance(self.parent, SuiteModule)
+        self.module, self.suite_run = self.parent.obj, self.parent.run
         self.test = test
         self.backend = backend
         self.function, self.originalname = test.body, test.name
-        self.module = self.parent.obj  # type: ignore[union-attr]  # the SuiteModule
         self.fixturenames: list[str] = []
         self.funcargs: dict[str, Any] = {}
         self.measurement: Measurement | None = None
-        self.suite_run: Run = self.parent.run  # type: ignore[union-attr]
         self.add_marker(pytest.mark.mcp_conformance(test.clause))
         self.extra_keyword_matches |= {test.clause, test.clause.partition("-")[0], backend}
         self.user_properties += [("mcp_clause", test.clause), ("mcp_backend", backend)]

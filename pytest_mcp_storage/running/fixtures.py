@@ -19,14 +19,13 @@ RUN: pytest.StashKey[Run] = pytest.StashKey()
 
 ASYNC_METHODS = ("stored_bytes", "stored_fields", "replace_stored_field", "write_row_as")
 OPENING_METHODS = ("open", "open_as")
-CONTEXT_METHODS = ("outage", "lost_answer", "unprepared")
 
 
 class Borrowed:
     """A backend whose calls run on the suite's loop: it can be awaited from any loop of the test's, trio's too."""
 
     def __init__(self, backend: Any, loop: SuiteLoop, by: str = "open()") -> None:
-        from pytest_mcp_storage.measuring.handles import METHODS, check_backend
+        from pytest_mcp_storage.measuring.harness_checks import METHODS, check_backend
 
         check_backend(backend, by)
         self._backend = backend
@@ -48,6 +47,7 @@ class Borrowed:
 
 def borrow(harness: BackendHarness, loop: SuiteLoop) -> None:
     """Let every coroutine of the harness run on the suite's loop, wherever it is awaited."""
+    from pytest_mcp_storage.measuring.harness_checks import CONTEXTS
 
     def elsewhere(name: str, wrap: Callable[[Any], Any]) -> Callable[..., Any]:
         method = getattr(harness, name)
@@ -75,7 +75,7 @@ def borrow(harness: BackendHarness, loop: SuiteLoop) -> None:
         setattr(harness, name, elsewhere(name, functools.partial(Borrowed, loop=loop, by=f"{name}()")))
     for name in ASYNC_METHODS:
         setattr(harness, name, elsewhere(name, lambda value: value))
-    for name in CONTEXT_METHODS:
+    for name in CONTEXTS:
         setattr(harness, name, within(name))
 
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 REPORT_ENDINGS = (".json", ".html", ".md", ".svg")
 TIER_NAMES = ("smoke", "standard", "deep")
+DEFAULT_TIER = "standard"
 PROVIDERS = ("auto", "url", "native", "docker", "cli")
 REPEATED = ("--mcp-revision", "--mcp-supabase")
 """Options that say what was judged and by what: a command that reproduces a failure must not lead elsewhere."""
@@ -52,7 +53,7 @@ class Options:
         starts needs no permission, and for any other the run says which option gives it.
         """
         words = ["pytest", f"--mcp-backend={backend}", f"--mcp-clause={clause}", f"--hypothesis-seed={self.seed}"]
-        if self.tier.name != "standard":
+        if self.tier.name != DEFAULT_TIER:
             words.append(f"--mcp-tier={self.tier.name}")
         if self.strict:
             words.append("--mcp-strict")
@@ -65,7 +66,7 @@ def register(parser: pytest.Parser) -> None:
     add = group.addoption
     add("--mcp-backend", action="append", metavar="NAME", help="judge this store (repeatable): memory, "
         "file, sqlite, redis, supabase, a registered name, module:attribute, stdio:COMMAND, mcp-ts:STORE")  # fmt: skip
-    add("--mcp-tier", choices=TIER_NAMES, help="how many examples and steps (default: standard)")
+    add("--mcp-tier", choices=TIER_NAMES, help=f"how many examples and steps (default: {DEFAULT_TIER})")
     add("--mcp-clause", action="append", metavar="ID[,ID…]", help="only these clauses (EX-2) or groups (EX)")
     add("--mcp-revision", metavar="REV", help="judge by that revision of the contract")
     add("--mcp-deviations", metavar="FILE", help="known deviations, each with a reason (YAML)")
@@ -76,7 +77,7 @@ def register(parser: pytest.Parser) -> None:
     add("--mcp-supabase", choices=PROVIDERS, help="how the Supabase stack is found or started (default: auto)")
     parser.addini("mcp_backends", "backends to judge where --mcp-backend is not given", type="args", default=[])
     parser.addini(SLIP, "a slip of the pen, and refused: the name is mcp_backends", type="args", default=[])
-    parser.addini("mcp_tier", "the default of --mcp-tier", default="standard")
+    parser.addini("mcp_tier", "the default of --mcp-tier", default=DEFAULT_TIER)
     parser.addini("mcp_deviations", "the default of --mcp-deviations", default="")
     parser.addini("mcp_strict", "the default of --mcp-strict", type="bool", default=False)
 

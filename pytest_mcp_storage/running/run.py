@@ -105,12 +105,22 @@ class Run:
         return self._benches[backend]
 
 
+class _Saying(logging.Handler):
+    """Hands each record's message on."""
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        super().__init__(logging.INFO)
+        self._say = say
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._say(record.getMessage())
+
+
 @contextmanager
 def announced(say: Callable[[str], None]) -> Iterator[None]:
     """Pass on what the plugin's logger tells meanwhile: a server takes a while to start, and one wants to know."""
     logger = logging.getLogger("pytest_mcp_storage")
-    handler = logging.Handler(logging.INFO)
-    handler.emit = lambda record: say(record.getMessage())  # type: ignore[method-assign]
+    handler = _Saying(say)
     level = logger.level
     logger.addHandler(handler)
     logger.setLevel(logging.INFO)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from pytest_mcp_storage import BackendHarness, Capability
-from pytest_mcp_storage.measuring.handles import check_contexts, check_maker, check_open
+from pytest_mcp_storage.measuring.harness_checks import check_contexts, check_maker, check_open, missing_methods
 
 
 class Whole(BackendHarness):
@@ -80,6 +80,11 @@ def test_a_context_manager_is_one() -> None:
             yield
 
     check_contexts(Decorated)
+
+
+def test_a_method_that_a_base_class_defines_is_defined() -> None:
+    base = type("Base", (Whole,), {"outage": lambda self: None})
+    assert missing_methods(type("Derived", (base,), {"capabilities": frozenset({Capability.OUTAGE})})) == []
 
 
 class NeedsUrl:

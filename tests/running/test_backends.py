@@ -14,7 +14,7 @@ import pytest
 from pytest_mcp_storage import BackendHarness, Capability, NotMeasurable
 from pytest_mcp_storage.harnesses.memory import MemoryHarness
 from pytest_mcp_storage.running import backends
-from pytest_mcp_storage.running.backends import FactoryHarness, described, harness_of, missing_methods, resolve
+from pytest_mcp_storage.running.backends import FactoryHarness, described, harness_of, resolve
 from pytest_mcp_storage.running.loading import BackendNameError
 from reference_backends import MemoryStorageBackend, StorageError
 
@@ -110,11 +110,6 @@ def test_a_declaration_asks_for_its_methods(capability: Capability, methods: str
 
 def test_a_harness_without_open_is_refused() -> None:
     assert refusal("mine", type("Empty", (BackendHarness,), {})) == "mine: Empty must define open()"
-
-
-def test_a_method_that_a_base_class_defines_is_defined() -> None:
-    base = type("Base", (Whole,), {"outage": lambda self: None})
-    assert missing_methods(type("Derived", (base,), {"capabilities": frozenset({Capability.OUTAGE})})) == []
 
 
 def test_capabilities_that_only_an_instance_has_are_judged_later() -> None:

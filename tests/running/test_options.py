@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 
 from pytest_mcp_storage.clauses import LATEST
+from pytest_mcp_storage.measuring.tiers import TIERS
 from pytest_mcp_storage.running import options
+from pytest_mcp_storage.stacks import supabase
 
 INI: dict[str, Any] = {"mcp_backends": [], "mcp_tier": "standard", "mcp_deviations": "", "mcp_strict": False}
 
@@ -161,3 +163,9 @@ def test_an_option_typed_where_nothing_is_judged_is_refused(tmp_path: Path, type
 
 def test_the_same_option_in_addopts_is_none_of_this_run(tmp_path: Path) -> None:
     options.refuse_without_backend(config(tmp_path, None, ("tests", "-k", "mcp"), mcp_clause=["EX"]))
+
+
+def test_what_is_written_down_a_second_time_is_the_same() -> None:
+    """A run that judges nothing loads neither tiers nor stacks, and its help names both."""
+    assert tuple(TIERS) == options.TIER_NAMES
+    assert ("auto", *supabase.PROVIDERS) == options.PROVIDERS
