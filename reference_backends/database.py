@@ -17,8 +17,7 @@ from urllib.parse import quote
 
 from reference_backends.errors import StorageError, StorageSetupError, StorageUnavailableError
 from reference_backends.filesystem import storage_error, tighten
-from reference_backends.patience import attempts
-from reference_backends.worker import PATIENCE
+from reference_backends.patience import PATIENCE, attempts
 
 WHOLE_CHECK = 64 * 2**20
 """Bytes up to which every page is checked."""

@@ -8,22 +8,22 @@ import weakref
 from typing import Protocol
 
 
-class Parting(Protocol):
+class ForkAware(Protocol):
     """What wants to know of a fork. Both methods are called on the thread that forks."""
 
-    def part(self) -> None:
-        """Before it: wait until no thread is inside, keep others out, and let go of what two processes can't share."""
+    def before_fork(self) -> None:
+        """Wait until no thread is inside, keep others out, and let go of what two processes can't share."""
 
-    def meet_again(self, *, in_child: bool) -> None:
-        """After it, in the parent and in the child: let threads in again."""
+    def after_fork(self, *, in_child: bool) -> None:
+        """In the parent and in the child: let threads in again."""
 
 
-_watching: weakref.WeakSet[Parting] = weakref.WeakSet()
-_parted: list[Parting] = []
+_watching: weakref.WeakSet[ForkAware] = weakref.WeakSet()
+_waiting: list[ForkAware] = []
 _one_fork_at_a_time = threading.Lock()
 
 
-def watch_forks(thing: Parting) -> None:
+def watch_forks(thing: ForkAware) -> None:
     """Tell ``thing`` of every fork for as long as it lives. ``subprocess`` forks no such copy, and asks nobody."""
     _watching.add(thing)
 
@@ -35,29 +35,29 @@ class FreeAtForks:
         self._lock = lock
         watch_forks(self)
 
-    def part(self) -> None:
+    def before_fork(self) -> None:
         self._lock.acquire()
 
-    def meet_again(self, *, in_child: bool) -> None:
+    def after_fork(self, *, in_child: bool) -> None:
         self._lock.release()
 
 
-def _part() -> None:
+def _before() -> None:
     _one_fork_at_a_time.acquire()
     for thing in list(_watching):
-        thing.part()
-        _parted.append(thing)
+        thing.before_fork()
+        _waiting.append(thing)
 
 
-def _meet_again(*, in_child: bool) -> None:
-    while _parted:
-        _parted.pop().meet_again(in_child=in_child)
+def _after(*, in_child: bool) -> None:
+    while _waiting:
+        _waiting.pop().after_fork(in_child=in_child)
     _one_fork_at_a_time.release()
 
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(
-        before=_part,
-        after_in_parent=lambda: _meet_again(in_child=False),
-        after_in_child=lambda: _meet_again(in_child=True),
+        before=_before,
+        after_in_parent=lambda: _after(in_child=False),
+        after_in_child=lambda: _after(in_child=True),
     )

@@ -48,10 +48,10 @@ class FileLock:
             os.close(self._descriptor)
             self._descriptor = None
 
-    def part(self) -> None:
+    def before_fork(self) -> None:
         """A parent that is at work keeps the lock."""
 
-    def meet_again(self, *, in_child: bool) -> None:
+    def after_fork(self, *, in_child: bool) -> None:
         if in_child:  # flock belongs to the descriptor, of which the child has a copy
             self.close()
 

@@ -14,7 +14,7 @@ from reference_backends.errors import StorageError
 
 Answer = TypeVar("Answer")
 
-PARTING = 2.0
+FAREWELL_LIMIT = 2.0
 """Seconds that the farewell may take when the interpreter ends."""
 
 
@@ -57,13 +57,13 @@ class OwnLoop:
         with self._starting:
             self._ended = True
         with suppress(Exception):
-            asyncio.run_coroutine_threadsafe(self._part(), self._loop).result(PARTING)
+            asyncio.run_coroutine_threadsafe(self._leave_nothing_open(), self._loop).result(FAREWELL_LIMIT)
         self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(PARTING)
+        self._thread.join(FAREWELL_LIMIT)
         if not self._thread.is_alive():
             self._loop.close()
 
-    async def _part(self) -> None:
+    async def _leave_nothing_open(self) -> None:
         rest = asyncio.all_tasks() - {asyncio.current_task()}
         for task in rest:
             task.cancel()

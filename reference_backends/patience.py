@@ -6,6 +6,9 @@ import random
 import time
 from collections.abc import Iterator
 
+PATIENCE = 4.0
+"""Seconds that a lock is waited for."""
+
 POLL = 0.001
 """Seconds between two attempts, on average. SQLite's own busy handler backs off to 0.1 s and so starves."""
 

@@ -74,7 +74,7 @@ class ReadyMadeStorage(StorageBackend):
     def _begin(self) -> None:
         self._backend: StorageBackend | None = None
         self._choosing = asyncio.Lock()
-        self._loop = OwnLoop(self._part)
+        self._loop = OwnLoop(self._farewell)
 
     def _begin_again(self) -> None:
         """In a child: what the parent opened is left as it is, and alive: its end would reach the parent's servers."""
@@ -93,6 +93,6 @@ class ReadyMadeStorage(StorageBackend):
                 self._backend = await self._choose()
             return self._backend
 
-    async def _part(self) -> None:
+    async def _farewell(self) -> None:
         if self._backend is not None:
             await self._backend.disconnect()

@@ -16,10 +16,10 @@ from reference_backends import filesystem
 from reference_backends.errors import StorageError, StorageSetupError
 from reference_backends.filesystem import HeldFile
 from reference_backends.lock import FileLock
+from reference_backends.patience import PATIENCE
 from reference_backends.record import Record, from_wire
 from reference_backends.rows import decoded, row_text
 from reference_backends.session import IDENTIFYING
-from reference_backends.worker import PATIENCE
 
 
 class Entry(NamedTuple):

@@ -16,10 +16,9 @@ from reference_backends.database import execute, open_database, reopen_database,
 from reference_backends.errors import StorageError, StorageUnavailableError
 from reference_backends.filesystem import make_folder, real
 from reference_backends.forking import watch_forks
-from reference_backends.patience import attempts
+from reference_backends.patience import PATIENCE, attempts
 from reference_backends.record import Record, from_wire
 from reference_backends.rows import decoded, row_text
-from reference_backends.worker import PATIENCE
 
 # The + keeps the planner off the index on expiresAt. Data is read as a BLOB: sqlite3 puts text that is not UTF-8 into
 # the message of its error.
@@ -97,13 +96,13 @@ class SessionTable:
                 self._connection.close()
             self._connection = self._status = None
 
-    def part(self) -> None:
+    def before_fork(self) -> None:
         self._turn.acquire()
         if self._connection is not None:
             self._connection.close()
             self._connection = None
 
-    def meet_again(self, *, in_child: bool) -> None:
+    def after_fork(self, *, in_child: bool) -> None:
         self._turn.release()
 
     @contextmanager

@@ -16,9 +16,7 @@ from queue import Empty, SimpleQueue
 from typing import Any, Protocol, TypeVar
 
 from reference_backends.errors import StorageError, StorageSetupError, StorageUnavailableError
-
-PATIENCE = 4.0
-"""Seconds that a batch waits for another process's lock."""
+from reference_backends.patience import PATIENCE
 
 TIME_LIMIT = 2 * PATIENCE + 2
 """Seconds after which a call of one session gives up: it may wait for a batch before its own."""
