@@ -203,10 +203,9 @@ class EmbeddedStorage(Handle):
             await self._end(service)
 
     def _service(self) -> tuple[Engine, Worker]:
-        self._require_open()
         service = self._serving
-        if service is None:
-            raise StorageError(f"this {self.label} store is not open; await init() first")
+        if service is None or not self._open:
+            raise self._not_open()
         return service.engine, service.worker
 
     async def _end(self, service: _Service) -> None:

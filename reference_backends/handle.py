@@ -96,7 +96,10 @@ class Handle(StorageBackend):
     def _require_open(self) -> None:
         """Raises :class:`StorageError` before ``init`` and after ``disconnect`` (LC-12)."""
         if not self._open:
-            raise StorageError(f"this {self.label} store is not open; await init() first")
+            raise self._not_open()
+
+    def _not_open(self) -> StorageError:
+        return StorageError(f"this {self.label} store is not open; await init() first")
 
 
 def _default_ttl(seconds: object) -> float:

@@ -86,6 +86,11 @@ storage: StorageBackend = ReadyMadeStorage(create_storage)
 """The ready-made store: chooses its backend from ``os.environ`` at its first call."""
 
 
+def type_named(environ: Environ) -> str:
+    """What ``MCP_TS_STORAGE_TYPE`` says, known or not; empty where it is not set."""
+    return environ.get("MCP_TS_STORAGE_TYPE", "").strip().lower()
+
+
 async def _initialised(backend: StorageBackend) -> StorageBackend:
     try:
         await backend.init()
@@ -93,11 +98,6 @@ async def _initialised(backend: StorageBackend) -> StorageBackend:
         await backend.disconnect()
         raise
     return backend
-
-
-def type_named(environ: Environ) -> str:
-    """What ``MCP_TS_STORAGE_TYPE`` says, known or not; empty where it is not set."""
-    return environ.get("MCP_TS_STORAGE_TYPE", "").strip().lower()
 
 
 def _is_strict(given: Environ) -> bool:

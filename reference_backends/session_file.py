@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from reference_backends import filesystem
+from reference_backends.embedded import Engine
 from reference_backends.errors import StorageError, StorageSetupError
 from reference_backends.filesystem import HeldFile
 from reference_backends.lock import FileLock
@@ -31,13 +32,15 @@ class Entry(NamedTuple):
 
     @classmethod
     def of(cls, record: Record, expires_at: int) -> Entry:
+        """The entry of a record, encoded for the file."""
         return cls(record, expires_at, row_text(record, expiresAt=expires_at).encode())
 
     def live(self, now: int) -> bool:
+        """Whether it is still served. ``now`` and ``expires_at`` are in ms since the epoch."""
         return self.expires_at is None or now < self.expires_at
 
 
-class SessionFile:
+class SessionFile(Engine):
     """The engine of the file store; ``stamp`` is the expiry of rows that have none."""
 
     def __init__(self, path: Path, stamp: Callable[[], int]) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from reference_backends.database import execute, open_database, reopen_database, typed_errors
+from reference_backends.embedded import Engine
 from reference_backends.errors import StorageError, StorageUnavailableError
 from reference_backends.filesystem import make_folder, real
 from reference_backends.forking import watch_forks
@@ -56,7 +57,7 @@ COMPACT_AT_ONCE = 4 * 2**20
 for the ``cleanup_expired_sessions`` of whichever handle comes next."""
 
 
-class SessionTable:
+class SessionTable(Engine):
     """The engine of the SQLite store; ``stamp`` is the expiry of rows that have none.
 
     SQLite keeps the locks of a process by the file, and a child inherits the belief that its parent's are its own: it
