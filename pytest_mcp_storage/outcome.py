@@ -45,8 +45,10 @@ class Measurement:
     seconds: float = 0.0
 
     def to_json(self) -> dict[str, Any]:
+        """As it travels, with the outcome by its value."""
         return {**asdict(self), "outcome": self.outcome.value}
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Measurement:
+        """The same, back again."""
         return cls(**{**data, "outcome": Outcome(data["outcome"])})

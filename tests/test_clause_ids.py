@@ -1,3 +1,5 @@
+"""Clause ids in their order, and drawn together."""
+
 from __future__ import annotations
 
 import pytest

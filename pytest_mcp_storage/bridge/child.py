@@ -73,6 +73,7 @@ class Child:
 
     @property
     def pid(self) -> int:
+        """Its process id."""
         return self._process.pid
 
     def follow(self, loop: AbstractEventLoop) -> None:

@@ -7,7 +7,6 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from importlib import import_module
 from importlib.resources import files
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Protocol
 
@@ -84,10 +83,8 @@ def homes() -> Mapping[str, str]:
 
 
 def known_defects() -> Iterable[Defect]:
-    """The broken stores of the zoo, where this version has one."""
-    if find_spec(ZOO) is None:
-        return ()
-    defects: Iterable[Defect] = getattr(import_module(ZOO), "defects", tuple)()
+    """The broken stores of the zoo. It stands above this room, so it is known here by its name alone."""
+    defects: Iterable[Defect] = import_module(ZOO).defects()
     return defects
 
 

@@ -16,6 +16,7 @@ class SuiteClock:
         return self._now
 
     async def pass_time(self, seconds: float) -> None:
+        """Move it on."""
         self._now += seconds
 
     def measurable(self, seconds: float) -> float:
@@ -30,6 +31,7 @@ class ObservedTime:
         return time.monotonic()
 
     async def pass_time(self, seconds: float) -> None:
+        """Wait for so long."""
         await asyncio.sleep(seconds)  # the loop's clock is monotonic too, and never wakes early
 
     def measurable(self, seconds: float) -> float:

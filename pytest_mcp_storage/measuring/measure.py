@@ -55,6 +55,7 @@ class ClauseTest:
 
     @property
     def name(self) -> str:
+        """The function's own, by which the contract names the test."""
         return self.body.__name__
 
     def examples(self, bench: Bench, tier: Tier) -> int:

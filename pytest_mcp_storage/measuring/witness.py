@@ -47,9 +47,11 @@ class History:
         self.entries: list[Call | str] = []
 
     def note(self, remark: str) -> None:
+        """Add a remark."""
         self.entries.append(remark)
 
     def calls(self) -> list[Call]:
+        """The calls alone, by their start."""
         return [entry for entry in self.entries.copy() if isinstance(entry, Call)]
 
     def stuck(self) -> Call | None:

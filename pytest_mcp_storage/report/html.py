@@ -32,6 +32,7 @@ class Cell:
 
     @property
     def sign(self) -> signs.Sign:
+        """How the matrix shows it."""
         if self.clause is None:
             return signs.Sign("absent", "", "not in this run", "")
         return signs.sign(self.clause)
@@ -69,6 +70,7 @@ class Band:
 
     @property
     def clean(self) -> bool:
+        """The same of all its rows."""
         return all(row.clean for row in self.rows)
 
 

@@ -34,6 +34,7 @@ class Deviation:
         return self.clause == clause and self.backend in ("", backend) and not self.expired(today)
 
     def expired(self, today: datetime.date) -> bool:
+        """Whether its last day has passed."""
         return self.expires is not None and today > self.expires
 
 

@@ -63,6 +63,7 @@ class Judging:
             config.args += [path for path in suite_files() if path not in config.args]
 
     def header(self) -> str:
+        """The line about this run at pytest's beginning."""
         names = ", ".join(self.options.backends)
         if self.stands_aside:
             return f"mcp-storage: tests are named, so that {names} is not judged; --mcp-backend names it for this run"

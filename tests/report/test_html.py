@@ -1,3 +1,5 @@
+"""The page as text: it needs nothing else, lets nothing in, and has a cell for each clause and backend."""
+
 from __future__ import annotations
 
 import re

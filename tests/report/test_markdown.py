@@ -1,3 +1,5 @@
+"""The Markdown as GitHub renders it: a table, what is folded below it, and no text taken for markup."""
+
 from __future__ import annotations
 
 import re

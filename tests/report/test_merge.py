@@ -1,3 +1,5 @@
+"""Several runs as one report."""
+
 from __future__ import annotations
 
 from collections.abc import Callable

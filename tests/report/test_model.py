@@ -1,3 +1,5 @@
+"""The report as JSON: written, read back, and refused where it is another file."""
+
 from __future__ import annotations
 
 import json

@@ -1,3 +1,5 @@
+"""The summary under a run, line by line."""
+
 from __future__ import annotations
 
 from collections.abc import Callable

@@ -1,3 +1,5 @@
+"""Text that a terminal would obey, or nobody would see, is written out."""
+
 from __future__ import annotations
 
 import pytest

@@ -1,3 +1,5 @@
+"""A report in the form that its file's ending names."""
+
 from __future__ import annotations
 
 from pathlib import Path

@@ -1,3 +1,5 @@
+"""The file of known deviations: what may stand in it, and how a slip is told by its line."""
+
 from __future__ import annotations
 
 import datetime

@@ -1,3 +1,5 @@
+"""A measurement as a person reads it in the terminal."""
+
 from __future__ import annotations
 
 import pytest
