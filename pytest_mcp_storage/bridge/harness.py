@@ -66,7 +66,7 @@ class StdioHarness(BackendHarness):
 
     async def __aenter__(self) -> Self:
         hello = await self.start()
-        self.capabilities = hello.capabilities if _ends_with_us() else hello.capabilities - _TIED
+        self.capabilities = hello.capabilities if _ends_with_us() else hello.capabilities - {Capability.CRASH}
         self.dedicated, self.time_limit = hello.dedicated, hello.time_limit
         try:
             if self._attached is None:
@@ -200,9 +200,6 @@ class StdioHarness(BackendHarness):
             yield
         finally:
             await self._do("leave", **condition)
-
-
-_TIED = frozenset({Capability.CRASH})
 
 
 def _ends_with_us() -> bool:

@@ -26,7 +26,7 @@ LONGEST_END = 600.0
 """Seconds after which a harness that destroys its store is no longer waited for."""
 LONGEST_END_OF_HUNG = 5.0
 """The same where the store has hung before."""
-PATIENCE = 2
+MOST_LOST = 2
 """So many calls of a run may fail to return before the store is asked no more: each takes a minute."""
 
 
@@ -68,7 +68,7 @@ class Bench:
     def lost_a_call(self) -> None:
         """A call has not returned, and is given up."""
         self._lost += 1
-        self.hung = self.hung or self._lost >= PATIENCE
+        self.hung = self.hung or self._lost >= MOST_LOST
 
     async def _first_handle(self) -> None:
         if Capability.CLOCK in self.harness.capabilities:

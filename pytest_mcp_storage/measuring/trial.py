@@ -6,7 +6,7 @@ import itertools
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
-from typing import Any, TypeVar
+from typing import Any
 
 from pytest_mcp_storage.capabilities import Capability
 from pytest_mcp_storage.harness import BackendHarness
@@ -17,8 +17,6 @@ from pytest_mcp_storage.measuring.tiers import Tier
 from pytest_mcp_storage.measuring.violation import NoReturn, Violation, shortly
 from pytest_mcp_storage.measuring.witness import LONGEST_CALL, History, Witness, blame
 from reference_backends import SessionData, StorageBackend
-
-Value = TypeVar("Value")
 
 KEY = "5e" * 32
 OTHER_KEY = "a7" * 32
@@ -77,17 +75,16 @@ class Trial:
         """``name`` as this example's own session id."""
         return f"{name}.{self._mark}"
 
-    def own(self, value: Value) -> Value:
+    def own(self, value: Any) -> Any:
         """The value with every session in it renamed into this example."""
-        renamed: Any = value
         if isinstance(value, SessionData):
             names = {"identity": self.identity(value.identity), "session_id": self.session_id(value.session_id)}
-            renamed = value.model_copy(update=names)
-        elif isinstance(value, (list, tuple)):
-            renamed = type(value)(self.own(item) for item in value)
-        elif isinstance(value, dict):
-            renamed = {name: self.own(item) for name, item in value.items()}
-        return renamed  # type: ignore[no-any-return]
+            return value.model_copy(update=names)
+        if isinstance(value, (list, tuple)):
+            return type(value)(self.own(item) for item in value)
+        if isinstance(value, dict):
+            return {name: self.own(item) for name, item in value.items()}
+        return value
 
     # -- the store -----------------------------------------------------------------------------------------------
 

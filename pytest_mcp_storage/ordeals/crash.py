@@ -26,7 +26,7 @@ from reference_backends import SessionData
 STEPS = 400
 """Calls in a plan: more than a worker gets to before it is killed."""
 
-PATIENCE = 60
+LATEST_KILL = 60
 """Calls after which a worker is killed at the latest."""
 
 LARGE = "x" * 64 * 1024
@@ -113,24 +113,24 @@ async def _killed_at_work(
             begun = time.monotonic_ns()
             worker.go()
             with _killing_when_empty(_main_file(harness), worker.kill):
-                acknowledged = await _until_killed(worker, dice.randrange(PATIENCE), dice.random())
+                acknowledged = await _until_killed(worker, dice.randrange(LATEST_KILL), dice.random())
             if len(acknowledged) < len(plan):
                 since = acknowledged[-1].end if acknowledged and callers == 1 else begun
                 return [*acknowledged, *(replace(call, start=since) for call in worker.unacknowledged())]
     raise NotMeasurable(f"a process did {len(plan)} calls before it could be killed, {ATTEMPTS} times")
 
 
-async def _until_killed(worker: Worker, patience: int, share: float) -> list[Call]:
-    """Kill the worker after ``patience`` calls and a ``share`` of the time that two more take."""
+async def _until_killed(worker: Worker, count: int, share: float) -> list[Call]:
+    """Kill the worker after ``count`` calls and a ``share`` of the time that two more take."""
     acknowledged: list[Call] = []
     started = time.monotonic()
-    killing = asyncio.get_running_loop().call_later(0.05 * share, worker.kill) if patience == 0 else None
+    killing = asyncio.get_running_loop().call_later(0.05 * share, worker.kill) if count == 0 else None
     async for call in worker:
         if has_failed(call.result):
             raise Violation(f"in a process that is killed later {call.method} {told(call.result)}", should="not raise")
         acknowledged.append(call)
-        if len(acknowledged) == patience:
-            each = (time.monotonic() - started) / patience
+        if len(acknowledged) == count:
+            each = (time.monotonic() - started) / count
             killing = asyncio.get_running_loop().call_later(2 * each * share, worker.kill)
     if killing is not None:
         killing.cancel()

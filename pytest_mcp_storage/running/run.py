@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 
 from pytest_mcp_storage.harness import NotMeasurable
 from pytest_mcp_storage.measuring.loop import SuiteLoop
-from pytest_mcp_storage.running.backends import MakeHarness, resolve
+from pytest_mcp_storage.outcome import Measurement, Outcome
+from pytest_mcp_storage.running.backends import MakeHarness, described, resolve
 from pytest_mcp_storage.running.options import Options
 
 if TYPE_CHECKING:
     from pytest_mcp_storage.measuring.bench import Bench
     from pytest_mcp_storage.measuring.measure import ClauseTest
-    from pytest_mcp_storage.outcome import Measurement
 
 
 class Run:
@@ -45,7 +45,6 @@ class Run:
     def measure(self, test: ClauseTest, backend: str) -> Measurement:
         """Measure one test on one backend; a backend that can't be provisioned measures nothing."""
         from pytest_mcp_storage.measuring.measure import measure
-        from pytest_mcp_storage.outcome import Measurement, Outcome
 
         clause = self.clauses[test.clause]
         if backend in self._refusals:
@@ -69,8 +68,6 @@ class Run:
 
     def describe(self, backend: str) -> dict[str, object]:
         """What a report says of a backend: harness, version and capabilities."""
-        from pytest_mcp_storage.running.backends import described
-
         if backend not in self._benches:
             return {"name": backend, "harness": "", "version": "unknown", "capabilities": []}
         harness = self._benches[backend].harness

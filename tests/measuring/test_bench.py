@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -33,13 +32,6 @@ class Harness(BackendHarness):
         store = MemoryStorageBackend()
         await store.init()
         return store
-
-
-@pytest.fixture
-def loop() -> Iterator[SuiteLoop]:
-    made = SuiteLoop()
-    yield made
-    made.close()
 
 
 def refused(harness: type[Harness], loop: SuiteLoop) -> tuple[Exception, list[str]]:

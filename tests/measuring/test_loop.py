@@ -4,19 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Iterator
 
 import pytest
 
 from pytest_mcp_storage.measuring import loop as loop_module
 from pytest_mcp_storage.measuring.loop import SuiteLoop
-
-
-@pytest.fixture
-def loop() -> Iterator[SuiteLoop]:
-    made = SuiteLoop()
-    yield made
-    made.close()
 
 
 async def answer() -> int:
