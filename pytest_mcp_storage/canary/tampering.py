@@ -26,9 +26,9 @@ OTHER_DIGITS = str.maketrans("0123456789abcdef", "０１２３４５６７８９
 
 
 def near_misses(envelope: Envelope, key: str) -> list[tuple[str, str]]:
-    """Everything that a lenient reader takes for this envelope, sealed with this key, or for a value: what, and text.
+    """What a lenient reader may take for this envelope, which ``key`` has sealed, or for a value: what it is, its text.
 
-    Those of another IV's length and with associated data are sealed well, and no envelopes all the same.
+    Those with an IV of another length, or with associated data, can be decrypted, and are no envelopes all the same.
     """
     text, plain = str(envelope), opened(envelope, key) or b"{}"
     rest = text.removeprefix(LABEL)

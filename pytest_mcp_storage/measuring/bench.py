@@ -42,7 +42,7 @@ class Bench:
         self.pace = 1.0
         """The share of a tier's examples that this store gets; 1 for a fast one."""
         self.hung = False
-        """Whether the store has let go of nothing for so long that it is no use to ask it more."""
+        """Whether the store is asked no more: it blocks the loop, or too many calls have not returned."""
         self._lost = 0
 
     def start(self) -> None:

@@ -64,15 +64,15 @@ class Trial:
         self.history = History()
         self._histories.append(self.history)
         self.number = next(_examples)
-        """The example's own; it grows from one to the next."""
+        """The example's own; each gets a higher one than the last."""
         self._mark = f"{'' if self.harness.dedicated else _process}{self.number:x}"
 
     def identity(self, name: str) -> str:
-        """``name`` as this example's own identity. What names share in front of them, theirs alone differs behind."""
+        """``name`` as this example's own identity. The mark stands in front, so that endings stay endings."""
         return f"{self._mark}.{name}"
 
     def session_id(self, name: str) -> str:
-        """``name`` as this example's own session id."""
+        """``name`` as this example's own session id. The mark stands behind, so that beginnings stay such."""
         return f"{name}.{self._mark}"
 
     def own(self, value: Any) -> Any:

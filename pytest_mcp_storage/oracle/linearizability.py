@@ -89,7 +89,7 @@ def is_linearizable(operations: Sequence[Operation], *, bound: int = BOUND) -> b
 
 
 def frozen(fields: Mapping[str, Any]) -> Fields:
-    """Fields by name in a form that can be hashed, and compares as JSON does: numbers by value, ``True`` as none."""
+    """Fields by name in a form that can be hashed and compares as JSON does: by value, with ``True`` no number."""
     return tuple(sorted((name, _freeze(value)) for name, value in fields.items()))
 
 

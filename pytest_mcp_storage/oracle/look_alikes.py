@@ -37,7 +37,7 @@ def known_look_alikes() -> list[TwoNames]:
 
 
 def known_ends() -> list[TwoNames]:
-    """Those that only the other end shows, where an example's mark stands: see :meth:`Trial.identity`."""
+    """The pairs that look alike only at the end where an example's mark stands: see :meth:`Trial.identity`."""
     return [*_as_identities(BEGINNINGS), *_as_session_ids(ENDINGS)]
 
 

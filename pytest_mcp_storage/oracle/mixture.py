@@ -23,7 +23,7 @@ MOST_KEYS = 3
 IDENTITIES = st.sampled_from(["alice", "a:b"])
 SESSION_IDS = st.sampled_from(["s", "b:s"])
 WHICH = st.integers(0, 7)
-"""Of the sessions that were created: drawn names would seldom meet one, and handles seldom each other."""
+"""Which of the sessions that were created. Drawn names would seldom meet one, and two handles seldom the same."""
 
 
 class Sealed(Enum):

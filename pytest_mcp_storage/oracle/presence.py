@@ -37,7 +37,7 @@ def _must_not_show(seen: dict[str, bool], why: str) -> None:
 
 
 async def shown_by(store: Witness, session: SessionData, *, everywhere: bool = True) -> dict[str, bool]:
-    """Whether each read shows the session, by its name; not ``everywhere``: but for ``get_all_session_ids``."""
+    """By the name of each read, whether it shows the session. ``everywhere``: ``get_all_session_ids`` is asked too."""
     name = session.identity, session.session_id
     listed = [each.session_id for each in await store.get_identity_sessions_data(session.identity)]
     shown = {

@@ -39,7 +39,7 @@ async def must_let_one_create_succeed(trial: Trial, callers: Sequence[Witness], 
 async def let_expire(trial: Trial, store: Witness, session: SessionData) -> bool:
     """Create the session and let its TTL pass, so that a dead row lies where the next create writes.
 
-    Whether it did, one beside it tells: to read the session itself might clear it away.
+    Returns whether it has passed, which a session beside it shows: to read this one might clear it away.
     """
     ttl = trial.ttl(1)
     beside = session.model_copy(update={"session_id": trial.session_id("beside")})
