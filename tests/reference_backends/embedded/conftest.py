@@ -11,11 +11,7 @@ from typing import Any
 
 import pytest
 
-from reference_backends import (
-    FileStorageBackend,
-    SessionData,
-    SqliteStorageBackend,
-)
+from reference_backends import FileStorageBackend, SessionData, SqliteStorageBackend
 from reference_backends.session_file import SessionFile
 from reference_backends.session_table import SessionTable
 
@@ -73,11 +69,14 @@ def every_call(backend: Backend, session: Build) -> list[Callable[[], Awaitable[
     ]
 
 
+def threads_of(kind: str) -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name == f"mcp-storage {kind}"]
+
+
 def assert_threads_end(kind: str) -> None:
-    for thread in threading.enumerate():
-        if thread.name == f"mcp-storage {kind}":
-            thread.join(30)
-            assert not thread.is_alive()
+    for thread in threads_of(kind):
+        thread.join(30)
+        assert not thread.is_alive()
 
 
 def run_worker(*arguments: object, **options: Any) -> subprocess.Popen[str]:

@@ -8,11 +8,7 @@ from typing import Any
 
 import pytest
 
-from reference_backends import (
-    SessionExistsError,
-    StorageUnavailableError,
-    worker,
-)
+from reference_backends import SessionExistsError, StorageUnavailableError, worker
 from tests.reference_backends.embedded.conftest import ENGINES, Build, Open
 
 

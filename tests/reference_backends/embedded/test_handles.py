@@ -16,9 +16,16 @@ from reference_backends import (
     StorageError,
     StorageSetupError,
     StorageUnavailableError,
-    embedded,
 )
-from tests.reference_backends.embedded.conftest import ENGINES, Build, Open, SetClock, assert_threads_end, every_call
+from tests.reference_backends.embedded.conftest import (
+    ENGINES,
+    Build,
+    Open,
+    SetClock,
+    assert_threads_end,
+    every_call,
+    threads_of,
+)
 
 
 def test_what_was_kept_is_there_after_a_new_open(build: Open, session: Build) -> None:
@@ -224,12 +231,10 @@ def test_disconnect_returns_where_closing_fails(kind: str, build: Open, monkeypa
 
 def test_a_forgotten_handle_ends_its_thread(kind: str, build: Open) -> None:
     async def scenario() -> None:
-        await build().init()
+        backend = build()
+        await backend.init()
+        assert threads_of(kind)
 
     asyncio.run(scenario())
     gc.collect()
     assert_threads_end(kind)
-
-
-def test_a_handle_is_an_ordinary_embedded_store(build: Open) -> None:
-    assert isinstance(build(), embedded.EmbeddedStorage)

@@ -14,11 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from reference_backends import (
-    StorageUnavailableError,
-    database,
-    session_file,
-)
+from reference_backends import StorageUnavailableError, database, session_file
 from reference_backends.session_table import SessionTable
 from tests.reference_backends.embedded.conftest import WORKER, Build, Open, every_call, run_worker
 

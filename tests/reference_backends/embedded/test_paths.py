@@ -10,11 +10,7 @@ from typing import Any
 
 import pytest
 
-from reference_backends import (
-    ConfigurationError,
-    StorageError,
-    StorageSetupError,
-)
+from reference_backends import ConfigurationError, StorageError, StorageSetupError
 from tests.reference_backends.embedded.conftest import CLASSES, Build, Open, assert_threads_end
 
 

@@ -14,9 +14,7 @@ from typing import Any
 
 import pytest
 
-from reference_backends import (
-    StorageError,
-)
+from reference_backends import StorageError
 from tests.reference_backends.embedded.conftest import Build, Open, run_worker
 from tests.reference_backends.forked import forked
 

@@ -9,9 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from reference_backends import (
-    SessionData,
-)
+from reference_backends import SessionData
 
 Build = Callable[..., SessionData]
 

@@ -8,10 +8,7 @@ from typing import Any
 
 import pytest
 
-from reference_backends import (
-    SqliteStorageBackend,
-    session_table,
-)
+from reference_backends import SqliteStorageBackend, session_table
 from tests.reference_backends.sqlite.conftest import SECRET, Build
 
 
