@@ -18,6 +18,7 @@ from typing import Any, Final
 
 from pytest_mcp_storage.harness import NotMeasurable
 from reference_backends.bounds import LARGEST_NUMBER
+from reference_backends.strict_json import decode
 
 MARK = "$"
 
@@ -41,13 +42,6 @@ _is_utf16 = re.compile(r"(?:[0-9a-fA-F]{4})*").fullmatch
 _dumps = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
-def _refuse(constant: str) -> None:
-    raise ValueError(f"{constant} is not JSON")
-
-
-_loads = json.JSONDecoder(parse_constant=_refuse).decode
-
-
 def write_line(message: Mapping[str, Any]) -> bytes:
     """The message as one line of UTF-8. Raises :class:`NotMeasurable` for a value that is not JSON.
 
@@ -69,7 +63,7 @@ def write_line(message: Mapping[str, Any]) -> bytes:
 def read_line(line: bytes) -> Any:
     """The value of one line. Raises ``ValueError`` for what is not strict JSON in UTF-8, or an unknown stand-in."""
     text = line.decode()
-    value = _loads(text)
+    value = decode(text)
     return unmark(value) if '"$"' in text or "\\u0024" in text else value
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import threading
 import time
 from collections.abc import Awaitable, Callable
@@ -43,6 +44,7 @@ class SuiteLoop:
         finally:
             given_up = future.cancel()
         if given_up:
+            _drop(work)
             raise TimeoutError(f"nothing came back within {limit:g} s")
         return future.result()
 
@@ -90,6 +92,13 @@ async def contained(work: Awaitable[Returned]) -> Returned:
         raise
     except BaseException as error:
         raise RuntimeError(f"{type(error).__name__}: {error}") from error
+
+
+def _drop(work: Awaitable[object]) -> None:
+    """End what a blocked loop has never begun; Python would warn of it, as of a forgotten ``await``."""
+    if inspect.iscoroutine(work) and inspect.getcoroutinestate(work) == inspect.CORO_CREATED:
+        with suppress(ValueError):  # begun this very moment
+            work.close()
 
 
 async def _from_trio(future: Future[Returned]) -> Returned:

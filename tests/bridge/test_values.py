@@ -73,6 +73,7 @@ def test_an_object_with_a_dollar_among_other_keys_is_plain() -> None:
     [
         b"NaN",
         b'{"a": Infinity}',
+        b'{"a": 1e999}',
         b'"\xff"',
         b"{",
         b"",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import threading
 
 import pytest
@@ -133,3 +134,16 @@ def test_what_trio_cancels_is_cancelled(loop: SuiteLoop) -> None:
 
     trio.run(gives_up)
     assert ended.wait(10)
+
+
+def test_what_a_blocked_loop_never_began_leaves_no_warning(loop: SuiteLoop) -> None:
+    release = threading.Event()
+
+    async def blocks() -> None:
+        release.wait()
+
+    for work in (blocks(), second := answer()):
+        with pytest.raises(TimeoutError):
+            loop.run(work, limit=0.01)
+    release.set()
+    assert inspect.getcoroutinestate(second) == inspect.CORO_CLOSED

@@ -203,6 +203,8 @@ print("ending", flush=True)
 
 
 def test_the_backend_is_let_go_of_at_the_end_and_only_then() -> None:
-    run = subprocess.run([sys.executable, "-c", FAREWELL], capture_output=True, text=True, timeout=60, check=False)
+    quiet = "ignore::DeprecationWarning"  # from 3.12 on Python warns of every fork beside threads
+    command = [sys.executable, "-W", quiet, "-c", FAREWELL]
+    run = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert run.stderr == ""
     assert run.stdout.split() == ["ending", "farewell"]
