@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import signal
 from pathlib import Path
 
@@ -44,11 +45,12 @@ class Postgrest:
     async def ready(self) -> None:
         """Wait until it has read the database's schema. Raises :class:`StorageSetupError` where it ends instead."""
         assert self._process is not None
-        limit = asyncio.get_running_loop().time() + START_LIMIT
-        while self._process.returncode is None and asyncio.get_running_loop().time() < limit:
-            if await self._status() == 200:
-                return
-            await asyncio.sleep(0.005)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(START_LIMIT):  # without a database it takes a question and keeps it
+                while self._process.returncode is None:
+                    if await self._status() == 200:
+                        return
+                    await asyncio.sleep(0.005)
         words = self.log.read_text("utf-8", "replace").splitlines()[-5:]
         raise StorageSetupError(f"PostgREST did not start ({self.program}): {' · '.join(words)}")
 
@@ -56,10 +58,9 @@ class Postgrest:
         """The status of its root page: 200 once the schema is read, 503 before, 0 while nobody answers."""
         try:
             reader, writer = await asyncio.open_unix_connection(str(self.address))
-            writer.write(b"HEAD / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
-            line = await reader.readline()
-            writer.close()
-            return int(line.split()[1])
+            with contextlib.closing(writer):
+                writer.write(b"HEAD / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+                return int((await reader.readline()).split()[1])
         except (OSError, IndexError):
             return 0
 

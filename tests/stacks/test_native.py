@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -19,6 +21,7 @@ import pytest
 
 from pytest_mcp_storage.stacks import native
 from pytest_mcp_storage.stacks.kept import KeptServer
+from pytest_mcp_storage.stacks.postgrest import Postgrest
 from pytest_mcp_storage.stacks.supabase import SupabaseStack
 from reference_backends.errors import StorageSetupError, StorageUnavailableError
 from tests.stacks.conftest import ROW, Rest, listed
@@ -239,6 +242,35 @@ def test_root_can_run_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: 
     monkeypatch.setenv("TMPDIR", "/tmp" if mode == 0o755 else str(tmp_path))
     with native.start() as server, psycopg.connect(str(server.store().database_url)) as database:
         assert database.execute("select 1").fetchone() == (1,)
+
+
+@pytest.mark.parametrize("name", ["two words", "it's", "one,two"])
+def test_it_runs_where_the_temporary_folder_is_not_one_word(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    with tempfile.TemporaryDirectory(prefix=f"{name} ", dir="/tmp") as folder:
+        monkeypatch.setenv("TMPDIR", folder)
+        with native.start() as server, psycopg.connect(str(server.store().database_url)) as database:
+            assert database.execute("select 1").fetchone() == (1,)
+
+
+async def test_a_postgrest_that_keeps_every_question_is_not_waited_for_for_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As one does that can't reach its database."""
+    monkeypatch.setattr("pytest_mcp_storage.stacks.postgrest.START_LIMIT", 0.2)
+    program = tmp_path / "program"
+    program.write_text("#!/bin/sh\necho no database\nexec sleep 60\n")
+    program.chmod(0o700)
+    silent = Postgrest(program, tmp_path, "p")
+
+    async def keep(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+
+    async with await asyncio.start_unix_server(keep, silent.address):
+        await silent.start("", jwt_secret="", max_rows=1)
+        with pytest.raises(StorageSetupError, match="did not start"):
+            await asyncio.wait_for(silent.ready(), 10)
+        await silent.stop()
 
 
 def test_secrets_are_not_shown(stack: SupabaseStack) -> None:

@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -56,6 +57,13 @@ async def test_a_server_of_our_own_is_private_and_leaves_nothing() -> None:
     assert not server.folder.parent.exists()
     with pytest.raises(ConnectionRefusedError):
         await open_connection(server.url)
+
+
+async def test_it_runs_where_the_temporary_folder_is_not_one_word(monkeypatch: pytest.MonkeyPatch) -> None:
+    with tempfile.TemporaryDirectory(prefix="two words ", dir="/tmp") as folder:
+        monkeypatch.setattr("tempfile.tempdir", folder)
+        async with redis_server(environ={"PATH": os.environ["PATH"]}) as server:
+            assert server.owned
 
 
 async def test_a_setting_that_the_server_refuses_is_told_with_its_own_words() -> None:
