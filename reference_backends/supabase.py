@@ -131,7 +131,7 @@ class SupabaseStorageBackend(Handle):
         await self._table.delete(equal(equal(self._table.deleting(), "identity", identity), "session_id", session_id))
 
     async def get_all_session_ids(self) -> list[str]:
-        return [row["session_id"] for row in await self._listed("session_id")]
+        return [row["session_id"] for row in await self._listed("session_id", "id")]
 
     async def clear_all(self) -> None:
         self._require_open()

@@ -89,26 +89,29 @@ class SessionTable:
         return (await self.answer(request)).rows
 
     async def pages(self, *columns: str, live_at: str, identity: str | None = None) -> AsyncIterator[list[Row]]:
-        """The rows that live at a moment, in pages ordered by id; ``columns`` has ``session_id`` among them.
+        """The rows that live at a moment, in pages; ``columns`` has the key among them that the pages are ordered by.
 
-        Paged by key: rows that others remove meanwhile shift nothing. The server's own limit of rows is not known, so
+        That is ``session_id`` within an identity, and ``id`` in the whole table: a signed-in user may write a session
+        id that no URL has room for, and stop nobody's listing but their own. Paged by key: rows that others remove
+        meanwhile shift nothing. The server's own limit of rows is not known, so
         a short page ends a listing only where the count, or a longer page before it, shows that it was not cut.
         """
+        key = "id" if identity is None else "session_id"
         longest = 0
         after: str | None = None
         while True:
             count = CountMethod.exact if after is None and identity is not None else None
-            request = self.reading(*columns, count=count).gt("expires_at", live_at).order("session_id").limit(PAGE)
+            request = self.reading(*columns, count=count).gt("expires_at", live_at).order(key).limit(PAGE)
             if identity is not None:
                 request = equal(request, "identity", identity)
             if after is not None:
-                request = greater(request, "session_id", after)
+                request = greater(request, key, after)
             page, total = await self.answer(request)
             yield page
             if not page or len(page) == total or len(page) < longest:
                 return
             longest = max(longest, len(page))
-            after = page[-1]["session_id"]
+            after = page[-1][key]
 
     async def delete_in_pages(self, expired_at: str | None = None) -> None:
         """Delete every row, or those that have expired at a moment, so many at a time that no statement is long."""

@@ -49,7 +49,7 @@ comment on column public.mcp_sessions.user_id is
     'The owner: the same text as identity. A row is a signed-in user''s own where both are their id.';
 
 -- One identity's sessions, paged by session_id: an index range that holds nothing of anybody else's. expires_at
--- rides along, so that ids are listed from the index alone. The unique index on session_id pages through all ids.
+-- rides along, so that ids are listed from the index alone. All ids are paged through by the primary key.
 create index if not exists idx_mcp_sessions_identity_session
     on public.mcp_sessions (identity, session_id) include (expires_at);
 create index if not exists idx_mcp_sessions_expires_at on public.mcp_sessions (expires_at);

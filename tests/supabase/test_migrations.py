@@ -151,9 +151,9 @@ def crowded(database: Database) -> Database:
             {"identity_session"},
         ),
         (
-            "session_id",
-            "session_id > 's1' and expires_at > now() order by session_id limit 1000",
-            {"session_id_key"},
+            "session_id, id",
+            "id > '10000000-0000-0000-0000-000000000000' and expires_at > now() order by id limit 1000",
+            {"pkey"},
         ),
         ("session_id", "expires_at <= now()", {"expires_at"}),
     ],

@@ -76,3 +76,21 @@ async def test_rows_that_go_between_two_pages_shift_nothing(
         for listing in (backend.get_all_session_ids, lambda: backend.get_identity_mcp_sessions("alice")):
             wire.then = remove_one
             assert set(names[1:]) <= set(await listing())
+
+
+async def test_a_user_with_a_session_id_that_no_url_holds_stops_no_other_listing(
+    stack: SupabaseStack, session: Any, backend_on: Any
+) -> None:
+    """Written past the store, as who is signed in may: the service role's listings go on."""
+    endless = "z" * 200_000
+    row = dict.fromkeys(("server_url", "callback_url"), "") | {"user_id": "mallory", "identity": "mallory"}
+    row |= {"session_id": endless, "transport_type": "sse", "expires_at": "infinity"}
+    headers = {"apikey": str(stack.anon_key), "Authorization": f"Bearer {stack.token('mallory')}"}
+    async with backend_on(stack) as backend, httpx.AsyncClient(headers=headers) as mallory:
+        await backend.create_session(session("s1"))
+        written = await mallory.post(f"{stack.url}/rest/v1/mcp_sessions", json=row)
+        assert written.status_code == 201
+        assert sorted(await backend.get_all_session_ids()) == ["s1", endless]
+        await backend.cleanup_expired_sessions()
+        await backend.clear_all()
+        assert await backend.get_all_session_ids() == []
