@@ -6,6 +6,7 @@ is lost, the old session or the new one is there. Expiry is judged by the handle
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Unpack
 
 from reference_backends.arguments import check_changes, check_identity, check_names, check_session
@@ -34,6 +35,9 @@ if TYPE_CHECKING:
 
 TIME_LIMIT = 8.0
 SEALING_ATTEMPTS = 5
+
+# HTTP/2's codec logs each header at DEBUG, the key among them; whoever wants to see that sets the level again.
+logging.getLogger("hpack").setLevel(logging.INFO)
 
 
 class SupabaseOptions(HandleOptions, total=False):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from typing import Unpack
 
 import httpx
@@ -12,8 +11,8 @@ from reference_backends.errors import ConfigurationError
 from reference_backends.supabase import TIME_LIMIT, SupabaseOptions, SupabaseStorageBackend
 from reference_backends.supabase_table import SessionTable
 
-# HTTP/2's codec logs each header at DEBUG, the key among them; whoever wants to see that sets the level again.
-logging.getLogger("hpack").setLevel(logging.INFO)
+AT_ONCE = 100
+"""How many requests are under way at once, each on a connection of its own; the rest wait in line."""
 
 
 class SupabaseProjectBackend(SupabaseStorageBackend):
@@ -28,12 +27,12 @@ class SupabaseProjectBackend(SupabaseStorageBackend):
         self._key = key
         self._anon = anon
         self._connected = True
-        super().__init__(_client(url, key), **options)
         self._time_limit = options.get("time_limit", TIME_LIMIT)
+        super().__init__(_client(url, key, self._time_limit), **options)
 
     async def init(self) -> None:
         if not self._connected:
-            self._client = _client(self._url, self._key)
+            self._client = _client(self._url, self._key, self._time_limit)
             self._table = SessionTable(self._client, self._time_limit)
             self._connected = True
         await super().init()
@@ -49,10 +48,15 @@ class SupabaseProjectBackend(SupabaseStorageBackend):
         return self._anon or super()._acts_as_anon()
 
 
-def _client(url: str, key: str) -> AsyncClient:
-    """A client that follows no redirection: one that is followed turns an INSERT into a SELECT."""
+def _client(url: str, key: str, time_limit: float) -> AsyncClient:
+    """A client that follows no redirection: one that is followed turns an INSERT into a SELECT.
+
+    By HTTP/1.1: where a gateway ends an HTTP/2 connection in good order, as each does now and then, httpx fails the
+    calls that are under way on it, although they are answered.
+    """
+    limits = httpx.Limits(max_connections=AT_ONCE, max_keepalive_connections=AT_ONCE, keepalive_expiry=5.0)
     try:
-        http = httpx.AsyncClient(http2=True, follow_redirects=False)
+        http = httpx.AsyncClient(follow_redirects=False, limits=limits, timeout=time_limit)
         return AsyncClient(
             url, key, AsyncClientOptions(httpx_client=http, auto_refresh_token=False, persist_session=False)
         )
