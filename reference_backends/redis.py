@@ -14,7 +14,7 @@ from reference_backends.arguments import check_changes, check_identity, check_na
 from reference_backends.errors import ConfigurationError, SessionExistsError, SessionNotFoundError
 from reference_backends.handle import Handle, HandleOptions
 from reference_backends.redis_errors import FAILURES, explain
-from reference_backends.redis_link import run
+from reference_backends.redis_link import examine, run
 from reference_backends.redis_links import Client, Links
 from reference_backends.session import SessionData, SessionUpdate
 
@@ -74,14 +74,11 @@ class RedisStorageBackend(Handle):
         self._slack = SLACK_MS if self._clock is time.time else None
 
     async def init(self) -> None:
-        try:
-            await self._links.here().ask(b"PING")
-        except FAILURES as error:
-            problem = explain(error, self._links.server)
-        else:
-            self._opened()
-            return
-        raise problem
+        link = self._links.here()
+        await examine(link, self._links.server)
+        # A session that can't be: whether scripts may be run, and on the store's keys.
+        await run(link, self._links.server, scripts.READ, [self._keys.session("", b"")], b"")
+        self._opened()
 
     async def create_session(self, session: SessionData, ttl: float | None = None) -> None:
         record = self._codec.record(check_session(session))

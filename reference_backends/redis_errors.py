@@ -7,6 +7,7 @@ import re
 from redis import exceptions as theirs
 
 from reference_backends.errors import ConfigurationError, StorageError, StorageSetupError, StorageUnavailableError
+from reference_backends.obstacles import obstacle
 
 FAILURES = (theirs.RedisError, theirs.RedisClusterException, OSError)
 """Everything that a call of redis-py may raise on purpose. A time limit's ``TimeoutError`` is an ``OSError``."""
@@ -51,17 +52,24 @@ def explain(error: BaseException, server: str) -> StorageError:
     """The store's error for one of redis-py. ``server`` says which server it was. Raise it outside the handler."""
     code = _code(error)
     if code is not None:
-        kind, remedy = _REMEDIES[code]
-        return kind(f"{server} {remedy} ({code})")
+        return refusal(code, server)
     if isinstance(error, theirs.MaxConnectionsError):
         return StorageUnavailableError(f"{server}: the client's connections are all in use: raise max_connections")
     if isinstance(error, (TimeoutError, theirs.TimeoutError)):
         return StorageUnavailableError(f"{server} did not answer in time; the call may or may not have been done")
+    if why := obstacle(error):
+        return StorageUnavailableError(f"{server} can't be reached{why}")
     if isinstance(error, theirs.ConnectionError | theirs.RedisClusterException | theirs.ClusterError | OSError):
         return StorageUnavailableError(f"{server} can't be reached, or hung up; the call may or may not have been done")
     if isinstance(error, theirs.InvalidResponse):
         return StorageSetupError(f"{server} does not speak Redis's protocol: correct the address")
     return StorageSetupError(f"{server} refused a command that the store needs (is it Redis 6.2, Valkey or newer?)")
+
+
+def refusal(code: str, server: str) -> StorageError:
+    """The store's error for what a server begins its refusal with."""
+    kind, remedy = _REMEDIES[code]
+    return kind(f"{server} {remedy} ({code})")
 
 
 def _code(error: BaseException) -> str | None:

@@ -18,7 +18,7 @@ from redis.client import NEVER_DECODE
 from redis.exceptions import NoScriptError, ReadOnlyError, RedisError, ResponseError
 
 from reference_backends.errors import ConfigurationError
-from reference_backends.redis_errors import FAILURES, explain
+from reference_backends.redis_errors import FAILURES, explain, refusal
 from reference_backends.redis_scripts import Script
 
 if TYPE_CHECKING:
@@ -159,10 +159,32 @@ class ClusterLink:
 
     async def _ask(self, node: ClusterNode | None, command: bytes, *arguments: Argument) -> Any:
         # With a node named, redis-py follows a moved slot but sends nothing twice.
-        options: dict[str, Any] = {"target_nodes": node}
-        if arguments:  # PING, which has none, takes no other option
-            options[NEVER_DECODE] = True
+        options: dict[str, Any] = {"target_nodes": node, NEVER_DECODE: True}
         return await self._client.execute_command(command.decode(), *arguments, **options)
+
+
+async def examine(link: Link, server: str) -> None:
+    """See that a server which is asked alone is no node of a cluster, and no replica. Raises :class:`StorageError`.
+
+    A cluster's node would serve a third of all identities, and walk a third of all keys without a word.
+    """
+    if link.one_slot:
+        return
+    try:
+        told = await link.ask(b"HELLO")
+    except ResponseError:  # forbidden, or older than it: the first script shows what works
+        return
+    except FAILURES as error:
+        problem = explain(error, server)
+    else:
+        facts = told if isinstance(told, dict) else dict(zip(told[::2], told[1::2], strict=False))
+        if facts.get(b"mode") == b"cluster":
+            problem = refusal("MOVED", server)
+        elif facts.get(b"role") == b"replica":
+            problem = refusal("READONLY", server)
+        else:
+            return
+    raise problem
 
 
 async def run(link: Link, server: str, script: Script, keys: list[bytes], *arguments: Argument) -> Any:

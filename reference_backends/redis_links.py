@@ -29,11 +29,12 @@ class Links:
         self._process = os.getpid()
         self._guard = threading.Lock()
         self._lent = False
+        self._latest: Client | None = None
 
     @property
     def server(self) -> str:
         """The server in words, without user name and password."""
-        pool = getattr(self._source, "connection_pool", None)
+        pool = getattr(self._latest, "connection_pool", None)
         settings = cast("dict[str, Any]", getattr(pool, "connection_kwargs", {}))
         where = settings.get("path") or (f"{settings['host']}:{settings.get('port')}" if "host" in settings else "")
         return f"the Redis server at {where}" if where else "the Redis server"
@@ -48,7 +49,8 @@ class Links:
                 self._leave_to_the_parent()
                 for ended in [other for other in self._by_loop if other.is_closed()]:
                     del self._by_loop[ended]
-                link = self._by_loop[loop] = link_to(self._client(), self._limit, lent=lent)
+                self._latest = self._client()
+                link = self._by_loop[loop] = link_to(self._latest, self._limit, lent=lent)
         return link
 
     async def close(self) -> None:

@@ -19,6 +19,7 @@ from reference_backends.errors import (
     StorageSetupError,
     StorageUnavailableError,
 )
+from reference_backends.obstacles import obstacle
 
 MIGRATE = "run `mcp-storage supabase-init`, then `supabase db push`"
 FAULTS = (APIError, httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, TimeoutError, OSError, RuntimeError)
@@ -53,7 +54,9 @@ def typed_error(fault: BaseException) -> StorageError:
         )
     if isinstance(fault, httpx.TransportError) and not isinstance(fault, (httpx.ConnectError, httpx.ProxyError)):
         return StorageUnavailableError("the connection to Supabase broke; the call may or may not have been done")
-    return StorageUnavailableError("Supabase cannot be reached; check SUPABASE_URL, the network and the project")
+    return StorageUnavailableError(
+        f"Supabase cannot be reached{obstacle(fault)}; check SUPABASE_URL, the network and the project"
+    )
 
 
 def not_postgrest() -> StorageError:

@@ -21,6 +21,7 @@ from reference_backends import (
     ConfigurationError,
     DecryptionError,
     SessionExistsError,
+    StorageSetupError,
 )
 from tests.reference_backends.forked import forked
 from tests.reference_backends.redis.conftest import KEY, Open, ask, session
@@ -191,6 +192,12 @@ async def test_it_works_on_a_cluster(cluster: Cluster, opened: Open, decoding: b
     await backend.clear_all()
     assert await cluster.sizes() == [0, 0]
     await client.aclose()
+
+
+async def test_a_plain_client_of_a_cluster_is_refused_at_the_start(cluster: Cluster, opened: Open) -> None:
+    """It would list, clear and clean up one node's sessions, and none of the other's."""
+    with pytest.raises(StorageSetupError, match=r"RedisCluster"):
+        await opened(Redis(port=cluster.port))
 
 
 async def test_a_decoding_cluster_shows_nothing_that_it_can_not_decode(cluster: Cluster, opened: Open) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 import traceback
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
@@ -117,12 +119,60 @@ async def test_refusals_are_told_with_a_remedy(client: Redis, backend: RedisStor
     await backend.create_session(session())
 
 
-async def test_a_user_without_rights_is_told_so(server: RedisServer, client: Redis, opened: Open) -> None:
-    await client.acl_setuser("app", enabled=True, passwords=["+secret"], categories=["+@all"], keys=["other*"])
-    port = urlsplit(server.url).port or 0
-    backend = await opened(Redis(port=port, username="app", password="secret"))
+@pytest.mark.parametrize(
+    "rights", ["~other* +@all", "~mcp-storage:* +@all -@scripting", "~mcp-storage:* +ping +evalsha"]
+)
+async def test_a_user_without_rights_is_told_so_at_the_start(server: RedisServer, client: Redis, rights: str) -> None:
+    await ask(client, "ACL SETUSER", "app", "on", ">secret", *rights.split())
+    backend = RedisStorageBackend(Redis(port=urlsplit(server.url).port or 0, username="app", password="secret"))
     with pytest.raises(StorageSetupError, match="NOPERM"):
-        await backend.create_session(session())
+        await backend.init()
+    await backend.disconnect()
+
+
+async def test_a_replica_is_told_apart_at_the_start(client: Redis, opened: Open) -> None:
+    await ask(client, "REPLICAOF", "127.0.0.1", "1")
+    with pytest.raises(StorageUnavailableError, match="primary"):
+        await opened(client)
+    await ask(client, "REPLICAOF", "NO", "ONE")
+    await opened(client)
+
+
+async def test_a_user_who_may_not_say_hello_is_let_in(server: RedisServer, client: Redis, opened: Open) -> None:
+    await ask(client, "ACL SETUSER", "app", "on", ">secret", "~mcp-storage:*", "+@all", "-hello")
+    url = f"redis://app:secret@127.0.0.1:{urlsplit(server.url).port}?protocol=2"
+    backend = await opened(Redis.from_url(url))
+    await backend.create_session(session())
+
+
+@pytest.mark.parametrize("protocol", [2, 3])
+async def test_an_outage_tells_the_server_also_of_a_client_that_a_function_makes(protocol: int) -> None:
+    url = f"redis://:hunter2@127.0.0.1:1/0?protocol={protocol}"
+    backend = RedisStorageBackend(lambda: Redis.from_url(url, retry=AT_ONCE))
+    with pytest.raises(StorageUnavailableError, match=r"127\.0\.0\.1:1 can't be reached: nothing listens"):
+        await backend.init()
+
+
+async def test_a_certificate_that_is_not_trusted_is_told(certificate: Path) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    async with await asyncio.start_server(lambda reader, writer: None, "127.0.0.1", 0, ssl=context) as server:
+        port = server.sockets[0].getsockname()[1]
+        backend = RedisStorageBackend(Redis(host="127.0.0.1", port=port, ssl=True, retry=AT_ONCE))
+        with pytest.raises(StorageUnavailableError, match="certificate") as raised:
+            await backend.init()
+    assert raised.value.__context__ is None
+
+
+async def test_what_the_caller_is_handling_is_not_taken_for_the_obstacle(
+    proxy: FaultProxy, server: RedisServer
+) -> None:
+    async with through(proxy, server) as backend, proxy.fault(Fault.DROP_ANSWER):
+        try:
+            raise ConnectionRefusedError
+        except ConnectionRefusedError:
+            with pytest.raises(StorageUnavailableError, match="may or may not"):
+                await backend.create_session(session())
 
 
 @pytest.mark.parametrize("password", [None, "hunter2-secret"])

@@ -86,3 +86,9 @@ async def test_the_time_limit_is_the_one_that_was_given(
     hasty = project(time_limit=0.5)
     with pytest.raises(StorageUnavailableError, match="in time"):
         await hasty.init()
+
+
+async def test_a_certificate_that_is_not_trusted_is_told(project: Callable[..., SupabaseProjectBackend]) -> None:
+    with pytest.raises(StorageUnavailableError, match="does not trust its certificate; check SUPABASE_URL") as raised:
+        await project().init()
+    assert raised.value.__context__ is None
