@@ -104,5 +104,28 @@ create policy "Users can delete their own sessions" on public.mcp_sessions
     for delete to authenticated
     using ((select auth.jwt() ->> 'sub') = user_id and (select auth.jwt() ->> 'sub') = identity);
 
+-- What was here before is kept, and nobody but its owner can judge it: rows that upstream's policies let any user put
+-- among another's sessions, which a backend of the service role serves; and policies of other names, which permit
+-- whatever they permit beside these.
+do $$
+declare
+    planted bigint;
+    others text;
+begin
+    select count(*) into planted from public.mcp_sessions where user_id <> identity;
+    if planted > 0 then
+        raise warning '% row(s) of mcp_sessions are listed among another user''s sessions (user_id <> identity): '
+            'look at them, and delete those that you did not write', planted;
+    end if;
+    select string_agg(quote_ident(policyname), ', ') into others from pg_policies
+    where schemaname = 'public' and tablename = 'mcp_sessions' and permissive = 'PERMISSIVE'
+        and policyname !~ '^Users can (view|insert|update|delete) their own sessions$';
+    if others is not null then
+        raise warning 'mcp_sessions has other policies: %. Each lets through what these do not: '
+            'drop those that are not meant to', others;
+    end if;
+end;
+$$;
+
 -- A PostgREST that is up already learns of the table now.
 notify pgrst, 'reload schema';

@@ -72,6 +72,22 @@ def test_on_upstreams_table_they_keep_every_row_and_leave_the_same_shape(bare: D
     assert theirs == ours
 
 
+def test_what_upstreams_policies_let_in_and_what_other_policies_let_through_is_told(bare: Database) -> None:
+    said: list[str] = []
+    bare.add_notice_handler(lambda notice: notice.severity == "WARNING" and said.append(str(notice.message_primary)))
+    bare.execute(TABLE)
+    bare.execute(ROWS)
+    bare.execute("create policy everyone on mcp_sessions using (true)")
+    bare.execute("create policy fewer on mcp_sessions as restrictive using (true)")
+    migrate(bare)
+    planted, policies = said
+    assert planted.startswith("1 row(s) of mcp_sessions are listed among another user's")
+    assert "other policies: everyone." in policies
+    bare.execute("delete from mcp_sessions where session_id = 'odd'; drop policy everyone on mcp_sessions")
+    migrate(bare)
+    assert said == [planted, policies]
+
+
 def test_they_mend_a_table_that_lacks_columns(bare: Database, database: Database) -> None:
     bare.execute(TABLE)
     bare.execute(ROWS)
