@@ -141,8 +141,9 @@ class Postgres:
     def last_words(self) -> str:
         """The end of the server's log."""
         with contextlib.suppress(OSError):
-            return " · ".join(self.log.read_text("utf-8", "replace").splitlines()[-5:])
-        return "it wrote no log"
+            if lines := self.log.read_text("utf-8", "replace").splitlines():
+                return " · ".join(lines[-5:])
+        return f"it wrote no log; is the disk of {self.folder} full?"
 
 
 def free_port() -> int:

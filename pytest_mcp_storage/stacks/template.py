@@ -72,11 +72,12 @@ async def _install(postgres: Postgres) -> None:
 
 async def _keep(data: Path, kept: Path) -> None:
     """Put a copy on the shelf, whole or not at all, and thin the shelf out to those used last."""
-    fresh = Path(tempfile.mkdtemp(dir=kept.parent))
-    await _copy(data, fresh / "data", lambda: None)
-    with contextlib.suppress(OSError):  # another run was faster
-        (fresh / "data").rename(kept)
-    shutil.rmtree(fresh)
+    with (
+        contextlib.suppress(OSError, StorageSetupError),  # another run was faster, or the shelf's disk is full
+        tempfile.TemporaryDirectory(dir=kept.parent, ignore_cleanup_errors=True) as fresh,
+    ):
+        await _copy(data, Path(fresh, "data"), lambda: None)
+        os.rename(f"{fresh}/data", kept)
     by_use = sorted(kept.parent.iterdir(), key=lambda folder: folder.stat().st_mtime, reverse=True)
     for folder in by_use[KEPT:]:
         shutil.rmtree(folder, ignore_errors=True)
@@ -85,5 +86,6 @@ async def _keep(data: Path, kept: Path) -> None:
 async def _copy(source: Path, target: Path, meanwhile: Callable[[], None]) -> None:
     log = target.parent / "cp.log"
     if await run(["cp", "-R", source, target], meanwhile, env={"PATH": os.defpath}, log=log) != 0:
-        raise StorageSetupError(f"PostgreSQL's files can't be copied to {target}: {log.read_text().strip()}")
+        words = log.read_text().strip() or "is its disk full?"
+        raise StorageSetupError(f"PostgreSQL's files can't be copied to {target}: {words}")
     log.unlink()

@@ -19,7 +19,7 @@ import httpx
 import psycopg
 import pytest
 
-from pytest_mcp_storage.stacks import native
+from pytest_mcp_storage.stacks import native, template
 from pytest_mcp_storage.stacks.kept import KeptServer
 from pytest_mcp_storage.stacks.postgrest import Postgrest
 from pytest_mcp_storage.stacks.supabase import SupabaseStack
@@ -232,6 +232,19 @@ def test_settings_reach_postgres() -> None:
 def test_a_server_that_does_not_start_says_why() -> None:
     with pytest.raises(StorageSetupError, match="no_such_setting"):
         native.start(settings={"no_such_setting": "1"})
+
+
+async def test_a_template_that_can_not_be_kept_is_no_reason_to_fail_and_leaves_nothing(tmp_path: Path) -> None:
+    """As where the cache's disk is full."""
+    await template._keep(tmp_path / "which copies no better than to a full disk", tmp_path / "kept")
+    assert list(tmp_path.iterdir()) == []
+
+
+async def test_a_copy_that_can_not_say_why_it_failed_leads_to_the_disk(tmp_path: Path) -> None:
+    """Its own words lie on the same disk."""
+    (tmp_path / "cp.log").symlink_to("/dev/null")
+    with pytest.raises(StorageSetupError, match="is its disk full"):
+        await template._copy(tmp_path / "missing", tmp_path / "data", lambda: None)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="is about root")
