@@ -15,7 +15,7 @@ from typing import IO
 
 from pytest_mcp_storage.stacks.folders import cache_folder
 from pytest_mcp_storage.stacks.supabase import SupabaseStack
-from reference_backends.errors import ConfigurationError, StorageUnavailableError
+from reference_backends.errors import ConfigurationError, StorageSetupError, StorageUnavailableError
 
 END_LIMIT = 30.0
 GLANCE = 0.5
@@ -34,7 +34,7 @@ def holding() -> Iterator[Callable[[SupabaseStack], None]]:
     The block is handed what tells the others of it, in a file that nobody but the user can read. Raises
     :class:`ConfigurationError` where another process holds one.
     """
-    with open(state_file(), "a+", opener=_private) as file:
+    with _opened("a+") as file:
         if not _locked(file):
             raise ConfigurationError("a stack is up, or just starting, already; mcp-storage stack down ends it")
         file.truncate(0)
@@ -50,9 +50,17 @@ def holding() -> Iterator[Callable[[SupabaseStack], None]]:
 
 
 def announced_stack() -> SupabaseStack | None:
-    """The stack that some process holds open, if one does."""
+    """The stack that some process holds open, if one does.
+
+    Raises :class:`StorageSetupError` where that process is of a version that tells of it in other words.
+    """
     told = _read()
-    return SupabaseStack(**told["stack"]) if told else None  # type: ignore[arg-type]
+    try:
+        return SupabaseStack(**told["stack"]) if told else None  # type: ignore[arg-type]
+    except (KeyError, TypeError):
+        raise StorageSetupError(
+            "a stack of another version of pytest-mcp-storage is up; mcp-storage stack down ends it"
+        ) from None
 
 
 def end_announced() -> bool:
@@ -65,7 +73,8 @@ def end_announced() -> bool:
         return False
     pid = told["pid"]
     assert isinstance(pid, int)
-    os.kill(pid, signal.SIGTERM)
+    with contextlib.suppress(ProcessLookupError):  # it ends at this moment
+        os.kill(pid, signal.SIGTERM)
     limit = time.monotonic() + END_LIMIT
     while time.monotonic() < limit:
         if not _read():
@@ -76,13 +85,27 @@ def end_announced() -> bool:
 
 def _read() -> dict[str, object] | None:
     """What the file tells, while its lock is held; a file without one is a dead process's."""
-    with contextlib.suppress(FileNotFoundError), state_file().open("r") as file:
+    with contextlib.suppress(FileNotFoundError), _opened("r") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
             text = file.read()
             return json.loads(text) if text else None
     return None
+
+
+def _opened(mode: str) -> IO[str]:
+    """The file. Raises ``FileNotFoundError``, and :class:`StorageSetupError` where it is another user's."""
+    path = state_file()
+    try:
+        return open(path, mode, opener=_private)
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise StorageSetupError(
+            f"{path} can't be opened ({error.strerror}), perhaps because another user made it: "
+            "remove it, or set MCP_STORAGE_CACHE to another folder"
+        ) from None
 
 
 def _locked(file: IO[str]) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import threading
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 
 from pytest_mcp_storage.stacks import state
 from pytest_mcp_storage.stacks.supabase import SupabaseStack
-from reference_backends.errors import ConfigurationError
+from reference_backends.errors import ConfigurationError, StorageSetupError
 
 STACK = SupabaseStack("http://127.0.0.1:1", "a", "s", "j", None, provider="native", owned=True, isolated=True)
 
@@ -50,3 +51,25 @@ def test_what_a_killed_process_left_is_nothing() -> None:
     assert not state.end_announced()
     with state.holding():
         assert state.announced_stack() is None
+
+
+def test_a_file_that_can_not_be_opened_is_named_with_the_way_out() -> None:
+    """As one that another user made; a folder can be opened by nobody, root included."""
+    state.state_file().mkdir()
+    for look in (state.announced_stack, state.end_announced, lambda: state.holding().__enter__()):
+        with pytest.raises(StorageSetupError, match=r"stack\.json can't be opened .*MCP_STORAGE_CACHE"):
+            look()
+
+
+def test_a_stack_of_another_version_is_told_and_can_be_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    ended: list[int] = []
+    with state.holding() as announce:
+        announce(STACK)
+        newer = json.loads(state.state_file().read_text())
+        newer["stack"]["colour"] = "blue"
+        state.state_file().write_text(json.dumps(newer))
+        with pytest.raises(StorageSetupError, match="stack down"):
+            state.announced_stack()
+        monkeypatch.setattr("os.kill", lambda pid, by: (ended.append(pid), state.state_file().write_text("")))
+        assert state.end_announced()
+    assert ended == [newer["pid"]]
