@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 from mcp.shared.auth import OAuthClientInformationFull, OAuthToken
 from pydantic import BaseModel, ValidationError
 
+from reference_backends.arguments import LONGEST_TTL
 from reference_backends.errors import SessionExistsError, SessionNotFoundError, StorageError
 from reference_backends.protocol import Clock, StorageBackend
 from reference_backends.session import SessionData, SessionUpdate, TransportType
@@ -92,7 +93,9 @@ class SessionTokenStorage:
         """Keep the tokens; they replace the old ones."""
         kept = tokens.model_dump(mode="json", exclude_none=True)
         if tokens.expires_in is not None:
-            kept[EXPIRES_AT] = self._clock() + tokens.expires_in
+            # Some servers mean "never" by a number that no store keeps.
+            kept["expires_in"] = lasts = max(-LONGEST_TTL, min(tokens.expires_in, LONGEST_TTL))
+            kept[EXPIRES_AT] = self._clock() + lasts
         await self._keep({"tokens": kept})
 
     async def get_client_info(self) -> OAuthClientInformationFull | None:

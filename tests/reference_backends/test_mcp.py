@@ -38,6 +38,7 @@ from reference_backends import (
     StorageBackend,
     StorageError,
 )
+from reference_backends.arguments import LONGEST_TTL
 from reference_backends.mcp import SessionTokenStorage
 
 KEY = "00112233445566778899aabbccddeeff" * 2
@@ -262,6 +263,22 @@ def test_the_time_that_is_left_is_counted(refresh_token: str | None) -> None:
         await storage.set_tokens(OAuthToken(access_token="for-ever"))
         now += 10_000
         assert await storage.get_tokens() == OAuthToken(access_token="for-ever")
+
+    asyncio.run(check())
+
+
+@pytest.mark.parametrize("never", [2**63 - 1, 10**400], ids=["64 bits", "beyond a float"])
+def test_a_lifetime_that_no_store_keeps_is_a_hundred_years(never: int) -> None:
+    """As servers write it that mean "never"."""
+
+    async def check() -> None:
+        storage = SessionTokenStorage(await memory(), "alice", "https://one.example", clock=lambda: 1000.0)
+        await storage.set_tokens(OAuthToken(access_token="a", expires_in=never))
+        kept = await storage.get_tokens()
+        assert kept is not None
+        assert kept.expires_in == LONGEST_TTL
+        await storage.set_tokens(OAuthToken(access_token="a", expires_in=-never))
+        assert await storage.get_tokens() is None
 
     asyncio.run(check())
 
