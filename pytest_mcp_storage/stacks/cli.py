@@ -25,6 +25,8 @@ from reference_backends.errors import StorageSetupError
 STATUS_LIMIT = 30.0
 PULL_TRIES = 2
 """How often one image may fail to come before we give up: the command itself goes on for 93 seconds."""
+LONGEST_LINE = 16 * 1024 * 1024
+"""Bytes; a progress bar is one line."""
 
 CONFIG = """\
 project_id = "{project}"
@@ -176,6 +178,7 @@ class CliServers:
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
+            limit=LONGEST_LINE,
         )
         assert process.stdout is not None
         assert process.stderr is not None
@@ -183,7 +186,8 @@ class CliServers:
         words: list[str] = []
         failures: Counter[str] = Counter()
         async for raw in process.stderr:
-            words.append(line := raw.decode("utf-8", "replace").strip())
+            line = raw.decode("utf-8", "replace").strip()
+            words.append(line[-300:])
             if line.startswith("Retrying after"):
                 image = line.rpartition(" ")[2]
                 failures[image] += 1

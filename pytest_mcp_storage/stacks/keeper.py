@@ -214,8 +214,11 @@ async def hold(order: Mapping[str, Any], folder: Path, note: Note, requests: asy
         await keeper.servers.start(note)
         tell({"answer": {}})
         await keeper.serve(requests)
-    finally:
-        await keeper.close()
+    except BaseException:
+        with contextlib.suppress(Exception):  # what failed first is what is told
+            await keeper.close()
+        raise
+    await keeper.close()
 
 
 if __name__ == "__main__":

@@ -98,6 +98,16 @@ def test_it_starts_a_project_of_its_own_and_ends_it(stage: Stage) -> None:
     assert len({config["api"]["port"], config["db"]["port"], config["db"]["shadow_port"]}) == 3
 
 
+def test_what_failed_first_is_told_however_much_was_said(stage: Stage) -> None:
+    """A progress bar is one long line, and what ends a project fails like what starts it."""
+    stage.program.write_text(
+        "#!/bin/sh\nhead -c 200000 /dev/zero | tr '\\0' . >&2\nprintf '\\n%s found no room\\n' $1 >&2\nexit 1\n"
+    )
+    with pytest.raises(StorageSetupError, match=r"supabase start failed: .*start found no room$") as raised:
+        cli.start()
+    assert len(str(raised.value)) < 1000
+
+
 def test_its_store_is_emptied_for_the_next_caller(stage: Stage, database: psycopg.Connection[Any]) -> None:
     stage.play(json.dumps({**TOLD, "DB_URL": f"{database.info.dsn} password={database.info.password}"}))
     with cli.start() as server:
