@@ -55,6 +55,10 @@ def explain(error: BaseException, server: str) -> StorageError:
         return refusal(code, server)
     if isinstance(error, theirs.MaxConnectionsError):
         return StorageUnavailableError(f"{server}: the client's connections are all in use: raise max_connections")
+    if "max number of clients" in str(error):
+        return StorageUnavailableError(
+            f"{server} takes no more connections: raise maxclients, or lower max_connections"
+        )
     if isinstance(error, (TimeoutError, theirs.TimeoutError)):
         return StorageUnavailableError(f"{server} did not answer in time; the call may or may not have been done")
     if why := obstacle(error):

@@ -119,6 +119,16 @@ async def test_refusals_are_told_with_a_remedy(client: Redis, backend: RedisStor
     await backend.create_session(session())
 
 
+async def test_a_server_with_too_many_clients_is_told_with_a_remedy(client: Redis, opened: Open) -> None:
+    crowd = await opened(client)
+    await client.config_set("maxclients", 2)
+    answers = await asyncio.gather(*(crowd.get_session("alice", "s1") for _ in range(20)), return_exceptions=True)
+    refused = [answer for answer in answers if answer is not None]
+    assert all(isinstance(error, StorageUnavailableError) for error in refused)
+    assert "raise maxclients" in str(refused)  # a reset may overtake the server's word to one or another
+    await client.config_set("maxclients", 100)
+
+
 @pytest.mark.parametrize(
     "rights", ["~other* +@all", "~mcp-storage:* +@all -@scripting", "~mcp-storage:* +ping +evalsha"]
 )
