@@ -249,12 +249,14 @@ async def test_a_copy_that_can_not_say_why_it_failed_leads_to_the_disk(tmp_path:
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="is about root")
 @pytest.mark.parametrize("mode", [0o755, 0o700])
-def test_root_can_run_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: int) -> None:
-    """As nobody, or where nobody may not enter (tmp_path itself is 0700) in a user namespace."""
-    monkeypatch.setattr("tempfile.tempdir", "/tmp" if mode == 0o755 else str(tmp_path))
-    monkeypatch.setenv("TMPDIR", "/tmp" if mode == 0o755 else str(tmp_path))
-    with native.start() as server, psycopg.connect(str(server.store().database_url)) as database:
-        assert database.execute("select 1").fetchone() == (1,)
+def test_root_can_run_it(monkeypatch: pytest.MonkeyPatch, mode: int) -> None:
+    """As nobody, or where nobody may not enter in a user namespace."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        Path(folder).chmod(mode)
+        monkeypatch.setenv("TMPDIR", folder)
+        with native.start() as server, psycopg.connect(str(server.store().database_url)) as database:
+            assert server.facts()["folder"].startswith(folder)
+            assert database.execute("select 1").fetchone() == (1,)
 
 
 @pytest.mark.parametrize("name", ["two words", "it's", "one,two"])
@@ -263,6 +265,16 @@ def test_it_runs_where_the_temporary_folder_is_not_one_word(monkeypatch: pytest.
         monkeypatch.setenv("TMPDIR", folder)
         with native.start() as server, psycopg.connect(str(server.store().database_url)) as database:
             assert database.execute("select 1").fetchone() == (1,)
+
+
+@pytest.mark.parametrize("length", [52, 53, 60])
+def test_it_runs_where_the_temporary_folder_has_a_long_name(monkeypatch: pytest.MonkeyPatch, length: int) -> None:
+    with tempfile.TemporaryDirectory(dir="/tmp") as parent:
+        folder = Path(parent, "a" * (length - len(parent) - 1))
+        folder.mkdir()
+        monkeypatch.setenv("TMPDIR", str(folder))
+        with native.start() as server:
+            assert server.facts()["folder"].startswith(str(folder)) == (length == 52)
 
 
 async def test_a_postgrest_that_keeps_every_question_is_not_waited_for_for_ever(
