@@ -42,13 +42,13 @@ def temporary_root(*, in_memory: bool = False) -> Path:
     """Where run folders lie: the system's temporary folder, or ``/tmp`` where its name can't be a socket's.
 
     A socket's path holds 103 characters, of which 51 are the run's and PostgreSQL's own; and blanks, commas and quotes
-    part words in libpq's settings and in Redis's.
-    ``in_memory`` prefers a file system in memory, where there is one with room and ``TMPDIR`` does not say otherwise.
+    part words in libpq's settings and in Redis's. ``in_memory`` prefers a file system in memory, where there is one
+    with room and ``TMPDIR`` does not say otherwise.
     """
     if in_memory and "TMPDIR" not in os.environ and _roomy(MEMORY):
         return MEMORY
-    root = Path(tempfile.gettempdir())
-    return root if re.fullmatch(r"[\w./+-]{1,52}", str(root)) else Path("/tmp")  # noqa: S108 - see above
+    root = tempfile.gettempdir()
+    return Path(root if re.fullmatch(r"[\w./+-]{1,52}", root, re.ASCII) else "/tmp")  # noqa: S108 - see above
 
 
 def _roomy(folder: Path) -> bool:
