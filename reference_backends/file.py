@@ -6,9 +6,9 @@ from functools import partial
 from typing import Unpack
 
 from reference_backends.embedded import EmbeddedStorage
+from reference_backends.file_sessions import SessionFile
 from reference_backends.filesystem import StrPath, resolved
 from reference_backends.handle import HandleOptions
-from reference_backends.session_file import SessionFile
 
 
 class FileStorageBackend(EmbeddedStorage):

@@ -9,7 +9,7 @@ from reference_backends.embedded import EmbeddedStorage
 from reference_backends.errors import ConfigurationError
 from reference_backends.filesystem import StrPath, resolved
 from reference_backends.handle import HandleOptions
-from reference_backends.session_table import SessionTable
+from reference_backends.sqlite_table import SessionTable
 
 
 class SqliteStorageBackend(EmbeddedStorage):

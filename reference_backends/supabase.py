@@ -27,7 +27,7 @@ from reference_backends.supabase_rows import (
     new_row,
     record_of,
 )
-from reference_backends.supabase_table import SessionTable, equal
+from reference_backends.supabase_table import SupabaseTable, equal
 
 if TYPE_CHECKING:
     from postgrest import AsyncSelectRequestBuilder
@@ -71,7 +71,7 @@ class SupabaseStorageBackend(Handle):
     ) -> None:
         super().__init__(seal_all=seal_all, **options)
         self._client = _asynchronous(client)
-        self._table = SessionTable(client, time_limit)
+        self._table = SupabaseTable(client, time_limit)
         self._guarded = (SECRET_COLUMNS if seal_all else CREDENTIALS) if self._codec.seals else ()
         self._introduced = False
 

@@ -9,7 +9,7 @@ from supabase import AsyncClient, AsyncClientOptions, AsyncSupabaseException
 
 from reference_backends.errors import ConfigurationError
 from reference_backends.supabase import TIME_LIMIT, SupabaseOptions, SupabaseStorageBackend
-from reference_backends.supabase_table import SessionTable
+from reference_backends.supabase_table import SupabaseTable
 
 AT_ONCE = 100
 """How many requests are under way at once, each on a connection of its own; the rest wait in line."""
@@ -33,7 +33,7 @@ class SupabaseProjectBackend(SupabaseStorageBackend):
     async def init(self) -> None:
         if not self._connected:
             self._client = _client(self._url, self._key, self._time_limit)
-            self._table = SessionTable(self._client, self._time_limit)
+            self._table = SupabaseTable(self._client, self._time_limit)
             self._connected = True
         await super().init()
 

@@ -39,7 +39,7 @@ class Request(Protocol):
     async def execute(self) -> APIResponse: ...
 
 
-class SessionTable:
+class SupabaseTable:
     """The table, by a client of supabase-py; ``time_limit``: the seconds that a request may take.
 
     Every method raises the errors of :func:`typed_error`, without cause or context.

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from reference_backends import StorageUnavailableError, database, session_file
-from reference_backends.session_table import SessionTable
+from reference_backends import StorageUnavailableError, file_sessions, sqlite_database
+from reference_backends.sqlite_table import SessionTable
 from tests.reference_backends.embedded.conftest import WORKER, Build, Open, every_call, run_worker
 
 
@@ -36,8 +36,8 @@ def locked(kind: str, path: Path) -> Iterator[None]:
 def test_a_lock_that_stays_is_reported_and_its_end_noticed(
     kind: str, path: Path, build: Open, session: Build, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(session_file, "PATIENCE", 0.2)
-    monkeypatch.setattr(database.execute, "__kwdefaults__", {"patience": 0.2})
+    monkeypatch.setattr(file_sessions, "PATIENCE", 0.2)
+    monkeypatch.setattr(sqlite_database.execute, "__kwdefaults__", {"patience": 0.2})
     monkeypatch.setattr(SessionTable._execute, "__kwdefaults__", {"patience": 0.2})
 
     async def scenario() -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from reference_backends import FileStorageBackend, StorageError, rows
-from reference_backends import session_file as engine
+from reference_backends import file_sessions as engine
 from tests.reference_backends.file.conftest import SECRET, Build
 
 

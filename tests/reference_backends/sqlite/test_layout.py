@@ -14,8 +14,8 @@ from reference_backends import (
     ConfigurationError,
     SessionExistsError,
     SqliteStorageBackend,
-    database,
-    session_table,
+    sqlite_database,
+    sqlite_table,
 )
 from tests.reference_backends.sqlite.conftest import Build, connected, plan
 
@@ -87,10 +87,9 @@ def test_the_table_is_laid_out_as_upstreams(path: Path, session: Build, key: str
 
 
 def test_a_commit_is_on_the_disk_and_leaves_no_remnants(path: Path) -> None:
-    connection = database.open_database(path)
-    settings = {
-        name: database.execute(connection, f"PRAGMA {name}") for name in ("synchronous", "secure_delete", "temp_store")
-    }
+    connection = sqlite_database.open_database(path)
+    asked = ("synchronous", "secure_delete", "temp_store")
+    settings = {name: sqlite_database.execute(connection, f"PRAGMA {name}") for name in asked}
     connection.close()
     assert settings == {"synchronous": [(2,)], "secure_delete": [(1,)], "temp_store": [(2,)]}
 
@@ -225,13 +224,13 @@ def test_a_database_in_memory_is_refused() -> None:
 
 
 def test_no_call_of_one_identity_looks_at_the_rows_of_others(path: Path) -> None:
-    connection = database.open_database(path)
-    for sql in (session_table._FIND, session_table._REPLACE, session_table._DELETE):
+    connection = sqlite_database.open_database(path)
+    for sql in (sqlite_table._FIND, sqlite_table._REPLACE, sqlite_table._DELETE):
         assert "USING INDEX sqlite_autoindex_mcp_sessions_1 (sessionId=?)" in plan(connection, sql)
-    for sql in (session_table._FIND_ALL, session_table._IDS_OF):
+    for sql in (sqlite_table._FIND_ALL, sqlite_table._IDS_OF):
         assert "USING INDEX idx_mcp_sessions_identity (identity=?)" in plan(connection, sql)
-    assert plan(connection, session_table._IDS) == "SCAN mcp_sessions"  # not by way of an index, row by row
-    for sql in (session_table._DELETE_EXPIRED, session_table._ADOPT):
+    assert plan(connection, sqlite_table._IDS) == "SCAN mcp_sessions"  # not by way of an index, row by row
+    for sql in (sqlite_table._DELETE_EXPIRED, sqlite_table._ADOPT):
         assert "idx_mcp_sessions_expires_at (expiresAt" in plan(connection, sql)
     connection.close()
 

@@ -12,7 +12,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from reference_backends.database import execute, open_database, reopen_database, typed_errors
 from reference_backends.embedded import Engine
 from reference_backends.errors import StorageError, StorageUnavailableError
 from reference_backends.filesystem import make_folder, real
@@ -20,6 +19,7 @@ from reference_backends.forking import watch_forks
 from reference_backends.patience import PATIENCE, attempts
 from reference_backends.record import Record, from_wire
 from reference_backends.rows import decoded, row_text
+from reference_backends.sqlite_database import execute, open_database, reopen_database, typed_errors
 
 # The + keeps the planner off the index on expiresAt. Data is read as a BLOB: sqlite3 puts text that is not UTF-8 into
 # the message of its error.

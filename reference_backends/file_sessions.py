@@ -15,8 +15,8 @@ from typing import NamedTuple
 from reference_backends import filesystem
 from reference_backends.embedded import Engine
 from reference_backends.errors import StorageError, StorageSetupError
+from reference_backends.file_lock import FileLock
 from reference_backends.filesystem import HeldFile
-from reference_backends.lock import FileLock
 from reference_backends.patience import PATIENCE
 from reference_backends.record import Record, from_wire
 from reference_backends.rows import decoded, row_text
