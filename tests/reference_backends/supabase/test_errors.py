@@ -263,6 +263,11 @@ def test_the_database_dies_behind_its_gateway(server: KeptServer) -> None:
     asyncio.run(check())
 
 
+def refusal(code: str, details: str | None = None) -> str:
+    """A refusal as PostgREST words it: all four keys, always."""
+    return json.dumps({"code": code, "details": details, "hint": None, "message": "refused"})
+
+
 ODD_ANSWERS = {
     "a web page": (200, "text/html", "<html>hello</html>", StorageSetupError, "check SUPABASE_URL"),
     "another API": (200, "application/json", '{"rows": []}', StorageSetupError, "check SUPABASE_URL"),
@@ -274,10 +279,10 @@ ODD_ANSWERS = {
     "paused": (540, "text/plain", "project paused", StorageUnavailableError, "try again"),
     "no database": (503, "application/json", '{"message": "name resolution failed"}', StorageUnavailableError, "again"),
     "too large": (413, "text/html", "<html>too large</html>", StorageError, "larger than"),
-    "read only": (405, "application/json", '{"code": "25006"}', StorageUnavailableError, "read-only"),
+    "read only": (405, "application/json", refusal("25006"), StorageUnavailableError, "read-only"),
     "no API key": (401, "application/json", '{"message": "No API key found in request"}', ConfigurationError, "key"),
     "forbidden": (403, "text/html", "<html>forbidden</html>", StorageError, "service role"),
-    "another code": (400, "application/json", json.dumps({"code": "XX000", "details": SECRET}), StorageError, "XX000"),
+    "another code": (400, "application/json", refusal("XX000", SECRET), StorageError, "XX000"),
 }
 
 
