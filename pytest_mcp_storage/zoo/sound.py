@@ -326,3 +326,20 @@ class KeepsACopy(SheetHarness):
     """Writes a copy of its file beside it, which it never reads: damaged, it costs nothing."""
 
     sheet = _KeepsACopy
+
+
+class _Versioned(SessionData):
+    """A session with a column of the store's own."""
+
+    version: int = 1
+
+
+class _HandsOutItsOwnKind(ShelfBackend):
+    def shown(self, record: Record) -> SessionData:
+        return _Versioned(**vars(super().shown(record)))
+
+
+class HandsOutItsOwnKind(ShelfHarness):
+    """Has a kind of session of its own, with a version beside the contract's fields."""
+
+    backend = _HandsOutItsOwnKind
