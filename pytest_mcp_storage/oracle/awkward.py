@@ -30,6 +30,10 @@ AWKWARD_TEXTS = (
     " \t Aa  B ",
     "a\r\nb\rc\n",
     "&lt;&amp;&#39;%41+%20",
+    '{"a": [1]}',
+    '["b"]',
+    "550E8400-E29B-41D4-A716-446655440000",
+    "HTTPS://MCP.Example:443/a/../b?q=é&Q#part",
 )
 AWKWARD_NUMBERS = (
     0, 1, -1, 0.1, -0.0, 1e-300, 5e-324, LARGEST_NUMBER, -LARGEST_NUMBER, 1.5e15, 0.1 + 0.2, 123456789.12345679, 2**31,
@@ -41,7 +45,8 @@ AWKWARD_JSON: dict[str, Any] = {
     "__proto__": {"x": None}, "0": "a numeric key", "case": 1, "CASE": 2, "é": 3, "e\u0301": 4, " spaced ": 5,
     "snake_case": 6, "names": ["null", "true", "1", "1e5"],
     "items": ["b", "a", "a", 1, 1, None, [], {}, [[]], [None], [["in"], "out"], True], "only": ["one"],
-    "numbers": list(AWKWARD_NUMBERS),
+    "numbers": list(AWKWARD_NUMBERS), "numbered": {"0": "a", "1": "b"}, "from one": {"1": "a", "2": "b"},
+    "json": ['{"a": [1]}', '["b"]', "550E8400-E29B-41D4-A716-446655440000"],
 }  # fmt: skip
 AWKWARD_NAMES = (
     "a", "b", "A", "aa", "a:b", "b:c", "a/b", "*", "?", "[a]", "%", "_", "a_", "a%", "'", '"', "\\", " ", "a ", ".",

@@ -75,17 +75,25 @@ async def must_keep_every_create(trial: Trial, harness: BackendHarness, session:
 
 
 async def must_keep_every_update(
-    trial: Trial, callers: Sequence[Witness], session: SessionData, *, times: int, beside_create: bool
+    trial: Trial,
+    callers: Sequence[Witness],
+    session: SessionData,
+    *,
+    times: int,
+    beside_create: bool = False,
+    ttl: float | None = None,
+    renewing: bool = False,
 ) -> None:
     """Each caller updates a field of its own, so many times: all that was acknowledged is there in the end.
 
     ``beside_create``: the session is created at the same time; updates that come too early are refused.
+    ``ttl``: of each update; ``renewing``: after each comes another that names no field.
     """
     creator, *updaters = callers
     if not beside_create:
         await creator.create_session(session)
     fields = list(VALUES)[: len(updaters)]
-    work = [_update(updater, session, field, times) for updater, field in zip(updaters, fields, strict=False)]
+    work = [_update(each, session, field, times, ttl, renewing) for each, field in zip(updaters, fields, strict=False)]
     await all_at_once([creator.create_session(session), *work] if beside_create else work)
     expected = session
     for call in trial.history.calls():
@@ -101,11 +109,21 @@ async def must_keep_every_update(
         )
 
 
-async def must_let_removal_win(trial: Trial, callers: Sequence[Witness], session: SessionData) -> None:
-    """The last caller removes the session while the others update it: it is gone, whoever came first."""
+async def must_let_removal_win(
+    trial: Trial,
+    callers: Sequence[Witness],
+    session: SessionData,
+    *,
+    ttl: float | None = None,
+    renewing: bool = False,
+) -> None:
+    """The last caller removes the session while the others update it: it is gone, whoever came first.
+
+    ``ttl``: of each update; ``renewing``: after each comes another that names no field.
+    """
     *updaters, remover = callers
     await remover.create_session(session)
-    work = [_update(updater, session, field, 2) for updater, field in zip(updaters, VALUES, strict=False)]
+    work = [_update(each, session, field, 2, ttl, renewing) for each, field in zip(updaters, VALUES, strict=False)]
     await all_at_once([*work, remover.remove_session(session.identity, session.session_id)])
     if found := (await view(trial, remover, (session.identity, session.session_id))).differs(None):
         raise Violation(
@@ -113,6 +131,23 @@ async def must_let_removal_win(trial: Trial, callers: Sequence[Witness], session
             should="be gone: no update may bring a removed session back",
             history=timeline(trial.history.calls(), session.session_id),
         )
+
+
+async def must_clear_whole_sessions(trial: Trial, callers: Sequence[Witness], session: SessionData) -> None:
+    """The last caller clears the store while the others create sessions: every read shows one of them, or none does."""
+    *creators, clearer = callers
+    many = [session.model_copy(update={"session_id": f"{session.session_id}.{n}"}) for n in range(len(creators))]
+    await clearer.create_session(session)
+    creates = [creator.create_session(each) for creator, each in zip(creators, many, strict=True)]
+    await all_at_once([*creates, clearer.clear_all()])
+    for each in many:
+        seen = await view(trial, clearer, (each.identity, each.session_id))
+        if (found := seen.differs(each)) and seen.differs(None):
+            raise Violation(
+                f"after creates beside a clear_all {found}, and another read shows it",
+                should="be there whole, or not at all",
+                history=timeline(trial.history.calls(), each.session_id),
+            )
 
 
 async def must_be_one_history(
@@ -135,10 +170,14 @@ def named(handles: Sequence[Witness], count: int) -> list[Witness]:
     return [handles[place % len(handles)].called(f"caller{place + 1}") for place in range(count)]
 
 
-async def _update(caller: Witness, session: SessionData, field: str, times: int) -> None:
+async def _update(
+    caller: Witness, session: SessionData, field: str, times: int, ttl: float | None, renewing: bool
+) -> None:
     for time in range(times):
         mark = f"{caller.name}.{time}"
         try:
-            await caller.update_session(session.identity, session.session_id, {field: VALUES[field](mark)})
+            await caller.update_session(session.identity, session.session_id, {field: VALUES[field](mark)}, ttl)
+            if renewing:
+                await caller.update_session(session.identity, session.session_id, {}, ttl)
         except SessionNotFoundError:
             continue

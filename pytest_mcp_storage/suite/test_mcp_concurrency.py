@@ -17,6 +17,7 @@ from pytest_mcp_storage.ordeals.callers import VALUES, Deed, plans
 from pytest_mcp_storage.ordeals.contest import (
     let_expire,
     must_be_one_history,
+    must_clear_whole_sessions,
     must_keep_every_create,
     must_keep_every_update,
     must_let_one_create_succeed,
@@ -79,11 +80,34 @@ async def test_no_concurrent_update_brings_a_removed_session_back(
     await must_let_removal_win(trial, named([await trial.store()], 1 + updaters), session)
 
 
+@measures("CO-2", session=sessions(), updaters=UPDATERS, ttl=every(None, 3600))
+async def test_renewals_undo_no_concurrent_update(
+    trial: Trial, session: SessionData, updaters: int, ttl: float | None
+) -> None:
+    callers = named([await trial.store()], 1 + updaters)
+    await must_keep_every_update(trial, callers, session, times=2, ttl=ttl, renewing=True)
+
+
+@measures("CO-2", session=sessions(), updaters=UPDATERS, ttl=every(None, 3600))
+async def test_no_concurrent_renewal_brings_a_removed_session_back(
+    trial: Trial, session: SessionData, updaters: int, ttl: float | None
+) -> None:
+    await must_let_removal_win(trial, named([await trial.store()], 1 + updaters), session, ttl=ttl, renewing=True)
+
+
 @measures("CO-3", session=sessions(), deeds=plans())
 async def test_what_concurrent_callers_see_is_linearizable(
     trial: Trial, session: SessionData, deeds: list[list[Deed]]
 ) -> None:
     await must_be_one_history(trial, named([await trial.store()], len(deeds)), session, deeds)
+
+
+@measures("CO-3", session=sessions(), callers=MANY)
+async def test_a_clearance_beside_creates_leaves_no_half(trial: Trial, session: SessionData, callers: int) -> None:
+    if not trial.store_is_ours:
+        return trial.leave_out("clear_all, since the store may hold others' data")
+    await must_clear_whole_sessions(trial, named([await trial.store()], callers), session)
+    return None
 
 
 @measures("CO-4", at_most=20, first=sessions(), second=sessions(), named_fields=changes(1), writer=every(0, 1))
@@ -135,19 +159,23 @@ async def test_two_handles_see_each_others_renewals(trial: Trial, session: Sessi
     """That the renewal counts for the handle that made it is for EX-7 to say."""
     pair = one, other = await trial.handles(2)
     ttl = trial.ttl(60) + 2
-    ending, lasting = (session.model_copy(update={"session_id": trial.session_id(name)}) for name in ("ends", "lasts"))
+    ids = [trial.session_id(name) for name in ("ends", "lasts", "lasts by default")]
+    ending, lasting, usual = (session.model_copy(update={"session_id": each}) for each in ids)
     await one.create_session(ending, 600)
     await one.create_session(lasting, ttl)
-    for handle, each in product(pair, (ending, lasting)):  # whatever keeps answers has these now
+    await one.create_session(usual, ttl)
+    for handle, each in product(pair, (ending, lasting, usual)):  # whatever keeps answers has these now
         await shown_by(handle, each)
     renewed = trial.now()
     await other.update_session(ending.identity, ending.session_id, {}, ttl)
     await other.update_session(lasting.identity, lasting.session_id, {}, 600)
+    await other.update_session(usual.identity, usual.session_id, {})
     await trial.pass_time(ttl + ROUNDING)
     if await other.get_session(ending.identity, ending.session_id) is None:
         await must_be_gone(one, ending, why=f"another handle renewed it for {ttl:.12g} s, which have passed")
-    if await other.get_session(lasting.identity, lasting.session_id) is not None:
-        await must_be_live(trial, one, lasting, until=renewed + 600)
+    for each in lasting, usual:
+        if await other.get_session(each.identity, each.session_id) is not None:
+            await must_be_live(trial, one, each, until=renewed + 600)
 
 
 @measures("CO-5", session=sessions(), callers=MANY)

@@ -13,8 +13,10 @@ from pytest_mcp_storage.capabilities import Capability
 from pytest_mcp_storage.measuring.measure import measures
 from pytest_mcp_storage.measuring.trial import Trial
 from pytest_mcp_storage.measuring.violation import Violation, must_raise
+from pytest_mcp_storage.measuring.witness import Witness
 from pytest_mcp_storage.oracle.awkward import FILLED
 from pytest_mcp_storage.oracle.bulk import create_many
+from pytest_mcp_storage.oracle.look_alikes import known_look_alikes
 from pytest_mcp_storage.oracle.machine import ExpiryMachine
 from pytest_mcp_storage.oracle.model import ROUNDING
 from pytest_mcp_storage.oracle.presence import JUST_BEFORE, must_be_absent, must_be_gone, must_be_live, shown_by
@@ -141,6 +143,14 @@ async def test_no_field_of_an_expired_session_shines_through(trial: Trial, sessi
     await must_show(trial, store, [new], when="after the new create", should="show nothing of the old session")
 
 
+@measures("EX-4", waits=True, at_most=1, session=sessions())
+async def test_an_expired_id_can_be_created_anew_whatever_its_key(trial: Trial, session: SessionData) -> None:
+    store = await trial.store()
+    for each in await _expired_and_unreadable(trial, session):
+        await store.create_session(each)
+        await must_show(trial, store, [each], when="after the new create", should="show the new session")
+
+
 @measures("EX-4", waits=True, at_most=20, session=sessions())
 async def test_reads_beside_the_new_create_leave_it_alone(trial: Trial, session: SessionData) -> None:
     store = await trial.store()
@@ -186,7 +196,9 @@ async def test_cleanup_removes_the_expired_and_no_other(trial: Trial, family: li
 @measures("EX-5", waits=True, at_most=1, needs=[Capability.AT_REST], session=sessions())
 async def test_cleanup_is_complete_past_any_page_size(trial: Trial, session: SessionData) -> None:
     store = await trial.store()
-    many = await create_many(trial, store, session, min(trial.tier.clearing, trial.tier.listed), 1)
+    count = min(trial.tier.clearing, trial.tier.listed)
+    many = await create_many(trial, store, session, count, 1)
+    many += await create_many(trial, store, session, count // 2, 1, identities=True)
     await trial.pass_time(1 + ROUNDING)
     await store.cleanup_expired_sessions()
     for each in many:
@@ -206,6 +218,50 @@ async def test_cleanup_leaves_what_was_renewed(trial: Trial, session: SessionDat
     await trial.pass_time(ttl + ROUNDING)
     await store.cleanup_expired_sessions()
     await must_show(trial, store, renewed, when="after cleanup", should="leave what was renewed")
+    if trial.can(Capability.CLOCK):
+        await trial.pass_time(500_000)
+        await store.cleanup_expired_sessions()
+        for each in renewed:
+            await must_have_no_row(trial, each)
+
+
+@measures("EX-5", waits=True, at_most=1, session=sessions())
+async def test_cleanup_keeps_names_apart_that_look_alike(trial: Trial, session: SessionData) -> None:
+    store = await trial.store()
+    brief, lasting, end = await _look_alikes(trial, session)
+    await store.cleanup_expired_sessions()
+    await _must_tell_apart(trial, store, brief, lasting, until=end)
+    for each in brief:
+        await must_have_no_row(trial, each)
+
+
+async def _look_alikes(trial: Trial, session: SessionData) -> tuple[list[SessionData], list[SessionData], float]:
+    """Of each pair of names that look alike, the one whose TTL has passed, and the other; and until when those live."""
+    store = await trial.store()
+    ttl, born = trial.ttl(60) + 2, trial.now()
+    pairs = [
+        [
+            session.model_copy(update={"identity": trial.identity(name[0]), "session_id": trial.session_id(name[1])})
+            for name in ((f"{number}.{one}", f"{other}.{number}") for one, other in pair)
+        ]
+        for number, pair in enumerate(known_look_alikes())
+    ]
+    for brief, lasting in pairs:
+        await store.create_session(brief, ttl)
+        await store.create_session(lasting, 3600)
+    await trial.pass_time(ttl + ROUNDING)
+    return [brief for brief, _ in pairs], [lasting for _, lasting in pairs], born + 3600
+
+
+async def _must_tell_apart(
+    trial: Trial, store: Witness, brief: list[SessionData], lasting: list[SessionData], *, until: float
+) -> None:
+    for ended, other in zip(brief, lasting, strict=True):
+        if await store.get_session(ended.identity, ended.session_id) is not None:
+            raise Violation(f"get_session returned {ended!r} after its TTL", should="end each in its own time")
+        if await store.get_session(other.identity, other.session_id) is None and trial.now() < until:
+            like = f"{ended.identity!r}, {ended.session_id!r}"
+            raise Violation(f"get_session returned nothing once the session of {like} had ended", should="return it")
 
 
 @measures("EX-5", waits=True, at_most=20, session=sessions())
@@ -262,6 +318,12 @@ async def test_neighbours_expire_each_in_its_own_time(trial: Trial, batch: list[
             if born + longer > trial.now():
                 await must_be_live(trial, store, other, until=born + longer)
     await must_be_live(trial, store, renewed, until=born + 500_000)
+
+
+@measures("EX-10", waits=True, at_most=1, session=sessions())
+async def test_names_that_look_alike_expire_each_in_their_own_time(trial: Trial, session: SessionData) -> None:
+    brief, lasting, end = await _look_alikes(trial, session)
+    await _must_tell_apart(trial, await trial.store(), brief, lasting, until=end)
 
 
 @measures("EX-10")

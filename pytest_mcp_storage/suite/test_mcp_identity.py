@@ -11,7 +11,7 @@ from pytest_mcp_storage.measuring.measure import every, measures
 from pytest_mcp_storage.measuring.trial import Trial
 from pytest_mcp_storage.measuring.violation import Violation, outcome_of, told
 from pytest_mcp_storage.measuring.witness import Witness
-from pytest_mcp_storage.oracle.awkward import AWKWARD_NAMES
+from pytest_mcp_storage.oracle.awkward import AWKWARD, AWKWARD_NAMES, EMPTY, FILLED, TEXT_FIELDS
 from pytest_mcp_storage.oracle.bulk import create_many
 from pytest_mcp_storage.oracle.look_alikes import (
     TwoNames,
@@ -22,13 +22,14 @@ from pytest_mcp_storage.oracle.look_alikes import (
 )
 from pytest_mcp_storage.oracle.machine import ListingMachine
 from pytest_mcp_storage.oracle.model import ROUNDING
-from pytest_mcp_storage.oracle.presence import must_be_live
-from pytest_mcp_storage.oracle.strategies import families, sessions
+from pytest_mcp_storage.oracle.presence import must_be_absent, must_be_live
+from pytest_mcp_storage.oracle.strategies import ABSENT, families, sessions
 from pytest_mcp_storage.oracle.views import Name
 from reference_backends import SessionData, SessionExistsError
 
 MORE_THAN_A_PAGE = 1100
 """Sessions; servers answer with their first 1,000."""
+QUARTER_MEBIBYTE = "x" * 2**18
 
 
 @measures("ID-1", family=families(), sealed=every(False, True))
@@ -47,6 +48,19 @@ async def test_the_listing_holds_each_session_once_and_whole(
         for each in seen:
             if found := difference(each, expected[each.session_id]):
                 raise Violation(f"get_identity_sessions_data returned {found}", should="return each session whole")
+
+
+@measures("ID-1", at_most=1, session=sessions())
+async def test_the_listing_returns_awkward_sessions_whole(trial: Trial, session: SessionData) -> None:
+    store = await trial.store()
+    long = dict.fromkeys(TEXT_FIELDS, "0123456789é👩" * 6000)
+    for number, shape in enumerate((FILLED, EMPTY, ABSENT, AWKWARD, long)):
+        awkward = session.model_copy(update={**shape, "identity": trial.identity(f"{number}")})
+        await store.create_session(awkward)
+        for seen in await store.get_identity_sessions_data(awkward.identity):
+            if found := difference(seen, awkward):
+                raise Violation(f"get_identity_sessions_data returned {found}", should="return each session whole")
+        await store.remove_session(awkward.identity, awkward.session_id)
 
 
 @measures("ID-1")
@@ -195,11 +209,14 @@ async def test_one_session_id_under_two_identities_ends_twice(trial: Trial, sess
     brief = session.model_copy(update={"identity": trial.identity("another")})
     ttl = trial.ttl(60)
     born = trial.now()
-    await store.create_session(session, 3600)
-    if isinstance(await outcome_of(store.create_session(brief, ttl)), SessionExistsError):
-        return
+    await store.create_session(brief, ttl)
+    refused = isinstance(await outcome_of(store.create_session(session, 3600)), SessionExistsError)
+    if not refused:
+        await store.update_session(session.identity, session.session_id, {}, 3600)
     await trial.pass_time(ttl + ROUNDING)
-    await must_be_live(trial, store, session, until=born + 3600)
+    await must_be_absent(store, brief, why="its own TTL has passed, whatever the other identity did")
+    if not refused:
+        await must_be_live(trial, store, session, until=born + 3600)
 
 
 async def must_read(
@@ -249,6 +266,24 @@ async def test_listings_are_complete_past_any_page_size(trial: Trial, session: S
         if set(seen) != expected or len(seen) != len(expected):
             told_ = f"{len(seen)} ids, {len(set(seen))} of them different"
             raise Violation(f"{method} returned {told_}", should=f"be all {len(expected)}, each once")
+
+
+@measures("ID-6", at_most=1, session=sessions())
+async def test_listings_of_large_sessions_are_complete(trial: Trial, session: SessionData) -> None:
+    """Some servers count a page by its bytes: DynamoDB's holds a mebibyte."""
+    store = await trial.store()
+    many = [
+        session.model_copy(update={"session_id": trial.session_id(f"{number}"), "tokens": {"t": QUARTER_MEBIBYTE}})
+        for number in range(12)
+    ]
+    for each in many:
+        await store.create_session(each)
+    expected = sorted(each.session_id for each in many)
+    ids = await store.get_identity_mcp_sessions(session.identity)
+    data = [each.session_id for each in await store.get_identity_sessions_data(session.identity)]
+    for method, seen in (("get_identity_mcp_sessions", ids), ("get_identity_sessions_data", data)):
+        if sorted(seen) != expected:
+            raise Violation(f"{method} returned {len(seen)} of {len(many)} sessions of 256 KiB", should="return all")
 
 
 @measures("ID-7", family=families())

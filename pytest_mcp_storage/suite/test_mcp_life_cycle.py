@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from copy import deepcopy
 from itertools import product
 from typing import Any
@@ -11,7 +12,7 @@ from pytest_mcp_storage.measuring.comparison import difference
 from pytest_mcp_storage.measuring.measure import every, measures
 from pytest_mcp_storage.measuring.trial import Trial
 from pytest_mcp_storage.measuring.violation import Violation, must_raise, outcome_of
-from pytest_mcp_storage.oracle.awkward import EMPTY, FILLED
+from pytest_mcp_storage.oracle.awkward import AWKWARD_NAMES, EMPTY, FILLED
 from pytest_mcp_storage.oracle.bulk import create_many
 from pytest_mcp_storage.oracle.machine import LifeCycleMachine
 from pytest_mcp_storage.oracle.model import ROUNDING
@@ -19,6 +20,9 @@ from pytest_mcp_storage.oracle.presence import must_be_absent, must_be_gone
 from pytest_mcp_storage.oracle.strategies import ABSENT, OPTIONAL_FIELDS, REQUIRED_FIELDS, changes, families, sessions
 from pytest_mcp_storage.oracle.views import must_show
 from reference_backends import InvalidSessionError, SessionData, SessionExistsError, SessionNotFoundError, StorageError
+
+COLUMNS = ("id", "_id", "key", "user_id", "expires_at", "expiresAt", "ttl", "updated_at")
+"""What stores have beside a session's own fields."""
 
 
 @measures("LC-1", first=sessions(), second=sessions())
@@ -31,6 +35,36 @@ async def test_a_live_session_cannot_be_created_again(trial: Trial, first: Sessi
     if trial.can(Capability.CLOCK):
         await trial.pass_time(600 + ROUNDING)
         await must_be_gone(store, first, why="its TTL of 600 s has passed, and the refused create renews nothing")
+
+
+@measures("LC-1", waits=True, at_most=1, session=sessions())
+async def test_a_renewed_session_cannot_be_created_again(trial: Trial, session: SessionData) -> None:
+    store = await trial.store()
+    ttl = trial.ttl(60) + 2
+    await store.create_session(session, ttl)
+    await store.update_session(session.identity, session.session_id, {}, 3600)
+    await trial.pass_time(ttl + ROUNDING)
+    await must_raise(SessionExistsError, store.create_session(session), doing="creating a renewed session again")
+    await must_show(trial, store, [session], when="after the refused create", should="leave it as it was")
+
+
+@measures("LC-1", at_most=2, session=sessions())
+async def test_a_session_of_another_key_cannot_be_created_again(trial: Trial, session: SessionData) -> None:
+    for each in await _of_another_key(trial, session):
+        again = (await trial.store()).create_session(each)
+        await must_raise(SessionExistsError, again, doing="creating a live session, sealed with another key, again")
+        owner = await trial.holder(trial.other_key)
+        await must_show(trial, owner, [each], when="after the refused create", should="leave it as it was")
+
+
+async def _of_another_key(trial: Trial, session: SessionData) -> list[SessionData]:
+    """A session that the usual handle has no key for. None at all where that can't be arranged."""
+    if not (trial.can(Capability.KEY) and trial.one_store):
+        trial.leave_out("a session that can't be decrypted (needs KEY, and SHARED or DURABLE)")
+        return []
+    sealed = session.model_copy(update=FILLED)
+    await (await trial.holder(trial.other_key)).create_session(sealed)
+    return [sealed]
 
 
 @measures("LC-2", session=sessions())
@@ -64,9 +98,9 @@ async def test_each_field_can_be_updated_alone(trial: Trial, session: SessionDat
     store = await trial.store()
     expected = session.model_copy(update=ABSENT)
     await store.create_session(expected)
-    for field, values in product([*FILLED, None], (FILLED, EMPTY)):
+    for field, ttl, values in product([*FILLED, None], (None, 600), (FILLED, EMPTY)):
         named = {field: values[field]} if field else {}
-        await store.update_session(session.identity, session.session_id, deepcopy(named))
+        await store.update_session(session.identity, session.session_id, deepcopy(named), ttl)
         expected = expected.model_copy(update=named)
         seen = await store.get_session(session.identity, session.session_id)
         if found := difference(seen, expected):
@@ -77,14 +111,15 @@ async def test_each_field_can_be_updated_alone(trial: Trial, session: SessionDat
 async def test_an_update_replaces_objects(trial: Trial, session: SessionData) -> None:
     old = {"a": {"b": 1, "c": 2}, "d": 3, "e": [{"f": 4}, 5]}
     replacements: tuple[dict[str, Any], ...] = {"a": {"b": 4}, "e": [6]}, {"e": [{}]}, {}
-    for sealed, field in product((True, False), ("tokens", "client_information")):
+    for sealed, field, ttl in product((True, False), ("tokens", "client_information"), (None, 600)):
         store = await trial.store(sealed=sealed)
-        named = {"session_id": f"{sealed} {field} {session.session_id}", field: old, "headers": {"a": "1", "b": "2"}}
+        name = f"{sealed} {field} {ttl} {session.session_id}"
+        named = {"session_id": name, field: old, "headers": {"a": "1", "b": "2"}}
         expected = session.model_copy(update=named)
         await store.create_session(expected)
         for new in replacements:
             named = {field: new, "headers": dict.fromkeys(new, "3")}
-            await store.update_session(expected.identity, expected.session_id, deepcopy(named))
+            await store.update_session(expected.identity, expected.session_id, deepcopy(named), ttl)
             expected = expected.model_copy(update=named)
             seen = await store.get_session(expected.identity, expected.session_id)
             if found := difference(seen, expected):
@@ -96,8 +131,10 @@ def test_any_sequence_of_calls_answers_as_the_model_does(trial: Trial) -> type[L
     return LifeCycleMachine
 
 
-@measures("LC-4", at_most=4, session=sessions(), sealed=every(False, True))
-async def test_an_optional_field_updated_to_none_is_gone(trial: Trial, session: SessionData, sealed: bool) -> None:
+@measures("LC-4", at_most=4, session=sessions(), sealed=every(False, True), ttl=every(None, 600))
+async def test_an_optional_field_updated_to_none_is_gone(
+    trial: Trial, session: SessionData, sealed: bool, ttl: float | None
+) -> None:
     store = await trial.store(sealed=sealed)
     name = session.identity, session.session_id
     expected = session.model_copy(update=FILLED)
@@ -105,7 +142,7 @@ async def test_an_optional_field_updated_to_none_is_gone(trial: Trial, session: 
     for field in OPTIONAL_FIELDS:
         await store.get_session(*name)  # whatever keeps answers has these now
         await store.get_identity_sessions_data(session.identity)
-        await store.update_session(*name, {field: None})
+        await store.update_session(*name, {field: None}, ttl)
         expected = expected.model_copy(update={field: None})
         await must_show(trial, store, [expected], when=f"after {field} was updated to None", should="have it gone")
 
@@ -171,8 +208,10 @@ async def test_identity_and_session_id_never_change(trial: Trial, session: Sessi
         ("session_id", session.session_id),
         ("identity", None),
         ("session_id", None),
+        ("sessionId", moved.session_id),
         ("no_such_field", "value"),
         ("no_such_field", None),
+        *product(COLUMNS, (1, None)),
     ):
         for others in ({}, named):
             update = store.update_session(session.identity, session.session_id, {**others, field: value})
@@ -194,7 +233,10 @@ async def test_a_refused_call_changes_nothing(trial: Trial, session: SessionData
     for what, method, arguments in (
         ("an unknown field", store.update_session, (*name, {**named, "nope": 1}, 3600)),
         ("another identity", store.update_session, (*name, {**named, "identity": trial.identity("thief")}, 3600)),
+        ("a stranger's identity", store.update_session, (trial.identity("thief"), name[1], named, 3600)),
         ("a bad value", store.update_session, (*name, {**named, "created_at": -1}, 3600)),
+        ("tokens with NaN", store.update_session, (*name, {**named, "tokens": {"n": math.nan}}, 3600)),
+        ("a header that is a list", store.update_session, (*name, {**named, "headers": {"h": ["v"]}}, 3600)),
         ("None for a required field", store.update_session, (*name, {**named, "callback_url": None}, 3600)),
         ("a bad ttl", store.update_session, (*name, named, -1)),
         ("a bad ttl and no field", store.update_session, (*name, {}, -1)),
@@ -238,6 +280,14 @@ async def test_a_new_session_inherits_nothing_of_a_removed_one(trial: Trial, ses
     await must_show(trial, store, [new], when="after a removal and a create", should=should)
 
 
+@measures("LC-8", at_most=2, session=sessions())
+async def test_a_session_of_another_key_can_be_removed(trial: Trial, session: SessionData) -> None:
+    for each in await _of_another_key(trial, session):
+        store = await trial.store()
+        await store.remove_session(each.identity, each.session_id)
+        await must_show(trial, store, gone=[each], when="after the removal", should="show nothing of it")
+
+
 @measures("LC-10", at_most=1, session=sessions(), other=sessions())
 async def test_clear_all_leaves_nothing(trial: Trial, session: SessionData, other: SessionData) -> None:
     store = await trial.store()
@@ -266,6 +316,24 @@ async def test_clear_all_leaves_nothing(trial: Trial, session: SessionData, othe
     await must_show(trial, store, [last], when="after clear_all and a new create", should="show that session")
 
 
+@measures("LC-10", at_most=1, session=sessions())
+async def test_clear_all_leaves_nothing_under_odd_names(trial: Trial, session: SessionData) -> None:
+    store = await trial.store()
+    for name in AWKWARD_NAMES:  # one by one, since a pattern such as * clears the others too
+        odd = session.model_copy(update={"identity": trial.identity(name), "session_id": trial.session_id(name)})
+        await store.create_session(odd)
+        await store.clear_all()
+        await must_show(trial, store, gone=[odd], when="after clear_all", should="show nothing")
+
+
+@measures("LC-10", at_most=2, session=sessions())
+async def test_clear_all_needs_no_key(trial: Trial, session: SessionData) -> None:
+    for each in await _of_another_key(trial, session):
+        store = await trial.store()
+        await store.clear_all()
+        await must_show(trial, store, gone=[each], when="after clear_all", should="show nothing, whatever its key")
+
+
 @measures("LC-10", needs=[Capability.AT_REST], waits=True, at_most=1, session=sessions())
 async def test_clear_all_leaves_no_row_of_an_expired_session(trial: Trial, session: SessionData) -> None:
     store = await trial.store()
@@ -280,12 +348,16 @@ async def test_clear_all_leaves_no_row_of_an_expired_session(trial: Trial, sessi
     raise Violation("after clear_all the row of an expired session lies in the store", should="leave nothing")
 
 
-@measures("LC-11", session=sessions())
-async def test_init_and_disconnect_may_be_repeated(trial: Trial, session: SessionData) -> None:
-    store = await trial.open()
+@measures("LC-11", session=sessions(), sealed=every(False, True))
+async def test_init_and_disconnect_may_be_repeated(trial: Trial, session: SessionData, sealed: bool) -> None:
+    store = await trial.open(*([trial.key] if sealed and trial.can(Capability.KEY) else []))
+    before = session.model_copy(update={**FILLED, "session_id": trial.session_id("before")})
+    await store.create_session(before)
     await store.disconnect()
     await store.disconnect()
     await store.init()
+    if trial.can(Capability.DURABLE):
+        await must_show(trial, store, [before], when="after disconnect and init", should="show the session")
     await store.create_session(session)
     await store.init()
     await must_show(trial, store, [session], when="after a second init", should="show the session")

@@ -138,9 +138,7 @@ async def test_the_longest_names_survive(trial: Trial, session: SessionData) -> 
 @measures("RT-3", at_most=2, session=sessions(), sealed=every(False, True))
 async def test_the_deepest_nesting_survives(trial: Trial, session: SessionData, sealed: bool) -> None:
     store = await trial.store(sealed=sealed)
-    value: Any = "leaf"
-    for level in range(DEEPEST_NESTING - 1):
-        value = {"in": value} if level % 2 else [value]
+    value = _nested(DEEPEST_NESTING - 1)
     deep = SessionData.model_validate(session.__dict__ | {"tokens": {"in": value}, "client_information": {"in": value}})
     await store.create_session(deep)
     name = deep.identity, deep.session_id
@@ -177,6 +175,23 @@ async def test_every_field_survives_an_update_of_every_other(trial: Trial, sessi
             after = before.model_copy(update={field: value[field]})
             if found := difference(await store.get_session(*name), after):
                 raise Violation(f"after an update of {field} get_session returned {found}", should="keep the others")
+
+
+@measures("RT-4", at_most=1, session=sessions())
+async def test_what_is_large_survives_an_update_of_another_field(trial: Trial, session: SessionData) -> None:
+    store = await trial.store()
+    large = session.model_copy(
+        update={
+            "server_url": "é" * LONG_TEXT,
+            "tokens": {"access_token": "x" * MIB},
+            "client_information": {"in": _nested(DEEPEST_NESTING - 1), "scope": "read write " * (MIB // 11)},
+        }
+    )
+    name = large.identity, large.session_id
+    await store.create_session(large)
+    await store.update_session(*name, {"server_name": "updated"})
+    if found := difference(await store.get_session(*name), large.model_copy(update={"server_name": "updated"})):
+        raise Violation(f"after an update of server_name get_session returned {found}", should="keep the others")
 
 
 @measures("RT-5", at_most=2, session=sessions(), sealed=every(False, True))
@@ -243,6 +258,14 @@ async def test_created_at_is_kept_to_the_millisecond(
         if seen is None or seen.created_at != created_at:
             shown = seen and seen.created_at
             raise Violation(f"get_session returned created_at = {shown} in place of {created_at}", should="be exact")
+
+
+def _nested(levels: int) -> Any:
+    """A value so deep inside of lists and objects."""
+    value: Any = "leaf"
+    for level in range(levels):
+        value = {"in": value} if level % 2 else [value]
+    return value
 
 
 def _deface(value: Any) -> None:

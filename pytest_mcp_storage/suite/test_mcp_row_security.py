@@ -27,6 +27,12 @@ from reference_backends import SessionData, StorageError, StorageUnavailableErro
 FOREIGN_IDS = ("alice{}", "auth0|{}", "{}@example.com", "google-oauth2|{}", "urn:user:{}", "0{}", "é 用户 {}")
 """User ids as other identity providers give them; one with a colon is a URI (RFC 7519, 2: StringOrURI)."""
 
+ALIKE = (
+    "Alice@example.com", "alice@Example.com", "alice@example.co", "alice@example.com2", "alice@example_com",
+    "alice@example.com ", "a%", "*", "alice",
+)  # fmt: skip
+"""Of whom a careless policy takes each for alice@example.com."""
+
 STORE_WIDE = "clear_all and cleanup_expired_sessions by users: the store may hold others' data"
 
 
@@ -81,6 +87,30 @@ async def test_a_user_reads_updates_and_removes_their_own_rows_alone(
     else:
         trial.leave_out(STORE_WIDE)
     await leave(store)
+    await leave(service)
+
+
+@measures("RS-2", at_most=1, session=sessions(), named=changes(1))
+async def test_a_user_whose_id_looks_alike_is_another(
+    trial: Trial, session: SessionData, named: dict[str, Any]
+) -> None:
+    service = await _service(trial)
+    alices = owned(session, trial.identity("alice@example.com"))
+    name = alices.identity, alices.session_id
+    await service.create_session(alices)
+    for alike in ALIKE:
+        store = await outcome_of(trial.open_as(trial.identity(alike)))
+        if isinstance(store, StorageError):
+            continue
+        if isinstance(store, Exception):
+            raise store
+        who = f"as the user {alike!r}"
+        await must_find_nothing(store.get_session(*name), None, doing=f"reading another's session {who}")
+        await must_find_nothing(store.get_identity_sessions_data(name[0]), [], doing=f"listing another's {who}")
+        await must_be_refused(store.update_session(*name, named), doing=f"updating another's session {who}")
+        await must_find_nothing(store.remove_session(*name), None, doing=f"removing another's session {who}")
+        await leave(store)
+    await must_show(trial, service, [alices], when="after all that", should="be as before")
     await leave(service)
 
 

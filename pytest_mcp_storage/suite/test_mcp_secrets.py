@@ -101,6 +101,14 @@ async def test_no_refused_secret_lies_in_the_store(trial: Trial, session: Sessio
         ):
             await outcome_of(method(*arguments))
             await _must_be_free_of(canaries, await harness.stored_bytes(), f"after {doing}")
+        if trial.can(Capability.OUTAGE):
+            late = session.model_copy(update={"session_id": f"late {session.session_id}", **secret("a create")})
+            async with harness.outage():
+                await outcome_of(store.create_session(late))
+                await outcome_of(store.update_session(*name, secret("an update")))
+            await _must_be_free_of(canaries, await harness.stored_bytes(), "after writes in an outage")
+        else:
+            trial.leave_out("writes in an outage (needs OUTAGE)")
         await store.disconnect()
 
 
@@ -163,9 +171,11 @@ async def test_no_session_that_ends_tells_a_secret(trial: Trial, session: Sessio
         store = await trial.open(*([key] if sealed and trial.can(Capability.KEY) else []))
         await store.create_session(session, trial.ttl(60))
         await trial.pass_time(trial.ttl(60) + 1)
+        name = session.identity, session.session_id
         calls: list[tuple[Any, ...]] = [
-            ("a read of an expired session", store.get_session, session.identity, session.session_id),
+            ("a read of an expired session", store.get_session, *name),
             ("a listing without it", store.get_identity_sessions_data, session.identity),
+            ("an update that is late", store.update_session, *name, canaries.credentials("a late update")),
         ]
         if trial.store_is_ours:
             calls += [("cleanup", store.cleanup_expired_sessions), ("a new create", store.create_session, session)]
@@ -210,6 +220,26 @@ async def test_no_unreadable_session_tells_a_secret(trial: Trial, session: Sessi
                 ):
                     overheard.take(f"{method.__name__} of {what} in {field}", await outcome_of(method(*arguments)))
                 overheard.take("the handle", store.backend)
+    _must_not_leak(overheard, canaries)
+
+
+@measures("EN-10", needs=[Capability.KEY], at_most=1, session=sessions(**CREDENTIALS))
+async def test_no_older_key_is_told(trial: Trial, session: SessionData) -> None:
+    canaries, old = _canaries_and_key()
+    name = session.identity, session.session_id
+    new = secrets.token_hex(32)
+    canaries.guard_key(new, "the newer key")
+    if trial.one_store:
+        await (await trial.holder(old)).create_session(session)
+    else:
+        trial.leave_out("a session of an older key (needs SHARED or DURABLE)")
+    with Overheard() as overheard:
+        store = await outcome_of(trial.holder(new, old))
+        overheard.take("opening with two keys", store)
+        if isinstance(store, Witness):
+            overheard.take("a read with two keys", await outcome_of(store.get_session(*name)))
+            overheard.take("an update", await outcome_of(store.update_session(*name, {"server_name": "n"})))
+            overheard.take("the handle with two keys", store.backend)
     _must_not_leak(overheard, canaries)
 
 

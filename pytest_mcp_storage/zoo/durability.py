@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from pytest_mcp_storage.harnesses.options import given
 from pytest_mcp_storage.harnesses.sqlite import SqliteHarness
 from pytest_mcp_storage.zoo.sheet import Sheet, SheetHarness
-from pytest_mcp_storage.zoo.shelf import Name, Row, Rows, ShelfBackend
+from pytest_mcp_storage.zoo.shelf import Name, Row, Rows, ShelfBackend, ShelfHarness
 from reference_backends import Clock, SessionData, SqliteStorageBackend, StorageSetupError
 from reference_backends.filesystem import StrPath, replace
 from reference_backends.record import to_wire
@@ -328,3 +328,71 @@ class KeepsALog(SheetHarness):
 
     breaks = "DU-5"
     sheet = _KeepsALog
+
+
+class _RemovesAgain(ShelfBackend):
+    async def init(self) -> None:
+        for name in vars(self.shelf).setdefault("removed", []):
+            self.shelf.rows.pop(name, None)
+        await super().init()
+
+    async def remove_session(self, identity: str, session_id: str) -> None:
+        await super().remove_session(identity, session_id)
+        vars(self.shelf)["removed"].append((identity, session_id))
+
+
+class RemovesAgain(ShelfHarness):
+    """Keeps removals in a journal and plays it when it opens: what was created anew since is removed with it."""
+
+    breaks = "DU-1"
+    backend = _RemovesAgain
+
+
+class _CopiesAtOpen(Sheet):
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        if path.exists():
+            shutil.copyfile(path, path.with_name(f"{path.name}.bak"))
+
+
+class CopiesAtOpen(SheetHarness):
+    """Saves a copy before it begins, by a function that copies the content and not the mode."""
+
+    breaks = "DU-5"
+    sheet = _CopiesAtOpen
+
+
+class _ClearsByAFreshFile(Sheet):
+    def save(self, rows: Rows) -> None:
+        if rows or not self.path.exists():
+            return super().save(rows)
+        self.path.unlink()
+        self.path.write_bytes(self.text(rows))
+        return None
+
+
+class ClearsByAFreshFile(SheetHarness):
+    """Deletes its file to clear it, and makes a new one as files are made."""
+
+    breaks = "DU-5"
+    sheet = _ClearsByAFreshFile
+
+
+class _HealsItself(Sheet):
+    def load(self) -> Rows:
+        failed = self.path.with_name("failed")
+        try:
+            return super().load()
+        except StorageSetupError:
+            if not failed.exists():
+                failed.touch()
+                raise
+        self.path.unlink()
+        return {}
+
+
+class HealsItself(SheetHarness):
+    """Refuses a damaged file once, and at the next start begins anew, so that nobody is called at night."""
+
+    breaks = "DU-4"
+    sheet = _HealsItself

@@ -6,7 +6,8 @@ from typing import Any
 
 from pytest_mcp_storage.zoo.shelf import Name, Row, Rows, ShelfBackend
 from pytest_mcp_storage.zoo.specimens import broken
-from reference_backends import SessionData, SessionUpdate
+from reference_backends import SessionData, SessionExistsError, SessionUpdate
+from reference_backends.arguments import check_names, check_session
 
 
 class _Indexed(ShelfBackend):
@@ -266,3 +267,33 @@ class ClearsOneIdentity(ShelfBackend):
                 del rows[name]
 
         await self.call(clear)
+
+
+@broken("CO-3")
+class ClearsTheIndexLater(_Indexed):
+    """Clears the rows, and then the index: what was created in between is found by its id, and listed nowhere."""
+
+    async def create_session(self, session: SessionData, ttl: float | None = None) -> None:
+        row = Row(self.kept(check_session(session)), self._expiry(ttl))
+        name = session.identity, session.session_id
+
+        def insert(rows: Rows) -> None:
+            if self.live(rows, name):
+                raise SessionExistsError("that session exists already")
+            rows[name] = row
+            self.add(*name)
+
+        await self.call(insert)
+
+    async def remove_session(self, identity: str, session_id: str) -> None:
+        name = check_names(identity, session_id)
+
+        def remove(rows: Rows) -> None:
+            rows.pop(name, None)
+            self.drop(*name)
+
+        await self.call(remove)
+
+    async def clear_all(self) -> None:
+        await self.call(lambda rows: rows.clear())
+        await self.call(lambda rows: self.index.clear())

@@ -291,3 +291,27 @@ class CutsTheProviderOff(GuardedHarness):
 
     breaks = "RS-5"
     policies = _WithoutProvider
+
+
+class _ByPrefix(Policies):
+    def owns(self, user: User, owner: str, identity: str) -> bool:
+        return user is not None and owner == identity and identity.startswith(user)
+
+
+class LetsPrefixesIn(GuardedHarness):
+    """Has ``identity LIKE sub || '%'``, for identities that name a tenant behind the user: al is alice too."""
+
+    breaks = "RS-2"
+    policies = _ByPrefix
+
+
+class _FoldingCase(Policies):
+    def owns(self, user: User, owner: str, identity: str) -> bool:
+        return user is not None and owner.lower() == identity.lower() == user.lower()
+
+
+class FoldsUserIds(GuardedHarness):
+    """Compares user ids without regard to case, as if they were addresses."""
+
+    breaks = "RS-2"
+    policies = _FoldingCase

@@ -1,0 +1,51 @@
+"""EN · keys: what is no key is refused when the store is opened, and never mended."""
+
+from __future__ import annotations
+
+from pytest_mcp_storage.measuring.comparison import difference
+from pytest_mcp_storage.measuring.measure import measures
+from pytest_mcp_storage.measuring.trial import Trial
+from pytest_mcp_storage.measuring.violation import Violation, must_raise, shortly
+from pytest_mcp_storage.oracle.strategies import CREDENTIALS, sessions, texts
+from reference_backends import ConfigurationError, SessionData
+
+NO_KEYS = (
+    "", "my-passphrase", "0" * 63, "0" * 65, "z" * 64, "a" * 32 + "z" * 32, "é" * 64, "０" * 64, "0" * 64 + "\n",
+    " " + "0" * 63, " " + "0" * 64, "0" * 64 + " ", "00 " * 32, '"' + "0" * 64 + '"', "0x" + "0" * 62, "0x" + "0" * 64,
+    "0_" * 32, "ABEiM0RVZneImaq7zN3u/wARIjNEVWZ3iJmqu8zd7v8=", "thirty-two characters, like this",
+    "0" * 16, "0" * 32, "0" * 48, "0" * 128,
+)  # fmt: skip
+
+
+@measures("EN-8", at_most=1)
+async def test_what_only_resembles_a_key_is_refused(trial: Trial) -> None:
+    for bad in NO_KEYS:
+        await _must_refuse_the_key(trial, bad)
+
+
+@measures("EN-8", bad=texts(70).filter(lambda text: not _is_key(text)))
+async def test_no_text_but_a_key_is_taken_for_one(trial: Trial, bad: str) -> None:
+    await _must_refuse_the_key(trial, bad)
+
+
+async def _must_refuse_the_key(trial: Trial, bad: str) -> None:
+    one, other = trial.key, trial.other_key
+    for keys, which in (
+        ((bad,), "the key"),
+        ((bad, one), "the first key"),
+        ((one, bad), "the second key"),
+        ((one, bad, other), "the middle key"),
+    ):
+        await must_raise(ConfigurationError, trial.open(*keys), doing=f"opening with {which} {shortly(bad, 80)}")
+
+
+@measures("EN-8", at_most=4, session=sessions(**CREDENTIALS))
+async def test_a_key_may_be_in_capitals(trial: Trial, session: SessionData) -> None:
+    await (await trial.holder(trial.key.upper())).create_session(session)
+    reader = await trial.holder(trial.key if trial.one_store else trial.key.upper())
+    if found := difference(await reader.get_session(session.identity, session.session_id), session):
+        raise Violation(f"with the same key in lower case get_session returned {found}", should="read the session")
+
+
+def _is_key(text: str) -> bool:
+    return len(text) == 64 and set(text) <= set("0123456789abcdefABCDEF")
