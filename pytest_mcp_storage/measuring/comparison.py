@@ -8,6 +8,7 @@ from pytest_mcp_storage.measuring.violation import shortly
 from reference_backends import SessionData
 
 FIELDS = set(SessionData.model_fields)
+"""Those that the contract knows of."""
 
 
 def difference(seen: SessionData | None, expected: SessionData) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
+from pytest_mcp_storage.measuring.comparison import FIELDS
 from pytest_mcp_storage.measuring.violation import Violation
 from pytest_mcp_storage.measuring.witness import Call
 from pytest_mcp_storage.oracle.linearizability import BOUND, Fields, Kind, Operation, frozen, is_linearizable
@@ -53,7 +54,7 @@ def subject(call: Call) -> Name | None:
 
 def fields_of(session: SessionData) -> Fields:
     """A session's fields; absent ones left out."""
-    return frozen({field: value for field, value in session.__dict__.items() if value is not None})
+    return frozen({field: value for field in FIELDS if (value := getattr(session, field, None)) is not None})
 
 
 def _first_unexplained(name: Name, calls: Sequence[Call], bound: int) -> tuple[Call, list[Call]]:

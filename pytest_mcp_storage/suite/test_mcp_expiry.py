@@ -145,8 +145,8 @@ async def test_no_field_of_an_expired_session_shines_through(trial: Trial, sessi
 
 @measures("EX-4", waits=True, at_most=1, session=sessions())
 async def test_an_expired_id_can_be_created_anew_whatever_its_key(trial: Trial, session: SessionData) -> None:
-    store = await trial.store()
     for each in await _expired_and_unreadable(trial, session):
+        store = await trial.store()
         await store.create_session(each)
         await must_show(trial, store, [each], when="after the new create", should="show the new session")
 
