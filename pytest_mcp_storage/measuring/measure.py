@@ -22,7 +22,7 @@ from pytest_mcp_storage.measuring.search import LONGEST_EXAMPLE, Search
 from pytest_mcp_storage.measuring.tiers import Tier
 from pytest_mcp_storage.measuring.trial import Trial
 from pytest_mcp_storage.measuring.violation import Violation, told
-from pytest_mcp_storage.measuring.witness import blamed
+from pytest_mcp_storage.measuring.witness import OTHERS_DATA, blamed
 from pytest_mcp_storage.outcome import Measurement, Outcome
 from reference_backends import StorageError
 
@@ -110,9 +110,7 @@ def measure(test: ClauseTest, clause: Clause, bench: Bench, tier: Tier, seed: in
     trial = Trial(bench, tier, seed, destructive=destructive)
     if clause.store_wide and not trial.store_is_ours:
         measurement.outcome = Outcome.NOT_MEASURED
-        measurement.message = (
-            "it touches the whole store, which may hold others' data: --mcp-allow-destructive allows it"
-        )
+        measurement.message = f"it touches the whole store, {OTHERS_DATA}"
         return measurement
     start = time.perf_counter()
     search = Search(test, trial)

@@ -193,7 +193,7 @@ class Trial:
             blame(error, "open")
             raise
         name = name or f"handle{len(self._handles) + len(self._others) + 1}"
-        return Witness(backend, name, lambda: self.history, self.bench.lost_a_call)
+        return Witness(backend, name, lambda: self.history, self.bench.lost_a_call, spares=not self.store_is_ours)
 
     @asynccontextmanager
     async def another_store(self, *, will_be_killed: bool = False) -> AsyncIterator[BackendHarness]:

@@ -8,12 +8,14 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from pytest_mcp_storage.harness import NotMeasurable
 from pytest_mcp_storage.measuring.patience import GRACE, Overdue, in_time
 from pytest_mcp_storage.measuring.violation import NoReturn, Violation, shortly, told
 from reference_backends import SessionData, SessionUpdate, StorageBackend
 
 Item = TypeVar("Item")
 
+OTHERS_DATA = "which may hold others' data: --mcp-allow-destructive allows it"
 LONGEST_CALL = 60.0
 """Seconds after which a call counts as one that never returns."""
 
@@ -69,7 +71,11 @@ class History:
 
 
 class Witness:
-    """A :class:`StorageBackend` that passes every call on and writes it down. ``lost``: told of each that hangs."""
+    """A :class:`StorageBackend` that passes every call on and writes it down.
+
+    ``lost`` is told of each that hangs. ``spares``: store-wide calls raise :class:`NotMeasurable`, since the store may
+    hold others' data. Tests ask ``Trial.store_is_ours`` first; this is for one that forgets.
+    """
 
     def __init__(
         self,
@@ -77,15 +83,18 @@ class Witness:
         name: str,
         history: Callable[[], History],
         lost: Callable[[], None] = lambda: None,
+        *,
+        spares: bool = False,
     ) -> None:
         self.backend = backend
         self.name = name
         self._history = history
         self._lost = lost
+        self._spares = spares
 
     def called(self, name: str) -> Witness:
         """The same handle in the hands of another caller."""
-        return Witness(self.backend, name, self._history, self._lost)
+        return Witness(self.backend, name, self._history, self._lost, spares=self._spares)
 
     def generate_session_id(self) -> str:
         try:
@@ -129,13 +138,19 @@ class Witness:
         return _list_of(str, seen, "get_all_session_ids")
 
     async def clear_all(self) -> None:
+        self._check_spared("clear_all")
         await self._call("clear_all", self.backend.clear_all)
 
     async def cleanup_expired_sessions(self) -> None:
+        self._check_spared("cleanup_expired_sessions")
         await self._call("cleanup_expired_sessions", self.backend.cleanup_expired_sessions)
 
     async def disconnect(self) -> None:
         await self._call("disconnect", self.backend.disconnect)
+
+    def _check_spared(self, method: str) -> None:
+        if self._spares:
+            raise NotMeasurable(f"{method} touches the whole store, {OTHERS_DATA}")
 
     async def _call(
         self, method: str, function: Callable[..., Awaitable[Any]], *arguments: Any, ttl: Any = None

@@ -178,9 +178,12 @@ async def test_the_files_are_their_owners_alone(trial: Trial, kept: list[Session
             _must_be_private(harness, "after disconnect")
             store = await _open(trial, harness)
             _must_be_private(harness, "after a new open")
-            await store.cleanup_expired_sessions()
-            await store.clear_all()
-            _must_be_private(harness, "after clear_all")
+            if trial.store_is_ours:
+                await store.cleanup_expired_sessions()
+                await store.clear_all()
+                _must_be_private(harness, "after clear_all")
+            else:
+                trial.leave_out("clear_all, since the store may hold others' data")
             await store.disconnect()
 
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 from collections.abc import Callable, Coroutine, Iterator
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -229,6 +232,24 @@ def test_a_given_project_keeps_all_rows_but_ours(project: SupabaseStack) -> None
             assert await (await owner.open()).get_all_session_ids() == ["theirs"]
 
     asyncio.run(check())
+
+
+def test_judging_a_given_project_leaves_others_rows(project: SupabaseStack, tmp_path: Path) -> None:
+    """EN looks into the database, and empties a store of the suite's own."""
+
+    async def theirs() -> list[str]:
+        async with SupabaseHarness.attach({"url": project.url, "key": project.service_role_key}) as owner:
+            store = await owner.open()
+            if not (ids := await store.get_all_session_ids()):
+                await store.create_session(session("theirs"))
+            return ids
+
+    assert asyncio.run(theirs()) == []
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--mcp-tier=smoke", "--mcp-clause=EN"]
+    command += ["--mcp-backend=supabase", "--mcp-supabase=url", "--hypothesis-seed=0"]
+    run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False)
+    assert run.returncode == 0, run.stdout
+    assert asyncio.run(theirs()) == ["theirs"]
 
 
 @pytest.mark.parametrize(
