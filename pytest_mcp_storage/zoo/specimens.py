@@ -81,7 +81,7 @@ def sound() -> tuple[Specimen, ...]:
 
 
 def _in(house: str) -> list[Specimen]:
-    module = import_module(f"pytest_mcp_storage.zoo.{house}")
+    module = import_module(f"pytest_mcp_storage.zoo.houses.{house}")
     return [
         Specimen(each.__name__, _clauses(each), " ".join((each.__doc__ or "").split()), each)
         for each in vars(module).values()

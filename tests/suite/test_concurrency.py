@@ -11,7 +11,7 @@ from pytest_mcp_storage import BackendHarness, Outcome
 from pytest_mcp_storage.oracle.history import must_be_linearizable
 from pytest_mcp_storage.ordeals import contest
 from pytest_mcp_storage.outcome import Measurement
-from pytest_mcp_storage.zoo import concurrency
+from pytest_mcp_storage.zoo.houses import concurrency
 from pytest_mcp_storage.zoo.sheet import SheetHarness
 from pytest_mcp_storage.zoo.shelf import ShelfHarness
 
@@ -27,7 +27,7 @@ def test_a_failure_is_shown_as_a_timeline(judge: Judge) -> None:
 
 def test_a_history_too_large_to_search_is_not_measured(judge: Judge, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(contest, "must_be_linearizable", partial(must_be_linearizable, bound=5))
-    (seen,) = judge(ShelfHarness, "CO-3", tier="smoke")
+    seen, _ = judge(ShelfHarness, "CO-3", tier="smoke")
     assert seen.outcome is Outcome.NOT_MEASURED
     assert "over 5 states" in seen.message
 

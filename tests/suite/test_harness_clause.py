@@ -10,8 +10,8 @@ from pytest_mcp_storage import BackendHarness, Capability, Outcome
 from pytest_mcp_storage.harnesses.memory import MemoryHarness
 from pytest_mcp_storage.harnesses.sqlite import SqliteHarness
 from pytest_mcp_storage.outcome import UNDECLARED, Measurement
-from pytest_mcp_storage.zoo import declarations
-from pytest_mcp_storage.zoo.row_security import GuardedHarness
+from pytest_mcp_storage.zoo.houses import declarations
+from pytest_mcp_storage.zoo.houses.row_security import GuardedHarness
 from pytest_mcp_storage.zoo.sheet import SheetHarness
 from pytest_mcp_storage.zoo.shelf import ShelfHarness
 

@@ -10,8 +10,8 @@ import pytest
 from pytest_mcp_storage import Outcome
 from pytest_mcp_storage.harnesses.supabase import SupabaseHarness
 from pytest_mcp_storage.outcome import Measurement
-from pytest_mcp_storage.zoo import row_security
-from pytest_mcp_storage.zoo.row_security import GuardedHarness
+from pytest_mcp_storage.zoo.houses import row_security
+from pytest_mcp_storage.zoo.houses.row_security import GuardedHarness
 from pytest_mcp_storage.zoo.shelf import ShelfBackend, ShelfHarness
 from reference_backends import SessionData, StorageError, StorageUnavailableError
 

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from pytest_mcp_storage.zoo import commands, expiry
+from pytest_mcp_storage.zoo import commands
+from pytest_mcp_storage.zoo.houses import expiry
 from pytest_mcp_storage.zoo.hunt import Catch
 from pytest_mcp_storage.zoo.specimens import Specimen, defects
 

@@ -8,7 +8,8 @@ import pytest
 
 from pytest_mcp_storage.clauses import load_clauses
 from pytest_mcp_storage.harness import BackendHarness
-from pytest_mcp_storage.zoo import expiry, hunt
+from pytest_mcp_storage.zoo import hunt
+from pytest_mcp_storage.zoo.houses import expiry
 from pytest_mcp_storage.zoo.shelf import ShelfHarness
 from pytest_mcp_storage.zoo.specimens import Specimen
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal, Self, Unpack
 
 from pytest_mcp_storage.capabilities import Capability
-from pytest_mcp_storage.zoo.row_security import GuardedHarness
+from pytest_mcp_storage.zoo.houses.row_security import GuardedHarness
 from pytest_mcp_storage.zoo.sheet import SheetHarness
 from pytest_mcp_storage.zoo.shelf import Name, Row, Rows, Shelf, ShelfBackend, ShelfHarness
 from reference_backends import Clock, SessionData, StorageUnavailableError

@@ -7,7 +7,7 @@ import logging
 from hashlib import sha256
 from typing import Any
 
-from pytest_mcp_storage.zoo.remnants import _Notes
+from pytest_mcp_storage.zoo.houses.remnants import _Notes
 from pytest_mcp_storage.zoo.sealing import Ring, SealingBackend, broken_ring
 from pytest_mcp_storage.zoo.shelf import ShelfBackend
 from pytest_mcp_storage.zoo.specimens import broken

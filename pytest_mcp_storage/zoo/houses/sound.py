@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, TypeVar
 
 from pytest_mcp_storage.capabilities import Capability
-from pytest_mcp_storage.zoo.row_security import GuardedHarness
+from pytest_mcp_storage.zoo.houses.row_security import GuardedHarness
 from pytest_mcp_storage.zoo.sheet import Sheet, SheetHarness
 from pytest_mcp_storage.zoo.shelf import Rows, ShelfBackend, ShelfHarness
 from reference_backends import (

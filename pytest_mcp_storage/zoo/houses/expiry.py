@@ -7,7 +7,7 @@ import time
 from typing import Any, ClassVar
 
 from pytest_mcp_storage.capabilities import Capability
-from pytest_mcp_storage.zoo.lifetimes import Bounded
+from pytest_mcp_storage.zoo.houses.lifetimes import Bounded
 from pytest_mcp_storage.zoo.shelf import Name, Row, Rows, ShelfBackend, ShelfHarness
 from pytest_mcp_storage.zoo.specimens import broken
 from reference_backends import SessionData, SessionExistsError, SessionUpdate

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from pytest_mcp_storage.zoo.secrets import _KeepsMore
+from pytest_mcp_storage.zoo.houses.secrets import _KeepsMore
 from pytest_mcp_storage.zoo.shelf import Row, Rows, ShelfBackend
 from pytest_mcp_storage.zoo.specimens import broken
 from reference_backends import InvalidSessionError, SessionData, SessionNotFoundError, SessionUpdate
