@@ -1,1 +1,1 @@
-"""The tests of the contract: a module a clause group, a function a statement, each to be checked against it by eye."""
+"""The tests of the contract: up to three modules a clause group, a function a statement, to be checked by eye."""
