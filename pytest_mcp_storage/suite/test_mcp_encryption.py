@@ -381,5 +381,5 @@ async def _must_be_new_ivs_of_the_client(trial: Trial, session: SessionData, ivs
 
 def _must_be_new(iv: str, ivs: dict[str, str], of: str) -> None:
     if iv in ivs:
-        raise Violation(f"{of} has the IV of {ivs[iv]}", should="have a fresh one")
+        raise Violation(f"the IV of {of} is that of {ivs[iv]}", should="be a fresh one")
     ivs[iv] = of

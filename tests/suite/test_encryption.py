@@ -91,6 +91,6 @@ def test_a_failure_says_what_lies_where(caught: Callable[..., str]) -> None:
     harness = {each.name: each.harness for each in defects()}
     assert "the access token of a second update (compressed, then base64)" in caught(harness["PacksItsHistory"], "EN-1")
     assert "enc:1:" in caught(harness["SealsInCapitals"], "EN-2")
-    assert "have the IV of" in caught(harness["FixedIv"], "EN-3")
+    assert "is that of" in caught(harness["FixedIv"], "EN-3")
     assert "session_id = None" in caught(harness["NamesNoSession"], "EN-7")
     assert "a log record of" in caught(harness["LogsEachCall"], "EN-10")
