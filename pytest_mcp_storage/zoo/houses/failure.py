@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import ClassVar, TypeVar, Unpack
 
 from pytest_mcp_storage.zoo.shelf import Name, Row, Rows, Shelf, ShelfBackend, ShelfHarness
-from reference_backends import SessionData, StorageSetupError, StorageUnavailableError
+from reference_backends import SessionData, SessionExistsError, StorageSetupError, StorageUnavailableError
 from reference_backends.handle import HandleOptions
 
 Answer = TypeVar("Answer")
@@ -178,10 +178,13 @@ class _TriesAgain(ShelfBackend):
             rows[name] = row
             self.shelf.index.append(name)
 
-        if await self.call(lambda rows: self.live(rows, name)):
-            await super().create_session(session, ttl)
+        def insert(rows: Rows) -> None:
+            if self.live(rows, name):
+                raise SessionExistsError("that session exists already")
+            append(rows)
+
         try:
-            await self.call(append)
+            await self.call(insert)
         except StorageUnavailableError:
             await self.call(append)
 
