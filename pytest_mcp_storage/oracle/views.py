@@ -9,10 +9,8 @@ from pytest_mcp_storage.measuring.comparison import difference
 from pytest_mcp_storage.measuring.trial import Trial
 from pytest_mcp_storage.measuring.violation import Violation
 from pytest_mcp_storage.measuring.witness import Witness
+from pytest_mcp_storage.oracle.model import Name
 from reference_backends import SessionData
-
-Name = tuple[str, str]
-"""Identity and session id."""
 
 
 @dataclass(frozen=True)

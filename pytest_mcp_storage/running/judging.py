@@ -55,10 +55,11 @@ class Judging:
         self._described: dict[str, dict[str, Any]] = {}
         self._left_behind: list[str] = []
         self._written: list[Path] = []
-        pasted = [located(argument) for argument in config.args]
-        self.stands_aside = pasted == config.args and options.stands_aside(config)
-        if pasted != config.args:
-            config.args[:] = pasted
+        named = [located(argument) for argument in config.args]
+        ours_are_named = named != config.args
+        self.stands_aside = not ours_are_named and options.stands_aside(config)
+        if ours_are_named:
+            config.args[:] = named
         elif not self.stands_aside:
             config.args += [path for path in suite_files() if path not in config.args]
 

@@ -11,7 +11,6 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from pytest_mcp_storage.capabilities import Capability
 from pytest_mcp_storage.harness import BackendHarness, NotMeasurable
 from pytest_mcp_storage.measuring.measure import measures
 from pytest_mcp_storage.measuring.trial import Trial
@@ -188,7 +187,7 @@ async def test_the_files_are_their_owners_alone(trial: Trial, kept: list[Session
 
 
 async def _open(trial: Trial, harness: BackendHarness | None = None) -> Witness:
-    return await trial.open(*([trial.key] if trial.can(Capability.KEY) else []), harness=harness)
+    return await trial.open(*trial.usual_keys, harness=harness)
 
 
 async def _filled(trial: Trial, harness: BackendHarness, kept: Sequence[SessionData]) -> list[Path]:

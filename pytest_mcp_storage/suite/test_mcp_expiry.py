@@ -22,7 +22,7 @@ from pytest_mcp_storage.oracle.model import ROUNDING
 from pytest_mcp_storage.oracle.presence import JUST_BEFORE, must_be_absent, must_be_gone, must_be_live, shown_by
 from pytest_mcp_storage.oracle.strategies import ABSENT, families, sessions, ttls
 from pytest_mcp_storage.oracle.views import must_show
-from pytest_mcp_storage.ordeals.callers import at_once
+from pytest_mcp_storage.ordeals.callers import all_at_once
 from reference_backends import SessionData, SessionNotFoundError
 
 
@@ -163,9 +163,7 @@ async def test_reads_beside_the_new_create_leave_it_alone(trial: Trial, session:
         listings = store.get_identity_sessions_data, store.get_identity_mcp_sessions
         return [store.get_session(*name), *(listing(session.identity) for listing in listings)]
 
-    for got in await at_once([*reads(), store.create_session(session, 3600), *reads()]):
-        if isinstance(got, Exception):
-            raise got
+    await all_at_once([*reads(), store.create_session(session, 3600), *reads()])
     should = "show it: a read that finds the old one expired must not take the new one for that"
     await must_show(trial, store, [session], when="after a create beside reads", should=should)
 
@@ -273,9 +271,7 @@ async def test_cleanup_leaves_what_is_created_beside_it(trial: Trial, session: S
         await store.create_session(each, ttl)
     await trial.pass_time(ttl + ROUNDING)
     creates = [store.create_session(each, 3600) for each in many]
-    for got in await at_once([store.cleanup_expired_sessions(), *creates]):
-        if isinstance(got, Exception):
-            raise got
+    await all_at_once([store.cleanup_expired_sessions(), *creates])
     should = "remove the expired sessions, and not the new ones of their names"
     await must_show(trial, store, many, when="after creates beside cleanup", should=should)
 

@@ -6,7 +6,6 @@ import re
 from functools import partial
 from typing import Any, Literal
 
-from pytest_mcp_storage.capabilities import Capability
 from pytest_mcp_storage.measuring.measure import measures
 from pytest_mcp_storage.measuring.trial import Trial
 from pytest_mcp_storage.measuring.violation import Violation, outcome_of, told
@@ -193,7 +192,7 @@ async def test_an_old_table_is_said_at_open(trial: Trial) -> None:
 
 
 async def _open(trial: Trial) -> Witness:
-    return await trial.open(*([trial.key] if trial.can(Capability.KEY) else []))
+    return await trial.open(*trial.usual_keys)
 
 
 async def _must_ask_for_setup(trial: Trial, how: Literal["missing", "old"]) -> None:

@@ -21,10 +21,9 @@ from pytest_mcp_storage.oracle.look_alikes import (
     look_alikes,
 )
 from pytest_mcp_storage.oracle.machine import ListingMachine
-from pytest_mcp_storage.oracle.model import ROUNDING
+from pytest_mcp_storage.oracle.model import ROUNDING, Name
 from pytest_mcp_storage.oracle.presence import must_be_absent, must_be_live
 from pytest_mcp_storage.oracle.strategies import ABSENT, families, sessions
-from pytest_mcp_storage.oracle.views import Name
 from reference_backends import SessionData, SessionExistsError
 
 MORE_THAN_A_PAGE = 1100

@@ -350,7 +350,7 @@ async def test_clear_all_leaves_no_row_of_an_expired_session(trial: Trial, sessi
 
 @measures("LC-11", session=sessions(), sealed=every(False, True))
 async def test_init_and_disconnect_may_be_repeated(trial: Trial, session: SessionData, sealed: bool) -> None:
-    store = await trial.open(*([trial.key] if sealed and trial.can(Capability.KEY) else []))
+    store = await trial.open(*(trial.usual_keys if sealed else ()))
     before = session.model_copy(update={**FILLED, "session_id": trial.session_id("before")})
     await store.create_session(before)
     await store.disconnect()
