@@ -23,8 +23,10 @@ class FileStorageBackend(EmbeddedStorage):
     same id under two identities are kept apart (ID-4). A hard link to the file keeps what was there when it was made.
     POSIX only.
 
-    ``init`` makes missing folders, makes file and lock file 0600, gives rows without an expiry the default TTL from
-    now on, and raises :class:`StorageSetupError` for a file that is not an array of sessions, which it leaves as it is.
+    ``init`` makes missing folders, takes an empty file for a new store, makes file and lock file 0600, gives rows
+    without an expiry the default TTL from now on, and writes the file once, so that what a write needs is known to
+    work. It raises :class:`StorageSetupError` for a file that is not an array of sessions, which it leaves as it is,
+    and for one that is mounted by itself. It logs a warning if the file system does not keep the mode.
     """
 
     label = "file"

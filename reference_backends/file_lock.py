@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 from pathlib import Path
@@ -40,12 +41,16 @@ class FileLock:
 
     def __exit__(self, *exc: object) -> None:
         if self._descriptor is not None:
-            fcntl.flock(self._descriptor, fcntl.LOCK_UN)
+            try:
+                fcntl.flock(self._descriptor, fcntl.LOCK_UN)
+            except OSError:  # what was done under the lock is done; closing the file unlocks it too
+                self.close()
 
     def close(self) -> None:
-        """Let go of the lock and of its file. The lock can be taken again."""
+        """Release the lock and its file. The lock can be taken again."""
         if self._descriptor is not None:
-            os.close(self._descriptor)
+            with contextlib.suppress(OSError):
+                os.close(self._descriptor)
             self._descriptor = None
 
     def before_fork(self) -> None:

@@ -6,19 +6,20 @@ kept encoded, so that a write costs a join and a reload decodes only the lines t
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from reference_backends import filesystem
+from reference_backends import file_content, filesystem
 from reference_backends.embedded import Engine
 from reference_backends.errors import StorageError, StorageSetupError
+from reference_backends.file_content import HeldFile
 from reference_backends.file_lock import FileLock
-from reference_backends.filesystem import HeldFile
 from reference_backends.patience import PATIENCE
-from reference_backends.record import Record, from_wire
+from reference_backends.record import WIRE_NAMES, Record, from_wire
 from reference_backends.rows import decoded, row_text
 from reference_backends.session import IDENTIFYING
 
@@ -57,22 +58,13 @@ class SessionFile(Engine):
             with self.reading():
                 return
         try:
-            self._path = filesystem.real(self._path)
-            filesystem.make_folder(self._path.parent)
-            self._lock = FileLock(self._path.with_name(f"{self._path.name}.lock"), PATIENCE)
-            with self._lock:
-                filesystem.remove_leftovers(self._path)
-                try:
-                    self._load()
-                except FileNotFoundError:
-                    self._changed = True
-                else:
-                    filesystem.tighten(self._path)
-                    self._adopt()
-                if self._changed:
-                    self._save()
+            self._open()
         except OSError as error:
+            self.close()
             raise filesystem.storage_error(error, self._path) from error
+        except StorageError:
+            self.close()
+            raise
 
     def close(self) -> None:
         if self._lock is not None:
@@ -155,22 +147,35 @@ class SessionFile(Engine):
     def scrub(self) -> None:
         """Nothing to do: each write replaces the whole file."""
 
+    def _open(self) -> None:
+        self._path = filesystem.real(self._path)
+        filesystem.make_folder(self._path.parent)
+        filesystem.refuse_mount_point(self._path)
+        lock = self._path.with_name(f"{self._path.name}.lock")
+        is_first = not lock.exists()
+        self._lock = FileLock(lock, PATIENCE)
+        with self._lock:
+            file_content.remove_leftovers(self._path)
+            with contextlib.suppress(FileNotFoundError):
+                self._load(may_be_empty=is_first)
+                self._adopt()
+            self._save()  # also if nothing changed: what every write needs must work now
+        filesystem.warn_if_exposed(self._path)
+
     def _refresh(self) -> None:
         """Load the file where another handle, or another program, has changed it."""
-        version = filesystem.version_of(self._path)
+        version = file_content.version_of(self._path)
         if self._held is None or version != self._held.version:
             self._load()
 
-    def _load(self) -> None:
-        content, held = filesystem.read(self._path)
+    def _load(self, *, may_be_empty: bool = False) -> None:
+        content, held = file_content.read(self._path)
         known = {entry.line: entry for entry in self._all()}
-        entries = _by_line(content, known)
+        entries: list[Entry] | str | None = [] if may_be_empty and not content else _by_line(content, known)
         if entries is None:
             entries = _as_array(content)
-        if entries is None:
-            raise StorageSetupError(
-                f"{self._path} is not a JSON array of sessions, and was left as it is; repair it, or move it away"
-            )
+        if isinstance(entries, str):
+            raise StorageSetupError(f"{self._path} {entries}; the file was left as it is")
         self._arrange(entries)
         self._held = held
 
@@ -186,7 +191,7 @@ class SessionFile(Engine):
 
     def _save(self) -> None:
         lines = b",\n".join(entry.line for entry in self._all())
-        self._held = filesystem.replace(self._path, b"[\n%b\n]\n" % lines if lines else b"[]\n")
+        self._held = file_content.replace(self._path, b"[\n%b\n]\n" % lines if lines else b"[]\n")
         self._changed = False
 
     def _all(self) -> Iterator[Entry]:
@@ -204,38 +209,49 @@ class SessionFile(Engine):
 
 
 def _by_line(content: bytes, known: Mapping[bytes, Entry]) -> list[Entry] | None:
-    """The entries of a file laid out as this store does it, ``None`` for any other; known lines are not decoded."""
+    """Return the entries of a file in this store's own layout, ``None`` for any other. Do not decode known lines."""
     if not content.startswith(b"[\n{") or not content.endswith(b"}\n]\n"):
         return None
     entries = []
     for line in content[2:-3].split(b",\n"):
         entry = known.get(line) or _entry(decoded(line), line)
-        if entry is None:
+        if isinstance(entry, str):
             return None
         entries.append(entry)
     return entries
 
 
-def _as_array(content: bytes) -> list[Entry] | None:
-    """The entries of any JSON array of sessions, ``None`` for anything else."""
+def _as_array(content: bytes) -> list[Entry] | str:
+    """Return the entries of any JSON array of sessions; for anything else, what is wrong and what to do."""
+    if not content:
+        return "is empty although it held sessions before; restore it, or remove the file to begin anew"
     rows = decoded(content)
     if not isinstance(rows, list):
-        return None
-    entries = [_entry(row) for row in rows]
-    return None if None in entries else [entry for entry in entries if entry is not None]
+        return "is not a JSON array of sessions; repair it, or move it away"
+    entries = []
+    for index, row in enumerate(rows):
+        entry = _entry(row)
+        if isinstance(entry, str):
+            return (
+                f"is not a JSON array of sessions: the element with index {index} (of {len(rows)}, counted from 0) "
+                f"{entry}; repair or delete that element, or move the file away"
+            )
+        entries.append(entry)
+    return entries
 
 
-def _entry(row: object, line: bytes | None = None) -> Entry | None:
-    """The entry of one row, ``None`` where it is not a session's."""
+def _entry(row: object, line: bytes | None = None) -> Entry | str:
+    """Return the entry of one row; if it can't be a session's, what is wrong with it, without its values (EN-10)."""
     if not isinstance(row, dict):
-        return None
+        return "is not an object"
     expires_at = row.pop("expiresAt", None)
     if expires_at is not None and not _is_moment(expires_at):
-        return None
+        return "has an expiresAt that is not a number of milliseconds"
     moment = None if expires_at is None else math.ceil(expires_at)
     record = from_wire(row)
-    if not all(isinstance(record.get(name), str) and record[name] for name in IDENTIFYING):
-        return None
+    for name in sorted(IDENTIFYING):
+        if not isinstance(record.get(name), str) or not record[name]:
+            return f"has no {WIRE_NAMES[name]}, or one that is not text"
     return Entry(record, moment, line or row_text(record, expiresAt=moment).encode())
 
 

@@ -1,17 +1,17 @@
-"""Files that only their owner can read (DU-5), replaced as a whole or not at all (DU-3)."""
+"""Where a store may be, who can read its files (DU-5), and what an error of the file system means."""
 
 from __future__ import annotations
 
 import contextlib
 import errno
+import logging
 import os
-import re
-import secrets
 import stat
 from pathlib import Path
-from typing import NamedTuple
 
 from reference_backends.errors import ConfigurationError, StorageError, StorageSetupError, StorageUnavailableError
+
+logger = logging.getLogger("reference_backends")
 
 PRIVATE = 0o600
 
@@ -28,33 +28,13 @@ _SETUP = frozenset(
         errno.ENAMETOOLONG,
         errno.EEXIST,
         errno.EINVAL,
+        errno.EXDEV,
     }
 )
 """Failures that stay until somebody changes the path or its permissions; others (full disk, I/O) may pass."""
 
-
-class Version(NamedTuple):
-    """What tells one state of a file from another."""
-
-    device: int
-    inode: int
-    size: int
-    modified_ns: int
-    changed_ns: int
-
-
-class HeldFile:
-    """A file that is kept open so that its inode is not given to a file that replaces it.
-
-    Without that, a file replaced twice within one tick of the clock can look unchanged.
-    """
-
-    def __init__(self, descriptor: int) -> None:
-        self._descriptor = descriptor
-        self.version = _version(os.fstat(descriptor))
-
-    def __del__(self) -> None:
-        os.close(self._descriptor)
+_NO_MODES = frozenset({errno.EPERM, errno.EACCES, errno.ENOTSUP, errno.ENOSYS, errno.EINVAL})
+"""How a file system says that it keeps no modes, or that this user may not set them."""
 
 
 def resolved(path: StrPath) -> Path:
@@ -71,11 +51,54 @@ def real(path: Path) -> Path:
 
 
 def storage_error(error: OSError, path: Path) -> StorageError:
-    """The typed error of a failed file operation: one to repair, or one that may pass."""
-    problem = f"{path}: {error.strerror or type(error).__name__}"
+    """Return the typed error of a failed file operation: a setup error, or an outage that may pass."""
+    problem = f"{error.filename2 or error.filename or path}: {error.strerror or type(error).__name__}"
+    if error.errno == errno.EBUSY:
+        return mounted_by_itself(path)
     if error.errno in _SETUP:
-        return StorageSetupError(f"{problem}; give the store a path that this user may read and write")
-    return StorageUnavailableError(f"{problem}; the store cannot be used until that is mended")
+        return StorageSetupError(
+            f"{problem}; give the store a path that this user may read and write, in a folder where this user may "
+            "create, rename and remove files"
+        )
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return StorageUnavailableError(f"{problem}; free some space there, then retry")
+    return StorageUnavailableError(f"{problem}; make the path reachable again, then retry")
+
+
+def refuse_mount_point(path: Path) -> None:
+    """Raise :class:`StorageSetupError` for a file that is mounted by itself, as ``docker -v ./file:/app/file`` does.
+
+    The store needs files next to it (a lock, a log, a temporary file), and those would stay inside the container.
+    """
+    own = _mount_id(path)
+    if own is not None and own != _mount_id(path.parent):
+        raise mounted_by_itself(path)
+
+
+def mounted_by_itself(path: Path) -> StorageSetupError:
+    """Return the error for a file that is a mount point."""
+    return StorageSetupError(
+        f"{path} is a mount point of its own, so it can't be replaced and the files next to it are not shared; "
+        f"mount the folder that holds it instead, as in -v ./data:{path.parent}"
+    )
+
+
+def _mount_id(path: Path) -> str | None:
+    """Return the kernel's id of the mount that the path is on; ``None`` if there is no such file or no such id.
+
+    ``O_PATH`` does not open the file: closing that descriptor keeps the POSIX locks that SQLite holds.
+    """
+    try:
+        descriptor = os.open(path, os.O_PATH | os.O_CLOEXEC)
+    except (AttributeError, OSError):
+        return None
+    try:
+        lines = Path(f"/proc/self/fdinfo/{descriptor}").read_text().splitlines()
+    except OSError:
+        return None
+    finally:
+        os.close(descriptor)
+    return next((line for line in lines if line.startswith("mnt_id:")), None)
 
 
 def make_folder(path: Path) -> None:
@@ -84,7 +107,7 @@ def make_folder(path: Path) -> None:
 
 
 def create_private(path: Path, flags: int) -> int:
-    """A descriptor, readable and writable, of the file, made where it is missing; 0600 either way."""
+    """Return a readable and writable descriptor of the file, new or not. Make it 0600 if that can be done."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | flags, PRIVATE)
     try:
         _tighten(descriptor)
@@ -95,68 +118,36 @@ def create_private(path: Path, flags: int) -> int:
 
 
 def tighten(path: Path) -> None:
-    """Make a file 0600; harmless where there is none."""
+    """Make a file 0600 if that can be done. Ignore a missing file."""
     with contextlib.suppress(FileNotFoundError):
-        if stat.S_IMODE(path.stat().st_mode) != PRIVATE:
-            path.chmod(PRIVATE)
+        _tighten(path)
 
 
-def version_of(path: Path) -> Version:
-    """The state of the file now. Raises ``OSError``."""
-    return _version(os.stat(path))
+def warn_if_exposed(*paths: Path) -> None:
+    """Log one warning if others can reach the files whatever mode was set.
+
+    It is no error: the file system decides (SMB, exFAT, drvfs, a volume of another user), a refusal would not make
+    one file private, and with an encryption key the secrets in it are ciphertext.
+    """
+    exposed = []
+    for path in paths:
+        with contextlib.suppress(FileNotFoundError):
+            mode = stat.S_IMODE(path.stat().st_mode)
+            if mode & 0o077:
+                exposed.append(f"{path} (mode {mode:04o})")
+    if exposed:
+        logger.warning(
+            "[mcp-storage] other users of this machine may read or change the sessions in %s: the file system did not "
+            "keep mode 0600; mount it with umask=077 or uid and mode options, or use another folder, and set an "
+            "encryption key",
+            ", ".join(exposed),
+        )
 
 
-def read(path: Path) -> tuple[bytes, HeldFile]:
-    """The content of a regular file, and that file. Raises ``OSError``, :class:`StorageSetupError`."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-    held = HeldFile(descriptor)
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        raise StorageSetupError(f"{path} is not a regular file; give the store another path")
-    with open(descriptor, "rb", closefd=False) as file:
-        return file.read(), held
-
-
-def replace(path: Path, content: bytes) -> HeldFile:
-    """Replace the file durably: whoever reads it, at any moment, finds the old content or the new, whole."""
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
-    descriptor = create_private(temporary, os.O_EXCL)
+def _tighten(file: int | Path) -> None:
     try:
-        view = memoryview(content)
-        while view:
-            view = view[os.write(descriptor, view) :]
-        os.fsync(descriptor)
-        os.rename(temporary, path)
-    except BaseException:
-        os.close(descriptor)
-        with contextlib.suppress(OSError):
-            os.unlink(temporary)
-        raise
-    held = HeldFile(descriptor)
-    sync_folder(path.parent)
-    return held
-
-
-def sync_folder(path: Path) -> None:
-    """Make the names in a folder durable."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def remove_leftovers(path: Path) -> None:
-    """Remove the temporary files of writers of this file that were killed. Call it under the file's lock."""
-    leftover = re.compile(re.escape(f".{path.name}.") + r"[0-9a-f]{16}\.tmp")
-    for entry in path.parent.iterdir():
-        if leftover.fullmatch(entry.name):
-            entry.unlink(missing_ok=True)
-
-
-def _tighten(descriptor: int) -> None:
-    if stat.S_IMODE(os.fstat(descriptor).st_mode) != PRIVATE:
-        os.fchmod(descriptor, PRIVATE)
-
-
-def _version(status: os.stat_result) -> Version:
-    return Version(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+        if stat.S_IMODE(os.stat(file).st_mode) != PRIVATE:
+            os.chmod(file, PRIVATE)
+    except OSError as error:
+        if error.errno not in _NO_MODES:
+            raise

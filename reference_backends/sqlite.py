@@ -18,13 +18,15 @@ class SqliteStorageBackend(EmbeddedStorage):
     ``path`` is text or a path, taken as it is: ``~`` is not expanded, and links are followed. Other arguments as in
     :class:`Handle`.
 
-    WAL, synchronous FULL, one thread a handle; the writes that wait at one moment share a commit, and an answer means
-    that it is on the disk. A session id is unique in the table: taken by one identity, it is refused to another (ID-4).
+    It commits in WAL and syncs each commit, on one thread for each handle. The writes that wait at one moment share a
+    commit. A session id is unique in the table: taken by one identity, it is refused to another (ID-4).
 
-    ``init`` makes missing folders, makes the database and its side files 0600, and gives rows without an expiry the
-    default TTL from now on. An empty file is a new database. Raises :class:`StorageSetupError` for a damaged or
-    foreign file, for one with a second name (a hard link) or with its text in UTF-16, and for a table of another
-    version; it leaves all of them as they are.
+    ``init`` makes missing folders, makes the database and its side files 0600, gives rows without an expiry the
+    default TTL from now on, and commits once. An empty file is a new database. Other applications may keep their
+    tables in the same file; only the table ``mcp_sessions`` is checked. ``init`` raises :class:`StorageSetupError` for
+    a damaged or foreign file, for one that has a second name (a hard link), is mounted by itself or has its text in
+    UTF-16, and for a table of another version; it leaves all of them as they are. It logs a warning if the file
+    system does not keep the mode.
     """
 
     label = "sqlite"

@@ -19,7 +19,8 @@ from reference_backends.forking import watch_forks
 from reference_backends.patience import PATIENCE, attempts
 from reference_backends.record import Record, from_wire
 from reference_backends.rows import decoded, row_text
-from reference_backends.sqlite_database import execute, open_database, reopen_database, typed_errors
+from reference_backends.sqlite_database import open_database, reopen_database, typed_errors
+from reference_backends.sqlite_execute import execute
 
 # The + keeps the planner off the index on expiresAt. Data is read as a BLOB: sqlite3 puts text that is not UTF-8 into
 # the message of its error.
@@ -44,10 +45,11 @@ _REPLACE = "UPDATE mcp_sessions SET data = ?, expiresAt = ? WHERE sessionId = ? 
 _DELETE = "DELETE FROM mcp_sessions WHERE sessionId = ? AND identity = ? RETURNING CAST(data AS BLOB)"
 _DELETE_ALL = "DELETE FROM mcp_sessions"
 _DELETE_EXPIRED = "DELETE FROM mcp_sessions WHERE expiresAt <= ?"
+_ADOPT = "UPDATE mcp_sessions SET expiresAt = ? WHERE expiresAt IS NULL"
+_OF_CALLS = (_FIND, _FIND_ALL, _IDS_OF, _IDS, _INSERT, _SUPERSEDE, _REPLACE, _DELETE, _DELETE_ALL, _DELETE_EXPIRED)
 _MARK = "CREATE TABLE IF NOT EXISTS mcp_sessions_remnants (legible TEXT)"
 _IS_MARKED = "SELECT 1 FROM sqlite_master WHERE name = 'mcp_sessions_remnants'"
 _UNMARK = "DROP TABLE IF EXISTS mcp_sessions_remnants"
-_ADOPT = "UPDATE mcp_sessions SET expiresAt = ? WHERE expiresAt IS NULL"
 
 SCRUB_PATIENCE = 0.5
 """Seconds to wait for other connections before a scrub is put off to the next write."""
@@ -78,17 +80,19 @@ class SessionTable(Engine):
 
     def open(self) -> None:
         with self._turn:
-            if self._status is None:
+            if self._status is not None:
+                with self.reading():
+                    return
+            try:
                 with typed_errors(self._path):
                     self._path = real(self._path)
                     make_folder(self._path.parent)
                     self._connection = open_database(self._path)
                     self._status = self._path.stat()
-                with self.writing():
-                    self._execute(_ADOPT, (self._stamp(),))
-            else:
-                with self.reading():
-                    pass
+                self._try_what_calls_need()
+            except BaseException:
+                self.close()
+                raise
 
     def close(self) -> None:
         with self._turn:
@@ -186,6 +190,19 @@ class SessionTable(Engine):
             )
         if self._connection is None:  # this process has forked since the last call
             self._connection = reopen_database(self._path)
+
+    def _try_what_calls_need(self) -> None:
+        """Compile every statement, and commit one page.
+
+        A trigger, a constraint or an index of another application on this table may need functions that only that
+        application has. The commit shows a full disk or a quota; it changes nothing but the unstamped rows.
+        """
+        with self.writing():
+            for sql in _OF_CALLS:
+                self._execute(f"EXPLAIN {sql}", (None,) * sql.count("?"))
+            self._execute(_ADOPT, (self._stamp(),))
+            [(version,)] = self._execute("PRAGMA user_version")
+            self._execute(f"PRAGMA user_version = {version}")
 
     def _roll_back(self) -> None:
         if self._connection is not None and self._connection.in_transaction:

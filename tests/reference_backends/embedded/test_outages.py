@@ -6,17 +6,15 @@ import asyncio
 import fcntl
 import shutil
 import sqlite3
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from reference_backends import StorageUnavailableError, file_sessions, sqlite_database
+from reference_backends import StorageUnavailableError, file_sessions, sqlite_execute
 from reference_backends.sqlite_table import SessionTable
-from tests.reference_backends.embedded.conftest import WORKER, Build, Open, every_call, run_worker
+from tests.reference_backends.embedded.conftest import Build, Open, every_call, run_worker
 
 
 @contextmanager
@@ -37,7 +35,7 @@ def test_a_lock_that_stays_is_reported_and_its_end_noticed(
     kind: str, path: Path, build: Open, session: Build, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(file_sessions, "PATIENCE", 0.2)
-    monkeypatch.setattr(sqlite_database.execute, "__kwdefaults__", {"patience": 0.2})
+    monkeypatch.setattr(sqlite_execute.execute, "__kwdefaults__", {"patience": 0.2})
     monkeypatch.setattr(SessionTable._execute, "__kwdefaults__", {"patience": 0.2})
 
     async def scenario() -> None:
@@ -141,48 +139,3 @@ def test_a_full_disk_is_reported_and_leaves_the_old_data(kind: str, path: Path, 
 
     asyncio.run(check())
     assert not [file for file in path.parent.iterdir() if file.name.endswith(".tmp")]
-
-
-@pytest.mark.parametrize("readable_only", ["the file", "the folder"])
-def test_what_may_not_be_written_is_a_setup_error(
-    kind: str, path: Path, build: Open, session: Build, readable_only: str
-) -> None:
-    async def prepare() -> None:
-        backend = build()
-        await backend.init()
-        await backend.create_session(session())
-        await backend.disconnect()
-
-    asyncio.run(prepare())
-    before = path.read_bytes()
-    target = path if readable_only == "the file" else path.parent
-    # A read-only bind mount holds for root too; the namespace of mounts ends with its process.
-    script = f'mount --bind "{target}" "{target}" && mount -o remount,ro,bind "{target}" && exec "$@"'
-    done = subprocess.run(
-        [
-            "unshare",
-            "--map-root-user",
-            "--mount",
-            "sh",
-            "-c",
-            script,
-            "sh",
-            sys.executable,
-            WORKER,
-            kind,
-            path,
-            "write",
-            "s2",
-        ],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if "unshare" in done.stderr:
-        pytest.skip(f"this kernel grants no mount namespace: {done.stderr.strip()}")
-    assert path.read_bytes() == before
-    if kind == "file" and readable_only == "the file":
-        # A mount point cannot be replaced: the store opens, and the write is refused.
-        assert done.stdout == "-s2\n"
-    else:
-        assert "StorageSetupError" in done.stderr

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import stat
 import traceback
 from pathlib import Path
@@ -14,7 +15,6 @@ from reference_backends import FileStorageBackend, StorageError, StorageSetupErr
 from tests.reference_backends.file.conftest import SECRET, UPSTREAM, Build
 
 DAMAGED = {
-    "empty": b"",
     "white space": b" \n",
     "zeros": bytes(300),
     "text": f"hello {SECRET}".encode(),
@@ -56,6 +56,67 @@ def test_what_is_no_array_of_sessions_is_refused_and_left_as_it_is(path: Path, n
     asyncio.run(scenario())
     assert path.read_bytes() == DAMAGED[name]
     assert stat.S_IMODE(path.stat().st_mode) == 0o640
+
+
+@pytest.mark.parametrize(
+    ("content", "what"),
+    [
+        (b'[{"sessionId": "a", "identity": "i"}, 5]', "index 1 (of 2, counted from 0) is not an object"),
+        (
+            b'[{"sessionId": "a", "identity": "i"}, {"sessionId": "b"}]',
+            "index 1 (of 2, counted from 0) has no identity",
+        ),
+        (b'[{"identity": "i"}]', "index 0 (of 1, counted from 0) has no sessionId"),
+        (b'[\n{"sessionId":"a","identity":"i"},\n{}\n]\n', "index 1 (of 2, counted from 0) has no identity"),
+        (
+            b'[{"sessionId": "a", "identity": "i", "expiresAt": "soon"}]',
+            "index 0 (of 1, counted from 0) has an expiresAt",
+        ),
+    ],
+)
+def test_the_row_that_is_no_session_is_named(path: Path, content: bytes, what: str) -> None:
+    path.write_bytes(content)
+    with pytest.raises(StorageSetupError, match="repair or delete that element") as caught:
+        asyncio.run(FileStorageBackend(path).init())
+    assert what in str(caught.value)
+
+
+def test_an_empty_file_is_a_new_store(path: Path, session: Build) -> None:
+    """As ``touch`` makes it, and as SQLite takes it."""
+    path.touch(mode=0o644)
+
+    async def scenario() -> None:
+        backend = FileStorageBackend(path)
+        await backend.init()
+        assert path.read_bytes() == b"[]\n"
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+        await backend.create_session(session())
+        await backend.disconnect()
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("when", ["closed", "open"])
+def test_a_store_that_was_emptied_is_damaged(path: Path, session: Build, when: str) -> None:
+    """The lock file says that sessions were kept here: a full disk, or a program that is writing just now."""
+
+    async def scenario() -> None:
+        backend = FileStorageBackend(path)
+        await backend.init()
+        await backend.create_session(session())
+        if when == "closed":
+            await backend.disconnect()
+        os.truncate(path, 0)
+        with pytest.raises(StorageSetupError, match="empty although it held sessions before"):
+            await (backend.init() if when == "closed" else backend.create_session(session("s2")))
+        assert path.read_bytes() == b""
+        path.unlink()
+        await backend.disconnect()
+        await backend.init()
+        assert await backend.get_all_session_ids() == []
+        await backend.disconnect()
+
+    asyncio.run(scenario())
 
 
 GOOD = {

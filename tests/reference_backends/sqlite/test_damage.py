@@ -14,7 +14,7 @@ from reference_backends import (
     SqliteStorageBackend,
     StorageError,
     StorageSetupError,
-    sqlite_database,
+    sqlite_check,
 )
 from tests.reference_backends.sqlite.conftest import SECRET, Build, connected, plan
 
@@ -125,7 +125,7 @@ def test_of_a_large_database_the_edges_of_its_trees_are_checked(
     good = store_of(path, session, 40)
     with connected(path) as connection:
         roots = [page for (page,) in connection.execute("SELECT rootpage FROM sqlite_schema")]
-    monkeypatch.setattr(sqlite_database, "WHOLE_CHECK", 0)
+    monkeypatch.setattr(sqlite_check, "WHOLE_CHECK", 0)
     for page in (*(root - 1 for root in roots), 0):
         start = page * PAGE + (100 if page == 0 else 0)
         path.write_bytes(good[:start] + b"\xee" * 8 + good[start + 8 :])
@@ -146,11 +146,11 @@ def test_of_a_large_database_the_edges_of_its_trees_are_checked(
 def test_looking_at_the_edges_reads_no_more_than_a_path_through_each_tree(path: Path, session: Build) -> None:
     store_of(path, session, 5)
     with connected(path) as connection:
-        looks = sqlite_database._looks_at_edges(connection)
+        looks = sqlite_check._looks_at_edges(connection)
         assert len(looks) == 8
         assert not [look for look in looks if "TEMP B-TREE" in plan(connection, look)]
         connection.execute("DROP INDEX idx_mcp_sessions_identity")
-        assert len(sqlite_database._looks_at_edges(connection)) == 6
+        assert len(sqlite_check._looks_at_edges(connection)) == 6
 
 
 def test_a_schema_that_is_no_text_is_refused(path: Path, session: Build) -> None:
@@ -191,7 +191,7 @@ def test_damage_that_the_check_misses_is_found_by_the_call_that_meets_it(
     path: Path, session: Build, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     good = store_of(path, session, 60)
-    monkeypatch.setattr(sqlite_database, "WHOLE_CHECK", 0)
+    monkeypatch.setattr(sqlite_check, "WHOLE_CHECK", 0)
 
     async def where_found(backend: SqliteStorageBackend) -> str:
         try:

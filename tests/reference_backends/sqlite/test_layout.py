@@ -15,6 +15,7 @@ from reference_backends import (
     SessionExistsError,
     SqliteStorageBackend,
     sqlite_database,
+    sqlite_execute,
     sqlite_table,
 )
 from tests.reference_backends.sqlite.conftest import Build, connected, plan
@@ -89,9 +90,9 @@ def test_the_table_is_laid_out_as_upstreams(path: Path, session: Build, key: str
 def test_a_commit_is_on_the_disk_and_leaves_no_remnants(path: Path) -> None:
     connection = sqlite_database.open_database(path)
     asked = ("synchronous", "secure_delete", "temp_store")
-    settings = {name: sqlite_database.execute(connection, f"PRAGMA {name}") for name in asked}
+    settings = {name: sqlite_execute.execute(connection, f"PRAGMA {name}") for name in asked}
     connection.close()
-    assert settings == {"synchronous": [(2,)], "secure_delete": [(1,)], "temp_store": [(2,)]}
+    assert settings == {"synchronous": [(3,)], "secure_delete": [(1,)], "temp_store": [(2,)]}
 
 
 def test_what_upstream_wrote_opens_and_counts_its_ttl_from_then_on(path: Path) -> None:
