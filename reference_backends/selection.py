@@ -203,7 +203,7 @@ def _supabase(settings: Settings, options: HandleOptions) -> StorageBackend:
     variable = service or settings.first(PUBLIC_KEYS)
     assert variable is not None  # check_supabase has seen to it
     url, key = settings.text("SUPABASE_URL"), settings.text(variable)
-    return SupabaseProjectBackend(url, key, anon=service is None, **options)
+    return SupabaseProjectBackend(url, key, anon=service is None, variable=variable, **options)
 
 
 def _unknown() -> StorageBackend:

@@ -217,13 +217,16 @@ def test_the_stores_on_disk_have_a_place_by_default(
     assert (tmp_path / {"file": "sessions.json", "sqlite": "sessions.db"}[name]).exists()
 
 
-def test_the_anon_key_is_warned_of(environ_of: Environ, caplog: pytest.LogCaptureFixture, key: str) -> None:
+@pytest.mark.parametrize(("name", "variable"), [(ANON, "SUPABASE_ANON_KEY"), (PUBLISHABLE, "SUPABASE_PUBLISHABLE_KEY")])
+def test_a_public_key_is_warned_of(
+    environ_of: Environ, caplog: pytest.LogCaptureFixture, key: str, name: str, variable: str
+) -> None:
     async def check() -> None:
-        await (await create_storage(environ_of(None, ANON) | {"STORAGE_ENCRYPTION_KEY": key})).disconnect()
+        await (await create_storage(environ_of(None, name) | {"STORAGE_ENCRYPTION_KEY": key})).disconnect()
 
     asyncio.run(check())
     (warning,) = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
-    assert "SUPABASE_ANON_KEY" in warning
+    assert f"{variable} is used" in warning
 
 
 def test_several_keys_rotate(tmp_path: Path, session: Any, key: str, other_key: str) -> None:
