@@ -14,7 +14,7 @@ from reference_backends.arguments import check_changes, check_identity, check_na
 from reference_backends.errors import ConfigurationError, SessionExistsError, SessionNotFoundError
 from reference_backends.handle import Handle, HandleOptions
 from reference_backends.redis_errors import FAILURES, explain
-from reference_backends.redis_link import examine, run
+from reference_backends.redis_link import examine, run, try_rights
 from reference_backends.redis_links import Client, Links
 from reference_backends.session import SessionData, SessionUpdate
 
@@ -76,8 +76,7 @@ class RedisStorageBackend(Handle):
     async def init(self) -> None:
         link = self._links.here()
         await examine(link, self._links.server)
-        # A session that can't be: whether scripts may be run, and on the store's keys.
-        await run(link, self._links.server, scripts.READ, [self._keys.session("", b"")], b"")
+        await try_rights(link, self._links.server, self._keys.trial)
         self._opened()
 
     async def create_session(self, session: SessionData, ttl: float | None = None) -> None:

@@ -16,7 +16,10 @@ _REMEDIES: dict[str, tuple[type[StorageError], str]] = {
     "NOAUTH": (ConfigurationError, "asks for a password: give the client the right one"),
     "WRONGPASS": (ConfigurationError, "refused the client's user name or password: correct them"),
     "AUTH": (ConfigurationError, "does not let the client in: give it the right user name and password"),
-    "NOPERM": (StorageSetupError, "forbids a command or a key: allow this user +@all on the store's prefix"),
+    "NOPERM": (
+        StorageSetupError,
+        "forbids this user a command or a key of the store: see the least rights in docs/stores.md",
+    ),
     "WRONGTYPE": (StorageSetupError, "holds other data under the store's keys: choose another prefix"),
     "OOM": (StorageSetupError, "has no memory left: raise maxmemory, or clean up expired sessions"),
     "MISCONF": (StorageSetupError, "can't save its data to its disk and takes no writes: see its log"),
@@ -48,6 +51,10 @@ _CODE_OF_CLASS = (
 )
 
 
+_DENIED_IN_A_SCRIPT = ("ACL failure in script", "The user executing the script")
+"""How Redis 7 and Valkey, and Redis 6.2, word what they answer with NOPERM outside of scripts."""
+
+
 def explain(error: BaseException, server: str) -> StorageError:
     """The store's error for one of redis-py. ``server`` says which server it was. Raise it outside the handler."""
     code = _code(error)
@@ -70,6 +77,15 @@ def explain(error: BaseException, server: str) -> StorageError:
     return StorageSetupError(f"{server} refused a command that the store needs (is it Redis 6.2, Valkey or newer?)")
 
 
+def denial(commands: list[str], server: str) -> StorageError:
+    """Return the error for commands that the server forbids this user on the store's keys."""
+    rules = " ".join(f"+{command.lower()}" for command in commands)
+    return StorageSetupError(
+        f"{server} forbids this user {', '.join(commands)} on the store's keys: allow {rules} and the keys of the "
+        "store's prefix; see the least rights in docs/stores.md (NOPERM)"
+    )
+
+
 def refusal(code: str, server: str) -> StorageError:
     """The store's error for what a server begins its refusal with."""
     kind, remedy = _REMEDIES[code]
@@ -77,6 +93,8 @@ def refusal(code: str, server: str) -> StorageError:
 
 
 def _code(error: BaseException) -> str | None:
+    if any(words in str(error) for words in _DENIED_IN_A_SCRIPT):
+        return "NOPERM"
     found = _CODE.search(str(error))
     if found is not None:
         return found[1]

@@ -42,6 +42,11 @@ class Keys:
         self.everything = f"{everything}*}}:session*".encode()
         """The pattern of every key of the store."""
 
+    @property
+    def trial(self) -> list[bytes]:
+        """A hash and an index that no session can have: a quoted identity is never a percent sign alone."""
+        return [f"{self._prefix}%}}:session:".encode(), f"{self._prefix}%}}:sessions".encode()]
+
     def index(self, identity: str) -> bytes:
         """The sorted set of an identity's sessions."""
         return f"{self._prefix}{quote(identity, safe='')}}}:sessions".encode()

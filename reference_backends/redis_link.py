@@ -18,8 +18,8 @@ from redis.client import NEVER_DECODE
 from redis.exceptions import NoScriptError, ReadOnlyError, RedisError, ResponseError
 
 from reference_backends.errors import ConfigurationError
-from reference_backends.redis_errors import FAILURES, explain, refusal
-from reference_backends.redis_scripts import Script
+from reference_backends.redis_errors import FAILURES, denial, explain, refusal
+from reference_backends.redis_scripts import READ, TRY, Script
 
 if TYPE_CHECKING:
     from redis.asyncio.cluster import ClusterNode
@@ -184,6 +184,23 @@ async def examine(link: Link, server: str) -> None:
             problem = refusal("READONLY", server)
         else:
             return
+    raise problem
+
+
+async def try_rights(link: Link, server: str, keys: list[bytes]) -> None:
+    """Try what the store will need on keys that no session has. Raises :class:`StorageError` for what is forbidden.
+
+    By EVAL, and a script by EVALSHA as every call has it: a server that others use may know all scripts.
+    """
+    try:
+        denied = await link.ask(b"EVAL", TRY.source, len(keys), *keys, key=keys[0])
+    except FAILURES as error:
+        problem = explain(error, server)
+    else:
+        if not denied:
+            await run(link, server, READ, keys[:1], b"")
+            return
+        problem = denial([command.decode() for command in denied], server)
     raise problem
 
 

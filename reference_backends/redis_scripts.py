@@ -42,6 +42,50 @@ class Script:
         object.__setattr__(self, "digest", sha1(source, usedforsecurity=False).hexdigest().encode())
 
 
+COMMANDS = (
+    *("EXISTS", "HDEL", "HEXISTS", "HGET", "HGETALL", "HSET", "PERSIST", "PEXPIREAT", "PTTL", "SCAN", "UNLINK"),
+    *("ZADD", "ZRANGE", "ZRANGEBYSCORE", "ZREM", "ZREMRANGEBYSCORE", "ZREVRANGE"),
+)
+"""Every command that a script runs. The user needs these, EVAL and EVALSHA."""
+
+TRY = Script("""
+-- KEYS hash, index, neither of which exists
+local denied = {}
+local function try(command, ...)
+  local answer = redis.pcall(command, ...)
+  local said = type(answer) == 'table' and answer['err'] or ''
+  if string.find(said, 'ACL failure', 1, true) or string.find(said, 'NOPERM', 1, true)
+    or string.find(said, 'The user executing the script', 1, true) then
+    denied[#denied + 1] = command
+    return false
+  end
+  return true
+end
+local removable = try('UNLINK', KEYS[1])
+try('EXISTS', KEYS[1])
+try('HDEL', KEYS[1], 'f')
+try('HEXISTS', KEYS[1], 'f')
+try('HGET', KEYS[1], 'f')
+try('HGETALL', KEYS[1])
+try('PERSIST', KEYS[1])
+try('PEXPIREAT', KEYS[1], 1)
+try('PTTL', KEYS[1])
+try('SCAN', 0, 'MATCH', KEYS[1], 'COUNT', 1)
+try('ZADD', KEYS[2], 'XX', 0, 'm')
+try('ZRANGE', KEYS[2], 0, 0)
+try('ZRANGEBYSCORE', KEYS[2], 0, 0)
+try('ZREM', KEYS[2], 'm')
+try('ZREMRANGEBYSCORE', KEYS[2], 0, 0)
+try('ZREVRANGE', KEYS[2], 0, 0)
+-- The one command that can't be tried without effect.
+if removable then
+  try('HSET', KEYS[1], 'f', 'v')
+  redis.pcall('UNLINK', KEYS[1])
+end
+return denied
+""")
+"""The commands that the server forbids this user on the store's keys. Any other refusal is left to the calls."""
+
 # A native expiry is housekeeping: it lies well after the session's own, and a key that once was left without one,
 # because an injected clock decides there, never gets one.
 

@@ -74,6 +74,7 @@ class SupabaseStorageBackend(Handle):
         self._table = SupabaseTable(client, time_limit)
         self._guarded = (SECRET_COLUMNS if seal_all else CREDENTIALS) if self._codec.seals else ()
         self._introduced = False
+        self._key_variable = "a public key (SUPABASE_PUBLISHABLE_KEY, SUPABASE_ANON_KEY)"
 
     async def init(self) -> None:
         """Check that table and columns are there, by a SELECT of no row.
@@ -82,8 +83,9 @@ class SupabaseStorageBackend(Handle):
         """
         if not self._introduced and self._acts_as_anon():
             logger.warning(
-                "[mcp-storage] supabase: SUPABASE_ANON_KEY is used for server-side storage, and row-level security "
-                "hides every row from it; use SUPABASE_SERVICE_ROLE_KEY, or sign in"
+                "[mcp-storage] supabase: %s is used for server-side storage, and row-level security "
+                "hides every row from it; use SUPABASE_SECRET_KEY or SUPABASE_SERVICE_ROLE_KEY, or sign in",
+                self._key_variable,
             )
         self._introduced = True
         await self._table.rows(self._table.reading(*TABLE_COLUMNS).limit(0))

@@ -18,17 +18,20 @@ AT_ONCE = 100
 class SupabaseProjectBackend(SupabaseStorageBackend):
     """A :class:`SupabaseStorageBackend` whose client is its own: ``disconnect`` closes it, ``init`` makes a new one.
 
-    ``anon``: the key is known to be the anon key. Raises :class:`ConfigurationError` for a URL or a key that cannot
-    be one.
+    ``anon``: the key is known to be a public one; ``variable`` is where it was found, for the warning. Raises
+    :class:`ConfigurationError` for a URL or a key that cannot be one.
     """
 
-    def __init__(self, url: str, key: str, *, anon: bool = False, **options: Unpack[SupabaseOptions]) -> None:
+    def __init__(
+        self, url: str, key: str, *, anon: bool = False, variable: str = "", **options: Unpack[SupabaseOptions]
+    ) -> None:
         self._url = url
         self._key = key
         self._anon = anon
         self._connected = True
         self._time_limit = options.get("time_limit", TIME_LIMIT)
         super().__init__(_client(url, key, self._time_limit), **options)
+        self._key_variable = variable or self._key_variable
 
     async def init(self) -> None:
         if not self._connected:

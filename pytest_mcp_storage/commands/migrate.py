@@ -52,18 +52,12 @@ def _target(url: str, target: str | None) -> dict[str, str]:
 
 
 async def _migrate(url: str, target: str | None, *, move: bool, dry_run: bool) -> bool:
-    from redis.asyncio import Redis
-
     from reference_backends import migration
+    from reference_backends.redis_url import redis_client
     from reference_backends.selection import create_storage
 
     environ = _target(url, target)
-    try:
-        source = Redis.from_url(url)
-    except ValueError:
-        source = None
-    if source is None:
-        raise click.UsageError("--from is no Redis URL; it looks like redis://:password@host:6379/0")
+    source = redis_client(url, name="--from")
     store = await create_storage(environ)
     try:
         async with source:

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from pytest_mcp_storage.capabilities import Capability
 from pytest_mcp_storage.faults.proxy import Fault, FaultProxy
@@ -69,11 +69,9 @@ class RedisHarness(BackendHarness):
             self.url, self.folder = server.url, server.folder
             if not server.owned:
                 stack.push_async_callback(self._delete_all)
-            address = urlsplit(self.url)
-            if address.scheme in ("redis", "valkey"):
-                target = (address.hostname or "localhost", address.port or 6379)
+            if (target := _plain_address(self._client())) is not None:
                 self._proxy = await stack.enter_async_context(FaultProxy(target, spares=_signs_in))
-            else:  # TLS would notice the proxy
+            else:  # TLS would notice the proxy, and a socket has no port
                 self.capabilities -= THROUGH_A_PROXY
             self._stack = stack.pop_all()
         return self
@@ -144,11 +142,12 @@ class RedisHarness(BackendHarness):
         return harness
 
     def _client(self, *, through_proxy: bool = False) -> Redis:
-        from redis.asyncio import Redis
         from redis.asyncio.retry import Retry
         from redis.backoff import NoBackoff
 
-        client = Redis.from_url(self.url, retry=Retry(NoBackoff(), 0))
+        from reference_backends.redis_url import redis_client
+
+        client = redis_client(self.url, retry=Retry(NoBackoff(), 0))
         if through_proxy and self._proxy is not None:
             client.connection_pool.connection_kwargs |= {"host": self._proxy.host, "port": self._proxy.port}
         return client
@@ -158,7 +157,7 @@ class RedisHarness(BackendHarness):
 
     def _between(self) -> FaultProxy:
         if self._proxy is None:
-            raise NotMeasurable("an attached harness, and one of a server behind TLS, has no proxy")
+            raise NotMeasurable("an attached harness has no proxy, nor has one of a server behind TLS or a socket")
         return self._proxy
 
     @staticmethod
@@ -172,6 +171,16 @@ class RedisHarness(BackendHarness):
             keys = [key async for key in client.scan_iter(match=f"{self.prefix}:*", count=1000)]
             for start in range(0, len(keys), 1000):
                 await client.unlink(*keys[start : start + 1000])
+
+
+def _plain_address(client: Redis) -> tuple[str, int] | None:
+    """Where the client connects to, by TCP without TLS; ``None`` for another kind of connection."""
+    from redis.asyncio import Connection
+
+    pool = client.connection_pool
+    if pool.connection_class is not Connection:
+        return None
+    return pool.connection_kwargs.get("host", "localhost"), pool.connection_kwargs.get("port", 6379)
 
 
 def _signs_in(request: bytes) -> bool:

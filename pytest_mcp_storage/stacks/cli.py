@@ -53,7 +53,7 @@ enabled = false
 """
 
 
-def start(*, environ: Mapping[str, str] = os.environ, say: Say = lambda text: None) -> StackServer:
+def start(*, environ: Mapping[str, str] | None = None, say: Say = lambda text: None) -> StackServer:
     """The project of the working directory where it is up, else one of this run's own.
 
     A project that is up already is somebody's: it is used and left as it is. Ours is made in a temporary folder, so

@@ -33,7 +33,7 @@ LOOPBACK = (HOST, 0)
 """What a container's port is published on: any free port of this machine, for this machine alone."""
 
 
-def start(*, environ: Mapping[str, str] = os.environ, say: Say = lambda text: None) -> KeptServer:
+def start(*, environ: Mapping[str, str] | None = None, say: Say = lambda text: None) -> KeptServer:
     """Start a stack of containers.
 
     ``MCP_STORAGE_POSTGRES_IMAGE`` and ``MCP_STORAGE_POSTGREST_IMAGE`` name other images than the official ones;
@@ -41,6 +41,7 @@ def start(*, environ: Mapping[str, str] = os.environ, say: Say = lambda text: No
 
     Raises :class:`StorageSetupError` where Docker does not run, an image can't be had, or a container does not start.
     """
+    environ = os.environ if environ is None else environ
     check_docker()
     images = {
         "postgres_image": environ.get("MCP_STORAGE_POSTGRES_IMAGE") or POSTGRES_IMAGE,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import os
 import sys
 from collections.abc import Mapping
 from importlib import import_module
@@ -24,7 +23,7 @@ from reference_backends.errors import StorageSetupError
 
 def start(
     *,
-    environ: Mapping[str, str] = os.environ,
+    environ: Mapping[str, str] | None = None,
     say: Say = lambda text: None,
     fsync: bool = False,
     settings: Mapping[str, str] | None = None,

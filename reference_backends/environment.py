@@ -1,0 +1,108 @@
+"""The environment variables that a store is chosen by, and what else may have been meant.
+
+No error repeats a value: it may be a key, or a URL with a password.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+
+from reference_backends.environment_values import checked, checked_path, stripped
+from reference_backends.errors import ConfigurationError
+
+SERVICE_KEYS = ("SUPABASE_SECRET_KEY", "SUPABASE_SERVICE_ROLE_KEY")
+"""The variables that hold a key of the server's side, the first one that is set counts."""
+
+PUBLIC_KEYS = ("SUPABASE_PUBLISHABLE_KEY", "SUPABASE_ANON_KEY")
+"""The variables that hold a public key, likewise; they count if no service key is set."""
+
+KNOWN = (
+    "MCP_TS_STORAGE_TYPE",
+    "MCP_TS_STORAGE_FILE",
+    "MCP_TS_STORAGE_SQLITE_PATH",
+    "MCP_TS_STORAGE_STRICT",
+    "REDIS_URL",
+    "SUPABASE_URL",
+    *SERVICE_KEYS,
+    *PUBLIC_KEYS,
+    "STORAGE_ENCRYPTION_KEY",
+)
+"""Every variable that a choice of the store depends on."""
+
+OURS = re.compile(r"MCP_TS_STORAGE_|STORAGE_ENCRYPTION_")
+"""How a name begins that nobody but this package and upstream reads."""
+
+LOOK_ALIKES = re.compile(r"(NEXT_PUBLIC_|VITE_|PUBLIC_)?SUPABASE_|(UPSTASH_)?REDIS|VALKEY")
+"""How a name begins that belongs to one of the stores, although it is not read here."""
+
+
+class Settings:
+    """The variables of an environment. An empty one counts as unset, and so does one of white space or empty quotes."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self._values = dict(environ)
+
+    def __contains__(self, name: str) -> bool:
+        """Whether the variable is set, and not empty."""
+        return bool(self.stripped(name))
+
+    def __iter__(self) -> Iterator[str]:
+        """Iterate over the names of the variables that are set."""
+        return (name for name in self._values if name in self)
+
+    def __repr__(self) -> str:
+        return f"<Settings: {', '.join(sorted(name for name in self if name in KNOWN)) or 'nothing set'}>"
+
+    def is_empty(self, name: str) -> bool:
+        """Return whether the variable is set, and empty."""
+        return name in self._values and name not in self
+
+    def raw(self, name: str) -> str:
+        """Return the value as it is; empty if it is unset."""
+        return self._values.get(name, "")
+
+    def stripped(self, name: str) -> str:
+        """Return the value without white space and one pair of quotes around it; empty if it is unset."""
+        return stripped(self.raw(name))
+
+    def text(self, name: str) -> str:
+        """Return the value, stripped. Raises :class:`ConfigurationError` for what can't be meant."""
+        return checked(name, self.raw(name))
+
+    def path(self, name: str, default: str) -> str:
+        """Return the path in the variable, ``~`` replaced. Raises :class:`ConfigurationError`."""
+        return checked_path(name, self.text(name)) if name in self else default
+
+    def first(self, names: tuple[str, ...]) -> str | None:
+        """Return the first of the names that is set."""
+        return next((name for name in names if name in self), None)
+
+    def check_names(self) -> None:
+        """Raise :class:`ConfigurationError` if a name begins as ours do, and is none."""
+        if unknown := self.unknown(OURS):
+            known = ", ".join(name for name in KNOWN if OURS.match(name))
+            raise ConfigurationError(f"{', '.join(unknown)}: no such variable is read; there are {known}")
+
+    def check_supabase(self) -> None:
+        """Raise :class:`ConfigurationError` if ``SUPABASE_URL`` is set without a key."""
+        if "SUPABASE_URL" in self and self.first(SERVICE_KEYS + PUBLIC_KEYS) is None:
+            raise ConfigurationError(
+                f"SUPABASE_URL is set without a key: set {' or '.join(SERVICE_KEYS)}{self.clues()}"
+            )
+
+    def clues(self) -> str:
+        """Return what may have been meant by variables that are not used, to be put after an error."""
+        found = []
+        key = self.first(SERVICE_KEYS + PUBLIC_KEYS)
+        if key is not None and "SUPABASE_URL" not in self:
+            found.append(f"{key} is set, and SUPABASE_URL is not")
+        if empty := [name for name in KNOWN if self.is_empty(name) and name != "MCP_TS_STORAGE_STRICT"]:
+            found.append(f"empty: {', '.join(empty)}")
+        if unread := self.unknown(LOOK_ALIKES):
+            found.append(f"set, but not read: {', '.join(unread)}")
+        return "".join(f"; {each}" for each in found)
+
+    def unknown(self, pattern: re.Pattern[str]) -> list[str]:
+        """Return the names, in order, that begin as ``pattern`` says and that nothing here reads."""
+        return sorted(name for name in self if pattern.match(name) and name not in KNOWN)
