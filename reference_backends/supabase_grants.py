@@ -28,16 +28,12 @@ def forbidden(message: str, role: str | None, table: str = "mcp_sessions") -> St
 def _missing_grant(message: str, role: str, table: str) -> StorageError:
     found = _OBJECT.search(message)
     kind, name = (found[1], found[2]) if found else ("table", table)
-    if kind in ("function", "procedure") or (kind == "schema" and name != "public"):
-        where = "auth" if kind != "schema" else name
-        return _missing(
-            f"the role {role} may not use {kind} {name}",
-            f"grant usage on schema {where} to {role}; grant execute on all functions in schema {where} to {role};",
-        )
-    if kind not in ("schema", "table", "view") or (kind != "schema" and name != table):
-        return _missing(
-            f"the role {role} has no rights on {kind} {name}, which a trigger or a view of {table} uses",
-            f"grant the rights that it needs to {role}",
+    if kind == "function" and name == "jwt":
+        return _missing(f"the role {role} may not call auth.jwt()", f"grant execute on function auth.jwt() to {role};")
+    if (kind, name) not in {("schema", "public"), ("table", table), ("view", table)}:
+        return StorageSetupError(
+            f"the role {role} has no rights on {kind} {name}, which something at {table} uses (a trigger, a view?): "
+            f"grant {role} what it needs there"
         )
     return _missing(
         f"the role {role} has no rights on {kind} {name}",
