@@ -14,7 +14,7 @@ from reference_backends.errors import ConfigurationError, SessionExistsError, Se
 from reference_backends.handle import Handle, HandleOptions, logger
 from reference_backends.record import CREDENTIALS
 from reference_backends.session import SessionData, SessionUpdate
-from reference_backends.supabase_role import acts_as_anon
+from reference_backends.supabase_role import role_of
 from reference_backends.supabase_rows import (
     SECRET_COLUMNS,
     SESSION_COLUMNS,
@@ -152,7 +152,7 @@ class SupabaseStorageBackend(Handle):
         self._open = False
 
     def _acts_as_anon(self) -> bool:
-        return acts_as_anon(self._client)
+        return role_of(self._client) == "anon"
 
     def _now(self) -> str:
         return moment(self._clock())
@@ -187,17 +187,17 @@ class SupabaseStorageBackend(Handle):
         left = [column for column in self._guarded if column not in row]
         for _ in range(SEALING_ATTEMPTS if left else 0):
             request = table.changing(row, nothing_in_clear=left)
-            if await table.rows(self._live(request, identity, session_id)):
+            if await table.change(self._live(request, identity, session_id)):
                 return True
             found = await table.rows(self._live(table.reading(*left, VERSION), identity, session_id))
             if not found:
                 return False
             version = found[0].pop(VERSION)
             request = table.changing(self._codec.harden(found[0]) | row).eq(VERSION, version)
-            if await table.rows(self._live(request, identity, session_id)):
+            if await table.change(self._live(request, identity, session_id)):
                 return True
         # Others have written between each reading and sealing: the change itself must not be lost.
-        return bool(await table.rows(self._live(table.changing(row), identity, session_id)))
+        return await table.change(self._live(table.changing(row), identity, session_id))
 
 
 def create_supabase_storage_backend(client: AsyncClient, **options: Unpack[SupabaseOptions]) -> SupabaseStorageBackend:

@@ -8,6 +8,7 @@ import httpx
 from supabase import AsyncClient, AsyncClientOptions, AsyncSupabaseException
 
 from reference_backends.errors import ConfigurationError
+from reference_backends.http_environment import CLIENT_FAULTS, environment_error
 from reference_backends.supabase import TIME_LIMIT, SupabaseOptions, SupabaseStorageBackend
 from reference_backends.supabase_table import SupabaseTable
 
@@ -57,9 +58,8 @@ def _client(url: str, key: str, time_limit: float) -> AsyncClient:
     By HTTP/1.1: where a gateway ends an HTTP/2 connection in good order, as each does now and then, httpx fails the
     calls that are under way on it, although they are answered.
     """
-    limits = httpx.Limits(max_connections=AT_ONCE, max_keepalive_connections=AT_ONCE, keepalive_expiry=5.0)
+    http = _http(time_limit)
     try:
-        http = httpx.AsyncClient(follow_redirects=False, limits=limits, timeout=time_limit)
         return AsyncClient(
             url, key, AsyncClientOptions(httpx_client=http, auto_refresh_token=False, persist_session=False)
         )
@@ -69,3 +69,12 @@ def _client(url: str, key: str, time_limit: float) -> AsyncClient:
         "SUPABASE_URL or the key cannot be right: the URL looks like https://<project>.supabase.co, "
         "and the key is one line of ASCII"
     )
+
+
+def _http(time_limit: float) -> httpx.AsyncClient:
+    limits = httpx.Limits(max_connections=AT_ONCE, max_keepalive_connections=AT_ONCE, keepalive_expiry=5.0)
+    try:
+        return httpx.AsyncClient(follow_redirects=False, limits=limits, timeout=time_limit)
+    except CLIENT_FAULTS as fault:
+        problem = environment_error(fault)
+    raise problem

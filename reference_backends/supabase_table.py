@@ -8,15 +8,22 @@ import warnings
 from collections.abc import AsyncIterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
+from httpx import Headers, Response
+from postgrest import APIResponse
 from postgrest.types import CountMethod, ReturnMethod
 
-from reference_backends.supabase_errors import FAULTS, not_postgrest, typed_error
+from reference_backends.errors import StorageSetupError
+from reference_backends.http_environment import proxy_of
+from reference_backends.supabase_answers import not_postgrest, refusal_of, refused
+from reference_backends.supabase_errors import FAULTS, Caller, typed_error
+from reference_backends.supabase_role import role_of
 from reference_backends.supabase_rows import GLIMPSE, NOT_IN_CLEAR, TABLE, Row
 
 if TYPE_CHECKING:
-    from postgrest import APIResponse, AsyncSelectRequestBuilder
+    from postgrest import AsyncSelectRequestBuilder
     from supabase import AsyncClient
 
+CREATED, NO_CONTENT = 201, 204
 PAGE = 1000
 """Rows asked for, or deleted, at a time. A server may give fewer (``max_rows``), which does not end a listing."""
 
@@ -25,18 +32,19 @@ _VALUE = re.compile(r"[-+]?(?:0[box][\da-f]+|[\d.]+(?:e[-+]?\d+)?|infinity|nan)|
 
 
 class Answer(NamedTuple):
-    """Rows, and how many fit the filters altogether where that was asked for."""
+    """A success: its HTTP status, its rows, and how many rows match the filters if that was asked for."""
 
+    status: int
     rows: list[Row]
     total: int | None
+    extent: str
+    """The header Content-Range: ``0-0/*`` for one row, ``*/*`` for none."""
 
 
 class Request(Protocol):
     """A request that is built and not yet sent: any builder of supabase-py."""
 
-    def retry(self, enabled: bool) -> Any: ...
-
-    async def execute(self) -> APIResponse: ...
+    request: Any
 
 
 class SupabaseTable:
@@ -75,9 +83,23 @@ class SupabaseTable:
     async def insert(self, row: Row) -> None:
         """Insert the row. Raises ``SessionExistsError`` where its id is taken, by whomever."""
         answer = await self.answer(self._client.table(TABLE).insert(row).select("session_id"))
-        # A redirection turns a POST into a GET, which answers with other rows.
-        if answer.rows != [{"session_id": row["session_id"]}]:
+        # A redirection turns a POST into a GET, which creates nothing. The rows say nothing: a gateway that removes
+        # the header Prefer makes them empty.
+        if answer.status != CREATED:
             raise not_postgrest()
+
+    async def change(self, request: AsyncSelectRequestBuilder) -> bool:
+        """Send an UPDATE, and report whether it changed a row."""
+        answer = await self.answer(request)
+        if answer.rows or answer.status != NO_CONTENT:
+            return bool(answer.rows)
+        # A gateway has removed the header Prefer, which asks for the rows.
+        if not answer.extent:
+            raise StorageSetupError(
+                "a gateway in front of Supabase removes the headers Prefer and Content-Range, so it is not known "
+                "whether the update was done; let both pass"
+            )
+        return not answer.extent.startswith("*")
 
     async def delete(self, request: AsyncSelectRequestBuilder) -> None:
         """Send a DELETE."""
@@ -106,9 +128,10 @@ class SupabaseTable:
                 request = equal(request, "identity", identity)
             if after is not None:
                 request = greater(request, key, after)
-            page, total = await self.answer(request)
+            answer = await self.answer(request)
+            page = answer.rows
             yield page
-            if not page or len(page) == total or len(page) < longest:
+            if not page or len(page) == answer.total or len(page) < longest:
                 return
             longest = max(longest, len(page))
             after = page[-1][key]
@@ -129,17 +152,28 @@ class SupabaseTable:
             last = not found
 
     async def answer(self, request: Request) -> Answer:
-        """Send a request, once. supabase-py's retries would only hold back the news of an outage."""
+        """Send a request, once: the retries of supabase-py would only delay the report of an outage."""
         try:
             async with asyncio.timeout(self._time_limit):
-                response = await request.retry(False).execute()
+                response: Response = await request.request.send(Headers())
         except FAULTS as fault:
-            problem = typed_error(fault)
+            problem = typed_error(fault, self._caller())
         else:
-            if isinstance(response.data, list) and all(isinstance(row, dict) for row in response.data):
-                return Answer(response.data, response.count)
-            problem = not_postgrest()
+            if not response.is_success:
+                problem = refused(refusal_of(response), self._caller().role)
+            else:
+                success = APIResponse.from_http_request_response(response)
+                rows: Any = success.data
+                if isinstance(rows, list) and all(isinstance(row, dict) for row in rows):
+                    extent = response.headers.get("Content-Range", "")
+                    return Answer(response.status_code, rows, success.count, extent)
+                problem = not_postgrest()
         raise problem
+
+    def _caller(self) -> Caller:
+        http = self._client.options.httpx_client
+        reads_environment = http is None or http.trust_env
+        return Caller(role_of(self._client), proxy_of(str(self._client.supabase_url)) if reads_environment else None)
 
 
 def equal(request: AsyncSelectRequestBuilder, column: str, text: str) -> AsyncSelectRequestBuilder:

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import traceback
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
 from typing import Any
 
 import httpx
@@ -15,7 +12,6 @@ import psycopg
 import pytest
 from aiohttp import web
 from postgrest.exceptions import APIError
-from supabase import AsyncClientOptions, acreate_client
 
 from pytest_mcp_storage.faults import Fault, FaultProxy
 from pytest_mcp_storage.stacks import native
@@ -23,75 +19,18 @@ from pytest_mcp_storage.stacks.kept import KeptServer
 from pytest_mcp_storage.stacks.supabase import SupabaseStack
 from reference_backends import (
     ConfigurationError,
-    SessionData,
     StorageError,
     StorageSetupError,
     StorageUnavailableError,
-    SupabaseStorageBackend,
 )
 from reference_backends.supabase_errors import typed_error
 from reference_backends.supabase_project import SupabaseProjectBackend
-
-KEY = "00112233445566778899aabbccddeeff" * 2
-SECRET = "a-token-that-nobody-may-see"
-SESSION = SessionData(
-    session_id="s1",
-    identity="alice",
-    server_url="https://mcp.example",
-    transport_type="sse",
-    callback_url="https://app.example/callback",
-    created_at=0,
-    tokens={"access_token": SECRET},
-    code_verifier=SECRET,
-)
-CALLS: dict[str, Callable[[SupabaseStorageBackend], Awaitable[Any]]] = {
-    "init": lambda backend: backend.init(),
-    "create": lambda backend: backend.create_session(SESSION),
-    "update": lambda backend: backend.update_session("alice", "s1", {"tokens": {"access_token": SECRET}}),
-    "get": lambda backend: backend.get_session("alice", "s1"),
-    "list": lambda backend: backend.get_identity_sessions_data("alice"),
-    "list ids": lambda backend: backend.get_identity_mcp_sessions("alice"),
-    "remove": lambda backend: backend.remove_session("alice", "s1"),
-    "all ids": lambda backend: backend.get_all_session_ids(),
-    "clear": lambda backend: backend.clear_all(),
-    "clean up": lambda backend: backend.cleanup_expired_sessions(),
-}
-calls = pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
+from tests.reference_backends.supabase.failures import CALLS, SECRET, SESSION, answering, backend_at, calls, fails
 
 
 @pytest.fixture(scope="module")
 def stack(server: KeptServer) -> SupabaseStack:
     return server.store()
-
-
-@asynccontextmanager
-async def backend_at(
-    url: str, key: str, *, time_limit: float = 30, **headers: str
-) -> AsyncIterator[SupabaseStorageBackend]:
-    """A backend as one that was initialised earlier, on a client as patient as supabase-py's own."""
-    async with httpx.AsyncClient(timeout=120, follow_redirects=True) as http:
-        client = await acreate_client(url, key, AsyncClientOptions(httpx_client=http, headers=headers))
-        backend = SupabaseStorageBackend(client, encryption_key=KEY, time_limit=time_limit)
-        backend._open = True
-        yield backend
-
-
-async def fails(
-    call: Callable[[SupabaseStorageBackend], Awaitable[Any]],
-    backend: SupabaseStorageBackend,
-    kind: type[StorageError],
-    remedy: str,
-) -> None:
-    with pytest.raises(StorageError) as raised:
-        await call(backend)
-    error = raised.value
-    assert type(error) is kind, error
-    assert remedy in str(error)
-    assert error.__cause__ is None
-    assert error.__context__ is None
-    told = "".join(traceback.format_exception(error)) + repr(error)
-    for secret in (SECRET, KEY, backend._client.supabase_key):
-        assert secret not in told
 
 
 def test_a_missing_table(server: KeptServer) -> None:
@@ -263,45 +202,6 @@ def test_the_database_dies_behind_its_gateway(server: KeptServer) -> None:
     asyncio.run(check())
 
 
-def refusal(code: str, details: str | None = None) -> str:
-    """A refusal as PostgREST words it: all four keys, always."""
-    return json.dumps({"code": code, "details": details, "hint": None, "message": "refused"})
-
-
-ODD_ANSWERS = {
-    "a web page": (200, "text/html", "<html>hello</html>", StorageSetupError, "check SUPABASE_URL"),
-    "another API": (200, "application/json", '{"rows": []}', StorageSetupError, "check SUPABASE_URL"),
-    "no rows": (200, "application/json", "[1, 2]", StorageSetupError, "check SUPABASE_URL"),
-    "no such page": (404, "text/html", "<html>not found</html>", StorageSetupError, "check SUPABASE_URL"),
-    "no route": (404, "application/json", '{"message": "no Route matched"}', StorageSetupError, "check SUPABASE_URL"),
-    "bad gateway": (502, "text/html", "<html>bad gateway</html>", StorageUnavailableError, "try again"),
-    "overload": (429, "text/plain", "slow down", StorageUnavailableError, "try again"),
-    "paused": (540, "text/plain", "project paused", StorageUnavailableError, "try again"),
-    "no database": (503, "application/json", '{"message": "name resolution failed"}', StorageUnavailableError, "again"),
-    "too large": (413, "text/html", "<html>too large</html>", StorageError, "larger than"),
-    "read only": (405, "application/json", refusal("25006"), StorageUnavailableError, "read-only"),
-    "no API key": (401, "application/json", '{"message": "No API key found in request"}', ConfigurationError, "key"),
-    "forbidden": (403, "text/html", "<html>forbidden</html>", StorageError, "service role"),
-    "another code": (400, "application/json", refusal("XX000", SECRET), StorageError, "XX000"),
-}
-
-
-@pytest.mark.parametrize("odd", ODD_ANSWERS.values(), ids=ODD_ANSWERS)
-def test_what_else_a_gateway_may_answer(odd: tuple[int, str, str, type[StorageError], str]) -> None:
-    """By a server made for this test: no stack here is made to answer so."""
-    status, kind, body, error, remedy = odd
-
-    async def answer(request: web.BaseRequest) -> web.StreamResponse:
-        return web.Response(status=status, content_type=kind, text=body)
-
-    async def check() -> None:
-        async with answering(answer) as url, backend_at(url, "key-of-the-project") as backend:
-            for call in CALLS.values():
-                await fails(call, backend, error, remedy)
-
-    asyncio.run(check())
-
-
 @pytest.mark.parametrize("status", [301, 302, 303])
 def test_a_redirection_does_not_turn_a_write_into_a_read(status: int) -> None:
     """A client that follows redirections sends a GET instead: http to https, as a rule. Made for this test."""
@@ -333,15 +233,6 @@ def test_a_row_without_a_moment_is_a_damaged_session(created_at: object) -> None
             await fails(CALLS["get"], backend, StorageError, "the stored session 's1' is damaged")
 
     asyncio.run(check())
-
-
-@asynccontextmanager
-async def answering(answer: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]) -> AsyncIterator[str]:
-    runner = web.ServerRunner(web.Server(answer))
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    yield f"http://127.0.0.1:{runner.addresses[0][1]}"
-    await runner.cleanup()
 
 
 def test_a_key_that_is_no_header_is_not_shown(stack: SupabaseStack) -> None:

@@ -88,7 +88,11 @@ async def test_the_time_limit_is_the_one_that_was_given(
         await hasty.init()
 
 
-async def test_a_certificate_that_is_not_trusted_is_told(project: Callable[..., SupabaseProjectBackend]) -> None:
+async def test_a_certificate_that_is_not_trusted_is_told(
+    project: Callable[..., SupabaseProjectBackend], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("SSL_CERT_FILE", raising=False)
+    monkeypatch.delenv("SSL_CERT_DIR", raising=False)
     with pytest.raises(StorageUnavailableError, match="does not trust its certificate; check SUPABASE_URL") as raised:
         await project().init()
     assert raised.value.__context__ is None
