@@ -33,6 +33,11 @@ class ServerSession:
         self._derived = derived
         self._searched = not derived
 
+    def with_default_ttl(self, ttl: float) -> ServerSession:
+        """Return the same session, with this ``ttl`` if it has none."""
+        ttl = ttl if self.ttl is None else self.ttl
+        return ServerSession(self.backend, self.template, ttl, derived=self._derived)
+
     async def read(self) -> SessionData | None:
         """Return the session, or ``None``. Raises :class:`StorageError` if it belongs to another server."""
         session = await self._get()

@@ -68,11 +68,11 @@ def secret_has_expired(client: OAuthClientInformationFull, now: float) -> bool:
 def accepts_redirect(client: OAuthClientInformationFull, redirect_uri: str, *, any_port: bool) -> bool:
     """Return whether the client was registered for this redirect URI, or for none that is known.
 
-    ``any_port``: the ports of loopback addresses may differ, as RFC 8252, section 7.3, asks of servers.
+    A loopback address that was registered without a port serves for each port (RFC 8252, section 7.3); with
+    ``any_port`` also one that was registered with another port.
     """
-    wanted = _redirect(redirect_uri, any_port)
-    registered = [_redirect(str(each), any_port) for each in client.redirect_uris or []]
-    return not registered or wanted in registered
+    registered = [str(each) for each in client.redirect_uris or []]
+    return not registered or any(_same_redirect(each, redirect_uri, any_port) for each in registered)
 
 
 def parsed(model: type[Model], stored: Mapping[str, Any], what: str) -> Model:
@@ -84,11 +84,11 @@ def parsed(model: type[Model], stored: Mapping[str, Any], what: str) -> Model:
     raise StorageError(f"the stored {what} are not of the form that the mcp package expects; sign in again")
 
 
-def _redirect(uri: str, any_port: bool) -> str:
+def _same_redirect(registered: str, wanted: str, any_port: bool) -> bool:
     try:
-        url = Url(uri)
+        one, other = Url(registered), Url(wanted)
     except ValueError:
-        return uri
-    if any_port and url.scheme == "http" and url.host in _LOOPBACK:
-        return f"http://{url.host}{url.path}?{url.query}"
-    return str(url)
+        return registered == wanted
+    if one.scheme == "http" and one.host in _LOOPBACK and (any_port or one.port in (None, 80)):
+        return (one.scheme, one.host, one.path, one.query) == (other.scheme, other.host, other.path, other.query)
+    return str(one) == str(other)
