@@ -1,0 +1,135 @@
+"""An OAuth client whose logins survive a restart, and are shared by every process of one user.
+
+Source: ``mcp.client.auth.OAuthClientProvider`` of the package ``mcp``, 1.23 or later.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from typing import TYPE_CHECKING, Any
+
+from mcp.client.auth import OAuthClientProvider
+from mcp.shared.auth import OAuthClientMetadata
+
+from reference_backends.errors import ConfigurationError
+from reference_backends.mcp import answers
+from reference_backends.mcp.account import Account
+from reference_backends.mcp.context import SessionContext
+from reference_backends.mcp.renewal import Flow, Renewal, relayed
+from reference_backends.mcp.server_url import origin
+from reference_backends.mcp.token_storage import SessionTokenStorage
+
+if TYPE_CHECKING:
+    from httpx2 import Request, Response
+
+YEAR = 365 * 86400.0
+"""How long a session lives after its last refresh, in seconds, if the storage has no ``ttl`` of its own."""
+
+REDIRECTS = 5
+
+
+class SessionOAuthProvider(OAuthClientProvider):
+    """The SDK's ``OAuthClientProvider`` on a :class:`SessionTokenStorage`; it takes the same arguments.
+
+    - After a restart it knows when the tokens expire and which authorization server issued them. Refresh token and
+      client secret go to that server alone.
+    - It refreshes up to ``refresh_before`` seconds before the access token expires, and after the server has refused
+      one. Of several processes one refreshes, and the others take its tokens.
+    - The user signs in again only if the authorization server refuses the refresh token. If that server can't be
+      reached, or fails, the request fails with ``OAuthTokenError`` and the login is kept.
+    - Sessions live for a year after each write, unless the storage has a ``ttl``.
+    - It registers the client again if the client's secret has expired or the redirect URI has changed.
+    - It accepts what real servers answer: ``expires_in`` as text, scopes as a list, and more.
+
+    ``options`` are those of the SDK's class. Raises :class:`ConfigurationError` if the storage is for another server.
+    """
+
+    def __init__(
+        self,
+        server_url: str,
+        client_metadata: OAuthClientMetadata,
+        storage: SessionTokenStorage,
+        redirect_handler: Callable[[str], Awaitable[None]] | None = None,
+        callback_handler: Callable[[], Awaitable[Any]] | None = None,
+        *,
+        refresh_before: float = 60.0,
+        **options: Any,
+    ) -> None:
+        super().__init__(server_url, client_metadata, storage, redirect_handler, callback_handler, **options)
+        stored_url = storage.session.template.server_url
+        if origin(stored_url) != origin(server_url):
+            raise ConfigurationError(
+                f"the storage holds tokens of {origin(stored_url)}, not of {origin(server_url)}; "
+                "make a SessionTokenStorage for this server"
+            )
+        context = SessionContext.of(self.context, storage.clock)
+        self._account = Account(storage.session.with_default_ttl(YEAR), context)
+        self._renewal = Renewal(self._account, refresh_before)
+        context.storage = self._account
+        self.context: SessionContext = context
+
+    async def async_auth_flow(self, request: Request) -> AsyncGenerator[Request, Response]:
+        """Run the SDK's flow; refresh before it, and again if the server refuses the access token."""
+        async with self.context.lock:
+            self.context.protocol_version = request.headers.get("mcp-protocol-version")
+            async with relayed(self._renewed(request)) as step:
+                outgoing = await step()
+                while outgoing is not None:
+                    outgoing = await step((yield outgoing))
+        refused_before = False
+        async with relayed(super().async_auth_flow(request)) as step:
+            outgoing = await step()
+            while outgoing is not None:
+                if outgoing is not request:
+                    # GitHub, for one, answers a form unless it is asked for JSON.
+                    outgoing.headers.setdefault("Accept", "application/json")
+                response = yield outgoing
+                if outgoing is not request:
+                    response = await self._readable(outgoing, response)
+                elif response.status_code == 401 and not refused_before:
+                    refused_before = True
+                    sent = request.headers.get("Authorization", "").removeprefix("Bearer ")
+                    async with relayed(self._renewed(request, sent)) as inner:
+                        renewing = await inner()
+                        while renewing is not None:
+                            renewing = await inner((yield renewing))
+                    tokens = self.context.current_tokens
+                    if self.context.is_token_valid() and tokens is not None and tokens.access_token != sent:
+                        request.headers["Authorization"] = f"Bearer {tokens.access_token}"
+                        response = yield request
+                if outgoing is request and response.status_code in (401, 403):
+                    self._account.prepare_login()
+                outgoing = await step(response)
+
+    async def _renewed(self, request: Request, refused: str | None = None) -> Flow:
+        """Refresh, and follow redirects within an origin, as the SDK does for its own requests."""
+        async with relayed(self._renewal.flow(request, refused)) as step:
+            outgoing = await step()
+            while outgoing is not None:
+                response = yield outgoing
+                for _ in range(REDIRECTS):
+                    follow = response.next_request
+                    if follow is None or follow.method != outgoing.method:
+                        break
+                    if origin(str(follow.url)) != origin(str(outgoing.url)):
+                        break
+                    response = yield follow
+                outgoing = await step(response)
+
+    async def _readable(self, request: Request, response: Response) -> Response:
+        """Return the answer to a token request or a registration in the form that the SDK accepts."""
+        if request.method != "POST" or response.status_code not in (200, 201):
+            return response
+        data = answers.parse(await response.aread())
+        if data is None:
+            return response
+        if request.headers.get("Content-Type", "").startswith("application/json"):
+            metadata = self.context.oauth_metadata
+            supported = None if metadata is None else metadata.token_endpoint_auth_methods_supported
+            requested = self.context.client_metadata.token_endpoint_auth_method
+            data, status = answers.registration_answer(data, requested, supported), response.status_code
+        else:
+            self._account.refresh_lasts = answers.refresh_lifetime(data)
+            status = 400 if "error" in data and "access_token" not in data else response.status_code
+            data = answers.token_answer(data)
+        return type(response)(status, json=data, request=response.request)

@@ -1,0 +1,197 @@
+"""Refreshing the tokens of a session: before they expire, under a lock, and at the server that issued them."""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+import anyio
+from mcp.client.auth import OAuthTokenError
+from mcp.client.auth.utils import (
+    build_oauth_authorization_server_metadata_discovery_urls,
+    create_oauth_metadata_request,
+    handle_auth_metadata_response,
+)
+from mcp.shared.auth import OAuthToken
+from pydantic import ValidationError
+
+from reference_backends.mcp import answers
+from reference_backends.mcp.account import Account
+from reference_backends.mcp.lock import LOCK_SECONDS, RefreshLock
+
+if TYPE_CHECKING:
+    from httpx2 import Request, Response
+
+logger = logging.getLogger("reference_backends")
+
+Flow = AsyncGenerator["Request", "Response"]
+
+TIMEOUT = {"connect": 5.0, "read": 20.0, "write": 5.0, "pool": 5.0}
+"""Together less than the lock lasts. The SDK's own requests have no timeout."""
+
+RETRY_SECONDS = 10.0
+"""After a refresh has failed and the old access token still serves, the next attempt comes so much later."""
+
+MOVED = (404, 405, 410)
+TEMPORARY = ("temporarily_unavailable", "server_error", "slow_down")
+CLIENT_REFUSED = ("invalid_client", "unauthorized_client")
+
+
+@asynccontextmanager
+async def relayed(flow: Flow) -> AsyncIterator[Callable[..., Awaitable[Request | None]]]:
+    """Run a flow inside another: ``step(response)`` returns its next request, or ``None`` at its end."""
+
+    async def step(response: Response | None = None) -> Request | None:
+        try:
+            return await flow.asend(response)  # type: ignore[arg-type]  # None starts it
+        except StopAsyncIteration:
+            return None
+
+    try:
+        yield step
+    finally:
+        await flow.aclose()
+
+
+class Renewal:
+    """The flow that refreshes. ``refresh_before``: how many seconds before the expiry, at most."""
+
+    def __init__(self, account: Account, refresh_before: float) -> None:
+        self._account = account
+        self._context = account.context
+        self._refresh_before = refresh_before
+        self._retry_at = 0.0
+
+    async def flow(self, request: Request, refused: str | None = None) -> Flow:
+        """Have a valid access token in the context, if that is possible without the user.
+
+        ``refused`` is an access token that the server has refused, ``""`` if the request had none. Raises
+        :class:`OAuthTokenError` if the authorization server can't refresh now. The login is kept then.
+        """
+        if self._serves(refused):
+            return
+        await self._account.load()
+        if self._serves(refused) or not self._account.is_refreshable():
+            return
+        lock = RefreshLock(self._account.session)
+        if not await self._acquire(lock, refused):
+            return
+        try:
+            await self._account.load()
+            if not self._serves(refused) and self._account.is_refreshable():
+                async with relayed(self._refresh(request, refused)) as step:
+                    outgoing = await step()
+                    while outgoing is not None:
+                        outgoing = await step((yield outgoing))
+        finally:
+            await lock.release()
+
+    def _serves(self, refused: str | None) -> bool:
+        """Return whether the access token in the context can be used, and needs no refresh now."""
+        context = self._context
+        if refused is not None:
+            tokens = context.current_tokens
+            return context.is_token_valid() and tokens is not None and tokens.access_token != refused
+        return context.lasts(0 if context.clock() < self._retry_at else self._refresh_before)
+
+    async def _acquire(self, lock: RefreshLock, refused: str | None) -> bool:
+        """Return whether this process is to refresh. If another one does so, wait for its tokens."""
+        pause, until = 0.02, time.monotonic() + 2 * LOCK_SECONDS
+        while not await lock.acquire():
+            if refused is None and self._context.is_token_valid():
+                return False  # the old one serves meanwhile
+            if time.monotonic() > until:
+                raise OAuthTokenError("other processes have tried to refresh the tokens for too long; try again later")
+            await anyio.sleep(pause * random.uniform(0.5, 1.5))
+            pause = min(pause * 1.5, 0.5)
+            await self._account.load()
+            if self._serves(refused) or not self._account.is_refreshable():
+                return False
+        return True
+
+    async def _refresh(self, request: Request, refused: str | None) -> Flow:
+        """Refresh once; a second time if the token endpoint has moved."""
+        self._retry_at = self._context.clock() + RETRY_SECONDS
+        tried: str | None = None
+        response: Response | None = None
+        for _ in range(2):
+            if self._account.token_endpoint is None or response is not None:
+                async with relayed(self._discover(request)) as step:
+                    outgoing = await step()
+                    while outgoing is not None:
+                        outgoing = await step((yield outgoing))
+            if self._account.token_endpoint in (None, tried):
+                break
+            tried = self._account.token_endpoint
+            response = yield self._refresh_request(request, tried)
+            if response.status_code not in MOVED:
+                break
+        if response is not None:
+            await self._take(response, refused)
+
+    async def _discover(self, request: Request) -> Flow:
+        """Find the token endpoint of the issuer that the refresh token belongs to, and of no other."""
+        issuer = self._account.issuer
+        if issuer is None:
+            return
+        for url in build_oauth_authorization_server_metadata_discovery_urls(issuer, self._context.server_url):
+            outgoing = create_oauth_metadata_request(url)
+            outgoing.extensions["timeout"] = TIMEOUT
+            go_on, metadata = await handle_auth_metadata_response((yield outgoing))
+            if metadata is not None and str(metadata.issuer).rstrip("/") == issuer.rstrip("/"):
+                self._context.oauth_metadata = metadata
+                self._account.token_endpoint = str(metadata.token_endpoint)
+                return
+            if not go_on:
+                return
+
+    def _refresh_request(self, request: Request, endpoint: str) -> Request:
+        context = self._context
+        if context.current_tokens is None or context.client_info is None:
+            raise OAuthTokenError("there is nothing to refresh; sign in")
+        data = {
+            "grant_type": "refresh_token",
+            "refresh_token": context.current_tokens.refresh_token or "",
+            "client_id": context.client_info.client_id,
+        }
+        if context.should_include_resource_param(context.protocol_version):
+            data["resource"] = context.get_resource_url()
+        headers = {"Content-Type": "application/x-www-form-urlencoded", "Accept": "application/json"}
+        data, headers = context.prepare_token_auth(data, headers)
+        # httpx2.Request for mcp 2, httpx.Request for mcp 1
+        return type(request)("POST", endpoint, data=data, headers=headers, extensions={"timeout": TIMEOUT})
+
+    async def _take(self, response: Response, refused: str | None) -> None:
+        """Store what the token endpoint answered."""
+        data = answers.parse(await response.aread()) or {}
+        tokens = _tokens(data) if response.status_code in (200, 201) else None
+        if tokens is not None:
+            self._account.refresh_lasts = answers.refresh_lifetime(data)
+            self._retry_at = 0.0
+            await self._account.save(tokens)
+            return
+        error = data.get("error")
+        if _is_final(response.status_code, error):
+            logger.info("[mcp-storage] %s refused a refresh: %s", self._account.token_endpoint, error)
+            await self._account.drop_refresh_token(with_client=error in CLIENT_REFUSED)
+        elif refused is not None or not self._context.is_token_valid():
+            raise OAuthTokenError(
+                f"{self._account.token_endpoint} answered a refresh with status {response.status_code}; "
+                "the login is kept, try again later"
+            )
+
+
+def _is_final(status: int, error: Any) -> bool:
+    """Return whether a refresh will never succeed. 403 is final if it comes from the server, not from a firewall."""
+    return error not in TEMPORARY and (status in (200, 201, 400, 401) or (status == 403 and error is not None))
+
+
+def _tokens(data: dict[str, Any]) -> OAuthToken | None:
+    try:
+        return OAuthToken.model_validate(answers.token_answer(data))
+    except ValidationError:
+        return None
