@@ -11,8 +11,8 @@ from pytest_mcp_storage.harnesses.file import FileHarness
 from pytest_mcp_storage.harnesses.options import given
 from pytest_mcp_storage.zoo.shelf import Row, Rows, Shelf, ShelfBackend
 from reference_backends import Clock, StorageSetupError
+from reference_backends.file_content import replace
 from reference_backends.file_lock import FileLock
-from reference_backends.filesystem import replace
 from reference_backends.record import from_wire, to_wire
 
 Answer = TypeVar("Answer")

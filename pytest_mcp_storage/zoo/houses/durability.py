@@ -16,7 +16,8 @@ from pytest_mcp_storage.harnesses.sqlite import SqliteHarness
 from pytest_mcp_storage.zoo.sheet import Sheet, SheetHarness
 from pytest_mcp_storage.zoo.shelf import Name, Row, Rows, ShelfBackend, ShelfHarness
 from reference_backends import Clock, SessionData, SqliteStorageBackend, StorageSetupError
-from reference_backends.filesystem import StrPath, replace
+from reference_backends.file_content import replace
+from reference_backends.filesystem import StrPath
 from reference_backends.record import to_wire
 
 Answer = TypeVar("Answer")

@@ -23,7 +23,7 @@ from reference_backends import (
 )
 from reference_backends.bounds import LONGEST_NAME
 from reference_backends.errors import InvalidSessionError
-from reference_backends.filesystem import replace
+from reference_backends.file_content import replace
 from reference_backends.record import Record
 
 logger = logging.getLogger("pytest_mcp_storage.zoo")
