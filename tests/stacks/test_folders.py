@@ -36,7 +36,8 @@ def test_the_folder_of_a_dead_run_is_removed(root: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["mcp-storage-stack-demo", "mcp-storage-stack-abcdefghi", "mcp-storage-stack-ABCDEFGH", "mcp-storage-stack-"]
+    "name",
+    ["mcp-storage-stack-demo", "mcp-storage-stack-abcdefghi", "mcp-storage-stack-ABCDEFGH", "mcp-storage-stack-"],
 )
 def test_a_folder_with_a_similar_name_stays(root: Path, name: str) -> None:
     (root / name).mkdir()
