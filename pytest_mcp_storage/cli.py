@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib import import_module
+from typing import Any
 
 import click
 
@@ -22,6 +23,13 @@ COMMANDS = {
 
 class LazyGroup(click.Group):
     """A group that imports a command's module only when that command is asked for."""
+
+    def main(self, *args: Any, **extra: Any) -> Any:
+        """Run a command; what it prints fits the encoding of its output."""
+        from pytest_mcp_storage.commands.output import accept_every_character
+
+        accept_every_character()
+        return super().main(*args, **extra)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return sorted(COMMANDS)

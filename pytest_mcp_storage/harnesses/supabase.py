@@ -40,8 +40,9 @@ class SupabaseHarness(BackendHarness):
 
     On a server that this run started each harness has a database of its own. On a project that it was given
     (``SUPABASE_URL``) it is not ``dedicated``, removes the rows that it created and no others, and declares only what
-    it can do there: AT_REST needs ``SUPABASE_DB_URL``, ROW_SECURITY ``SUPABASE_ANON_KEY`` and
-    ``SUPABASE_JWT_SECRET``; OUTAGE and LOST_ANSWER need plain HTTP, and SETUP a server of its own.
+    it can do there: AT_REST needs ``SUPABASE_DB_URL``, ROW_SECURITY ``SUPABASE_PUBLISHABLE_KEY`` (or
+    ``SUPABASE_ANON_KEY``) and ``SUPABASE_JWT_SECRET``; OUTAGE and LOST_ANSWER need plain HTTP, and SETUP a server of
+    its own.
     """
 
     name: ClassVar[str] = "supabase"
@@ -77,7 +78,8 @@ class SupabaseHarness(BackendHarness):
             self.capabilities = type(self).capabilities - _out_of_reach(server, stack)
             if stack.database_url is not None:
                 folder = server.facts().get("data_directory") if stack.owned else None
-                self._database = await Database.connect(stack.database_url, Path(folder) if folder else None)
+                data = Path(folder) if folder else None
+                self._database = await Database.connect(stack.database_url, data, owned=stack.owned)
                 opening.push_async_callback(self._database.close)
             if Capability.OUTAGE in self.capabilities:
                 parts = urlsplit(stack.url)
@@ -108,8 +110,8 @@ class SupabaseHarness(BackendHarness):
         """
         stack = self._in_use
         return await self._opened(
-            await self._clients.of(stack.url, stack.service_role_key or stack.anon_key),
-            sees_all=stack.service_role_key is not None,
+            await self._clients.of(stack.url, stack.server_key or stack.public_key),
+            sees_all=stack.server_key is not None,
             **given(encryption_key, clock, default_ttl),
         )
 
@@ -144,7 +146,7 @@ class SupabaseHarness(BackendHarness):
         try:
             if how == "old":
                 assert spare.database_url is not None
-                database = await Database.connect(spare.database_url)
+                database = await Database.connect(spare.database_url, owned=spare.owned)
                 await database.execute("alter table public.mcp_sessions drop column client_id")
                 await database.close()
             yield
@@ -155,7 +157,7 @@ class SupabaseHarness(BackendHarness):
     def locator(self) -> Mapping[str, Any]:
         """The project's URL and the key that ``open`` uses."""
         stack = self._in_use
-        return {"url": stack.url, "key": stack.service_role_key or stack.anon_key}
+        return {"url": stack.url, "key": stack.server_key or stack.public_key}
 
     @classmethod
     def attach(cls, locator: Mapping[str, Any]) -> Self:
@@ -176,13 +178,13 @@ class SupabaseHarness(BackendHarness):
     async def open_as(self, user: str | None) -> SupabaseStorageBackend:
         stack = self._in_use
         token = None if user is None else stack.token(user)
-        return await self._opened(await self._clients.of(stack.url, stack.anon_key, token))
+        return await self._opened(await self._clients.of(stack.url, stack.public_key, token))
 
     async def write_row_as(self, user: str | None, session: SessionData, owner: str) -> None:
         stack = self._in_use
         token = None if user is None else stack.token(user)
         self._created.add((session.identity, session.session_id))
-        await self._clients.write_row(await self._clients.of(stack.url, stack.anon_key, token), session, owner)
+        await self._clients.write_row(await self._clients.of(stack.url, stack.public_key, token), session, owner)
 
     async def _opened(self, client: Any, *, sees_all: bool = False, **options: Any) -> SupabaseStorageBackend:
         from reference_backends.supabase import SupabaseStorageBackend
@@ -248,7 +250,7 @@ def _out_of_reach(server: StackServer, stack: SupabaseStack) -> set[Capability]:
     missing = set()
     if stack.database_url is None:
         missing.add(Capability.AT_REST)
-    if stack.anon_key is None or stack.jwt_secret is None:
+    if stack.public_key is None or stack.jwt_secret is None:
         missing.add(Capability.ROW_SECURITY)
     if not server.makes_stores:
         missing.add(Capability.SETUP)

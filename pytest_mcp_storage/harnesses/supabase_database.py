@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from pytest_mcp_storage.stacks.environment import libpq_variables, libpq_variables_ignored
 from reference_backends.errors import ConfigurationError
 from reference_backends.supabase_rows import SECRET_COLUMNS, TABLE
 
@@ -48,18 +51,25 @@ class Database:
         self._log_start = LogPosition("", 0)
 
     @classmethod
-    async def connect(cls, url: str, data_directory: Path | None = None) -> Database:
-        """Connect to ``url``. Raises :class:`ConfigurationError` where that fails."""
+    async def connect(cls, url: str, data_directory: Path | None = None, *, owned: bool = False) -> Database:
+        """Connect to ``url``; libpq's environment variables are ignored if this run started the server (``owned``).
+
+        Raises :class:`ConfigurationError` if that fails.
+        """
         import psycopg
 
         try:
-            connection = await psycopg.AsyncConnection.connect(url, autocommit=True, connect_timeout=5)
+            with libpq_variables_ignored() if owned else contextlib.nullcontext():
+                connection = await psycopg.AsyncConnection.connect(url, autocommit=True, connect_timeout=5)
         except psycopg.Error as error:
             reason = type(error).__name__  # its text shows the connection string
         else:
             reason = ""
+        if reason and owned:
+            raise ConfigurationError(f"the database of this run's own stack can't be reached ({reason})")
         if reason:
-            raise ConfigurationError(f"the database can't be reached ({reason}); check SUPABASE_DB_URL")
+            names = ", ".join(["SUPABASE_DB_URL", *libpq_variables(os.environ)])
+            raise ConfigurationError(f"the database can't be reached ({reason}); check {names}")
         database = cls(connection, data_directory)
         if data_directory is not None:
             database._log_start = await database._log_position()

@@ -10,9 +10,11 @@ from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from pytest_mcp_storage.stacks.binaries import supabase_program
 from pytest_mcp_storage.stacks.docker import check_docker
+from pytest_mcp_storage.stacks.environment import supabase_cli_environment
 from pytest_mcp_storage.stacks.keeper import Note, Upstream
 from pytest_mcp_storage.stacks.kept import KeptServer
 from pytest_mcp_storage.stacks.keys import ProjectKeys
@@ -27,6 +29,15 @@ PULL_TRIES = 2
 """How often one image may fail to come before we give up: the command itself goes on for 93 seconds."""
 LONGEST_LINE = 16 * 1024 * 1024
 """Bytes; a progress bar is one line."""
+
+KEYS = {
+    "ANON_KEY": "anon_key",
+    "SERVICE_ROLE_KEY": "service_role_key",
+    "JWT_SECRET": "jwt_secret",
+    "PUBLISHABLE_KEY": "publishable_key",
+    "SECRET_KEY": "secret_key",
+}
+"""Variable of ``supabase status`` -> attribute of :class:`SupabaseStack`."""
 
 CONFIG = """\
 project_id = "{project}"
@@ -72,15 +83,18 @@ def start(*, environ: Mapping[str, str] | None = None, say: Say = lambda text: N
 
 
 def _has_project(folder: Path) -> bool:
-    return any((one / "supabase" / "config.toml").exists() for one in (folder, *folder.parents))
+    configurations = ("supabase/config.toml", "supabase/config.json")
+    return any((one / name).exists() for one in (folder, *folder.parents) for name in configurations)
 
 
 def _status(program: Path) -> dict[str, str] | None:
     """What ``supabase status`` tells of the working directory's project; ``None`` where it is not up."""
     done = subprocess.run(
         [program, "status", "-o", "json"],
+        env=supabase_cli_environment(os.environ),
         capture_output=True,
-        text=True,
+        encoding="utf-8",
+        errors="replace",
         timeout=STATUS_LIMIT,
         check=False,
         stdin=subprocess.DEVNULL,
@@ -89,25 +103,26 @@ def _status(program: Path) -> dict[str, str] | None:
 
 
 def read_status(text: str) -> dict[str, str]:
-    """The variables in what ``supabase status -o json`` prints, which may hold other lines before them.
+    """Return the variables that ``supabase status -o json`` prints, which may print other lines before them.
 
-    Raises :class:`StorageSetupError` where there are none.
+    Raises :class:`StorageSetupError` if the URL or the key of the server is missing.
     """
     try:
-        told = json.loads(text[text.index("{") :])
-        return {name: str(told[name]) for name in ("API_URL", "DB_URL", "ANON_KEY", "SERVICE_ROLE_KEY", "JWT_SECRET")}
-    except (ValueError, KeyError):
+        printed = json.loads(text[text.index("{") :])
+        known = {name: str(value) for name, value in printed.items() if value}
+    except (ValueError, AttributeError):
+        known = {}
+    if not {"API_URL", "DB_URL"} <= set(known) or not {"SECRET_KEY", "SERVICE_ROLE_KEY"} & set(known):
         raise StorageSetupError(
-            "supabase status told no keys: is the supabase program on the PATH an old one? npm install supabase@3"
-        ) from None
+            "supabase status printed no keys: is the supabase program on the PATH an old one? npm install supabase@3"
+        )
+    return known
 
 
 def _stack(told: Mapping[str, str]) -> SupabaseStack:
     return SupabaseStack(
         url=told["API_URL"],
-        anon_key=told["ANON_KEY"],
-        service_role_key=told["SERVICE_ROLE_KEY"],
-        jwt_secret=told["JWT_SECRET"],
+        **{attribute: told.get(name) for name, attribute in KEYS.items()},
         database_url=told["DB_URL"],
         provider="cli",
         owned=False,
@@ -121,6 +136,8 @@ class CliServers:
     def __init__(self, folder: Path, keys: ProjectKeys, *, program: str) -> None:
         self.folder = folder
         self.program = program
+        self.project = folder.name.lower().replace("_", "-")
+        self.ports = {"api": 0, "db": 0, "shadow": 0}
         self.started = False
         self.used = False
         self.told: dict[str, str] = {}
@@ -129,16 +146,21 @@ class CliServers:
         self._lay_out()
         self.started = True
         await self._supabase("start")
-        self.told = read_status(await self._supabase("status", "-o", "json"))
+        told = read_status(await self._supabase("status", "-o", "json"))
+        if urlsplit(told["API_URL"]).port != self.ports["api"] or urlsplit(told["DB_URL"]).port != self.ports["db"]:
+            raise StorageSetupError(
+                f"supabase reports another project than {self.project}, which this run started: is the program on the "
+                "PATH a script that sets SUPABASE_PROJECT_ID? Put the program itself there"
+            )
+        self.told = told
         note.part("supabase start")
 
     async def add(self, name: str, *, migrated: bool, max_rows: int) -> Upstream:
         if self.used or not migrated or max_rows != MAX_ROWS:
             raise StorageSetupError("the cli provider has one store, with the migrations: use --mcp-supabase=native")
         self.used = True
-        told = self.told
-        keys = {"anon": told["ANON_KEY"], "service_role": told["SERVICE_ROLE_KEY"], "jwt_secret": told["JWT_SECRET"]}
-        return Upstream(told["API_URL"], told["DB_URL"], keys)
+        keys = {attribute: self.told.get(name) for name, attribute in KEYS.items()}
+        return Upstream(self.told["API_URL"], self.told["DB_URL"], keys)
 
     async def ready(self, name: str) -> None:
         """``supabase start`` has waited for it."""
@@ -155,14 +177,14 @@ class CliServers:
 
     async def stop(self) -> None:
         if self.started:
-            await self._supabase("stop", "--no-backup")
+            await self._supabase("stop", "--no-backup", "--project-id", self.project)
 
     def _lay_out(self) -> None:
         project = self.folder / "supabase"
         (project / "migrations").mkdir(parents=True)
-        ports = {"api": free_port(), "db": free_port(), "shadow": free_port()}
-        name = self.folder.name.lower().replace("_", "-")
-        (project / "config.toml").write_text(CONFIG.format(project=name, max_rows=MAX_ROWS, **ports))
+        self.ports = {part: free_port() for part in self.ports}
+        config = CONFIG.format(project=self.project, max_rows=MAX_ROWS, **self.ports)
+        (project / "config.toml").write_text(config, encoding="utf-8")
         for migration in migrations():
             (project / "migrations" / migration.name).write_bytes(migration.read_bytes())
 
@@ -174,7 +196,7 @@ class CliServers:
             "--workdir",
             str(self.folder),
             cwd=self.folder,
-            env={**os.environ, "DO_NOT_TRACK": "1"},
+            env=supabase_cli_environment(os.environ),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,

@@ -19,24 +19,16 @@ import click
 from pytest_mcp_storage.stacks import state
 from pytest_mcp_storage.stacks.folders import cache_folder
 from pytest_mcp_storage.stacks.schema import migrations
-from pytest_mcp_storage.stacks.supabase import STARTED, Choice, SupabaseStack, start_stack
+from pytest_mcp_storage.stacks.supabase import STARTED, VARIABLES, Choice, SupabaseStack, start_stack
 from reference_backends.errors import StorageError
-
-VARIABLES = {
-    "SUPABASE_URL": "url",
-    "SUPABASE_ANON_KEY": "anon_key",
-    "SUPABASE_SERVICE_ROLE_KEY": "service_role_key",
-    "SUPABASE_JWT_SECRET": "jwt_secret",
-    "SUPABASE_DB_URL": "database_url",
-}
-"""Environment variable -> attribute of :class:`SupabaseStack`."""
 
 NEXT_STEPS = """
 Next:
   1. supabase link --project-ref <ref>     the ref is in the project's URL, https://<ref>.supabase.co
   2. supabase db push                      applies the migrations
   3. set SUPABASE_URL=https://<ref>.supabase.co
-     and SUPABASE_SERVICE_ROLE_KEY         dashboard, Project Settings, API Keys: service_role, or a secret key.
+     and SUPABASE_SECRET_KEY               dashboard, Project Settings, API Keys: a secret key (in older projects
+                                           SUPABASE_SERVICE_ROLE_KEY, the service_role key).
                                            It passes row security: keep it on the server.
 """
 
@@ -84,15 +76,16 @@ def _detach(provider: Choice, port: int) -> None:
     """Start ``stack up`` in a session of its own, and repeat what it says until it holds a stack or has failed."""
     log = cache_folder("stack") / "stack.log"
     command = [sys.executable, "-P", "-c", "from pytest_mcp_storage.cli import main; main()", "stack", "up"]
-    with log.open("w") as output:
+    with log.open("wb") as output:
         process = subprocess.Popen(
             [*command, f"--provider={provider}", f"--port={port}"],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=output,
+            env={**os.environ, "PYTHONIOENCODING": "utf-8"},
             start_new_session=True,
         )
-    with log.open() as said:
+    with log.open(encoding="utf-8", errors="replace") as said:
         while (held := state.announced_stack()) is None:
             code = process.poll()
             for line in said:
@@ -114,19 +107,20 @@ def down() -> None:
 @stack.command()
 @in_words()
 def status() -> None:
-    """Tell whether a stack is up; the exit code is 1 where none is."""
+    """Say whether a stack is up; the exit code is 1 if none is."""
     running = _running()
-    click.echo(f"{running.url} is up ({running.provider})")
+    known = [variable for variable, attribute in VARIABLES.items() if getattr(running, attribute) is not None]
+    click.echo(f"{running.url} is up ({running.provider}); mcp-storage stack env prints {', '.join(known)}")
 
 
 @stack.command()
 @in_words()
 def env() -> None:
-    """Print the stack's variables for a shell to evaluate."""
+    """Print the stack's variables for a shell to evaluate; those that it does not have are unset."""
     running = _running()
     for variable, attribute in VARIABLES.items():
-        if (value := getattr(running, attribute)) is not None:
-            click.echo(f"export {variable}={shlex.quote(value)}")
+        value = getattr(running, attribute)
+        click.echo(f"unset {variable}" if value is None else f"export {variable}={shlex.quote(value)}")
 
 
 @click.command("supabase-init")

@@ -7,6 +7,7 @@ import fcntl
 import os
 import re
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +18,8 @@ import platformdirs
 from reference_backends.errors import StorageSetupError
 
 RUN_PREFIX = "mcp-storage-stack-"
+RUN_NAME = re.compile(f"{RUN_PREFIX}[a-z0-9_]{{8}}")  # as mkdtemp makes it
+LOCK = ".mcp-storage-lock"
 MEMORY = Path("/dev/shm")  # noqa: S108 - Linux has it; its folders are made by mkdtemp
 ROOM = 2 * 1024**3
 """How much room, in bytes, a file system in memory must have left for a run to lie there."""
@@ -68,7 +71,7 @@ def run_folder(*, in_memory: bool = False) -> Iterator[Path]:
     root = temporary_root(in_memory=in_memory)
     sweep(root)
     fresh = Path(tempfile.mkdtemp(prefix=f".{RUN_PREFIX}", dir=root))
-    with (fresh / "lock").open("w") as lock:
+    with (fresh / LOCK).open("wb") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         folder = root / fresh.name.removeprefix(".")
         fresh.chmod(0o711)  # PostgreSQL, as another user, goes through it to a folder of its own
@@ -80,14 +83,22 @@ def run_folder(*, in_memory: bool = False) -> Iterator[Path]:
 
 
 def sweep(root: Path) -> None:
-    """Remove the folders of this user's dead runs."""
+    """Remove the folders of this user's dead runs, and nothing that only has a similar name."""
     for folder in root.glob(f"{RUN_PREFIX}*"):
-        with contextlib.suppress(OSError), (folder / "lock").open("r") as lock:
-            if os.fstat(lock.fileno()).st_uid == os.geteuid() and _lockable(lock):
-                shutil.rmtree(folder, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            if not RUN_NAME.fullmatch(folder.name) or not _own_folder(folder):
+                continue
+            with (folder / LOCK).open("rb") as lock:
+                if _lockable(lock):
+                    shutil.rmtree(folder, ignore_errors=True)
 
 
-def _lockable(lock: IO[str]) -> bool:
+def _own_folder(folder: Path) -> bool:
+    found = folder.lstat()
+    return stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid()
+
+
+def _lockable(lock: IO[bytes]) -> bool:
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -41,7 +41,7 @@ class Upstream:
 
     address: Path | str
     database_url: str
-    keys: Mapping[str, str] | None = None
+    keys: Mapping[str, str | None] | None = None
 
 
 class Servers(Protocol):

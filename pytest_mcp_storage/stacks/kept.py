@@ -13,6 +13,7 @@ import threading
 from collections.abc import Mapping
 from typing import Any
 
+from pytest_mcp_storage.stacks.environment import without_libpq
 from pytest_mcp_storage.stacks.supabase import MAX_ROWS, Say, StackServer, SupabaseStack
 from reference_backends.errors import StorageSetupError, StorageUnavailableError
 
@@ -44,7 +45,7 @@ class KeptServer(StackServer):
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._log,
-            env={name: value for name, value in os.environ.items() if not name.startswith("PG")},  # libpq heeds those
+            env=without_libpq(os.environ),
             start_new_session=True,  # a Ctrl-C is for us; the keeper ends when we let go of it
         )
         try:
@@ -59,18 +60,13 @@ class KeptServer(StackServer):
         name = name or f"store_{next(self._numbers)}"
         answer = self._ask("open", name=name, migrated=migrated, max_rows=max_rows, port=port)
         self._names[answer["url"]] = name
-        keys = answer["keys"]
         return SupabaseStack(
             url=answer["url"],
-            anon_key=keys["anon"],
-            service_role_key=keys["service_role"],
-            jwt_secret=keys["jwt_secret"],
+            **answer["keys"],
             database_url=answer["database_url"],
             provider=self.provider,
             owned=True,
             isolated=True,
-            publishable_key=keys.get("publishable"),
-            secret_key=keys.get("secret"),
         )
 
     def drop(self, stack: SupabaseStack) -> None:

@@ -49,11 +49,11 @@ class ProjectKeys:
         return sign(self.jwt_secret, "service_role")
 
     def told(self) -> dict[str, str]:
-        """What the project's dashboard would tell."""
+        """Return what the project's dashboard shows, by attribute of ``SupabaseStack``."""
         return {
-            "anon": self.anon,
-            "service_role": self.service_role,
+            "anon_key": self.anon,
+            "service_role_key": self.service_role,
             "jwt_secret": self.jwt_secret,
-            "publishable": self.publishable,
-            "secret": self.secret,
+            "publishable_key": self.publishable,
+            "secret_key": self.secret,
         }

@@ -84,7 +84,7 @@ def _launch(
     }
     configuration = folder / "server.conf"
     configuration.touch(mode=0o600)
-    configuration.write_text("".join(f"{name} {value}\n" for name, value in everything.items()))
+    configuration.write_text("".join(f"{name} {value}\n" for name, value in everything.items()), encoding="utf-8")
     with (folder / "log").open("wb") as log:
         return subprocess.Popen(
             ["/bin/sh", "-c", _KEEPER, "mcp-storage-redis", folder, program, configuration],

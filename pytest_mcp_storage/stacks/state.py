@@ -7,6 +7,7 @@ import fcntl
 import json
 import os
 import signal
+import socket
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
@@ -40,7 +41,7 @@ def holding() -> Iterator[Callable[[SupabaseStack], None]]:
         file.truncate(0)
 
         def announce(stack: SupabaseStack) -> None:
-            json.dump({"pid": os.getpid(), "stack": asdict(stack)}, file)
+            json.dump({"pid": os.getpid(), "place": _place(), "stack": asdict(stack)}, file)
             file.flush()
 
         try:
@@ -66,12 +67,18 @@ def announced_stack() -> SupabaseStack | None:
 def end_announced() -> bool:
     """End the process that holds it, and wait until it is gone; whether there was one.
 
-    Raises :class:`StorageUnavailableError` where it does not end within 30 seconds.
+    Raises :class:`StorageUnavailableError` if it does not end within 30 seconds, and :class:`StorageSetupError` if it
+    runs on another machine or in another container: here its process id is somebody else's.
     """
     told = _read()
     if not told:
         return False
     pid = told["pid"]
+    place = told.get("place", _place())
+    if place != _place():
+        raise StorageSetupError(
+            f"the stack is process {pid} on {place}, which shares this cache folder: run mcp-storage stack down there"
+        )
     assert isinstance(pid, int)
     with contextlib.suppress(ProcessLookupError):  # it ends at this moment
         os.kill(pid, signal.SIGTERM)
@@ -81,6 +88,13 @@ def end_announced() -> bool:
             return True
         time.sleep(0.02)
     raise StorageUnavailableError(f"the stack (process {pid}) did not end within {END_LIMIT:.0f} s")
+
+
+def _place() -> str:
+    """Return where a process id of this process is valid: the host, and on Linux the namespace of process ids."""
+    with contextlib.suppress(OSError):
+        return f"{socket.gethostname()} ({os.readlink('/proc/self/ns/pid')})"
+    return socket.gethostname()
 
 
 def _read() -> dict[str, object] | None:
@@ -98,7 +112,7 @@ def _opened(mode: str) -> IO[str]:
     """The file. Raises ``FileNotFoundError``, and :class:`StorageSetupError` where it is another user's."""
     path = state_file()
     try:
-        return open(path, mode, opener=_private)
+        return open(path, mode, opener=_private, encoding="utf-8")
     except FileNotFoundError:
         raise
     except OSError as error:

@@ -19,6 +19,17 @@ STARTED = ("native", "docker", "cli")
 PROVIDERS = ("url", *STARTED)
 """The providers, in the order in which ``auto`` tries them; each is the module of that name."""
 
+VARIABLES = {
+    "SUPABASE_URL": "url",
+    "SUPABASE_SECRET_KEY": "secret_key",
+    "SUPABASE_PUBLISHABLE_KEY": "publishable_key",
+    "SUPABASE_SERVICE_ROLE_KEY": "service_role_key",
+    "SUPABASE_ANON_KEY": "anon_key",
+    "SUPABASE_JWT_SECRET": "jwt_secret",
+    "SUPABASE_DB_URL": "database_url",
+}
+"""Environment variable -> attribute of :class:`SupabaseStack`."""
+
 Choice = Literal["auto", "url", "native", "docker", "cli"]
 Say = Callable[[str], None]
 
@@ -46,7 +57,19 @@ class SupabaseStack:
     isolated: bool
     """Whether this store was made for the caller alone: store-wide calls touch no other's rows."""
     publishable_key: str | None = field(default=None, repr=False)
+    """``sb_publishable_…``, which replaces the anon key."""
     secret_key: str | None = field(default=None, repr=False)
+    """``sb_secret_…``, which replaces the service role key."""
+
+    @property
+    def server_key(self) -> str | None:
+        """The key that row security does not bind; the newer kind if both are known."""
+        return self.secret_key or self.service_role_key
+
+    @property
+    def public_key(self) -> str | None:
+        """The key of nobody in particular, which a user's token is sent with; the newer kind if both are known."""
+        return self.publishable_key or self.anon_key
 
     def token(self, user: str, *, lifetime: float = 3600.0) -> str:
         """A JWT of the signed-in user ``user``, good for ``lifetime`` seconds (negative: expired already).

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import re
 import shutil
 import signal
 import tempfile
@@ -20,6 +21,7 @@ from reference_backends.errors import StorageSetupError
 INITDB = ("-U", "postgres", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync", "--wal-segsize=1")
 ACCESS = "local all all trust\nhost all all 127.0.0.1/32 scram-sha-256\n"
 KEPT = 4
+TEMPLATE_NAME = re.compile("[0-9a-f]{24}")
 
 
 def template(programs: Path) -> Path:
@@ -56,7 +58,7 @@ async def _initdb(postgres: Postgres, meanwhile: Callable[[], None]) -> None:
     code = await run(command, meanwhile, env=CLEAN_ENVIRONMENT, log=postgres.log, **postgres.launch.options())
     if code != 0:
         raise StorageSetupError(f"initdb failed ({postgres.programs}): {postgres.last_words()}")
-    (postgres.data / "pg_hba.conf").write_text(ACCESS)
+    (postgres.data / "pg_hba.conf").write_text(ACCESS, encoding="utf-8")
 
 
 async def _install(postgres: Postgres) -> None:
@@ -78,7 +80,14 @@ async def _keep(data: Path, kept: Path) -> None:
     ):
         await _copy(data, Path(fresh, "data"), lambda: None)
         os.rename(f"{fresh}/data", kept)
-    by_use = sorted(kept.parent.iterdir(), key=lambda folder: folder.stat().st_mtime, reverse=True)
+    thin_out(kept.parent)
+
+
+def thin_out(shelf: Path) -> None:
+    """Remove all templates but those used last. Other folders stay: ``MCP_STORAGE_CACHE`` may name a shared place."""
+    templates = [folder for folder in shelf.iterdir() if TEMPLATE_NAME.fullmatch(folder.name)]
+    ours = [folder for folder in templates if (folder / "PG_VERSION").is_file() and not folder.is_symlink()]
+    by_use = sorted(ours, key=lambda folder: folder.stat().st_mtime, reverse=True)
     for folder in by_use[KEPT:]:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -86,6 +95,6 @@ async def _keep(data: Path, kept: Path) -> None:
 async def _copy(source: Path, target: Path, meanwhile: Callable[[], None]) -> None:
     log = target.parent / "cp.log"
     if await run(["cp", "-R", source, target], meanwhile, env={"PATH": os.defpath}, log=log) != 0:
-        words = log.read_text().strip() or "is its disk full?"
+        words = log.read_text("utf-8", "replace").strip() or "is its disk full?"
         raise StorageSetupError(f"PostgreSQL's files can't be copied to {target}: {words}")
     log.unlink()

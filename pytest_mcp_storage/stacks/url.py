@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
-from pytest_mcp_storage.stacks.supabase import MAX_ROWS, Say, StackServer, SupabaseStack, on_this_machine
+from pytest_mcp_storage.stacks.supabase import (
+    MAX_ROWS,
+    VARIABLES,
+    Say,
+    StackServer,
+    SupabaseStack,
+    on_this_machine,
+)
 from reference_backends.errors import ConfigurationError, StorageUnavailableError
 
 ANSWER_LIMIT = 5.0
@@ -36,8 +43,9 @@ class GivenServer(StackServer):
 def start(*, environ: Mapping[str, str], say: Say) -> GivenServer:
     """The project of ``SUPABASE_URL``.
 
-    ``SUPABASE_SERVICE_ROLE_KEY`` or ``SUPABASE_ANON_KEY`` must be there too; with ``SUPABASE_DB_URL`` a harness can
-    look into the database, and with ``SUPABASE_JWT_SECRET`` sign in users.
+    A key must be set too: ``SUPABASE_SECRET_KEY`` or ``SUPABASE_SERVICE_ROLE_KEY``, or one of the public ones,
+    ``SUPABASE_PUBLISHABLE_KEY`` or ``SUPABASE_ANON_KEY``. With ``SUPABASE_DB_URL`` a harness can look into the
+    database, and with ``SUPABASE_JWT_SECRET`` sign in users.
 
     Raises :class:`ConfigurationError` for a variable that is missing or no URL, and
     :class:`StorageUnavailableError` where nothing answers within 5 seconds.
@@ -47,26 +55,16 @@ def start(*, environ: Mapping[str, str], say: Say) -> GivenServer:
         raise ConfigurationError("SUPABASE_URL is not set: it is the project's URL, such as https://<ref>.supabase.co")
     if (fault := _fault(url)) is not None:
         raise ConfigurationError(f"SUPABASE_URL {fault}; it looks like https://<ref>.supabase.co")
-    service_role_key = environ.get("SUPABASE_SERVICE_ROLE_KEY") or None
-    anon_key = environ.get("SUPABASE_ANON_KEY") or None
-    if service_role_key is None and anon_key is None:
+    told = {attribute: environ.get(name) or None for name, attribute in VARIABLES.items()}
+    stack = SupabaseStack(**{**told, "url": url}, provider="url", owned=False, isolated=False)  # type: ignore[arg-type]
+    if stack.server_key is None and stack.public_key is None:
         raise ConfigurationError(
-            "SUPABASE_URL is set, but no key: set SUPABASE_SERVICE_ROLE_KEY (dashboard, project settings, API keys)"
+            "SUPABASE_URL is set, but no key: set SUPABASE_SECRET_KEY (dashboard, project settings, API keys), "
+            "or SUPABASE_SERVICE_ROLE_KEY in an older project"
         )
     say(f"Supabase stack: using the project at {url}")
     _knock(url)
-    return GivenServer(
-        SupabaseStack(
-            url=url,
-            anon_key=anon_key,
-            service_role_key=service_role_key,
-            jwt_secret=environ.get("SUPABASE_JWT_SECRET") or None,
-            database_url=environ.get("SUPABASE_DB_URL") or None,
-            provider="url",
-            owned=False,
-            isolated=False,
-        )
-    )
+    return GivenServer(stack)
 
 
 def _fault(url: str) -> str | None:

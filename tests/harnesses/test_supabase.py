@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Coroutine, Iterator
@@ -17,6 +18,7 @@ from pytest_mcp_storage.harnesses import supabase as module
 from pytest_mcp_storage.harnesses.supabase import SupabaseHarness
 from pytest_mcp_storage.running import options
 from pytest_mcp_storage.stacks import native
+from pytest_mcp_storage.stacks.environment import libpq_variables_ignored
 from pytest_mcp_storage.stacks.kept import KeptServer
 from pytest_mcp_storage.stacks.supabase import SupabaseStack
 from reference_backends import ConfigurationError, SessionData, StorageError, StorageSetupError
@@ -98,17 +100,53 @@ def test_each_harness_has_a_store_of_its_own() -> None:
     with_harness(check)
 
 
-@pytest.mark.parametrize("variable", ["HTTP_PROXY", "ALL_PROXY", "PGSSLMODE"])
+ELSEWHERE = {
+    **dict.fromkeys(["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"], "http://127.0.0.1:9"),
+    "PGSERVICE": "none",
+    "PGSERVICEFILE": "/nowhere",
+    "PGHOST": "192.0.2.1",
+    "PGHOSTADDR": "192.0.2.1",
+    "PGPORT": "1",
+    "PGUSER": "nobody",
+    "PGPASSWORD": "wrong",
+    "PGDATABASE": "none",
+    "PGSSLMODE": "verify-full",
+    "PGSSLNEGOTIATION": "direct",
+    "PGCHANNELBINDING": "require",
+    "PGREQUIREAUTH": "md5",
+    "PGGSSENCMODE": "require",
+    "PGTARGETSESSIONATTRS": "standby",
+    "PGOPTIONS": "-c default_transaction_read_only=on",
+    "PGCLIENTENCODING": "LATIN1",
+}
+
+
+@pytest.mark.parametrize("variables", [[name] for name in ELSEWHERE] + [[*ELSEWHERE]], ids=",".join)
 def test_what_an_environment_says_of_the_way_out_does_not_lead_past_this_machine(
-    monkeypatch: pytest.MonkeyPatch, variable: str
+    monkeypatch: pytest.MonkeyPatch, variables: list[str]
 ) -> None:
-    monkeypatch.setenv(variable, "require" if variable == "PGSSLMODE" else "http://127.0.0.1:9")
+    for name in variables:
+        monkeypatch.setenv(name, ELSEWHERE[name])
+    before = dict(os.environ)
 
     async def check(harness: SupabaseHarness) -> None:
         await (await harness.open()).create_session(session())
         assert b"alice" in await harness.stored_bytes()
+        await harness.replace_stored_field("alice", "s1", "headers", {"name": "ü"})
 
     with_harness(check)
+    assert dict(os.environ) == before
+
+
+async def test_variables_of_libpq_are_back_after_the_last_of_several_connections(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("PGSERVICE", "mine")
+    with libpq_variables_ignored():
+        with libpq_variables_ignored():
+            assert "PGSERVICE" not in os.environ
+        assert "PGSERVICE" not in os.environ
+    assert os.environ["PGSERVICE"] == "mine"
 
 
 def test_what_lies_in_the_store_is_seen() -> None:
@@ -283,6 +321,39 @@ def test_a_database_that_cannot_be_reached_is_told_without_its_password(
             await SupabaseHarness().__aenter__()
         assert "the-password" not in str(raised.value)
         assert raised.value.__context__ is None
+
+    asyncio.run(check())
+
+
+def test_a_variable_of_libpq_that_bends_the_given_connection_is_named(
+    project: SupabaseStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a project that was given they apply, as everywhere; here one is why the database can't be reached."""
+    monkeypatch.setenv("PGCHANNELBINDING", "require")
+
+    async def check() -> None:
+        with pytest.raises(ConfigurationError, match="SUPABASE_DB_URL, PGCHANNELBINDING"):
+            await SupabaseHarness().__aenter__()
+
+    asyncio.run(check())
+
+
+@pytest.mark.parametrize("keys", [("SECRET", "PUBLISHABLE"), ("SERVICE_ROLE", "ANON"), ("SECRET", "ANON")])
+def test_a_given_project_may_have_either_kind_of_keys(
+    project: SupabaseStack, monkeypatch: pytest.MonkeyPatch, keys: tuple[str, str]
+) -> None:
+    for name in ("SUPABASE_SERVICE_ROLE_KEY", "SUPABASE_ANON_KEY"):
+        monkeypatch.delenv(name)
+    for name in keys:
+        monkeypatch.setenv(f"SUPABASE_{name}_KEY", str(getattr(project, f"{name.lower()}_key")))
+
+    async def check() -> None:
+        async with SupabaseHarness() as harness:
+            assert Capability.ROW_SECURITY in harness.capabilities
+            await (await harness.open_as("alice")).create_session(session())
+            assert await (await harness.open_as("bob")).get_all_session_ids() == []
+            assert await (await harness.open_as(None)).get_all_session_ids() == []
+            assert await (await harness.open()).get_all_session_ids() == ["s1"]
 
     asyncio.run(check())
 

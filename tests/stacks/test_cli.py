@@ -15,21 +15,25 @@ import psycopg
 import pytest
 
 from pytest_mcp_storage.stacks import cli
+from pytest_mcp_storage.stacks.keys import ProjectKeys
 from pytest_mcp_storage.stacks.schema import migrations
+from pytest_mcp_storage.stacks.supabase import MAX_ROWS
 from reference_backends.errors import StorageSetupError
 
 TOLD = {
-    "API_URL": "http://127.0.0.1:54321",
+    "API_URL": "http://127.0.0.1:54321",  # the stand-in puts its project's ports here
     "DB_URL": "postgresql://postgres:postgres@127.0.0.1:54322/postgres",
     "ANON_KEY": "anon",
     "SERVICE_ROLE_KEY": "service",
     "JWT_SECRET": "a-secret-of-at-least-32-characters",
+    "PUBLISHABLE_KEY": "sb_publishable_x",
+    "SECRET_KEY": "sb_secret_x",
     "STUDIO_URL": None,
 }
 
 # It notes what it is asked, with the project's files at that moment.
 STAND_IN = """#!{python}
-import json, pathlib, sys
+import json, pathlib, re, sys
 notes = pathlib.Path({notes!r})
 told = sys.argv[1:]
 project = pathlib.Path(told[told.index("--workdir") + 1] if "--workdir" in told else ".", "supabase")
@@ -41,7 +45,9 @@ if told[0] == "status" and "--workdir" not in told and not {up}:
     sys.exit(1)
 if told[0] == "status":
     print("Stopped services: [studio]")
-    print({status!r})
+    ports = re.findall("port = ([0-9]+)", files.get("config.toml", ""))
+    status = {status!r}
+    print(status.replace("54321", ports[0]).replace("54322", ports[1]) if ports else status)
 """
 
 
@@ -78,11 +84,9 @@ def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.Fixtu
 def test_it_starts_a_project_of_its_own_and_ends_it(stage: Stage) -> None:
     with cli.start() as server:
         stack = server.store()
-        assert (stack.url, stack.service_role_key, stack.jwt_secret) == (
-            TOLD["API_URL"],
-            TOLD["SERVICE_ROLE_KEY"],
-            TOLD["JWT_SECRET"],
-        )
+        url = stack.url
+        assert (stack.service_role_key, stack.jwt_secret) == (TOLD["SERVICE_ROLE_KEY"], TOLD["JWT_SECRET"])
+        assert (stack.publishable_key, stack.secret_key) == (TOLD["PUBLISHABLE_KEY"], TOLD["SECRET_KEY"])
         assert (stack.provider, stack.owned, stack.isolated) == ("cli", True, True)
         with pytest.raises(StorageSetupError, match="one store"):
             server.store()
@@ -96,6 +100,7 @@ def test_it_starts_a_project_of_its_own_and_ends_it(stage: Stage) -> None:
     config = tomllib.loads(files["config.toml"])
     assert config["api"]["max_rows"] == 1000
     assert len({config["api"]["port"], config["db"]["port"], config["db"]["shadow_port"]}) == 3
+    assert url == f"http://127.0.0.1:{config['api']['port']}"
 
 
 def test_what_failed_first_is_told_however_much_was_said(stage: Stage) -> None:
@@ -108,24 +113,25 @@ def test_what_failed_first_is_told_however_much_was_said(stage: Stage) -> None:
     assert len(str(raised.value)) < 1000
 
 
-def test_its_store_is_emptied_for_the_next_caller(stage: Stage, database: psycopg.Connection[Any]) -> None:
-    stage.play(json.dumps({**TOLD, "DB_URL": f"{database.info.dsn} password={database.info.password}"}))
-    with cli.start() as server:
-        assert not server.makes_stores
-        database.execute(
-            "insert into mcp_sessions"
-            " (session_id, user_id, identity, server_url, transport_type, callback_url, expires_at)"
-            " values ('s', 'u', 'u', '', 'sse', '', now())"
-        )
-        server.drop(server.store())
-        assert database.execute("select count(*) from mcp_sessions").fetchone() == (0,)
-        assert server.store().url == TOLD["API_URL"]
+async def test_its_store_is_emptied_for_the_next_caller(tmp_path: Path, database: psycopg.Connection[Any]) -> None:
+    servers = cli.CliServers(tmp_path, ProjectKeys.generate(), program="supabase")
+    servers.told = {"API_URL": "http://u", "DB_URL": f"{database.info.dsn} password={database.info.password}"}
+    database.execute(
+        "insert into mcp_sessions"
+        " (session_id, user_id, identity, server_url, transport_type, callback_url, expires_at)"
+        " values ('s', 'u', 'u', '', 'sse', '', now())"
+    )
+    await servers.add("one", migrated=True, max_rows=MAX_ROWS)
+    await servers.remove("one")
+    assert database.execute("select count(*) from mcp_sessions").fetchone() == (0,)
+    assert (await servers.add("two", migrated=True, max_rows=MAX_ROWS)).address == "http://u"
 
 
 @pytest.mark.parametrize("stage", [{"up": True}], indirect=True)
-def test_a_project_that_is_up_is_used_and_left_up(stage: Stage, tmp_path: Path) -> None:
+@pytest.mark.parametrize("configuration", ["config.toml", "config.json"])
+def test_a_project_that_is_up_is_used_and_left_up(stage: Stage, tmp_path: Path, configuration: str) -> None:
     (tmp_path / "supabase").mkdir()
-    (tmp_path / "supabase" / "config.toml").write_text("")
+    (tmp_path / "supabase" / configuration).write_text("")
     with cli.start() as server:
         stack = server.store()
         assert (stack.url, stack.owned, stack.isolated) == (TOLD["API_URL"], False, False)
@@ -139,6 +145,16 @@ def test_a_users_project_that_is_down_is_not_started(stage: Stage, tmp_path: Pat
         assert server.store().owned
     assert [command for command, _ in stage.asked()] == ["status", "start", "status", "stop"]
     assert "# mine" not in stage.asked()[1][1]["config.toml"]
+
+
+@pytest.mark.parametrize(
+    "stage", [{"status": json.dumps({**TOLD, "ANON_KEY": "", "SERVICE_ROLE_KEY": "", "JWT_SECRET": ""})}], indirect=True
+)
+@pytest.mark.usefixtures("stage")
+def test_a_project_without_the_legacy_keys_is_used() -> None:
+    with cli.start() as server:
+        stack = server.store()
+        assert (stack.server_key, stack.public_key, stack.jwt_secret) == ("sb_secret_x", "sb_publishable_x", None)
 
 
 @pytest.mark.parametrize("stage", [{"status": "{}"}], indirect=True)

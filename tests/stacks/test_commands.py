@@ -55,11 +55,14 @@ def test_a_detached_stack_goes_up_and_down(monkeypatch: pytest.MonkeyPatch) -> N
         )
         assert set(told) == {
             "SUPABASE_URL",
+            "SUPABASE_SECRET_KEY",
+            "SUPABASE_PUBLISHABLE_KEY",
             "SUPABASE_ANON_KEY",
             "SUPABASE_SERVICE_ROLE_KEY",
             "SUPABASE_JWT_SECRET",
             "SUPABASE_DB_URL",
         }
+        assert "SUPABASE_SECRET_KEY" in run("stack", "status")
         rows = httpx.get(
             told["SUPABASE_URL"] + "/rest/v1/mcp_sessions", headers={"apikey": told["SUPABASE_SERVICE_ROLE_KEY"]}
         )
@@ -101,6 +104,47 @@ def test_a_stack_in_the_foreground_ends_with_ctrl_c() -> None:
         process.send_signal(signal.SIGINT)
         assert process.wait(30) == 0
     assert "no stack is up" in run("stack", "status", code=1)
+
+
+def announce(folder: Path, place: str) -> subprocess.Popen[str]:
+    """Hold a stack's state file as another process would, which says that it runs at ``place``."""
+    program = f"""
+import sys
+from pytest_mcp_storage.stacks import state
+from pytest_mcp_storage.stacks.supabase import SupabaseStack
+state._place = lambda: {place!r}
+with state.holding() as announce:
+    announce(SupabaseStack("http://127.0.0.1:1", None, None, None, None, provider="native", owned=True, isolated=True))
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+    environment = {**os.environ, "MCP_STORAGE_CACHE": str(folder)}
+    command = [sys.executable, "-c", program]
+    holder = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment)
+    assert holder.stdout is not None
+    assert holder.stdout.readline() == "held\n"
+    return holder
+
+
+def test_a_process_of_another_machine_is_not_ended(cache: Path) -> None:
+    """A cache folder may be shared over a network or with a container, where the process id is somebody else's."""
+    with announce(cache, "elsewhere (pid:[1])") as holder:
+        said = run("stack", "down", code=1)
+        assert "elsewhere (pid:[1])" in said
+        assert "run mcp-storage stack down there" in said
+        assert holder.poll() is None
+        holder.communicate()
+        assert holder.returncode == 0
+
+
+def test_keys_that_the_stack_does_not_have_are_unset(cache: Path) -> None:
+    """What an earlier project left in the shell must not be used with this one."""
+    with announce(cache, state._place()) as holder:
+        printed = run("stack", "env").splitlines()
+        holder.communicate()
+    assert printed[0] == "export SUPABASE_URL=http://127.0.0.1:1"
+    assert "unset SUPABASE_DB_URL" in printed
+    assert "unset SUPABASE_SERVICE_ROLE_KEY" in printed
 
 
 def test_only_its_owner_can_read_the_keys(cache: Path) -> None:

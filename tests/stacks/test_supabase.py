@@ -7,7 +7,7 @@ from pathlib import Path
 import jwt
 import pytest
 
-from pytest_mcp_storage.stacks.supabase import SupabaseStack, start_stack
+from pytest_mcp_storage.stacks.supabase import VARIABLES, SupabaseStack, start_stack
 from reference_backends.errors import ConfigurationError, StorageSetupError, StorageUnavailableError
 from tests.stacks.conftest import ROW, Rest, listed
 
@@ -59,8 +59,28 @@ def test_everything_that_the_environment_tells_is_handed_on(stack: SupabaseStack
     assert (claims["sub"], claims["role"]) == ("no uuid", "authenticated")
 
 
+@pytest.mark.parametrize(
+    ("names", "server_key", "public_key"),
+    [
+        (["SUPABASE_SECRET_KEY"], "secret_key", None),
+        (["SUPABASE_PUBLISHABLE_KEY"], None, "publishable_key"),
+        (["SUPABASE_SERVICE_ROLE_KEY", "SUPABASE_ANON_KEY"], "service_role_key", "anon_key"),
+        (["SUPABASE_SERVICE_ROLE_KEY", "SUPABASE_SECRET_KEY"], "secret_key", None),
+        (["SUPABASE_SECRET_KEY", "SUPABASE_ANON_KEY", "SUPABASE_PUBLISHABLE_KEY"], "secret_key", "publishable_key"),
+    ],
+)
+def test_the_newer_keys_are_known_and_go_first(
+    stack: SupabaseStack, rest: Rest, names: list[str], server_key: str | None, public_key: str | None
+) -> None:
+    environ = {"SUPABASE_URL": stack.url, **{name: str(getattr(stack, VARIABLES[name])) for name in names}}
+    found = start_stack("auto", environ=environ).store()
+    assert found.server_key == (getattr(stack, server_key) if server_key else None)
+    assert found.public_key == (getattr(stack, public_key) if public_key else None)
+    assert rest(found, "mcp_sessions", key=found.server_key or found.public_key).status_code == 200
+
+
 def test_a_url_without_a_key_is_refused_also_by_auto() -> None:
-    with pytest.raises(ConfigurationError, match="SUPABASE_SERVICE_ROLE_KEY"):
+    with pytest.raises(ConfigurationError, match="SUPABASE_SECRET_KEY"):
         start_stack("auto", environ={"SUPABASE_URL": "http://127.0.0.1:1", "SUPABASE_ANON_KEY": ""})
 
 

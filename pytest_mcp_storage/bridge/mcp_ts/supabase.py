@@ -71,8 +71,8 @@ class UpstreamProject(SupabaseHarness):
         stack = self._in_use
         return {
             "SUPABASE_URL": self._url or stack.url,
-            "SUPABASE_SERVICE_ROLE_KEY": stack.service_role_key or "",
-            "SUPABASE_ANON_KEY": stack.anon_key or "",
+            "SUPABASE_SERVICE_ROLE_KEY": stack.server_key or "",
+            "SUPABASE_ANON_KEY": stack.public_key or "",
         }
 
     async def holds(self, identity: str, session_id: str) -> bool:
@@ -84,7 +84,7 @@ class UpstreamProject(SupabaseHarness):
 
     def login(self, user: str | None) -> str:
         """The key by which a client acts as a signed-in user, or as nobody."""
-        return (self._in_use.anon_key or "") if user is None else self._in_use.token(user)
+        return (self._in_use.public_key or "") if user is None else self._in_use.token(user)
 
     @asynccontextmanager
     async def outage(self) -> AsyncIterator[None]:
@@ -141,7 +141,7 @@ class UpstreamProject(SupabaseHarness):
         """A client as the service role, past the proxy."""
         from httpx import AsyncClient
 
-        key = self._in_use.service_role_key or ""
+        key = self._in_use.server_key or ""
         return AsyncClient(headers={"apikey": key, "Authorization": f"Bearer {key}"})
 
 
