@@ -28,20 +28,6 @@ def watch_forks(thing: ForkAware) -> None:
     _watching.add(thing)
 
 
-class FreeAtForks:
-    """Sees to it, while it is kept, that no thread holds the lock at a fork: a child could wait for that for ever."""
-
-    def __init__(self, lock: threading.Lock) -> None:
-        self._lock = lock
-        watch_forks(self)
-
-    def before_fork(self) -> None:
-        self._lock.acquire()
-
-    def after_fork(self, *, in_child: bool) -> None:
-        self._lock.release()
-
-
 def _before() -> None:
     _one_fork_at_a_time.acquire()
     for thing in list(_watching):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import os
 import secrets
 import string
 import time
@@ -61,6 +62,7 @@ class Handle(StorageBackend):
         self._default_ttl = _default_ttl(default_ttl)
         self._clock = clock
         self._open = False
+        self._process = os.getpid()
         self._warned = False
 
     def generate_session_id(self) -> str:
@@ -85,6 +87,7 @@ class Handle(StorageBackend):
     def _opened(self) -> None:
         """Note that the store is open, and warn once where it has no key (MX-4)."""
         self._open = True
+        self._process = os.getpid()
         if not self._codec.seals and not self._warned:
             self._warned = True
             logger.warning(
@@ -94,9 +97,19 @@ class Handle(StorageBackend):
             )
 
     def _require_open(self) -> None:
-        """Raises :class:`StorageError` before ``init`` and after ``disconnect`` (LC-12)."""
+        """Raise :class:`StorageError` before ``init``, after ``disconnect`` (LC-12), and in a child of a fork."""
+        if self._has_forked:
+            raise StorageError("this store was opened before the process forked; open one in this process")
         if not self._open:
             raise self._not_open()
+
+    @property
+    def _has_forked(self) -> bool:
+        """Whether this process is a child of the one that made or last opened the store.
+
+        A child has its parent's memory and sockets, and none of its threads.
+        """
+        return self._process != os.getpid()
 
     def _not_open(self) -> StorageError:
         return StorageError(f"this {self.label} store is not open; await init() first")

@@ -8,7 +8,6 @@ from typing import NamedTuple, Unpack
 
 from reference_backends.arguments import check_changes, check_identity, check_names, check_session
 from reference_backends.errors import SessionExistsError, SessionNotFoundError
-from reference_backends.forking import FreeAtForks
 from reference_backends.handle import Handle, HandleOptions
 from reference_backends.record import Record
 from reference_backends.session import SessionData, SessionUpdate
@@ -25,7 +24,7 @@ class MemoryStorageBackend(Handle):
     """A :class:`StorageBackend` in memory, for tests, single processes and as the fall-back of ``storage``.
 
     Keyword arguments as in :class:`Handle`. Sessions of the same id under two identities are kept apart (ID-4).
-    ``disconnect`` forgets everything. After a fork parent and child have a copy each, and share nothing.
+    ``disconnect`` forgets everything. A child of a fork can't use its parent's store: ``init`` there makes it empty.
     """
 
     label = "memory"
@@ -34,9 +33,10 @@ class MemoryStorageBackend(Handle):
         super().__init__(**options)
         self._entries: defaultdict[str, dict[str, Entry]] = defaultdict(dict)
         self._lock = threading.Lock()
-        self._at_forks = FreeAtForks(self._lock)
 
     async def init(self) -> None:
+        if self._has_forked:  # a thread that this process does not have may hold the lock
+            self._entries, self._lock = defaultdict(dict), threading.Lock()
         self._opened()
 
     async def create_session(self, session: SessionData, ttl: float | None = None) -> None:
@@ -112,8 +112,9 @@ class MemoryStorageBackend(Handle):
 
     async def disconnect(self) -> None:
         self._open = False
-        with self._lock:
-            self._entries.clear()
+        if not self._has_forked:
+            with self._lock:
+                self._entries.clear()
 
     def _live(self, identity: str, session_id: str) -> Entry | None:
         entry = self._entries.get(identity, {}).get(session_id)

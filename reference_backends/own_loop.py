@@ -21,7 +21,7 @@ FAREWELL_LIMIT = 2.0
 class OwnLoop:
     """The loop, started by the first call. ``farewell`` runs on it when the interpreter ends, to leave nothing open.
 
-    It belongs to one process: after a fork the child makes another.
+    It belongs to one process: a child of a fork must make another.
     """
 
     def __init__(self, farewell: Callable[[], Coroutine[Any, Any, None]]) -> None:

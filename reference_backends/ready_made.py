@@ -1,4 +1,4 @@
-"""A store that chooses its backend at its first call, for whoever just imports it."""
+"""A store that chooses its backend at its first call, for code that just imports it."""
 
 from __future__ import annotations
 
@@ -19,17 +19,15 @@ class ReadyMadeStorage(StorageBackend):
     """A :class:`StorageBackend` around the one that ``choose`` makes, initialised, when the first call comes.
 
     It may be called from several threads and event loops, one after another or at once: every call is run on one
-    event loop, on a thread that this object owns, so that all of them share one backend and its connections. Where
-    ``choose`` raises, so does the call, and the next one chooses again. After a fork the child chooses for itself.
-    ``disconnect`` keeps the choice; ``init`` opens it again.
+    event loop, on a thread that this object owns, so that all of them share one backend and its connections. If
+    ``choose`` raises, so does the call, and the next one chooses again. Each process has a choice of its own, also
+    a child of a fork. ``disconnect`` keeps the choice; ``init`` opens it again.
     """
 
     def __init__(self, choose: Callable[[], Awaitable[StorageBackend]]) -> None:
         self._choose = choose
-        self._inherited: list[object] = []
-        self._begin()
-        if hasattr(os, "register_at_fork"):
-            os.register_at_fork(after_in_child=self._begin_again)
+        # A child keeps its parent's, and leaves it as it is: what the child closes would reach the parent's servers.
+        self._by_process: dict[int, _Chosen] = {}
 
     async def init(self) -> None:
         await self._ask(lambda backend: backend.init())
@@ -67,32 +65,40 @@ class ReadyMadeStorage(StorageBackend):
         await self._ask(lambda backend: backend.cleanup_expired_sessions())
 
     async def disconnect(self) -> None:
-        """Let go of the store, where one was chosen."""
-        if self._backend is not None:
+        """Disconnect the store, if one was chosen."""
+        if self._here.backend is not None:
             await self._ask(lambda backend: backend.disconnect())
 
-    def _begin(self) -> None:
-        self._backend: StorageBackend | None = None
-        self._choosing = asyncio.Lock()
-        self._loop = OwnLoop(self._farewell)
-
-    def _begin_again(self) -> None:
-        """In a child: what the parent opened is left as it is, and alive: its end would reach the parent's servers."""
-        self._inherited += (self._backend, self._loop)
-        self._begin()
+    @property
+    def _here(self) -> _Chosen:
+        process = os.getpid()
+        return self._by_process.get(process) or self._by_process.setdefault(process, _Chosen(self._choose))
 
     async def _ask(self, call: Callable[[StorageBackend], Coroutine[Any, Any, Answer]]) -> Answer:
+        return await self._here.ask(call)
+
+
+class _Chosen:
+    """What one process has chosen, and the event loop that it works on."""
+
+    def __init__(self, choose: Callable[[], Awaitable[StorageBackend]]) -> None:
+        self.backend: StorageBackend | None = None
+        self._choose = choose
+        self._choosing = asyncio.Lock()
+        self._loop = OwnLoop(self._end)
+
+    async def ask(self, call: Callable[[StorageBackend], Coroutine[Any, Any, Answer]]) -> Answer:
         async def asked() -> Answer:
-            return await call(self._backend or await self._chosen())
+            return await call(self.backend or await self._chosen())
 
         return await self._loop.answer(asked)
 
     async def _chosen(self) -> StorageBackend:
         async with self._choosing:
-            if self._backend is None:
-                self._backend = await self._choose()
-            return self._backend
+            if self.backend is None:
+                self.backend = await self._choose()
+            return self.backend
 
-    async def _farewell(self) -> None:
-        if self._backend is not None:
-            await self._backend.disconnect()
+    async def _end(self) -> None:
+        if self.backend is not None:
+            await self.backend.disconnect()

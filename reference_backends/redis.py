@@ -6,6 +6,7 @@ import math
 import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 from typing import Any, Unpack
 
 from reference_backends import redis_layout as layout
@@ -13,9 +14,9 @@ from reference_backends import redis_scripts as scripts
 from reference_backends.arguments import check_changes, check_identity, check_names, check_session
 from reference_backends.errors import ConfigurationError, SessionExistsError, SessionNotFoundError
 from reference_backends.handle import Handle, HandleOptions
+from reference_backends.redis_connection import examine, run, try_rights
 from reference_backends.redis_errors import FAILURES, explain
-from reference_backends.redis_link import examine, run, try_rights
-from reference_backends.redis_links import Client, Links
+from reference_backends.redis_pool import Client, Pool
 from reference_backends.session import SessionData, SessionUpdate
 
 SLACK_MS = 3_600_000
@@ -49,8 +50,9 @@ class RedisStorageBackend(Handle):
     ``StorageUnavailableError``, and the write is wholly done or wholly not (FA-3).
 
     The handle may be used from several event loops and threads. Only a ``RedisCluster`` belongs to the loop that
-    calls first: for several give a function, which is called once in each. A loop's connections are closed by
-    ``disconnect``, or when the loop ends as ``asyncio.run`` ends it. After a fork the child makes its own.
+    calls first: for several give a function, which is called once in each. ``disconnect`` closes the connections of
+    every loop that runs, and a loop that ends as ``asyncio.run`` ends it closes its own. After a fork ``init`` in the
+    child opens the handle anew.
 
     With the real clock the server drops an expired session by itself, an hour late; with an injected one only
     ``cleanup_expired_sessions`` does. Let ``maxmemory-policy`` be ``noeviction``: any other loses sessions.
@@ -70,13 +72,19 @@ class RedisStorageBackend(Handle):
         if not isinstance(timeout, (int, float)) or not 0 < timeout < math.inf:
             raise ConfigurationError("timeout must be a number of seconds above 0")
         self._keys = layout.Keys(prefix)
-        self._links = Links(client, float(timeout))
+        self._new_pool = partial(Pool, client, float(timeout))
+        self._pool = self._new_pool()
+        self._of_the_parent: list[Pool] = []
+        """Kept, and left as they are: what a child of a fork closes would reach the parent's event loops."""
         self._slack = SLACK_MS if self._clock is time.time else None
 
     async def init(self) -> None:
-        link = self._links.here()
-        await examine(link, self._links.server)
-        await try_rights(link, self._links.server, self._keys.trial)
+        if self._has_forked:
+            self._of_the_parent.append(self._pool)
+            self._pool = self._new_pool()
+        connection = self._pool.here()
+        await examine(connection, self._pool.server)
+        await try_rights(connection, self._pool.server, self._keys.trial)
         self._opened()
 
     async def create_session(self, session: SessionData, ttl: float | None = None) -> None:
@@ -156,7 +164,8 @@ class RedisStorageBackend(Handle):
 
     async def disconnect(self) -> None:
         self._open = False
-        await self._links.close()
+        if not self._has_forked:
+            await self._pool.close()
 
     def _pair(self, identity: str, member: bytes) -> list[bytes]:
         """A session's hash and its identity's index."""
@@ -195,17 +204,17 @@ class RedisStorageBackend(Handle):
     async def _pages(self, pattern: bytes) -> AsyncIterator[list[bytes]]:
         """The keys that match, in groups that one script may take. A key may come twice."""
         self._require_open()
-        link = self._links.here()
-        pages = link.scan(pattern)
+        connection = self._pool.here()
+        pages = connection.scan(pattern)
         while True:
             try:
                 page = await anext(pages)
             except StopAsyncIteration:
                 return
             except FAILURES as error:
-                problem = explain(error, self._links.server)
+                problem = explain(error, self._pool.server)
             else:
-                for group in _groups(page) if link.one_slot else [page]:
+                for group in _groups(page) if connection.one_slot else [page]:
                     if group:
                         yield group
                 continue
@@ -213,7 +222,7 @@ class RedisStorageBackend(Handle):
 
     async def _run(self, script: scripts.Script, keys: list[bytes], *arguments: bytes | int) -> Any:
         self._require_open()
-        return await run(self._links.here(), self._links.server, script, keys, *arguments)
+        return await run(self._pool.here(), self._pool.server, script, keys, *arguments)
 
 
 def _groups(keys: list[bytes]) -> list[list[bytes]]:

@@ -311,7 +311,12 @@ def test_a_child_is_not_locked_out_by_a_thread_that_it_has_not(session: Build) -
     inside.wait()
 
     async def ask() -> None:
-        assert await backend.get_all_session_ids() == ["s1"]
+        with pytest.raises(StorageError, match="forked"):
+            await backend.get_all_session_ids()
+        await backend.disconnect()
+        await backend.init()
+        assert await backend.get_all_session_ids() == []
+        await backend.create_session(session("child's"))
 
     child = forked(ask)
     leave.set()

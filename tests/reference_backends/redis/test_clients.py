@@ -21,6 +21,7 @@ from reference_backends import (
     ConfigurationError,
     DecryptionError,
     SessionExistsError,
+    StorageError,
     StorageSetupError,
 )
 from tests.reference_backends.forked import forked
@@ -72,8 +73,28 @@ async def test_a_loop_that_ends_takes_its_connections_along(client: Redis, opene
 
     await asyncio.to_thread(run_one_after_another)
     assert len(await client.client_list()) == len(before)
-    assert len(backend._links._by_loop) == 2  # this loop's, and the last one's until the next comes
+    assert len(backend._pool._by_loop) == 2  # this loop's, and the last one's until the next comes
     assert len(await backend.get_all_session_ids()) == 3
+
+
+async def test_disconnect_closes_the_connections_of_every_loop(client: Redis, opened: Open) -> None:
+    backend = await opened(client)
+    before = await client.client_list()
+    used, over = threading.Event(), threading.Event()
+
+    async def work() -> None:
+        await backend.create_session(session("there"))
+        used.set()
+        await asyncio.to_thread(over.wait)
+
+    thread = threading.Thread(target=asyncio.run, args=(work(),))
+    thread.start()
+    await asyncio.to_thread(used.wait)
+    assert len(await client.client_list()) == len(before) + 1
+    await backend.disconnect()
+    assert len(await client.client_list()) == len(before) - 1
+    over.set()
+    await asyncio.to_thread(thread.join)
 
 
 async def test_a_loop_that_ends_meanwhile_does_not_cancel_whoever_disconnects(
@@ -84,13 +105,17 @@ async def test_a_loop_that_ends_meanwhile_does_not_cancel_whoever_disconnects(
 
     async def work() -> None:
         await backend.create_session(session("there"))
-        (link,) = [link for loop, link in backend._links._by_loop.items() if loop is asyncio.get_running_loop()]
+        connection = backend._pool.here()
+        close = connection.close
 
         async def close_slowly() -> None:
             over.set()
-            await asyncio.sleep(60)
+            try:
+                await asyncio.sleep(60)
+            finally:
+                await close()
 
-        monkeypatch.setattr(link, "close", close_slowly)
+        monkeypatch.setattr(connection, "close", close_slowly)
         used.set()
         await asyncio.to_thread(over.wait)
 
@@ -106,6 +131,8 @@ async def test_a_child_leaves_its_parents_connections_alone(client: Redis, opene
     await backend.create_session(session())
 
     async def begin_anew() -> None:
+        with pytest.raises(StorageError, match="forked"):
+            await backend.get_session("alice", "s1")
         await backend.disconnect()
         await backend.init()
         assert await backend.get_session("alice", "s1") == session()

@@ -20,7 +20,7 @@ from reference_backends import (
     StorageSetupError,
     StorageUnavailableError,
 )
-from reference_backends.redis_link import ServerLink
+from reference_backends.redis_connection import ServerConnection
 from tests.reference_backends.redis.conftest import AT_ONCE, KEY, Open, ask, session, through
 
 
@@ -63,10 +63,10 @@ async def test_nothing_is_sent_twice(server: RedisServer, proxy: FaultProxy) -> 
 async def test_a_server_that_answers_nothing_is_reported(server: RedisServer, proxy: FaultProxy) -> None:
     async with through(proxy, server) as patient, through(proxy, server) as hasty:
         await patient.create_session(session())
-        link = hasty._links.here()
-        assert isinstance(link, ServerLink)
-        assert link._limit < 10
-        link._limit = 0.1  # from here on: a busy machine is slow to start
+        connection = hasty._pool.here()
+        assert isinstance(connection, ServerConnection)
+        assert connection._limit < 10
+        connection._limit = 0.1  # from here on: a busy machine is slow to start
         async with proxy.fault(Fault.SWALLOW_REQUEST), asyncio.timeout(60):
             with pytest.raises(StorageUnavailableError, match="did not answer in time"):
                 await hasty.get_session("alice", "s1")
