@@ -41,6 +41,8 @@ class Bench:
         self.time: SuiteClock | ObservedTime = ObservedTime()
         self.pace = 1.0
         """The share of a tier's examples that this store gets; 1 for a fast one."""
+        self.backend_type: type = object
+        """The class of the handles that ``open`` returns."""
         self.hung = False
         """Whether the store is asked no more: it blocks the loop, or too many calls have not returned."""
         self._lost = 0
@@ -75,6 +77,7 @@ class Bench:
             self.time = SuiteClock()
         handle = await in_time("open()", self.harness.open, limit=LONGEST_OPENING)
         check_backend(handle, "open()")
+        self.backend_type = type(handle)
         try:
             seconds = []
             for _ in range(5):
