@@ -88,7 +88,7 @@ def _folded(node: ast.AST) -> object:
         return node.value
     if isinstance(node, ast.BinOp) and isinstance(node.op, (ast.Mult, ast.Add, ast.Sub, ast.Pow, ast.LShift)):
         left, right = _folded(node.left), _folded(node.right)
-        if isinstance(left, int) and isinstance(right, int) and abs(left) < 2**20 and 0 <= right < 2**20:
+        if isinstance(left, int) and isinstance(right, int) and abs(left) < 2**62 and 0 <= right < 2**20:
             return _computed(node.op, left, right)
     return None
 
