@@ -6,6 +6,8 @@ import statistics
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 from pytest_mcp_storage.capabilities import Capability
 from pytest_mcp_storage.harness import BackendHarness
@@ -13,6 +15,9 @@ from pytest_mcp_storage.measuring.clock import ObservedTime, SuiteClock
 from pytest_mcp_storage.measuring.harness_checks import check_backend, check_capabilities, check_open
 from pytest_mcp_storage.measuring.loop import SuiteLoop
 from pytest_mcp_storage.measuring.patience import GRACE, ended, in_time
+
+if TYPE_CHECKING:
+    from pytest_mcp_storage.measuring.source_constants import SourceConstants
 
 SLOW_CALL = 0.002
 """Seconds; a store whose calls take longer gets fewer examples, so that a run ends in bearable time."""
@@ -41,6 +46,8 @@ class Bench:
         self.time: SuiteClock | ObservedTime = ObservedTime()
         self.pace = 1.0
         """The share of a tier's examples that this store gets; 1 for a fast one."""
+        self.backend_type: type = object
+        """The class of the handles that ``open`` returns."""
         self.hung = False
         """Whether the store is asked no more: it blocks the loop, or too many calls have not returned."""
         self._lost = 0
@@ -59,6 +66,13 @@ class Bench:
                 self.stop()
             raise
 
+    @cached_property
+    def constants(self) -> SourceConstants:
+        """The numbers and texts that the store's own source names."""
+        from pytest_mcp_storage.measuring.source_constants import constants_of
+
+        return constants_of(self)
+
     def stop(self) -> None:
         """Destroy the store."""
         limit = LONGEST_END_OF_HUNG if self.hung else LONGEST_END
@@ -75,6 +89,7 @@ class Bench:
             self.time = SuiteClock()
         handle = await in_time("open()", self.harness.open, limit=LONGEST_OPENING)
         check_backend(handle, "open()")
+        self.backend_type = type(handle)
         try:
             seconds = []
             for _ in range(5):

@@ -7,7 +7,7 @@ import inspect
 import threading
 import time
 from collections.abc import Awaitable, Callable
-from concurrent.futures import Future, wait
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from importlib import import_module
 from typing import Any, TypeVar
@@ -47,6 +47,10 @@ class SuiteLoop:
             _drop(work)
             raise TimeoutError(f"nothing came back within {limit:g} s")
         return future.result()
+
+    def use_fresh_threads(self) -> None:
+        """Let ``asyncio.to_thread`` start its threads anew: a thread from before is not followed by a new tracer."""
+        self._loop.set_default_executor(ThreadPoolExecutor(thread_name_prefix="asyncio"))
 
     def answers(self) -> bool:
         """Whether anything runs on the loop; a store may block it."""

@@ -6,7 +6,7 @@ import itertools
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pytest_mcp_storage.capabilities import Capability
 from pytest_mcp_storage.harness import BackendHarness
@@ -17,6 +17,9 @@ from pytest_mcp_storage.measuring.tiers import Tier
 from pytest_mcp_storage.measuring.violation import NoReturn, Violation, shortly
 from pytest_mcp_storage.measuring.witness import LONGEST_CALL, History, Witness, blame
 from reference_backends import SessionData, StorageBackend
+
+if TYPE_CHECKING:
+    from pytest_mcp_storage.measuring.source_constants import SourceConstants
 
 KEY = "5e" * 32
 OTHER_KEY = "a7" * 32
@@ -85,6 +88,11 @@ class Trial:
         if isinstance(value, dict):
             return {name: self.own(item) for name, item in value.items()}
         return value
+
+    @property
+    def constants(self) -> SourceConstants:
+        """The numbers and texts that the store's own source names; none for a store in another process."""
+        return self.bench.constants
 
     # -- the store -----------------------------------------------------------------------------------------------
 

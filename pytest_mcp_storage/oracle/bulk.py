@@ -21,12 +21,13 @@ async def create_many(
     count: int,
     ttl: float | None = None,
     *,
+    first: int = 0,
     least: int | None = None,
     identities: bool = False,
 ) -> list[SessionData]:
     """``count`` sessions, small and alike but for their names; the history shows one line for all.
 
-    They are one identity's; with ``identities`` each is another's.
+    They are one identity's; with ``identities`` each is another's. ``first``: where their numbers begin.
     ``least``: so many will do where the store takes longer than :data:`PATIENCE`.
     """
     plain = {"tokens": {"access_token": "t"}, "headers": None, "client_information": None}
@@ -35,7 +36,7 @@ async def create_many(
     end = time.monotonic() + PATIENCE
     while len(many) < enough or (len(many) < count and time.monotonic() < end):
         numbers = range(len(many), min(len(many) + AT_ONCE, count))
-        names = [_names(trial, session, number, identities) for number in numbers]
+        names = [_names(trial, session, first + number, identities) for number in numbers]
         batch = [session.model_copy(update={**plain, **each}) for each in names]
         trial.remember(batch)
         await asyncio.gather(*(store.backend.create_session(each, ttl=ttl) for each in batch))

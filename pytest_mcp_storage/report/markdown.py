@@ -60,6 +60,9 @@ def _head(report: Report) -> Iterator[str]:
     runs = dict.fromkeys(f"{plain(report.about(backend))} · {plain(backend.suite or report.suite)}"
                          for backend in report.backends)  # fmt: skip
     yield " / ".join(runs)
+    for backend in report.backends:
+        if backend.exercised.words:
+            yield f"\n{code(backend.name)} {plain(backend.exercised.words)}"
     for problem in report.problems:
         yield f"\n**The run fails:** {plain(problem)}"
 

@@ -63,6 +63,42 @@ def verdict_of(clauses: Sequence[ClauseReport], *, strict: bool) -> str:
 
 
 @dataclass
+class Missed:
+    """A branch of the store's code that no test took: the lines that did not run, and the condition before them."""
+
+    file: str
+    first: int
+    last: int
+    source: str
+
+    @property
+    def words(self) -> str:
+        """As people read it: ``mypackage/store.py:88-93 (if len(page) == 1000)``."""
+        lines = f"{self.first}-{self.last}" if self.last > self.first else f"{self.first}"
+        return f"{self.file}:{lines} ({self.source})"
+
+
+@dataclass
+class Exercised:
+    """How much of the store's own code the suite has run: its branches, and those that no test took.
+
+    ``branches`` is 0 if nothing was followed; ``reason`` says why.
+    """
+
+    branches: int = 0
+    seen: int = 0
+    missed: list[Missed] = field(default_factory=list)
+    reason: str = ""
+
+    @property
+    def words(self) -> str:
+        """As the verdict line has it: ``saw 94 % of 212 branches``; empty if nothing was followed."""
+        if not self.branches:
+            return ""
+        return f"saw {100 * self.seen // self.branches} % of {self.branches} branches"
+
+
+@dataclass
 class BackendReport:
     """A backend, its verdict, and every clause of the revision.
 
@@ -77,6 +113,7 @@ class BackendReport:
     clauses: list[ClauseReport]
     undeclared: list[str] = field(default_factory=list)
     """Capabilities that seem to be there and are not declared."""
+    exercised: Exercised = field(default_factory=Exercised)
     suite: str = ""
     tier: str = ""
     seed: int | None = None

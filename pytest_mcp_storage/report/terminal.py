@@ -9,7 +9,7 @@ from typing import Protocol
 
 from pytest_mcp_storage.outcome import Outcome
 from pytest_mcp_storage.report import signs
-from pytest_mcp_storage.report.model import BackendReport, ClauseReport, Report
+from pytest_mcp_storage.report.model import BackendReport, ClauseReport, Exercised, Report
 from pytest_mcp_storage.report.visible import one_line
 
 COLUMNS = (
@@ -23,6 +23,8 @@ COLUMNS = (
 NARROWEST = 60
 """Columns that the summary takes at least."""
 WIDEST_TABLE = 80
+MOST_MISSED = 5
+"""Pieces of code that no test ran, as many as are shown here; the reports have all of them."""
 MOST_ROWS = 3
 """Lines that a failure takes here; the whole of it stands above, among pytest's failures."""
 COLOURS = {
@@ -74,6 +76,7 @@ def verdict(backend: BackendReport) -> Segment:
     """The verdict line of a backend."""
     sign = signs.verdict(backend)
     counts = [f"{count} {each.words}" for each, count in signs.counts(backend).items()]
+    counts += [backend.exercised.words] if counts and backend.exercised.words else []
     text = f"{one_line(backend.name)}: {one_line(sign.words).upper()} ({', '.join(counts) or 'nothing was judged'})"
     return text, {**COLOURS[sign.key], "bold": True}
 
@@ -133,7 +136,21 @@ def _remarks(backend: BackendReport, width: int) -> list[Line]:
     if backend.undeclared:
         names = ", ".join(map(one_line, backend.undeclared))
         found += _wrapped("  + there, but not declared: ", names, width, {"yellow": True})
+    found += _not_exercised(backend.exercised, width)
     return [[], *found] if found else []
+
+
+def _not_exercised(exercised: Exercised, width: int) -> list[Line]:
+    """The largest pieces of the store's code that no test ran."""
+    if not exercised.missed:
+        return []
+    count = len(exercised.missed)
+    found: list[Line] = [
+        [(f"  not exercised: {count} {'branch' if count == 1 else 'branches'} of the store's code", {})]
+    ]
+    for missed in exercised.missed[:MOST_MISSED]:
+        found += _wrapped("      ", one_line(missed.words), width, {"light": True})
+    return found
 
 
 def _wrapped(start: str, text: str, width: int, markup: dict[str, bool]) -> list[Line]:

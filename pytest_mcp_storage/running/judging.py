@@ -37,6 +37,10 @@ LEFT_BEHIND = "mcp_left_behind"
 """Under which xdist's workers tell of stores that they could not destroy."""
 
 
+ARCS = "mcp_arcs"
+"""Under which xdist's workers send what has run of the stores' code."""
+
+
 class Judging:
     """A run that judges backends. In xdist's workers it only measures; the controller judges."""
 
@@ -54,6 +58,7 @@ class Judging:
         self._measured: defaultdict[str, list[Measurement]] = defaultdict(list)
         self._described: dict[str, dict[str, Any]] = {}
         self._left_behind: list[str] = []
+        self._arcs: list[dict[str, Any]] = []
         self._written: list[Path] = []
         named = [located(argument) for argument in config.args]
         ours_are_named = named != config.args
@@ -107,19 +112,24 @@ class Judging:
             self._measured[about["name"]].append(Measurement.from_json(json.loads(report.mcp["measured"])))
 
     def take_leave(self, worker: Any) -> None:
-        """Gather what a worker of xdist could not destroy; one that died has told nothing."""
-        self._left_behind += getattr(worker, "workeroutput", {}).get(LEFT_BEHIND, [])
+        """Gather what a worker of xdist could not destroy, and what it has seen run; one that died sends nothing."""
+        output = getattr(worker, "workeroutput", {})
+        self._left_behind += output.get(LEFT_BEHIND, [])
+        self._arcs += [json.loads(output[ARCS])] if ARCS in output else []
 
     def finish(self, session: pytest.Session) -> None:
         """Destroy the stores; then, where this is the controller, judge, write the reports and set the exit code."""
         self._left_behind += self.run.close()
         if self.is_worker:
-            self.config.workeroutput[LEFT_BEHIND] = self._left_behind  # type: ignore[attr-defined]  # xdist's
+            output: dict[str, Any] = self.config.workeroutput  # type: ignore[attr-defined]  # xdist's
+            output[LEFT_BEHIND] = self._left_behind
+            output[ARCS] = json.dumps(self.run.arcs())
             return
         if self.config.option.collectonly or self.stands_aside:
             return
         self.report = judge(self.options, self.deviations, self._measured, self._described)
         self.report.problems += self._left_behind
+        self._add_exercised(self.report)
         for path in self.options.reports:
             try:
                 write(self.report, path)
@@ -159,6 +169,16 @@ class Judging:
             return "deviation"
         should = self.run.clauses[measured.clause].level is Level.SHOULD
         return "advice" if should and not self.options.strict else "failed"
+
+    def _add_exercised(self, report: Report) -> None:
+        """Add how much of each store's code has run, in this process and in the workers."""
+        if not self.options.coverage:
+            return
+        from pytest_mcp_storage.measuring.exercised import exercised
+
+        parts = [*self._arcs, self.run.arcs()]
+        for backend in report.backends:
+            backend.exercised = exercised(part[backend.name] for part in parts if backend.name in part)
 
     def _deviations(self) -> tuple[Deviation, ...]:
         if self.options.deviations is None:

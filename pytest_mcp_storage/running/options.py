@@ -43,6 +43,8 @@ class Options:
     destructive: bool
     deviations: Path | None
     reports: tuple[Path, ...]
+    coverage: bool = False
+    """Whether to measure which branches of the store's code the suite exercises."""
     repeated: tuple[str, ...] = ()
     """What a command that reproduces a failure repeats as it was given."""
 
@@ -74,6 +76,7 @@ def register(parser: pytest.Parser) -> None:
     add("--mcp-report", action="append", metavar="FILE", help="repeatable; .json, .html, .md or .svg by its ending")
     add("--mcp-allow-destructive", action="store_true", help="let store-wide clauses run on a store that may hold "
         "others' data")  # fmt: skip
+    add("--mcp-no-coverage", action="store_true", help="do not measure which branches of the store were exercised")
     add("--mcp-supabase", choices=PROVIDERS, help="how the Supabase stack is found or started (default: auto)")
     parser.addini("mcp_backends", "backends to judge where --mcp-backend is not given", type="args", default=[])
     parser.addini(SLIP, "a slip of the pen, and refused: the name is mcp_backends", type="args", default=[])
@@ -131,6 +134,7 @@ def refuse_without_backend(config: pytest.Config) -> None:
 def read(config: pytest.Config) -> Options:
     """The options of a run that judges backends. Raises ``pytest.UsageError`` for what can't be served."""
     from pytest_mcp_storage.clauses import LATEST, ContractError, load_clauses, select
+    from pytest_mcp_storage.measuring.exercised import unavailable
     from pytest_mcp_storage.measuring.tiers import TIERS
 
     revision = config.getoption("--mcp-revision") or LATEST
@@ -156,6 +160,7 @@ def read(config: pytest.Config) -> Options:
         destructive=config.getoption("--mcp-allow-destructive"),
         deviations=_deviations(config),
         reports=tuple(dict.fromkeys(_writable(config, path) for path in config.getoption("--mcp-report") or ())),
+        coverage=not (config.getoption("--mcp-no-coverage") or unavailable()),
         repeated=tuple(f"{name}={value}" for name in REPEATED if (value := config.getoption(name))),
     )
 

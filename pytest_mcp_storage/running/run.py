@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +17,7 @@ from pytest_mcp_storage.running.options import Options
 
 if TYPE_CHECKING:
     from pytest_mcp_storage.measuring.bench import Bench
+    from pytest_mcp_storage.measuring.exercised import BranchMeter
     from pytest_mcp_storage.measuring.measure import ClauseTest
 
 
@@ -34,6 +35,7 @@ class Run:
         self._refusals: dict[str, str] = {}
         self._origins: dict[str, tuple[str, str]] = {}
         self._loop: SuiteLoop | None = None
+        self._meters: dict[str, BranchMeter] = {}
 
     @property
     def loop(self) -> SuiteLoop:
@@ -61,7 +63,8 @@ class Run:
             fault = "".join(traceback.format_exception(error))
             return Measurement(clause.id, test.name, Outcome.NOT_MEASURED, self._refusals[backend], fault=fault)
         options = self.options
-        measured = measure(test, clause, bench, options.tier, options.seed, destructive=options.destructive)
+        with self._following(bench):
+            measured = measure(test, clause, bench, options.tier, options.seed, destructive=options.destructive)
         if bench.hung:
             self._refusals[backend] = f"the store hung after {test.name}, and was not asked again"
         return measured
@@ -90,6 +93,21 @@ class Run:
                 self._loop.close()
             self._loop = None
         return problems
+
+    def arcs(self) -> dict[str, dict[str, list[tuple[int, int]]]]:
+        """Return what has run of each store's code, by backend name; JSON."""
+        return {name: meter.arcs() for name, meter in self._meters.items()}
+
+    def _following(self, bench: Bench) -> AbstractContextManager[None]:
+        """Follow which branches of the store's code run, unless the run says otherwise."""
+        if not self.options.coverage:
+            return nullcontext()
+        if bench.name not in self._meters:
+            from pytest_mcp_storage.measuring.exercised import BranchMeter, modules_of
+            from pytest_mcp_storage.measuring.source_files import project_files
+
+            self._meters[bench.name] = BranchMeter(project_files(modules_of(bench)), self.loop)
+        return self._meters[bench.name].following()
 
     def _bench(self, backend: str) -> Bench:
         from pytest_mcp_storage.measuring.bench import Bench

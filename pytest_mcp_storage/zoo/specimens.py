@@ -41,6 +41,7 @@ HOUSES: tuple[str, ...] = (
     "outages",
     "row_security",
     "declarations",
+    "constants",
 )
 """The modules in which broken stores live, in the contract's order."""
 
