@@ -31,8 +31,8 @@ ROUNDS = 25
 CHUNK = 200
 
 LEAST = StdioHarness.of(["node", str(Path(__file__).parent / "memory_bridge.mjs")])
-WITNESS = StdioHarness.of(
-    [sys.executable, str(Path(__file__).parents[1] / "pytest_mcp_storage" / "bridge" / "witness" / "memory_bridge.py")]
+EXAMPLE = StdioHarness.of(
+    [sys.executable, str(Path(__file__).parents[1] / "pytest_mcp_storage" / "bridge" / "examples" / "memory_bridge.py")]
 )
 
 
@@ -125,10 +125,10 @@ async def main() -> int:
     echo.child.end(5)
     async with LEAST() as harness:
         kept.append(await calls("Node", await harness.open(), bar=BAR_US))
-    async with WITNESS() as harness:
+    async with EXAMPLE() as harness:
         kept.append(await calls("Python, the one-file bridge", await harness.open(), bar=None))
     kept.append(await start("start: Node", LEAST))
-    kept.append(await start("start: Python, the one-file bridge", WITNESS))
+    kept.append(await start("start: Python, the one-file bridge", EXAMPLE))
     kept.append(await start("start: @mcp-ts/sdk in memory, its import included", McpTsMemory))
     return int(not all(kept))
 

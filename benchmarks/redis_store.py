@@ -20,11 +20,10 @@ from paired import Pair, paired, report
 from redis.asyncio import Redis
 from sample import session
 
-from pytest_mcp_storage.stacks.redis import redis_server
+from pytest_mcp_storage.stacks.redis.server import redis_server
 from reference_backends import Keyring, RedisStorageBackend, SessionData
-from reference_backends import redis_layout as layout
-from reference_backends import redis_scripts as scripts
-from reference_backends.record import RecordCodec
+from reference_backends.core.record import RecordCodec
+from reference_backends.redis import layout, scripts
 
 STORED = 1000
 """Sessions of one identity that lie in each store while it is measured."""

@@ -17,10 +17,10 @@ from pathlib import Path
 
 from playwright.sync_api import Page, sync_playwright
 
-from pytest_mcp_storage.clauses import load_clauses
-from pytest_mcp_storage.outcome import Outcome
 from pytest_mcp_storage.report.model import CONFORMANT, NOT_CONFORMANT, BackendReport, ClauseReport, Report
 from pytest_mcp_storage.report.write import write
+from pytest_mcp_storage.spec.clauses import load_clauses
+from pytest_mcp_storage.spec.outcome import Outcome
 
 BACKENDS = 20
 ROUNDS = 7

@@ -19,8 +19,8 @@ from paired import Pair, Work, paired, report
 from sample import session
 
 from reference_backends import SqliteStorageBackend
-from reference_backends.record import RecordCodec
-from reference_backends.rows import row_text
+from reference_backends.core.record import RecordCodec
+from reference_backends.embedded.rows import row_text
 
 OWN = 100
 SIZES = (100, 10_000, 1_000_000)

@@ -16,8 +16,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from statistics import median
 
-from pytest_mcp_storage.stacks import native
-from pytest_mcp_storage.stacks.binaries import postgres_programs, postgrest_program
+from pytest_mcp_storage.stacks.supabase import native
+from pytest_mcp_storage.stacks.supabase.binaries import postgres_programs, postgrest_program
 
 BARS = {"cold": 1000.0, "warm": 500.0}
 """Ready within this many milliseconds, on a machine of 2 cores with nothing else to do."""
@@ -35,7 +35,7 @@ def start() -> dict[str, float]:
     inside = {f"  {name}": seconds for name, seconds in parts.items() if name != "idle"}
     return {
         "ready": ready - began,
-        "  keeper's start": ready - began - sum(inside.values()),
+        "  supervisor's start": ready - began - sum(inside.values()),
         **inside,
         "one more store": again - ready,
         "close": time.perf_counter() - again,

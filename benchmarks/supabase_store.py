@@ -20,13 +20,13 @@ from postgrest.types import ReturnMethod
 from sample import session
 from supabase import AsyncClient, AsyncClientOptions, acreate_client
 
-from pytest_mcp_storage.stacks import native
-from pytest_mcp_storage.stacks.kept import KeptServer
-from pytest_mcp_storage.stacks.supabase import SupabaseStack
+from pytest_mcp_storage.stacks.supabase import native
+from pytest_mcp_storage.stacks.supabase.stack import SupabaseStack
+from pytest_mcp_storage.stacks.supabase.supervisor_client import SupervisedServer
 from reference_backends import Keyring, SessionData, SupabaseStorageBackend
-from reference_backends.keyring import new_key
-from reference_backends.session import FIELDS
-from reference_backends.supabase_rows import SESSION_COLUMNS
+from reference_backends.core.keyring import new_key
+from reference_backends.core.session import FIELDS
+from reference_backends.supabase.rows import SESSION_COLUMNS
 
 ALICE, THOUSAND, MANY = "alice", "identity-of-1000", "identity-of-2500"
 SEALED = ("tokens", "headers")
@@ -169,7 +169,7 @@ async def among_others(
     return pairs
 
 
-async def run(server: KeptServer, rounds: int) -> int:
+async def run(server: SupervisedServer, rounds: int) -> int:
     key = new_key()
     async with httpx.AsyncClient(timeout=60) as http:
 

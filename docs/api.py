@@ -15,7 +15,7 @@ from pydantic import BaseModel
 PACKAGES = ("reference_backends", "pytest_mcp_storage")
 """Documented by their public names."""
 
-MODULES = tuple(f"reference_backends.{each}" for each in ("handle", "mcp", "migration", "protocol"))
+MODULES = tuple(f"reference_backends.{each}" for each in ("core.base", "core.protocol", "mcp", "migration"))
 """Documented whole: what the public names refer to, and what is public by its own name."""
 
 

@@ -20,13 +20,13 @@ import yaml
 
 from pytest_mcp_storage.bridge.mcp_ts.package import SDK, VERSIONS
 from pytest_mcp_storage.bridge.names import MCP_TS_STORES
-from pytest_mcp_storage.outcome import Outcome
 from pytest_mcp_storage.report.merge import merge
 from pytest_mcp_storage.report.model import BackendReport, Report
 from pytest_mcp_storage.report.write import write
+from pytest_mcp_storage.spec.outcome import Outcome
 
 HERE = Path(__file__).parent
-SIGNS = {
+LABELS = {
     Outcome.PASSED: "✓",
     Outcome.FAILED: "✗",
     Outcome.DEVIATION: "~",
@@ -254,7 +254,7 @@ def _matrix(judged: Sequence[Judged]) -> Iterator[str]:
     rows = zip(*(one.backend.clauses for one in judged), strict=True)
     for row in rows:
         name = row[0].id if row[0].level == "MUST" else f"*{row[0].id}*"
-        yield f"| {name} {row[0].statement} | {' | '.join(SIGNS[clause.outcome] for clause in row)} |"
+        yield f"| {name} {row[0].statement} | {' | '.join(LABELS[clause.outcome] for clause in row)} |"
     yield ""
 
 

@@ -12,14 +12,14 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from pytest_mcp_storage.clauses import load_clauses
-from pytest_mcp_storage.measuring.bench import Bench
-from pytest_mcp_storage.measuring.loop import SuiteLoop
-from pytest_mcp_storage.measuring.measure import measure
-from pytest_mcp_storage.measuring.tiers import TIERS, Tier
-from pytest_mcp_storage.outcome import Outcome
-from pytest_mcp_storage.running.backends import resolve
-from pytest_mcp_storage.zoo.hunt import suite_tests
+from pytest_mcp_storage.engine.clause_test import measure
+from pytest_mcp_storage.engine.environment import Environment
+from pytest_mcp_storage.engine.loop import SuiteLoop
+from pytest_mcp_storage.engine.tiers import TIERS, Tier
+from pytest_mcp_storage.session.backends import resolve
+from pytest_mcp_storage.spec.clauses import load_clauses
+from pytest_mcp_storage.spec.outcome import Outcome
+from pytest_mcp_storage.zoo.run import suite_tests
 
 SMOKE = replace(TIERS["smoke"], shrinking=0)
 """Nobody reads the example that kills a mutant."""
@@ -34,20 +34,20 @@ def judge(backend: str, tier: Tier, answered: set[str]) -> str:
     """What is wrong with the store, or nothing. Adds the clauses that it answers in full to ``answered``."""
     tests = suite_tests()
     loop = SuiteLoop()
-    bench = Bench(backend, resolve(backend, Path.cwd()), loop)
-    bench.start()
+    environment = Environment(backend, resolve(backend, Path.cwd()), loop)
+    environment.start()
     try:
         for clause in load_clauses():
             if clause.id in answered:
                 continue
-            seen = [measure(tests[name], clause, bench, tier, SEED, destructive=True) for name in clause.tests]
+            seen = [measure(tests[name], clause, environment, tier, SEED, destructive=True) for name in clause.tests]
             for each in seen:
                 if each.outcome in (Outcome.FAILED, Outcome.NOT_MEASURED):
                     return f"{backend} {clause.id} {each.test}: {each.message}"
             if all(each.outcome is Outcome.PASSED and not each.notes for each in seen):
                 answered.add(clause.id)
     finally:
-        bench.stop()
+        environment.stop()
         loop.close()
     return ""
 

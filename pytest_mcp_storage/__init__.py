@@ -6,19 +6,19 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from pytest_mcp_storage.capabilities import Capability
-    from pytest_mcp_storage.clauses import Clause, Level, load_clauses
-    from pytest_mcp_storage.harness import BackendHarness, NotMeasurable
-    from pytest_mcp_storage.outcome import Outcome
+    from pytest_mcp_storage.spec.capabilities import Capability
+    from pytest_mcp_storage.spec.clauses import Clause, Level, load_clauses
+    from pytest_mcp_storage.spec.harness import BackendHarness, NotMeasurable
+    from pytest_mcp_storage.spec.outcome import Outcome
 
 _HOMES = {
-    "BackendHarness": "harness",
-    "Capability": "capabilities",
-    "Clause": "clauses",
-    "Level": "clauses",
-    "NotMeasurable": "harness",
-    "Outcome": "outcome",
-    "load_clauses": "clauses",
+    "BackendHarness": "spec.harness",
+    "Capability": "spec.capabilities",
+    "Clause": "spec.clauses",
+    "Level": "spec.clauses",
+    "NotMeasurable": "spec.harness",
+    "Outcome": "spec.outcome",
+    "load_clauses": "spec.clauses",
 }
 
 __all__ = ["BackendHarness", "Capability", "Clause", "Level", "NotMeasurable", "Outcome", "load_clauses"]

@@ -8,15 +8,15 @@ from typing import Any
 import click
 
 COMMANDS = {
-    "bridge-kit": "pytest_mcp_storage.bridge.kit:bridge_kit",
+    "bridge-kit": "pytest_mcp_storage.commands.bridge_kit:bridge_kit",
     "clauses": "pytest_mcp_storage.commands.clauses:clauses",
     "contract": "pytest_mcp_storage.commands.contract:contract",
     "key": "pytest_mcp_storage.commands.key:key",
     "migrate": "pytest_mcp_storage.commands.migrate:migrate",
-    "report": "pytest_mcp_storage.report.command:report",
-    "stack": "pytest_mcp_storage.stacks.commands:stack",
-    "zoo": "pytest_mcp_storage.zoo.commands:zoo",
-    "supabase-init": "pytest_mcp_storage.stacks.commands:supabase_init",
+    "report": "pytest_mcp_storage.commands.report:report",
+    "stack": "pytest_mcp_storage.commands.stack:stack",
+    "zoo": "pytest_mcp_storage.commands.zoo:zoo",
+    "supabase-init": "pytest_mcp_storage.commands.stack:supabase_init",
 }
 """Command name -> ``module:attribute`` of a :class:`click.Command`."""
 

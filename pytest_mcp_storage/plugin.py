@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_mcp_storage.running import options
-from pytest_mcp_storage.running.fixtures import RUN, mcp_backend, mcp_backend_harness
+from pytest_mcp_storage.session import options
+from pytest_mcp_storage.session.fixtures import RUN, mcp_backend, mcp_backend_harness
 
 if TYPE_CHECKING:
     from collections.abc import Generator
     from pathlib import Path
 
-    from pytest_mcp_storage.running.judging import Judging
+    from pytest_mcp_storage.session.judging import Judging
 
 __all__ = ["mcp_backend", "mcp_backend_harness"]
 
@@ -30,7 +30,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if not options.names_given(config):
         options.refuse_without_backend(config)
         return
-    from pytest_mcp_storage.running.judging import Judging
+    from pytest_mcp_storage.session.judging import Judging
 
     judging = Judging(config)
     config.stash[RUN] = judging.run
@@ -59,7 +59,7 @@ class JudgingHooks:
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:
-        self.judging.take_leave(node)  # xdist's hook
+        self.judging.collect_leftovers(node)  # xdist's hook
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_pycollect_makemodule(self, module_path: Path, parent: pytest.Collector) -> pytest.Module | None:
@@ -68,7 +68,7 @@ class JudgingHooks:
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(self, item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
         report = yield
-        self.judging.tell(item, report)
+        self.judging.attach_result(item, report)
         return report
 
     @pytest.hookimpl(tryfirst=True)
@@ -76,7 +76,7 @@ class JudgingHooks:
         return self.judging.status(report)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        self.judging.take(report)
+        self.judging.collect(report)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:

@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from reference_backends.errors import (
+    from reference_backends.core.errors import (
         ConfigurationError,
         DecryptionError,
         InvalidSessionError,
@@ -19,18 +19,18 @@ if TYPE_CHECKING:
         StorageSetupError,
         StorageUnavailableError,
     )
-    from reference_backends.file import FileStorageBackend
-    from reference_backends.keyring import Keyring
+    from reference_backends.core.keyring import Keyring
+    from reference_backends.core.protocol import Clock, StorageBackend
+    from reference_backends.core.session import SessionData, SessionUpdate
+    from reference_backends.factory import create_storage, storage
+    from reference_backends.file.backend import FileStorageBackend
     from reference_backends.memory import MemoryStorageBackend
-    from reference_backends.protocol import Clock, StorageBackend
-    from reference_backends.redis import RedisStorageBackend
-    from reference_backends.selection import create_storage, storage
-    from reference_backends.session import SessionData, SessionUpdate
-    from reference_backends.sqlite import SqliteStorageBackend
-    from reference_backends.supabase import SupabaseStorageBackend, create_supabase_storage_backend
+    from reference_backends.redis.backend import RedisStorageBackend
+    from reference_backends.sqlite.backend import SqliteStorageBackend
+    from reference_backends.supabase.backend import SupabaseStorageBackend, create_supabase_storage_backend
 
 _HOMES = {
-    "errors": (
+    "core.errors": (
         "ConfigurationError",
         "DecryptionError",
         "InvalidSessionError",
@@ -40,15 +40,15 @@ _HOMES = {
         "StorageSetupError",
         "StorageUnavailableError",
     ),
-    "file": ("FileStorageBackend",),
-    "keyring": ("Keyring",),
+    "file.backend": ("FileStorageBackend",),
+    "core.keyring": ("Keyring",),
     "memory": ("MemoryStorageBackend",),
-    "protocol": ("Clock", "StorageBackend"),
-    "redis": ("RedisStorageBackend",),
-    "selection": ("create_storage", "storage"),
-    "session": ("SessionData", "SessionUpdate"),
-    "sqlite": ("SqliteStorageBackend",),
-    "supabase": ("SupabaseStorageBackend", "create_supabase_storage_backend"),
+    "core.protocol": ("Clock", "StorageBackend"),
+    "redis.backend": ("RedisStorageBackend",),
+    "factory": ("create_storage", "storage"),
+    "core.session": ("SessionData", "SessionUpdate"),
+    "sqlite.backend": ("SqliteStorageBackend",),
+    "supabase.backend": ("SupabaseStorageBackend", "create_supabase_storage_backend"),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 
+from reference_backends.core.errors import ConfigurationError
 from reference_backends.environment_values import checked, checked_path, stripped
-from reference_backends.errors import ConfigurationError
 
 SERVICE_KEYS = ("SUPABASE_SECRET_KEY", "SUPABASE_SERVICE_ROLE_KEY")
 """The variables that hold a key of the server's side, the first one that is set counts."""
@@ -33,7 +33,7 @@ KNOWN = (
 OURS = re.compile(r"MCP_TS_STORAGE_|STORAGE_ENCRYPTION_")
 """How a name begins that nobody but this package and upstream reads."""
 
-LOOK_ALIKES = re.compile(r"(NEXT_PUBLIC_|VITE_|PUBLIC_)?SUPABASE_|(UPSTASH_)?REDIS|VALKEY")
+CONFUSABLES = re.compile(r"(NEXT_PUBLIC_|VITE_|PUBLIC_)?SUPABASE_|(UPSTASH_)?REDIS|VALKEY")
 """How a name begins that belongs to one of the stores, although it is not read here."""
 
 
@@ -99,7 +99,7 @@ class Settings:
             found.append(f"{key} is set, and SUPABASE_URL is not")
         if empty := [name for name in KNOWN if self.is_empty(name) and name != "MCP_TS_STORAGE_STRICT"]:
             found.append(f"empty: {', '.join(empty)}")
-        if unread := self.unknown(LOOK_ALIKES):
+        if unread := self.unknown(CONFUSABLES):
             found.append(f"set, but not read: {', '.join(unread)}")
         return "".join(f"; {each}" for each in found)
 

@@ -9,7 +9,7 @@ import os
 import re
 import unicodedata
 
-from reference_backends.errors import ConfigurationError
+from reference_backends.core.errors import ConfigurationError
 
 _PLACEHOLDER = re.compile(r"\$\{|\{\{|^<[^>]*>$|(?<![^/:@,=?])\$[A-Za-z_]\w*(?![^/:@,=?])|(?<![^/:@,=?])%[A-Za-z_]\w*%")
 _WORDS_FOR_NOTHING = ("undefined", "null", "none", "nil")

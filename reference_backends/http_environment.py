@@ -14,7 +14,7 @@ from urllib.request import getproxies, proxy_bypass
 
 import httpx
 
-from reference_backends.errors import ConfigurationError
+from reference_backends.core.errors import ConfigurationError
 
 CLIENT_FAULTS = (httpx.InvalidURL, ValueError, ImportError, OSError)
 """What ``httpx.AsyncClient()`` raises if the environment is wrong. No argument of ours can cause these."""

@@ -6,11 +6,11 @@ import threading
 from collections import defaultdict
 from typing import NamedTuple, Unpack
 
-from reference_backends.arguments import check_changes, check_identity, check_names, check_session
-from reference_backends.errors import SessionExistsError, SessionNotFoundError
-from reference_backends.handle import Handle, HandleOptions
-from reference_backends.record import Record
-from reference_backends.session import SessionData, SessionUpdate
+from reference_backends.core.base import BackendOptions, BaseBackend
+from reference_backends.core.errors import SessionExistsError, SessionNotFoundError
+from reference_backends.core.record import Record
+from reference_backends.core.session import SessionData, SessionUpdate
+from reference_backends.core.validation import check_changes, check_identity, check_names, check_session
 
 
 class Entry(NamedTuple):
@@ -20,16 +20,16 @@ class Entry(NamedTuple):
     expires_at: float
 
 
-class MemoryStorageBackend(Handle):
+class MemoryStorageBackend(BaseBackend):
     """A :class:`StorageBackend` in memory, for tests, single processes and as the fall-back of ``storage``.
 
-    Keyword arguments as in :class:`Handle`. Sessions of the same id under two identities are kept apart (ID-4).
+    Keyword arguments as in :class:`BaseBackend`. Sessions of the same id under two identities are kept apart (ID-4).
     ``disconnect`` forgets everything. A child of a fork can't use its parent's store: ``init`` there makes it empty.
     """
 
     label = "memory"
 
-    def __init__(self, **options: Unpack[HandleOptions]) -> None:
+    def __init__(self, **options: Unpack[BackendOptions]) -> None:
         super().__init__(**options)
         self._entries: defaultdict[str, dict[str, Entry]] = defaultdict(dict)
         self._lock = threading.Lock()

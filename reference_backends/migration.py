@@ -15,16 +15,16 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from reference_backends.errors import (
+from reference_backends.core.errors import (
     ConfigurationError,
     DecryptionError,
     InvalidSessionError,
     SessionExistsError,
     StorageError,
 )
-from reference_backends.protocol import StorageBackend
-from reference_backends.redis_errors import FAILURES, explain
-from reference_backends.session import SessionData
+from reference_backends.core.protocol import StorageBackend
+from reference_backends.core.session import SessionData
+from reference_backends.redis.errors import FAILURES, explain
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis

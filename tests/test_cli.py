@@ -8,8 +8,8 @@ import sys
 import pytest
 from click.testing import CliRunner, Result
 
-from pytest_mcp_storage.clauses import load_clauses
 from pytest_mcp_storage.cli import COMMANDS, main
+from pytest_mcp_storage.spec.clauses import load_clauses
 
 
 def run(*words: str) -> Result:
@@ -68,8 +68,8 @@ def test_a_clause_is_printed_whole_in_either_spelling() -> None:
     clause = next(each for each in load_clauses() if each.id == "EX-5")
     for spelling in ("EX-5", "ex-5"):
         shown = words_of(run("clauses", spelling).output)
-        for part in (clause.statement, clause.why, *clause.tests, *(what for _, what in clause.halves), "AT_REST",
-                     "--mcp-allow-destructive", "--mcp-clause=EX-5"):  # fmt: skip
+        for part in (clause.statement, clause.why, *clause.tests, *(what for _, what in clause.optional_parts),
+                     "AT_REST", "--mcp-allow-destructive", "--mcp-clause=EX-5"):  # fmt: skip
             assert part in shown
         assert "EX-6" not in shown
 

@@ -10,9 +10,9 @@ from unittest.mock import Mock
 import click
 import pytest
 
-from pytest_mcp_storage.clauses import load_clauses
 from pytest_mcp_storage.cli import COMMANDS, main
-from pytest_mcp_storage.running import options
+from pytest_mcp_storage.session import options
+from pytest_mcp_storage.spec.clauses import load_clauses
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("examples/*/*.md")])
@@ -54,7 +54,7 @@ def test_the_readme_names_every_command() -> None:
 
 def test_every_variable_is_named_by_a_document() -> None:
     sources = "".join(path.read_text(encoding="utf-8") for path in ROOT.glob("pytest_mcp_storage/**/*.py"))
-    sources += "".join(path.read_text(encoding="utf-8") for path in ROOT.glob("reference_backends/*.py"))
+    sources += "".join(path.read_text(encoding="utf-8") for path in ROOT.glob("reference_backends/**/*.py"))
     variables = set(re.findall(r'"(MCP_(?:TS_)?STORAGE_[A-Z_]+[A-Z]|SUPABASE_[A-Z_]+|[A-Z]+_ENCRYPTION_KEY)"', sources))
     assert len(variables) > 10
     assert [name for name in sorted(variables) if not re.search(rf"\b{name}\b", GUIDES)] == []

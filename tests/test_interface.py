@@ -17,7 +17,7 @@ import pytest
 import pytest_mcp_storage
 import reference_backends
 from pytest_mcp_storage import BackendHarness, Capability, Level, NotMeasurable, Outcome, load_clauses
-from pytest_mcp_storage.running import backends, options
+from pytest_mcp_storage.session import backends, options
 from reference_backends import SessionData, SessionUpdate, StorageBackend
 
 LIBRARY = [
@@ -178,7 +178,7 @@ def test_what_every_store_takes_by_keyword(name: str) -> None:
     first = {"Memory": [], "File": ["path"], "Sqlite": ["path"]}.get(name, ["client"])
     signature = inspect.signature(store)
     assert [each for each, given in signature.parameters.items() if given.kind is given.POSITIONAL_OR_KEYWORD] == first
-    by_keyword = set(get_type_hints(reference_backends.handle.HandleOptions))
+    by_keyword = set(get_type_hints(reference_backends.core.base.BackendOptions))
     assert by_keyword == {"encryption_key", "default_ttl", "clock"}
     if name in ("Memory", "File", "Sqlite"):
         made = store(

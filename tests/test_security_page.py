@@ -12,10 +12,10 @@ import pytest
 
 from pytest_mcp_storage.canary.canaries import Canaries
 from pytest_mcp_storage.canary.envelopes import flaw
+from pytest_mcp_storage.engine.loop import SuiteLoop
 from pytest_mcp_storage.harnesses.file import FileHarness
 from pytest_mcp_storage.harnesses.folder import FolderHarness
 from pytest_mcp_storage.harnesses.sqlite import SqliteHarness
-from pytest_mcp_storage.measuring.loop import SuiteLoop
 from reference_backends import DecryptionError, SessionData
 
 PAGE = (Path(__file__).parents[1] / "docs" / "security.md").read_text(encoding="utf-8")

@@ -6,12 +6,12 @@ from collections import deque
 from collections.abc import Mapping
 from typing import Any
 
+from pytest_mcp_storage.bridge.borrowed import LONGEST, BorrowedObject, mutable
 from pytest_mcp_storage.bridge.errors import ForeignAnswerError
-from pytest_mcp_storage.bridge.lent import LONGEST, Lent, mutable
 from pytest_mcp_storage.bridge.values import UNDEFINED, mark
 from pytest_mcp_storage.bridge.wire import Wire
 from reference_backends import Clock, InvalidSessionError, SessionData, SessionUpdate
-from reference_backends.record import FIELD_NAMES, WIRE_NAMES
+from reference_backends.core.record import FIELD_NAMES, WIRE_NAMES
 
 MOST_IDS = 4096
 """Session ids that are asked for at once; the first time it is one, then twice as many each time."""
@@ -20,7 +20,7 @@ MOST_IDS = 4096
 class BridgeBackend:
     """Every method is one call on the wire, its answer checked for its shape.
 
-    Raises what the backend raised: the errors of :mod:`reference_backends.errors`, ``ForeignError`` for any other,
+    Raises what the backend raised: the errors of :mod:`reference_backends.core.errors`, ``ForeignError`` for any other,
     ``ForeignAnswerError`` for an answer of the wrong shape, ``BridgeFault`` where the bridge is to blame.
     """
 
@@ -28,7 +28,7 @@ class BridgeBackend:
         self._wire = wire
         self.handle = handle
         self._clock = clock
-        self._lent = Lent(wire, handle)
+        self._lent = BorrowedObject(wire, handle)
         self._ids: deque[str] = deque()
         self._next_ids = 1
 

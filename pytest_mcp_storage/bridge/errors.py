@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from pytest_mcp_storage.harness import HarnessFault
-from reference_backends import errors
+from pytest_mcp_storage.spec.harness import HarnessFault
+from reference_backends.core import errors
 
 TYPED: dict[str, type[errors.StorageError]] = {
     kind.__name__: kind
@@ -29,7 +29,7 @@ class BridgeFault(HarnessFault):
 
 
 class ForeignError(Exception):
-    """The backend raised an error that is none of :mod:`reference_backends.errors`; the text is its own."""
+    """The backend raised an error that is none of :mod:`reference_backends.core.errors`; the text is its own."""
 
     def __init__(self, kind: str, message: str) -> None:
         super().__init__(f"{kind}: {message}")

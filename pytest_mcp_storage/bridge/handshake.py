@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pytest_mcp_storage.bridge.wire import LONGEST_LINE, Wire
-from pytest_mcp_storage.capabilities import Capability
+from pytest_mcp_storage.spec.capabilities import Capability
 
 PROTOCOL = 1
 SMALLEST_LINE = 2**16

@@ -15,10 +15,10 @@ from pytest_mcp_storage.bridge.backend import BridgeBackend, to_foreign
 from pytest_mcp_storage.bridge.errors import BridgeFault
 from pytest_mcp_storage.bridge.handshake import Hello, shake_hands
 from pytest_mcp_storage.bridge.wire import Limits, Observer, Wire
-from pytest_mcp_storage.capabilities import Capability
-from pytest_mcp_storage.harness import BackendHarness
+from pytest_mcp_storage.spec.capabilities import Capability
+from pytest_mcp_storage.spec.harness import BackendHarness
 from reference_backends import Clock, SessionData
-from reference_backends.record import FIELD_NAMES
+from reference_backends.core.record import FIELD_NAMES
 
 
 class StdioHarness(BackendHarness):

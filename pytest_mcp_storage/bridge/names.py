@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pytest_mcp_storage.bridge.harness import StdioHarness
-    from pytest_mcp_storage.harness import BackendHarness
+    from pytest_mcp_storage.spec.harness import BackendHarness
 
 MCP_TS_STORES = {
     "memory": "pytest_mcp_storage.bridge.mcp_ts.memory:McpTsMemory",

@@ -16,9 +16,9 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-from pytest_mcp_storage.harness import NotMeasurable
-from reference_backends.bounds import LARGEST_NUMBER
-from reference_backends.strict_json import decode
+from pytest_mcp_storage.spec.harness import NotMeasurable
+from reference_backends.core.bounds import LARGEST_NUMBER
+from reference_backends.core.strict_json import decode
 
 MARK = "$"
 

@@ -14,8 +14,8 @@ from typing import Any
 from pytest_mcp_storage.bridge.child import Child
 from pytest_mcp_storage.bridge.errors import DECLINED, TYPED, BridgeFault, ForeignError
 from pytest_mcp_storage.bridge.values import read_line, write_line
-from pytest_mcp_storage.harness import NotMeasurable
-from reference_backends.errors import DecryptionError
+from pytest_mcp_storage.spec.harness import NotMeasurable
+from reference_backends.core.errors import DecryptionError
 
 LONGEST_LINE = 64 * 2**20
 """Bytes that a line from the bridge may have. A session of RT-5, every character escaped, takes 12 MiB."""

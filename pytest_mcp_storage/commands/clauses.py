@@ -8,8 +8,8 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from pytest_mcp_storage.capabilities import Capability
-from pytest_mcp_storage.clauses import LATEST, Clause, ContractError, Level, load_clauses, select
+from pytest_mcp_storage.spec.capabilities import Capability
+from pytest_mcp_storage.spec.clauses import LATEST, Clause, ContractError, Level, load_clauses, select
 
 WIDEST = 100
 """Columns; longer lines read badly."""
@@ -65,7 +65,7 @@ def _print_whole(console: Console, clause: Clause) -> None:
     table.add_column()
     table.add_row("why", Text(clause.why))
     table.add_row("needs", Text(_needs(clause, explained=True) if clause.needs else "no capability"))
-    for capability, what in clause.halves:
+    for capability, what in clause.optional_parts:
         table.add_row("left out", Text(f"without {capability.name} ({capability.value}): {what}"))
     if clause.store_wide:
         table.add_row("store-wide", Text("held back on a store that may hold others' data; --mcp-allow-destructive"))

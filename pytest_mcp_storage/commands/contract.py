@@ -13,9 +13,9 @@ from typing import Protocol
 import click
 from jinja2 import Environment, StrictUndefined
 
-from pytest_mcp_storage.capabilities import Capability
-from pytest_mcp_storage.clause_ids import compact
-from pytest_mcp_storage.clauses import LATEST, Clause, ContractError, Level, load_clauses
+from pytest_mcp_storage.spec.capabilities import Capability
+from pytest_mcp_storage.spec.clause_ids import compact
+from pytest_mcp_storage.spec.clauses import LATEST, Clause, ContractError, Level, load_clauses
 
 ZOO = "pytest_mcp_storage.zoo"
 _NAMES = re.compile(r"\b\w*_\w+\b|\b[A-Z]\w+Error\b|\bSessionData\b")
@@ -84,7 +84,7 @@ def homes() -> Mapping[str, str]:
 
 def known_defects() -> Iterable[Defect]:
     """The broken stores of the zoo. It stands above this room, so it is known here by its name alone."""
-    defects: Iterable[Defect] = import_module(ZOO).defects()
+    defects: Iterable[Defect] = import_module(ZOO).all_mutants()
     return defects
 
 
@@ -120,7 +120,7 @@ def _needed_by(capability: Capability, clauses: Iterable[Clause]) -> str:
     for clause in clauses:
         if capability in clause.needs:
             wholes.append(clause.id)
-        elif capability in dict(clause.halves):
+        elif capability in dict(clause.optional_parts):
             parts.append(clause.id)
     return "; ".join(filter(None, (compact(wholes), f"part of {compact(parts)}" if parts else "")))
 

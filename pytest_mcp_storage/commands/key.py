@@ -15,6 +15,6 @@ def key() -> None:
     To rotate keys, put the new one in front and keep the old ones behind it, separated by commas. A key that is lost
     can't be replaced: what was sealed with it is gone.
     """
-    from reference_backends.keyring import new_key
+    from reference_backends.core.keyring import new_key
 
     click.echo(new_key())

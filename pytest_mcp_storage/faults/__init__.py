@@ -1,8 +1,8 @@
 """What goes wrong between a store and its server, and to the processes that use it: made to happen on purpose.
 
 :class:`~pytest_mcp_storage.faults.proxy.FaultProxy` stands between a client and a server and cuts them off;
-:class:`~pytest_mcp_storage.faults.workers.Worker` is a process that works on a store until it is killed. Both serve
-harnesses of other repositories too.
+:class:`~pytest_mcp_storage.faults.worker_client.Worker` is a process that works on a store until it is killed. Both
+serve harnesses of other repositories too.
 """
 
 from __future__ import annotations
@@ -12,9 +12,15 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pytest_mcp_storage.faults.proxy import Fault, FaultProxy
-    from pytest_mcp_storage.faults.workers import Step, Worker, WorkerError
+    from pytest_mcp_storage.faults.worker_client import Step, Worker, WorkerError
 
-_HOMES = {"Fault": "proxy", "FaultProxy": "proxy", "Step": "workers", "Worker": "workers", "WorkerError": "workers"}
+_HOMES = {
+    "Fault": "proxy",
+    "FaultProxy": "proxy",
+    "Step": "worker_client",
+    "Worker": "worker_client",
+    "WorkerError": "worker_client",
+}
 
 __all__ = ["Fault", "FaultProxy", "Step", "Worker", "WorkerError"]
 

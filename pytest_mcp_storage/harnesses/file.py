@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pytest_mcp_storage.harnesses.folder import SECRETS, FolderHarness
-from pytest_mcp_storage.harnesses.options import given
+from pytest_mcp_storage.harnesses.options import backend_options
 
 if TYPE_CHECKING:
     from reference_backends import Clock, FileStorageBackend
@@ -28,7 +28,7 @@ class FileHarness(FolderHarness):
     ) -> FileStorageBackend:
         from reference_backends import FileStorageBackend
 
-        backend = FileStorageBackend(self.path, **given(encryption_key, clock, default_ttl))
+        backend = FileStorageBackend(self.path, **backend_options(encryption_key, clock, default_ttl))
         await backend.init()
         return backend
 

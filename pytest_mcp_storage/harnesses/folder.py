@@ -9,8 +9,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
-from pytest_mcp_storage.capabilities import Capability
-from pytest_mcp_storage.harness import BackendHarness
+from pytest_mcp_storage.spec.capabilities import Capability
+from pytest_mcp_storage.spec.harness import BackendHarness
 
 SECRETS = {
     "tokens": "tokens",

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar
 
-from pytest_mcp_storage.capabilities import Capability
-from pytest_mcp_storage.harness import BackendHarness
-from pytest_mcp_storage.harnesses.options import given
+from pytest_mcp_storage.harnesses.options import backend_options
+from pytest_mcp_storage.spec.capabilities import Capability
+from pytest_mcp_storage.spec.harness import BackendHarness
 
 if TYPE_CHECKING:
     from reference_backends import Clock, MemoryStorageBackend
@@ -28,6 +28,6 @@ class MemoryHarness(BackendHarness):
     ) -> MemoryStorageBackend:
         from reference_backends import MemoryStorageBackend
 
-        backend = MemoryStorageBackend(**given(encryption_key, clock, default_ttl))
+        backend = MemoryStorageBackend(**backend_options(encryption_key, clock, default_ttl))
         await backend.init()
         return backend

@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from reference_backends import Clock
-    from reference_backends.handle import HandleOptions
+    from reference_backends.core.base import BackendOptions
 
 
-def given(encryption_key: str | Sequence[str] | None, clock: Clock | None, default_ttl: float | None) -> HandleOptions:
+def backend_options(
+    encryption_key: str | Sequence[str] | None, clock: Clock | None, default_ttl: float | None
+) -> BackendOptions:
     """The keyword arguments of a bundled backend; ``None`` leaves its own default."""
-    options: HandleOptions = {"encryption_key": encryption_key}
+    options: BackendOptions = {"encryption_key": encryption_key}
     if clock is not None:
         options["clock"] = clock
     if default_ttl is not None:

@@ -12,15 +12,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 from urllib.parse import quote
 
-from pytest_mcp_storage.capabilities import Capability
 from pytest_mcp_storage.faults.proxy import Fault, FaultProxy
-from pytest_mcp_storage.harness import BackendHarness, NotMeasurable
-from pytest_mcp_storage.harnesses.options import given
+from pytest_mcp_storage.harnesses.options import backend_options
+from pytest_mcp_storage.spec.capabilities import Capability
+from pytest_mcp_storage.spec.harness import BackendHarness, NotMeasurable
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
 
-    from pytest_mcp_storage.stacks.redis import Fsync
+    from pytest_mcp_storage.stacks.redis.server import Fsync
     from reference_backends import Clock, RedisStorageBackend
 
 JSON_FIELDS = ("tokens", "headers", "client_information")
@@ -59,7 +59,7 @@ class RedisHarness(BackendHarness):
         self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
-        from pytest_mcp_storage.stacks.redis import redis_server
+        from pytest_mcp_storage.stacks.redis.server import redis_server
 
         if self.url:
             return self  # attached to a store that another harness has provisioned
@@ -89,7 +89,7 @@ class RedisHarness(BackendHarness):
         from reference_backends import RedisStorageBackend
 
         client = self._client(through_proxy=True)
-        backend = RedisStorageBackend(client, prefix=self.prefix, **given(encryption_key, clock, default_ttl))
+        backend = RedisStorageBackend(client, prefix=self.prefix, **backend_options(encryption_key, clock, default_ttl))
         await backend.init()
         return backend
 
@@ -145,7 +145,7 @@ class RedisHarness(BackendHarness):
         from redis.asyncio.retry import Retry
         from redis.backoff import NoBackoff
 
-        from reference_backends.redis_url import redis_client
+        from reference_backends.redis.url import redis_client
 
         client = redis_client(self.url, retry=Retry(NoBackoff(), 0))
         if through_proxy and self._proxy is not None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import quote
 
 from pytest_mcp_storage.harnesses.folder import SECRETS, FolderHarness
-from pytest_mcp_storage.harnesses.options import given
+from pytest_mcp_storage.harnesses.options import backend_options
 
 if TYPE_CHECKING:
     from reference_backends import Clock, SqliteStorageBackend
@@ -42,7 +42,7 @@ class SqliteHarness(FolderHarness):
     ) -> SqliteStorageBackend:
         from reference_backends import SqliteStorageBackend
 
-        backend = SqliteStorageBackend(self.path, **given(encryption_key, clock, default_ttl))
+        backend = SqliteStorageBackend(self.path, **backend_options(encryption_key, clock, default_ttl))
         await backend.init()
         return backend
 

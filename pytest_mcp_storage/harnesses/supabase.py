@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, cast
 from urllib.parse import urlsplit
 
-from pytest_mcp_storage.capabilities import Capability
 from pytest_mcp_storage.faults import Fault, FaultProxy
-from pytest_mcp_storage.harness import BackendHarness
-from pytest_mcp_storage.harnesses.options import given
+from pytest_mcp_storage.harnesses.options import backend_options
 from pytest_mcp_storage.harnesses.supabase_clients import Clients
 from pytest_mcp_storage.harnesses.supabase_database import Database
-from pytest_mcp_storage.stacks.supabase import Choice, Say, StackServer, SupabaseStack, start_stack
+from pytest_mcp_storage.spec.capabilities import Capability
+from pytest_mcp_storage.spec.harness import BackendHarness
+from pytest_mcp_storage.stacks.supabase.stack import Choice, Say, StackServer, SupabaseStack, start_stack
 
 if TYPE_CHECKING:
     from reference_backends import Clock, SessionData, SupabaseStorageBackend
@@ -112,7 +112,7 @@ class SupabaseHarness(BackendHarness):
         return await self._opened(
             await self._clients.of(stack.url, stack.server_key or stack.public_key),
             sees_all=stack.server_key is not None,
-            **given(encryption_key, clock, default_ttl),
+            **backend_options(encryption_key, clock, default_ttl),
         )
 
     async def stored_bytes(self) -> bytes:
@@ -187,7 +187,7 @@ class SupabaseHarness(BackendHarness):
         await self._clients.write_row(await self._clients.of(stack.url, stack.public_key, token), session, owner)
 
     async def _opened(self, client: Any, *, sees_all: bool = False, **options: Any) -> SupabaseStorageBackend:
-        from reference_backends.supabase import SupabaseStorageBackend
+        from reference_backends.supabase.backend import SupabaseStorageBackend
 
         created = self._created
 

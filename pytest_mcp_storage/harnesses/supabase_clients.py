@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 from postgrest.types import CountMethod, ReturnMethod
 
-from pytest_mcp_storage.stacks.supabase import on_this_machine
-from reference_backends.arguments import LONGEST_TTL
-from reference_backends.errors import StorageError
-from reference_backends.record import RecordCodec
-from reference_backends.supabase_errors import FAULTS, typed_error
-from reference_backends.supabase_rows import TABLE, expiry, new_row
+from pytest_mcp_storage.stacks.supabase.stack import on_this_machine
+from reference_backends.core.errors import StorageError
+from reference_backends.core.record import RecordCodec
+from reference_backends.core.validation import LONGEST_TTL
+from reference_backends.supabase.errors import FAULTS, typed_error
+from reference_backends.supabase.rows import TABLE, expiry, new_row
 
 if TYPE_CHECKING:
     from httpx import AsyncClient as HttpClient

@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pytest_mcp_storage.stacks.environment import libpq_variables, libpq_variables_ignored
-from reference_backends.errors import ConfigurationError
-from reference_backends.supabase_rows import SECRET_COLUMNS, TABLE
+from pytest_mcp_storage.stacks.supabase.environment import libpq_variables, libpq_variables_ignored
+from reference_backends.core.errors import ConfigurationError
+from reference_backends.supabase.rows import SECRET_COLUMNS, TABLE
 
 if TYPE_CHECKING:
     import psycopg

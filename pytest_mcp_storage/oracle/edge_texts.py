@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from pytest_mcp_storage.oracle.confusables import TwoNames, moved
 from pytest_mcp_storage.oracle.limits import DEEPEST_NESTING
-from pytest_mcp_storage.oracle.look_alikes import TwoNames, moved
 
 
 def around(text: str) -> list[str]:

@@ -6,16 +6,16 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-from pytest_mcp_storage.measuring.comparison import FIELDS
-from pytest_mcp_storage.measuring.violation import Violation
-from pytest_mcp_storage.measuring.witness import Call
+from pytest_mcp_storage.engine.recording import Call
+from pytest_mcp_storage.engine.violation import Violation
 from pytest_mcp_storage.oracle.linearizability import BOUND, Fields, Kind, Operation, frozen, is_linearizable
 from pytest_mcp_storage.oracle.model import Name
 from pytest_mcp_storage.oracle.timeline import brief, timeline
+from pytest_mcp_storage.spec.comparison import FIELDS
 from reference_backends import SessionData, SessionExistsError, SessionNotFoundError
 
 
-def must_be_linearizable(calls: Iterable[Call], *, bound: int = BOUND) -> int:
+def assert_linearizable(calls: Iterable[Call], *, bound: int = BOUND) -> int:
     """How many answers were explained, session by session; before the first call no session was there.
 
     A history is linearizable where that of each session is (Herlihy and Wing, 1990). Session ids must differ between

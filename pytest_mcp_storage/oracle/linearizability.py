@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from pytest_mcp_storage.harness import NotMeasurable
+from pytest_mcp_storage.spec.harness import NotMeasurable
 
 BOUND = 200_000
 """How many states a search visits before it gives up: then it is "not measured", never "passed"."""

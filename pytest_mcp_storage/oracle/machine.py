@@ -8,13 +8,13 @@ from typing import Any, ClassVar
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 
-from pytest_mcp_storage.measuring.comparison import difference
-from pytest_mcp_storage.measuring.search import Search
-from pytest_mcp_storage.measuring.trial import Trial
-from pytest_mcp_storage.measuring.violation import Violation, outcome_of, told
-from pytest_mcp_storage.measuring.witness import Witness
+from pytest_mcp_storage.engine.context import TestContext
+from pytest_mcp_storage.engine.executor import Executor
+from pytest_mcp_storage.engine.recording import RecordingBackend
+from pytest_mcp_storage.engine.violation import Violation, outcome_of, told
+from pytest_mcp_storage.oracle.generators import changes, sessions, ttls
 from pytest_mcp_storage.oracle.model import Model, Name, Presence
-from pytest_mcp_storage.oracle.strategies import changes, sessions, ttls
+from pytest_mcp_storage.spec.comparison import difference
 from reference_backends import SessionData, SessionExistsError, SessionNotFoundError
 
 IDENTITIES = st.sampled_from(["alice", "alice2", "a:b"])
@@ -22,25 +22,25 @@ SESSION_IDS = st.sampled_from(["s", "S", "b:s", "s%"])
 
 
 class SessionMachine(RuleBasedStateMachine):
-    """Base: a store, the model beside it, and calls that hold the two together. ``search`` and ``trial`` are set."""
+    """Base: a store, the model beside it, and calls that hold the two together. ``executor``, ``context``: set."""
 
-    search: ClassVar[Search]
-    trial: ClassVar[Trial]
+    executor: ClassVar[Executor]
+    context: ClassVar[TestContext]
 
     def __init__(self) -> None:
         super().__init__()
-        self.search.begin()
-        self.model = Model(self.trial.now)
+        self.executor.begin()
+        self.model = Model(self.context.now)
 
     def do(self, work: Awaitable[Any]) -> Any:
         """Await a piece of work on the suite's loop."""
-        return self.search.call(lambda: work)
+        return self.executor.call(lambda: work)
 
     def name(self, identity: str, session_id: str) -> Name:
         """This example's own name for a drawn one."""
-        return self.trial.identity(identity), self.trial.session_id(session_id)
+        return self.context.identity(identity), self.context.session_id(session_id)
 
-    async def create(self, store: Witness, name: Name, content: SessionData, ttl: float | None = None) -> None:
+    async def create(self, store: RecordingBackend, name: Name, content: SessionData, ttl: float | None = None) -> None:
         """Create a session like ``content``, and compare: refused where it is live, taken where it is not."""
         session = content.model_copy(update={"identity": name[0], "session_id": name[1]})
         presence = self.model.presence(name)
@@ -56,7 +56,9 @@ class SessionMachine(RuleBasedStateMachine):
         if not refused:
             self.model.created(session, ttl)
 
-    async def update(self, store: Witness, name: Name, named: dict[str, Any], ttl: float | None = None) -> None:
+    async def update(
+        self, store: RecordingBackend, name: Name, named: dict[str, Any], ttl: float | None = None
+    ) -> None:
         """Update, and compare: taken where it is live, refused where it is not."""
         presence = self.model.presence(name)
         got = await outcome_of(store.update_session(*name, named, ttl))
@@ -70,12 +72,12 @@ class SessionMachine(RuleBasedStateMachine):
         if not refused:
             self.model.updated(name, named, ttl)
 
-    async def remove(self, store: Witness, name: Name) -> None:
+    async def remove(self, store: RecordingBackend, name: Name) -> None:
         """Remove it."""
         await store.remove_session(*name)
         self.model.removed(name)
 
-    async def get(self, store: Witness, name: Name, *, whole: bool = True) -> None:
+    async def get(self, store: RecordingBackend, name: Name, *, whole: bool = True) -> None:
         """Read it, and compare; not ``whole``: only whether it is there."""
         presence = self.model.presence(name)
         seen = await store.get_session(*name)
@@ -86,7 +88,7 @@ class SessionMachine(RuleBasedStateMachine):
             if found:
                 raise Violation(f"get_session returned {found}", should="return what the calls before it stored")
 
-    async def listing(self, store: Witness, identity: str, *, whole: bool = True) -> None:
+    async def listing(self, store: RecordingBackend, identity: str, *, whole: bool = True) -> None:
         """Read both listings of an identity, and compare."""
         live = self.model.of(identity, Presence.LIVE)
         allowed = self.model.of(identity, Presence.LIVE, Presence.UNSURE)
@@ -123,24 +125,24 @@ class LifeCycleMachine(SessionMachine):
         self.do(self._reads(self.name(identity, session_id)))
 
     async def _creates(self, name: Name, content: SessionData) -> None:
-        await self.create(await self.trial.store(), name, content)
+        await self.create(await self.context.store(), name, content)
 
     async def _updates(self, name: Name, named: dict[str, Any]) -> None:
-        await self.update(await self.trial.store(), name, named)
+        await self.update(await self.context.store(), name, named)
         await self._reads(name)
 
     async def _removes(self, name: Name) -> None:
-        await self.remove(await self.trial.store(), name)
+        await self.remove(await self.context.store(), name)
 
     async def _reads(self, name: Name) -> None:
-        await self.get(await self.trial.store(), name)
+        await self.get(await self.context.store(), name)
 
 
 class ListingMachine(LifeCycleMachine):
     """The same, read by the identity listings."""
 
     async def _reads(self, name: Name) -> None:
-        await self.listing(await self.trial.store(), name[0])
+        await self.listing(await self.context.store(), name[0])
 
 
 class ExpiryMachine(SessionMachine):
@@ -164,27 +166,27 @@ class ExpiryMachine(SessionMachine):
 
     @rule(seconds=st.sampled_from([0.5, 2, 5, 30, 101]))
     def waits(self, seconds: float) -> None:
-        self.do(self.trial.pass_time(seconds))
+        self.do(self.context.pass_time(seconds))
 
-    @precondition(lambda self: self.trial.store_is_ours)
+    @precondition(lambda self: self.context.store_is_ours)
     @rule()
     def cleans_up(self) -> None:
         self.do(self._cleans_up())
 
     async def _creates(self, name: Name, content: SessionData, ttl: float) -> None:
-        await self.create(await self.trial.store(), name, content, ttl)
+        await self.create(await self.context.store(), name, content, ttl)
 
     async def _renews(self, name: Name, ttl: float) -> None:
-        await self.update(await self.trial.store(), name, {}, ttl)
+        await self.update(await self.context.store(), name, {}, ttl)
 
     async def _removes(self, name: Name) -> None:
-        await self.remove(await self.trial.store(), name)
+        await self.remove(await self.context.store(), name)
 
     async def _reads(self, name: Name) -> None:
-        store = await self.trial.store()
+        store = await self.context.store()
         await self.get(store, name, whole=False)
         await self.listing(store, name[0], whole=False)
 
     async def _cleans_up(self) -> None:
-        await (await self.trial.store()).cleanup_expired_sessions()
+        await (await self.context.store()).cleanup_expired_sessions()
         self.model.forget_expired()

@@ -1,1 +1,1 @@
-"""What a run found, as one model with many faces: terminal, JSON, HTML, Markdown, badge."""
+"""What a run found, as one model with many renderers: terminal, JSON, HTML, Markdown, badge."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from xml.sax.saxutils import escape, quoteattr
 
-from pytest_mcp_storage.report import signs
+from pytest_mcp_storage.report import labels
+from pytest_mcp_storage.report.escaping import one_line
 from pytest_mcp_storage.report.model import (
     CONFORMANT,
     NOT_CONFORMANT,
@@ -13,7 +14,6 @@ from pytest_mcp_storage.report.model import (
     WORST_FIRST,
     Report,
 )
-from pytest_mcp_storage.report.visible import one_line
 
 COLOURS = {CONFORMANT: "#1f7a3d", WITH_DEVIATIONS: "#8a5a00", NOT_MEASURED: "#59636e", NOT_CONFORMANT: "#b01e16"}
 """White text reads on each of them with a contrast of 4.5 or more."""
@@ -35,7 +35,7 @@ def as_badge(report: Report) -> str:
     """An SVG of one line. Several backends share it: how many are conformant, in the colour of the worst."""
     label, message = _label(report), _message(report)
     colour = COLOURS[_worst(report)]
-    told = "; ".join(f"{each.name}: {signs.verdict(each).words}" for each in report.backends)
+    told = "; ".join(f"{each.name}: {labels.verdict(each).words}" for each in report.backends)
     title = one_line(f"MCP storage conformance {report.revision}: {told or 'nothing was judged'}")
     left, right = width_of(label) + 2 * MARGIN, width_of(message) + 2 * MARGIN
     return f"""\
@@ -65,7 +65,7 @@ def _label(report: Report) -> str:
 
 def _message(report: Report) -> str:
     if len(report.backends) == 1:
-        return _short(signs.verdict(report.backends[0]).words)
+        return _short(labels.verdict(report.backends[0]).words)
     good = sum(1 for each in report.backends if each.verdict in (CONFORMANT, WITH_DEVIATIONS))
     return f"{good} of {len(report.backends)} conformant"
 

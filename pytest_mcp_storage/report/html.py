@@ -14,10 +14,10 @@ from typing import Any
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
-from pytest_mcp_storage.clause_ids import natural
-from pytest_mcp_storage.report import signs
+from pytest_mcp_storage.report import labels
+from pytest_mcp_storage.report.escaping import visible
 from pytest_mcp_storage.report.model import BackendReport, ClauseReport, Report
-from pytest_mcp_storage.report.visible import visible
+from pytest_mcp_storage.spec.clause_ids import natural
 
 _FOLDER = files(__package__).joinpath("page")
 
@@ -31,11 +31,11 @@ class Cell:
     clause: ClauseReport | None
 
     @property
-    def sign(self) -> signs.Sign:
+    def sign(self) -> labels.Sign:
         """How the matrix shows it."""
         if self.clause is None:
-            return signs.Sign("absent", "", "not in this run", "")
-        return signs.sign(self.clause)
+            return labels.Sign("absent", "", "not in this run", "")
+        return labels.sign(self.clause)
 
     @property
     def calls(self) -> list[tuple[str, str]]:
@@ -56,7 +56,7 @@ class Row:
     @property
     def clean(self) -> bool:
         """Whether there is nothing here to look into."""
-        quiet = (signs.PASSED.key, signs.NOT_APPLICABLE.key, "absent")
+        quiet = (labels.PASSED.key, labels.NOT_APPLICABLE.key, "absent")
         return all(cell.sign.key in quiet for cell in self.cells)
 
 
@@ -80,7 +80,7 @@ def as_html(report: Report) -> str:
     page: str = _template().render(
         report=report,
         bands=list(bands(report)),
-        signs=signs,
+        signs=labels,
         breakable=breakable,
         seconds=seconds,
         style=Markup(style),  # noqa: S704  # the package's own

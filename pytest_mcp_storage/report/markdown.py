@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from pytest_mcp_storage.outcome import Outcome
-from pytest_mcp_storage.report import signs
+from pytest_mcp_storage.report import labels
+from pytest_mcp_storage.report.escaping import one_line, visible
 from pytest_mcp_storage.report.model import BackendReport, ClauseReport, Report
-from pytest_mcp_storage.report.visible import one_line, visible
+from pytest_mcp_storage.spec.outcome import Outcome
 
 LONGEST = 60_000
 """Characters; a comment on GitHub holds 65,536."""
@@ -48,12 +48,12 @@ def code(text: str) -> str:
 def _head(report: Report) -> Iterator[str]:
     yield f"### MCP storage conformance, revision {plain(report.revision)}"
     yield ""
-    counts = [signs.counts(backend) for backend in report.backends]
-    counted = [sign for sign in signs.LEGEND if any(sign in each for each in counts)]
+    counts = [labels.counts(backend) for backend in report.backends]
+    counted = [sign for sign in labels.LEGEND if any(sign in each for each in counts)]
     yield "| backend | verdict | " + " | ".join(sign.words for sign in counted) + " |"
     yield "| :-- | :-- |" + " --: |" * len(counted)
     for backend, count in zip(report.backends, counts, strict=True):
-        verdict = signs.verdict(backend)
+        verdict = labels.verdict(backend)
         cells = " | ".join(str(count.get(sign, "·")) for sign in counted)
         yield f"| {code(backend.name)} | {verdict.mark} {plain(verdict.words)} | {cells} |"
     yield ""
@@ -82,7 +82,7 @@ def _details(report: Report) -> Iterator[str]:
 
 
 def _broken(backend: BackendReport, clause: ClauseReport) -> str:
-    sign = signs.sign(clause)
+    sign = labels.sign(clause)
     rows = [f"- **{name}** {plain(text)}" for name, text in (
         ("clause", clause.statement), ("should", clause.should), ("known, because", clause.deviation),
         *(("note", note) for note in clause.notes)) if text]  # fmt: skip

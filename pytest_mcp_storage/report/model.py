@@ -1,4 +1,4 @@
-"""The report: plain data, made once, read by every face, and merged across runs."""
+"""The report: plain data, made once, read by every renderer, and merged across runs."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pytest_mcp_storage.clause_ids import compact
-from pytest_mcp_storage.outcome import Outcome
+from pytest_mcp_storage.spec.clause_ids import compact
+from pytest_mcp_storage.spec.outcome import Outcome
 
 CONFORMANT = "conformant"
 WITH_DEVIATIONS = "conformant_with_deviations"

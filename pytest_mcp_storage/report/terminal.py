@@ -7,10 +7,10 @@ import textwrap
 from collections.abc import Iterator
 from typing import Protocol
 
-from pytest_mcp_storage.outcome import Outcome
-from pytest_mcp_storage.report import signs
+from pytest_mcp_storage.report import labels
+from pytest_mcp_storage.report.escaping import one_line
 from pytest_mcp_storage.report.model import BackendReport, ClauseReport, Exercised, Report
-from pytest_mcp_storage.report.visible import one_line
+from pytest_mcp_storage.spec.outcome import Outcome
 
 COLUMNS = (
     (Outcome.PASSED, "", "passed"),
@@ -74,8 +74,8 @@ def lines(report: Report, width: int | None = None) -> list[Line]:
 
 def verdict(backend: BackendReport) -> Segment:
     """The verdict line of a backend."""
-    sign = signs.verdict(backend)
-    counts = [f"{count} {each.words}" for each, count in signs.counts(backend).items()]
+    sign = labels.verdict(backend)
+    counts = [f"{count} {each.words}" for each, count in labels.counts(backend).items()]
     counts += [backend.exercised.words] if counts and backend.exercised.words else []
     text = f"{one_line(backend.name)}: {one_line(sign.words).upper()} ({', '.join(counts) or 'nothing was judged'})"
     return text, {**COLOURS[sign.key], "bold": True}
@@ -115,7 +115,7 @@ def _cell(rows: list[ClauseReport], outcome: Outcome, width: int) -> Segment:
     found = [row for row in rows if row.outcome is outcome]
     if not found:
         return f"{'·':>{width}}", {"light": True}
-    worst = next(sign for sign in (signs.FAILED, *signs.LEGEND) if sign in map(signs.sign, found))
+    worst = next(sign for sign in (labels.FAILED, *labels.LEGEND) if sign in map(labels.sign, found))
     return f"{len(found):>{width}}", COLOURS[worst.key]
 
 
@@ -124,12 +124,12 @@ def _remarks(backend: BackendReport, width: int) -> list[Line]:
     found: list[Line] = []
     for clause in backend.clauses:
         if clause.outcome in (Outcome.FAILED, Outcome.DEVIATION):
-            sign = signs.sign(clause)
+            sign = labels.sign(clause)
             should = f" (should {clause.should})" if clause.should else ""
             what = f"known: {clause.deviation}" if clause.outcome is Outcome.DEVIATION else clause.message + should
             start = f"  {sign.mark} {one_line(clause.id)} ({one_line(clause.level)}): "
             found += _wrapped(start, one_line(what), width, COLOURS[sign.key])
-    for outcome, sign in ((Outcome.NOT_MEASURED, signs.UNMEASURED), (Outcome.NOT_APPLICABLE, signs.NOT_APPLICABLE)):
+    for outcome, sign in ((Outcome.NOT_MEASURED, labels.UNMEASURED), (Outcome.NOT_APPLICABLE, labels.NOT_APPLICABLE)):
         for reason, ids in backend.reasons(outcome).items():
             start = f"  {sign.mark} {sign.words}: "
             found += _wrapped(start, f"{one_line(backend.folded(ids))}: {one_line(reason)}", width, COLOURS[sign.key])

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pytest_mcp_storage.report.model import Report
 
-FACES = {
+RENDERERS = {
     ".json": "pytest_mcp_storage.report.write:as_json",
     ".html": "pytest_mcp_storage.report.html:as_html",
     ".md": "pytest_mcp_storage.report.markdown:as_markdown",
@@ -27,9 +27,9 @@ def rendered(report: Report, ending: str) -> str:
 
     A lone surrogate, which a store may hand out and no encoding takes, is written as JSON and Python escape it.
     """
-    module, _, name = FACES[ending].partition(":")
-    face: Callable[[Report], str] = getattr(import_module(module), name)
-    return face(report).encode("utf-8", "backslashreplace").decode("utf-8")
+    module, _, name = RENDERERS[ending].partition(":")
+    renderer: Callable[[Report], str] = getattr(import_module(module), name)
+    return renderer(report).encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def write(report: Report, path: Path) -> None:

@@ -15,7 +15,7 @@ from typing import IO
 
 import platformdirs
 
-from reference_backends.errors import StorageSetupError
+from reference_backends.core.errors import StorageSetupError
 
 RUN_PREFIX = "mcp-storage-stack-"
 RUN_NAME = re.compile(f"{RUN_PREFIX}[a-z0-9_]{{8}}")  # as mkdtemp makes it

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from reference_backends.errors import StorageSetupError
+from reference_backends.core.errors import StorageSetupError
 
 PR_SET_PDEATHSIG = 1
 

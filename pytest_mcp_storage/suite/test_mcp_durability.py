@@ -11,17 +11,17 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from pytest_mcp_storage.harness import BackendHarness, NotMeasurable
-from pytest_mcp_storage.measuring.measure import measures
-from pytest_mcp_storage.measuring.trial import Trial
-from pytest_mcp_storage.measuring.violation import Violation, outcome_of, told
-from pytest_mcp_storage.measuring.witness import Witness
-from pytest_mcp_storage.oracle.awkward import FILLED
+from pytest_mcp_storage.engine.clause_test import clause_test
+from pytest_mcp_storage.engine.context import TestContext
+from pytest_mcp_storage.engine.recording import RecordingBackend
+from pytest_mcp_storage.engine.violation import Violation, outcome_of, told
+from pytest_mcp_storage.faults.damage import DAMAGES, inflict, main_file, parts
+from pytest_mcp_storage.oracle.assertions import assert_shows
+from pytest_mcp_storage.oracle.edge_cases import FILLED
+from pytest_mcp_storage.oracle.generators import changes, families, sessions
 from pytest_mcp_storage.oracle.model import ROUNDING
-from pytest_mcp_storage.oracle.strategies import changes, families, sessions
-from pytest_mcp_storage.oracle.views import must_show
-from pytest_mcp_storage.ordeals.crash import comings_and_goings, large_updates, must_survive_a_kill
-from pytest_mcp_storage.ordeals.damage import DAMAGES, inflict, main_file, parts
+from pytest_mcp_storage.spec.harness import BackendHarness, NotMeasurable
+from pytest_mcp_storage.workloads.crash import assert_survives_a_kill, comings_and_goings, large_updates
 from reference_backends import SessionData, StorageSetupError
 
 LARGE = "x" * 256 * 1024
@@ -30,169 +30,169 @@ HIDDEN = stat.S_IRWXG | stat.S_IRWXO
 USUAL_UMASK = 0o022
 
 
-@measures("DU-1", kept=families(), removed=sessions(identity="carol"), named=changes())
+@clause_test("DU-1", kept=families(), removed=sessions(identity="carol"), named=changes())
 async def test_everything_acknowledged_outlives_its_handle(
-    trial: Trial, kept: list[SessionData], removed: SessionData, named: dict[str, Any]
+    context: TestContext, kept: list[SessionData], removed: SessionData, named: dict[str, Any]
 ) -> None:
     removed = removed.model_copy(update={"session_id": f"{removed.session_id} removed"})
-    first = await _open(trial)
+    first = await _open(context)
     for session in [*kept, removed]:
         await first.create_session(session)
     await first.update_session(kept[0].identity, kept[0].session_id, named)
     await first.remove_session(removed.identity, removed.session_id)
     await first.disconnect()
-    second = await _open(trial)
+    second = await _open(context)
     expected = [kept[0].model_copy(update=named), *kept[1:]]
-    await must_show(
-        trial, second, expected, [removed], when="after a new open", should="show all that was acknowledged"
+    await assert_shows(
+        context, second, expected, [removed], when="after a new open", should="show all that was acknowledged"
     )
     await second.disconnect()
 
 
-@measures("DU-1", at_most=2, cleared=families(min_size=2))
-async def test_a_clearance_outlives_its_handle(trial: Trial, cleared: list[SessionData]) -> None:
-    if not trial.store_is_ours:
-        return trial.leave_out("clear_all: the store may hold others' data")
-    first = await _open(trial)
+@clause_test("DU-1", at_most=2, cleared=families(min_size=2))
+async def test_a_clearance_outlives_its_handle(context: TestContext, cleared: list[SessionData]) -> None:
+    if not context.store_is_ours:
+        return context.leave_out("clear_all: the store may hold others' data")
+    first = await _open(context)
     for session in cleared:
         await first.create_session(session)
     await first.clear_all()
     await first.disconnect()
-    second = await _open(trial)
-    await must_show(trial, second, [], cleared, when="after a new open", should="show nothing: all was cleared")
+    second = await _open(context)
+    await assert_shows(context, second, [], cleared, when="after a new open", should="show nothing: all was cleared")
     await second.disconnect()
     return None
 
 
-@measures("DU-1", waits=True, at_most=2, session=sessions())
-async def test_what_was_created_anew_outlives_its_handle(trial: Trial, session: SessionData) -> None:
-    ttl = trial.ttl(60)
+@clause_test("DU-1", waits=True, at_most=2, session=sessions())
+async def test_what_was_created_anew_outlives_its_handle(context: TestContext, session: SessionData) -> None:
+    ttl = context.ttl(60)
     names = "after a removal", "after its TTL"
-    removed, expired = (session.model_copy(update={"session_id": trial.session_id(name)}) for name in names)
-    first = await _open(trial)
+    removed, expired = (session.model_copy(update={"session_id": context.session_id(name)}) for name in names)
+    first = await _open(context)
     await first.create_session(removed)
     await first.remove_session(removed.identity, removed.session_id)
     await first.create_session(expired, ttl)
-    await trial.pass_time(ttl + ROUNDING)
+    await context.pass_time(ttl + ROUNDING)
     await first.create_session(expired)
     await first.create_session(removed)
     await first.disconnect()
-    second = await _open(trial)
+    second = await _open(context)
     should = "show what was created anew"
-    await must_show(trial, second, [removed, expired], when="after a new open", should=should)
+    await assert_shows(context, second, [removed, expired], when="after a new open", should=should)
     await second.disconnect()
 
 
-@measures("DU-1", waits=True, short=sessions(), long=sessions())
-async def test_every_expiry_outlives_its_handle(trial: Trial, short: SessionData, long: SessionData) -> None:
+@clause_test("DU-1", waits=True, short=sessions(), long=sessions())
+async def test_every_expiry_outlives_its_handle(context: TestContext, short: SessionData, long: SessionData) -> None:
     renewed = long.model_copy(update={"session_id": f"{long.session_id}3"})
     long = long.model_copy(update={"session_id": f"{long.session_id}2"})
-    ttl = trial.ttl(300.5)
-    first = await _open(trial)
+    ttl = context.ttl(300.5)
+    first = await _open(context)
     await first.create_session(short, ttl=ttl)
     await first.create_session(long)
     await first.create_session(renewed, ttl=ttl)
     await first.update_session(long.identity, long.session_id, {}, ttl=100 * ttl)
     await first.update_session(renewed.identity, renewed.session_id, {})
     await first.disconnect()
-    await trial.pass_time(ttl + 1)
-    second = await _open(trial)
+    await context.pass_time(ttl + 1)
+    second = await _open(context)
     when = f"after a new open {ttl + 1:.12g} s later"
-    await must_show(
-        trial, second, [long, renewed], [short], when=when, should="end each session at its own time, and not before"
+    await assert_shows(
+        context, second, [long, renewed], [short], when=when, should="end each session at its own time, and not before"
     )
     await second.disconnect()
 
 
-@measures("DU-2", at_most=1, kept=families(min_size=4, max_size=6))
-async def test_everything_acknowledged_outlives_its_process(trial: Trial, kept: list[SessionData]) -> None:
-    async with trial.another_store(will_be_killed=True) as harness:
-        for number in range(trial.tier.kills):
-            dice = random.Random(f"{trial.seed} {number}")
-            plan = comings_and_goings(kept, dice)
-            await must_survive_a_kill(trial, harness, kept, plan, dice, callers=1 + 3 * (number % 2))
+@clause_test("DU-2", at_most=1, kept=families(min_size=4, max_size=6))
+async def test_everything_acknowledged_outlives_its_process(context: TestContext, kept: list[SessionData]) -> None:
+    async with context.another_store(will_be_killed=True) as harness:
+        for number in range(context.tier.kills):
+            rng = random.Random(f"{context.seed} {number}")
+            plan = comings_and_goings(kept, rng)
+            await assert_survives_a_kill(context, harness, kept, plan, rng, callers=1 + 3 * (number % 2))
 
 
-@measures("DU-3", at_most=1, kept=families(min_size=3, max_size=4))
-async def test_a_write_cut_off_half_way_leaves_old_or_new(trial: Trial, kept: list[SessionData]) -> None:
+@clause_test("DU-3", at_most=1, kept=families(min_size=3, max_size=4))
+async def test_a_write_cut_off_half_way_leaves_old_or_new(context: TestContext, kept: list[SessionData]) -> None:
     # No update of the plan names server_id: the store stays large, and a write of it takes its time.
     large = [session.model_copy(update={"tokens": {"access_token": LARGE}, "server_id": BULK}) for session in kept]
-    async with trial.another_store(will_be_killed=True) as harness:
-        for number in range(trial.tier.kills):
-            dice = random.Random(f"{trial.seed} {number}")
-            plan = large_updates(large, dice)
-            await must_survive_a_kill(trial, harness, large, plan, dice, callers=1 + 3 * (number % 2))
+    async with context.another_store(will_be_killed=True) as harness:
+        for number in range(context.tier.kills):
+            rng = random.Random(f"{context.seed} {number}")
+            plan = large_updates(large, rng)
+            await assert_survives_a_kill(context, harness, large, plan, rng, callers=1 + 3 * (number % 2))
 
 
-@measures("DU-4", at_most=2, kept=families(min_size=3))
-async def test_a_damaged_store_is_refused_and_left_as_it_is(trial: Trial, kept: list[SessionData]) -> None:
+@clause_test("DU-4", at_most=2, kept=families(min_size=3))
+async def test_a_damaged_store_is_refused_and_left_as_it_is(context: TestContext, kept: list[SessionData]) -> None:
     for damage in DAMAGES:
-        async with trial.another_store() as harness:
-            files = await _filled(trial, harness, kept)
+        async with context.another_store() as harness:
+            files = await _filled(context, harness, kept)
             if not damage.concerns(files[0].read_bytes()):
                 continue
-            trial.history.note(f"… {files[0].name} is {damage.what} …")
+            context.history.note(f"… {files[0].name} is {damage.what} …")
             damaged = inflict(damage, files)
             for _ in range(2):  # whoever starts a service that failed starts it again
-                await _must_refuse(trial, harness, damage.what)
-                _must_be_left(damaged, damage.what)
+                await _assert_refuses(context, harness, damage.what)
+                _assert_left(damaged, damage.what)
 
 
-@measures("DU-4", at_most=1, kept=families(min_size=3))
-async def test_a_damaged_part_is_refused_or_costs_nothing(trial: Trial, kept: list[SessionData]) -> None:
+@clause_test("DU-4", at_most=1, kept=families(min_size=3))
+async def test_a_damaged_part_is_refused_or_costs_nothing(context: TestContext, kept: list[SessionData]) -> None:
     """Of several files one may be a copy: a store that does without it is whole."""
     kept = [session.model_copy(update=FILLED) for session in kept]
-    async with trial.another_store() as harness:
-        count = len(parts(await _filled(trial, harness, kept)))
+    async with context.another_store() as harness:
+        count = len(parts(await _filled(context, harness, kept)))
     for damage, number in product(DAMAGES, range(1, count)):
-        async with trial.another_store() as harness:
-            part = parts(await _filled(trial, harness, kept))[number]
-            trial.history.note(f"… {part.name} is {damage.what} …")
+        async with context.another_store() as harness:
+            part = parts(await _filled(context, harness, kept))[number]
+            context.history.note(f"… {part.name} is {damage.what} …")
             damaged = inflict(damage, [part])
-            got = await outcome_of(_open(trial, harness))
+            got = await outcome_of(_open(context, harness))
             if isinstance(got, StorageSetupError):
-                _must_be_left(damaged, damage.what)
+                _assert_left(damaged, damage.what)
             elif isinstance(got, Exception):
                 raise got
             else:
                 when = f"after {part.name} was {damage.what}"
-                await must_show(trial, got, kept, when=when, should="refuse to open, or show what was stored")
+                await assert_shows(context, got, kept, when=when, should="refuse to open, or show what was stored")
                 await got.disconnect()
 
 
-@measures("DU-5", at_most=1, kept=families(min_size=2))
-async def test_the_files_are_their_owners_alone(trial: Trial, kept: list[SessionData]) -> None:
+@clause_test("DU-5", at_most=1, kept=families(min_size=2))
+async def test_the_files_are_their_owners_alone(context: TestContext, kept: list[SessionData]) -> None:
     if os.name != "posix":
         raise NotMeasurable("this system has no POSIX permissions")
     with _umask(USUAL_UMASK):
-        async with trial.another_store() as harness:
-            store = await _open(trial, harness)
+        async with context.another_store() as harness:
+            store = await _open(context, harness)
             for session in kept:
                 await store.create_session(session)
-                _must_be_private(harness, "while it is written")
+                _assert_private(harness, "while it is written")
             await store.update_session(kept[0].identity, kept[0].session_id, {"tokens": {"access_token": LARGE}})
             await store.remove_session(kept[1].identity, kept[1].session_id)
-            _must_be_private(harness, "while it is open")
+            _assert_private(harness, "while it is open")
             await store.disconnect()
-            _must_be_private(harness, "after disconnect")
-            store = await _open(trial, harness)
-            _must_be_private(harness, "after a new open")
-            if trial.store_is_ours:
+            _assert_private(harness, "after disconnect")
+            store = await _open(context, harness)
+            _assert_private(harness, "after a new open")
+            if context.store_is_ours:
                 await store.cleanup_expired_sessions()
                 await store.clear_all()
-                _must_be_private(harness, "after clear_all")
+                _assert_private(harness, "after clear_all")
             else:
-                trial.leave_out("clear_all, since the store may hold others' data")
+                context.leave_out("clear_all, since the store may hold others' data")
             await store.disconnect()
 
 
-async def _open(trial: Trial, harness: BackendHarness | None = None) -> Witness:
-    return await trial.open(*trial.usual_keys, harness=harness)
+async def _open(context: TestContext, harness: BackendHarness | None = None) -> RecordingBackend:
+    return await context.open(*context.usual_keys, harness=harness)
 
 
-async def _filled(trial: Trial, harness: BackendHarness, kept: Sequence[SessionData]) -> list[Path]:
+async def _filled(context: TestContext, harness: BackendHarness, kept: Sequence[SessionData]) -> list[Path]:
     """The files of a store with these sessions and no handle open, the main one first."""
-    store = await _open(trial, harness)
+    store = await _open(context, harness)
     for session in kept:
         await store.create_session(session)
     await store.disconnect()
@@ -201,14 +201,14 @@ async def _filled(trial: Trial, harness: BackendHarness, kept: Sequence[SessionD
     return files
 
 
-async def _must_refuse(trial: Trial, harness: BackendHarness, what: str) -> None:
-    got = await outcome_of(_open(trial, harness))
+async def _assert_refuses(context: TestContext, harness: BackendHarness, what: str) -> None:
+    got = await outcome_of(_open(context, harness))
     if not isinstance(got, StorageSetupError):
         seen = told(got) if isinstance(got, Exception) else "worked as if nothing were wrong"
         raise Violation(f"opening the store whose file was {what} {seen}", should="raise StorageSetupError")
 
 
-def _must_be_left(damaged: dict[Path, bytes], what: str) -> None:
+def _assert_left(damaged: dict[Path, bytes], what: str) -> None:
     for path, content in damaged.items():
         if not path.is_file() or path.read_bytes() != content:
             raise Violation(
@@ -217,7 +217,7 @@ def _must_be_left(damaged: dict[Path, bytes], what: str) -> None:
             )
 
 
-def _must_be_private(harness: BackendHarness, when: str) -> None:
+def _assert_private(harness: BackendHarness, when: str) -> None:
     """Each file of the store, and each beside the main one that bears its name, is readable by its owner alone."""
     files = list(harness.files())
     main = main_file(files)

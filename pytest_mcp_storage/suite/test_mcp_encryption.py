@@ -9,14 +9,14 @@ from hypothesis import strategies as st
 
 from pytest_mcp_storage.canary.envelopes import Envelope, flaw, parse, seal
 from pytest_mcp_storage.canary.tampering import LABEL, LABELS, OTHER_TEXTS, Tampering, near_misses, tamperings
-from pytest_mcp_storage.capabilities import Capability
+from pytest_mcp_storage.engine.clause_test import clause_test, every
+from pytest_mcp_storage.engine.context import TestContext
+from pytest_mcp_storage.engine.recording import RecordingBackend
+from pytest_mcp_storage.engine.violation import Violation, assert_raises, outcome_of, shortly, told
 from pytest_mcp_storage.faults import Step, Worker
-from pytest_mcp_storage.measuring.comparison import difference
-from pytest_mcp_storage.measuring.measure import every, measures
-from pytest_mcp_storage.measuring.trial import Trial
-from pytest_mcp_storage.measuring.violation import Violation, must_raise, outcome_of, shortly, told
-from pytest_mcp_storage.measuring.witness import Witness
-from pytest_mcp_storage.oracle.strategies import ABSENT, CREDENTIALS, changes, sessions
+from pytest_mcp_storage.oracle.generators import ABSENT, CREDENTIALS, changes, sessions
+from pytest_mcp_storage.spec.capabilities import Capability
+from pytest_mcp_storage.spec.comparison import difference
 from reference_backends import ConfigurationError, DecryptionError, SessionData, StorageError
 
 CLIENT_SECRETS = ("code_verifier", "client_information")
@@ -37,132 +37,138 @@ families = st.lists(
 )
 
 
-@measures("EN-2", session=guarded, named=changes())
-async def test_a_stored_secret_is_an_envelope(trial: Trial, session: SessionData, named: dict[str, Any]) -> None:
-    store = await trial.holder(trial.key)
+@clause_test("EN-2", session=guarded, named=changes())
+async def test_a_stored_secret_is_an_envelope(
+    context: TestContext, session: SessionData, named: dict[str, Any]
+) -> None:
+    store = await context.holder(context.key)
     await store.create_session(session)
-    await _must_be_sealed(trial, session, "after a create")
+    await _assert_sealed(context, session, "after a create")
     await store.update_session(session.identity, session.session_id, named)
-    await _must_be_sealed(trial, session.model_copy(update=named), "after an update")
+    await _assert_sealed(context, session.model_copy(update=named), "after an update")
 
 
-@measures("EN-3", at_most=3, session=guarded)
-async def test_no_iv_occurs_twice(trial: Trial, session: SessionData) -> None:
-    if not trial.one_store:
-        trial.leave_out("the IVs of two handles (needs SHARED or DURABLE)")
+@clause_test("EN-3", at_most=3, session=guarded)
+async def test_no_iv_occurs_twice(context: TestContext, session: SessionData) -> None:
+    if not context.one_store:
+        context.leave_out("the IVs of two handles (needs SHARED or DURABLE)")
     session = session.model_copy(update={"code_verifier": "v", "client_information": {"client_secret": "s"}})
     before = {"tokens": session.tokens, "headers": session.headers}
     between = {"tokens": {"access_token": "between"}, "headers": {"x-name": "between"}}
     ivs: dict[str, str] = {}
-    for handle in range(1, 3 if trial.one_store else 2):
-        store = await trial.open(trial.key, name=f"handle{handle}")
+    for handle in range(1, 3 if context.one_store else 2):
+        store = await context.open(context.key, name=f"handle{handle}")
         for number in range(WRITES):
             each = session.model_copy(update={"session_id": f"{handle}.{number}.{session.session_id}"})
             await store.create_session(each)
-            await _must_be_new_ivs(trial, each, ivs, f"create {number} of handle {handle}")
-            await _must_be_new_ivs_of_the_client(trial, each, ivs, f"create {number} of handle {handle}")
+            await _assert_new_ivs(context, each, ivs, f"create {number} of handle {handle}")
+            await _assert_new_ivs_of_the_client(context, each, ivs, f"create {number} of handle {handle}")
             for update, named in (("update", between), ("update back", before)):
                 await store.update_session(each.identity, each.session_id, named)
-                await _must_be_new_ivs(trial, each, ivs, f"{update} {number} of handle {handle}")
+                await _assert_new_ivs(context, each, ivs, f"{update} {number} of handle {handle}")
             await store.remove_session(each.identity, each.session_id)
             await store.create_session(each.model_copy(update=between))
-            await _must_be_new_ivs(trial, each, ivs, f"create anew {number} of handle {handle}")
-        if not trial.can(Capability.SHARED):
+            await _assert_new_ivs(context, each, ivs, f"create anew {number} of handle {handle}")
+        if not context.can(Capability.SHARED):
             await store.disconnect()
 
 
-@measures("EN-3", needs=[Capability.CRASH], at_most=1, session=guarded)
-async def test_no_iv_occurs_twice_across_processes(trial: Trial, session: SessionData) -> None:
+@clause_test("EN-3", needs=[Capability.CRASH], at_most=1, session=guarded)
+async def test_no_iv_occurs_twice_across_processes(context: TestContext, session: SessionData) -> None:
     ivs: dict[str, str] = {}
-    now = trial.now() if trial.can(Capability.CLOCK) else None
+    now = context.now() if context.can(Capability.CLOCK) else None
     for process in range(1, 3):
         many = [
             session.model_copy(update={"session_id": f"{process}.{number}.{session.session_id}"})
             for number in range(WRITES)
         ]
         plan = [Step("create_session", (each,)) for each in many]
-        async with Worker(trial.harness, plan, name=f"process{process}", encryption_key=trial.key, now=now) as worker:
+        async with Worker(
+            context.harness, plan, name=f"process{process}", encryption_key=context.key, now=now
+        ) as worker:
             worker.go()
-            trial.history.entries += [call async for call in worker]
+            context.history.entries += [call async for call in worker]
         for number, each in enumerate(many):
-            await _must_be_new_ivs(trial, each, ivs, f"create {number} of process {process}")
+            await _assert_new_ivs(context, each, ivs, f"create {number} of process {process}")
 
 
-@measures("EN-4", at_most=1, session=guarded)
-async def test_what_only_resembles_an_envelope_is_refused(trial: Trial, session: SessionData) -> None:
-    await (await trial.holder(trial.key)).create_session(session)
+@clause_test("EN-4", at_most=1, session=guarded)
+async def test_what_only_resembles_an_envelope_is_refused(context: TestContext, session: SessionData) -> None:
+    await (await context.holder(context.key)).create_session(session)
     for field in CREDENTIALS:
-        sealed = (await trial.row_of(session))[field]
-        for what, text in near_misses(await _envelope(trial, session, field), trial.key):
-            await trial.plant(session, field, text)
-            await _must_refuse_to_read(await trial.holder(trial.key), session, f"of {what} in {field}")
-        await trial.plant(session, field, sealed)
+        sealed = (await context.row_of(session))[field]
+        for what, text in near_misses(await _envelope(context, session, field), context.key):
+            await context.plant(session, field, text)
+            await _assert_refuses_to_read(await context.holder(context.key), session, f"of {what} in {field}")
+        await context.plant(session, field, sealed)
 
 
-@measures("EN-4", at_most=1, session=guarded, field=every(*CREDENTIALS))
-async def test_other_text_is_refused_without_a_key_too(trial: Trial, session: SessionData, field: str) -> None:
-    if not trial.one_store:
-        return trial.leave_out("a handle without a key (needs SHARED or DURABLE)")
-    await (await trial.holder()).create_session(session)
-    rest = str(seal(b"{}", trial.key)).removeprefix(LABEL)
+@clause_test("EN-4", at_most=1, session=guarded, field=every(*CREDENTIALS))
+async def test_other_text_is_refused_without_a_key_too(context: TestContext, session: SessionData, field: str) -> None:
+    if not context.one_store:
+        return context.leave_out("a handle without a key (needs SHARED or DURABLE)")
+    await (await context.holder()).create_session(session)
+    rest = str(seal(b"{}", context.key)).removeprefix(LABEL)
     for text in (*OTHER_TEXTS, *(label + rest for label in LABELS)):
-        await trial.plant(session, field, text)
-        await _must_refuse_to_read(await trial.holder(), session, f"without a key of {shortly(text, 80)} in {field}")
+        await context.plant(session, field, text)
+        await _assert_refuses_to_read(
+            await context.holder(), session, f"without a key of {shortly(text, 80)} in {field}"
+        )
     return None
 
 
-@measures("EN-4", session=guarded, field=every(*CREDENTIALS), damage=st.lists(tamperings(), min_size=25))
+@clause_test("EN-4", session=guarded, field=every(*CREDENTIALS), damage=st.lists(tamperings(), min_size=25))
 async def test_an_altered_envelope_is_refused(
-    trial: Trial, session: SessionData, field: str, damage: list[Tampering]
+    context: TestContext, session: SessionData, field: str, damage: list[Tampering]
 ) -> None:
-    await (await trial.holder(trial.key)).create_session(session)
-    envelope = await _envelope(trial, session, field)
-    for each in damage[: max(1, trial.tier.examples // 16)]:
-        await trial.plant(session, field, each(envelope, trial.key))
-        await _must_refuse_to_read(await trial.holder(trial.key), session, f"of {each.kind} in {field}")
+    await (await context.holder(context.key)).create_session(session)
+    envelope = await _envelope(context, session, field)
+    for each in damage[: max(1, context.tier.examples // 16)]:
+        await context.plant(session, field, each(envelope, context.key))
+        await _assert_refuses_to_read(await context.holder(context.key), session, f"of {each.kind} in {field}")
 
 
-async def _envelope(trial: Trial, session: SessionData, field: str) -> Envelope:
-    stored = (await trial.row_of(session))[field]
+async def _envelope(context: TestContext, session: SessionData, field: str) -> Envelope:
+    stored = (await context.row_of(session))[field]
     envelope = parse(stored)
     if envelope is None:
         raise Violation(f"{field} are stored as {shortly(stored, 120)}", should="be an envelope, as EN-2 says")
     return envelope
 
 
-@measures("EN-5", at_most=15, session=guarded, field=every(*CREDENTIALS))
-async def test_what_another_key_sealed_is_refused(trial: Trial, session: SessionData, field: str) -> None:
-    await (await trial.holder(trial.key)).create_session(session)
-    await trial.plant(session, field, str(seal(b'{"access_token":"t"}', trial.other_key)))
-    await _must_refuse_to_read(await trial.holder(trial.key), session, "with another key than the session's")
+@clause_test("EN-5", at_most=15, session=guarded, field=every(*CREDENTIALS))
+async def test_what_another_key_sealed_is_refused(context: TestContext, session: SessionData, field: str) -> None:
+    await (await context.holder(context.key)).create_session(session)
+    await context.plant(session, field, str(seal(b'{"access_token":"t"}', context.other_key)))
+    await _assert_refuses_to_read(await context.holder(context.key), session, "with another key than the session's")
 
 
-@measures("EN-5", at_most=15, session=guarded, bare=every(None, *CREDENTIALS))
-async def test_a_wrong_key_and_no_key_are_refused(trial: Trial, session: SessionData, bare: str | None) -> None:
-    if not trial.one_store:
-        return trial.leave_out("a session that another handle wrote (needs SHARED or DURABLE)")
+@clause_test("EN-5", at_most=15, session=guarded, bare=every(None, *CREDENTIALS))
+async def test_a_wrong_key_and_no_key_are_refused(context: TestContext, session: SessionData, bare: str | None) -> None:
+    if not context.one_store:
+        return context.leave_out("a session that another handle wrote (needs SHARED or DURABLE)")
     session = session.model_copy(update={bare: None} if bare else {})
-    await (await trial.holder(trial.key)).create_session(session)
-    await _must_refuse_to_read(await trial.holder(trial.other_key), session, "with a wrong key")
-    await _must_refuse_to_read(await trial.holder(), session, "without a key")
+    await (await context.holder(context.key)).create_session(session)
+    await _assert_refuses_to_read(await context.holder(context.other_key), session, "with a wrong key")
+    await _assert_refuses_to_read(await context.holder(), session, "without a key")
     return None
 
 
-@measures("EN-5", at_most=4, session=guarded)
-async def test_several_wrong_keys_are_refused(trial: Trial, session: SessionData) -> None:
-    if not trial.one_store:
-        return trial.leave_out("a session that another handle wrote (needs SHARED or DURABLE)")
-    await (await trial.holder(trial.key)).create_session(session)
-    strangers = await outcome_of(trial.holder(trial.other_key, THIRD_KEY))
+@clause_test("EN-5", at_most=4, session=guarded)
+async def test_several_wrong_keys_are_refused(context: TestContext, session: SessionData) -> None:
+    if not context.one_store:
+        return context.leave_out("a session that another handle wrote (needs SHARED or DURABLE)")
+    await (await context.holder(context.key)).create_session(session)
+    strangers = await outcome_of(context.holder(context.other_key, THIRD_KEY))
     if isinstance(strangers, ConfigurationError):
-        return trial.leave_out("several wrong keys: the store takes one, though MX-6 asks for more")
+        return context.leave_out("several wrong keys: the store takes one, though MX-6 asks for more")
     if isinstance(strangers, Exception):
         raise strangers
-    await _must_refuse_to_read(strangers, session, "with two wrong keys")
+    await _assert_refuses_to_read(strangers, session, "with two wrong keys")
     return None
 
 
-@measures(
+@clause_test(
     "EN-5",
     at_most=4,
     session=sessions(),
@@ -170,74 +176,74 @@ async def test_several_wrong_keys_are_refused(trial: Trial, session: SessionData
     keyless=every(False, True),
 )
 async def test_a_client_secret_alone_is_refused_too(
-    trial: Trial, session: SessionData, secret: dict[str, Any], keyless: bool
+    context: TestContext, session: SessionData, secret: dict[str, Any], keyless: bool
 ) -> None:
-    if not trial.one_store:
-        return trial.leave_out("a session that another handle wrote (needs SHARED or DURABLE)")
+    if not context.one_store:
+        return context.leave_out("a session that another handle wrote (needs SHARED or DURABLE)")
     session = session.model_copy(update={**ABSENT, **secret})
-    await (await trial.holder(trial.key)).create_session(session)
+    await (await context.holder(context.key)).create_session(session)
     (field,) = secret
-    if LABEL not in str((await trial.row_of(session))[field]):
-        return trial.leave_out(f"a {field} that is sealed, as EN-11 asks: it lies in clear, or is not shown")
-    stranger = await trial.holder(*([] if keyless else [trial.other_key]))
-    await _must_refuse_to_read(stranger, session, f"whose sealed {field} it has no key for")
+    if LABEL not in str((await context.row_of(session))[field]):
+        return context.leave_out(f"a {field} that is sealed, as EN-11 asks: it lies in clear, or is not shown")
+    stranger = await context.holder(*([] if keyless else [context.other_key]))
+    await _assert_refuses_to_read(stranger, session, f"whose sealed {field} it has no key for")
     return None
 
 
-async def _must_refuse_to_read(store: Witness, session: SessionData, how: str) -> None:
+async def _assert_refuses_to_read(store: RecordingBackend, session: SessionData, how: str) -> None:
     for method, *arguments in _reads(store, session):
-        await must_raise(DecryptionError, method(*arguments), doing=f"{method.__name__} {how}")
+        await assert_raises(DecryptionError, method(*arguments), doing=f"{method.__name__} {how}")
 
 
-@measures("EN-6", at_most=20, session=guarded, damage=tamperings())
+@clause_test("EN-6", at_most=20, session=guarded, damage=tamperings())
 async def test_reading_what_cannot_be_read_changes_nothing(
-    trial: Trial, session: SessionData, damage: Tampering
+    context: TestContext, session: SessionData, damage: Tampering
 ) -> None:
-    store = await trial.holder(trial.key)
+    store = await context.holder(context.key)
     await store.create_session(session)
-    before = await trial.row_of(session)
+    before = await context.row_of(session)
     envelope = parse(before["tokens"])
-    await trial.plant(session, "tokens", damage(envelope, trial.key) if envelope else "unreadable")
-    planted = await trial.row_of(session)
-    store = await trial.holder(trial.key)
-    await _try_to_read(trial, store, session)
-    if await trial.row_of(session) != planted:
+    await context.plant(session, "tokens", damage(envelope, context.key) if envelope else "unreadable")
+    planted = await context.row_of(session)
+    store = await context.holder(context.key)
+    await _try_to_read(context, store, session)
+    if await context.row_of(session) != planted:
         raise Violation("a read that failed changed the stored fields", should="leave them as they are")
-    await trial.plant(session, "tokens", before["tokens"])
-    seen = await outcome_of((await trial.holder(trial.key)).get_session(session.identity, session.session_id))
+    await context.plant(session, "tokens", before["tokens"])
+    seen = await outcome_of((await context.holder(context.key)).get_session(session.identity, session.session_id))
     if isinstance(seen, Exception) or difference(seen, session):
         raise Violation(f"the session, once its envelope was put back, {told(seen)}", should="be read as before")
 
 
-@measures("EN-6", at_most=15, session=guarded)
-async def test_the_right_key_still_reads_after_a_wrong_one(trial: Trial, session: SessionData) -> None:
-    if not trial.one_store:
-        return trial.leave_out("reads by a handle with a wrong key (needs SHARED or DURABLE)")
-    await (await trial.holder(trial.key)).create_session(session)
-    before = await trial.row_of(session)
-    for keys, holder in (((trial.other_key,), "a wrong key"), ((), "no key")):
-        stranger = await trial.holder(*keys)
-        await _try_to_read(trial, stranger, session)
-        if await trial.row_of(session) != before:
+@clause_test("EN-6", at_most=15, session=guarded)
+async def test_the_right_key_still_reads_after_a_wrong_one(context: TestContext, session: SessionData) -> None:
+    if not context.one_store:
+        return context.leave_out("reads by a handle with a wrong key (needs SHARED or DURABLE)")
+    await (await context.holder(context.key)).create_session(session)
+    before = await context.row_of(session)
+    for keys, holder in (((context.other_key,), "a wrong key"), ((), "no key")):
+        stranger = await context.holder(*keys)
+        await _try_to_read(context, stranger, session)
+        if await context.row_of(session) != before:
             raise Violation(f"a read with {holder} changed the stored fields", should="leave them as they are")
         await outcome_of(stranger.update_session(session.identity, session.session_id, {"active": True}))
-        seen = await outcome_of((await trial.holder(trial.key)).get_session(session.identity, session.session_id))
+        seen = await outcome_of((await context.holder(context.key)).get_session(session.identity, session.session_id))
         expected = session.model_copy(update={"active": getattr(seen, "active", None)})
         if isinstance(seen, Exception) or difference(seen, expected):
             raise Violation(f"after {holder} was at work the right key's get_session {told(seen)}", should="read it")
     return None
 
 
-@measures("EN-6", at_most=15, session=guarded)
-async def test_an_envelope_is_not_sealed_once_more(trial: Trial, session: SessionData) -> None:
+@clause_test("EN-6", at_most=15, session=guarded)
+async def test_an_envelope_is_not_sealed_once_more(context: TestContext, session: SessionData) -> None:
     """A store that lets the envelope out as the tokens gets it back so: sealed again, it would be lost for good."""
-    if not trial.one_store:
-        return trial.leave_out("an update by a handle with a wrong key (needs SHARED or DURABLE)")
-    await (await trial.holder(trial.key)).create_session(session)
-    envelope = (await trial.row_of(session))["tokens"]
-    stranger = await trial.holder(trial.other_key)
+    if not context.one_store:
+        return context.leave_out("an update by a handle with a wrong key (needs SHARED or DURABLE)")
+    await (await context.holder(context.key)).create_session(session)
+    envelope = (await context.row_of(session))["tokens"]
+    stranger = await context.holder(context.other_key)
     await outcome_of(stranger.update_session(session.identity, session.session_id, {"tokens": envelope}))
-    seen = await outcome_of((await trial.holder(trial.key)).get_session(session.identity, session.session_id))
+    seen = await outcome_of((await context.holder(context.key)).get_session(session.identity, session.session_id))
     if getattr(seen, "tokens", None) != session.tokens:
         raise Violation(
             f"once a wrong key had updated tokens to the envelope the right key's get_session {told(seen)}",
@@ -246,60 +252,64 @@ async def test_an_envelope_is_not_sealed_once_more(trial: Trial, session: Sessio
     return None
 
 
-async def _try_to_read(trial: Trial, store: Witness, session: SessionData) -> None:
+async def _try_to_read(context: TestContext, store: RecordingBackend, session: SessionData) -> None:
     """By every read, and often enough for a store that loses patience."""
     for method, *arguments in (*_reads(store, session), (store.get_identity_mcp_sessions, session.identity)):
         for _ in range(PATIENCE):
             await outcome_of(method(*arguments))
-    if trial.store_is_ours:
+    if context.store_is_ours:
         await outcome_of(store.get_all_session_ids())
 
 
-@measures("EN-7", at_most=25, family=families, field=every(*CREDENTIALS), broken=st.integers(1, 4), damage=tamperings())
+@clause_test(
+    "EN-7", at_most=25, family=families, field=every(*CREDENTIALS), broken=st.integers(1, 4), damage=tamperings()
+)
 async def test_a_listing_names_what_it_cannot_decrypt(
-    trial: Trial, family: list[SessionData], field: str, broken: int, damage: Tampering
+    context: TestContext, family: list[SessionData], field: str, broken: int, damage: Tampering
 ) -> None:
-    store = await trial.holder(trial.key)
+    store = await context.holder(context.key)
     for session in family:
         await store.create_session(session)
     unreadable, readable = family[: min(broken, len(family) - 1)], family[min(broken, len(family) - 1) :]
     for session in unreadable:
-        await trial.plant(session, field, damage(seal(b"{}", trial.key), trial.key))
-    store = await trial.holder(trial.key)
-    await _must_list_ids(trial, store, family)
-    await _must_name_one(store, unreadable)
-    await _must_read_beside(store, readable)
+        await context.plant(session, field, damage(seal(b"{}", context.key), context.key))
+    store = await context.holder(context.key)
+    await _assert_lists_ids(context, store, family)
+    await _assert_names_one(store, unreadable)
+    await _assert_reads_beside(store, readable)
 
 
-@measures("EN-7", at_most=10, family=families, keyless=every(False, True))
-async def test_a_listing_names_what_it_has_no_key_for(trial: Trial, family: list[SessionData], keyless: bool) -> None:
-    if not trial.one_store:
-        return trial.leave_out("sessions that another handle wrote (needs SHARED or DURABLE)")
+@clause_test("EN-7", at_most=10, family=families, keyless=every(False, True))
+async def test_a_listing_names_what_it_has_no_key_for(
+    context: TestContext, family: list[SessionData], keyless: bool
+) -> None:
+    if not context.one_store:
+        return context.leave_out("sessions that another handle wrote (needs SHARED or DURABLE)")
     clear, *sealed = family
-    await (await trial.holder()).create_session(clear)
+    await (await context.holder()).create_session(clear)
     for session in sealed:
-        await (await trial.holder(trial.key)).create_session(session)
-    stranger = await trial.holder(*([] if keyless else [trial.other_key]))
-    await _must_list_ids(trial, stranger, family)
-    await _must_name_one(stranger, sealed)
-    await _must_read_beside(stranger, [clear])
+        await (await context.holder(context.key)).create_session(session)
+    stranger = await context.holder(*([] if keyless else [context.other_key]))
+    await _assert_lists_ids(context, stranger, family)
+    await _assert_names_one(stranger, sealed)
+    await _assert_reads_beside(stranger, [clear])
     return None
 
 
-async def _must_list_ids(trial: Trial, store: Witness, family: list[SessionData]) -> None:
+async def _assert_lists_ids(context: TestContext, store: RecordingBackend, family: list[SessionData]) -> None:
     """Nothing of an id is encrypted, and whoever removes the session needs it."""
     expected = {session.session_id for session in family}
     seen = {"get_identity_mcp_sessions": await outcome_of(store.get_identity_mcp_sessions(family[0].identity))}
-    if trial.store_is_ours:
+    if context.store_is_ours:
         seen["get_all_session_ids"] = await outcome_of(store.get_all_session_ids())
     for method, ids in seen.items():
         if isinstance(ids, Exception) or not expected <= set(ids):
             raise Violation(f"{method}, with a session that can't be decrypted, {told(ids)}", should="list its id too")
 
 
-async def _must_name_one(store: Witness, unreadable: list[SessionData]) -> None:
+async def _assert_names_one(store: RecordingBackend, unreadable: list[SessionData]) -> None:
     listing = store.get_identity_sessions_data(unreadable[0].identity)
-    error = await must_raise(DecryptionError, listing, doing="a listing with a session that can't be decrypted")
+    error = await assert_raises(DecryptionError, listing, doing="a listing with a session that can't be decrypted")
     names = [session.session_id for session in unreadable]
     if getattr(error, "session_id", None) not in names:
         raise Violation(
@@ -308,48 +318,48 @@ async def _must_name_one(store: Witness, unreadable: list[SessionData]) -> None:
         )
 
 
-async def _must_read_beside(store: Witness, readable: list[SessionData]) -> None:
+async def _assert_reads_beside(store: RecordingBackend, readable: list[SessionData]) -> None:
     for session in readable:
         seen = await outcome_of(store.get_session(session.identity, session.session_id))
         if isinstance(seen, Exception) or difference(seen, session):
             raise Violation(f"get_session of a session beside it {told(seen)}", should="return that session")
 
 
-@measures("EN-9", at_most=25, session=guarded, named=elsewhere)
+@clause_test("EN-9", at_most=25, session=guarded, named=elsewhere)
 async def test_an_update_of_another_field_keeps_the_secrets_sealed(
-    trial: Trial, session: SessionData, named: dict[str, Any]
+    context: TestContext, session: SessionData, named: dict[str, Any]
 ) -> None:
-    store = await trial.holder(trial.key)
+    store = await context.holder(context.key)
     await store.create_session(session)
     await store.update_session(session.identity, session.session_id, named)
-    await _must_be_sealed(trial, session, f"after an update of {', '.join(named) or 'nothing'}")
+    await _assert_sealed(context, session, f"after an update of {', '.join(named) or 'nothing'}")
     seen = await store.get_session(session.identity, session.session_id)
     if found := difference(seen, session.model_copy(update=named)):
         raise Violation(f"after an update of other fields get_session returned {found}", should="keep the secrets")
 
 
-@measures("EN-9", at_most=25, session=guarded, named=elsewhere, keyless=every(False, True))
+@clause_test("EN-9", at_most=25, session=guarded, named=elsewhere, keyless=every(False, True))
 async def test_an_update_without_the_right_key_keeps_the_secrets_sealed(
-    trial: Trial, session: SessionData, named: dict[str, Any], keyless: bool
+    context: TestContext, session: SessionData, named: dict[str, Any], keyless: bool
 ) -> None:
-    if not trial.one_store:
-        return trial.leave_out("updates by a handle without the right key (needs SHARED or DURABLE)")
+    if not context.one_store:
+        return context.leave_out("updates by a handle without the right key (needs SHARED or DURABLE)")
     named = {field: value for field, value in named.items() if field not in CLIENT_SECRETS}
-    await (await trial.holder(trial.key)).create_session(session)
+    await (await context.holder(context.key)).create_session(session)
     holder = "no key" if keyless else "another key"
-    stranger = await trial.holder(*([] if keyless else [trial.other_key]))
+    stranger = await context.holder(*([] if keyless else [context.other_key]))
     got = await outcome_of(stranger.update_session(session.identity, session.session_id, named))
     if isinstance(got, Exception) and not isinstance(got, StorageError):
         raise got
-    await _must_be_sealed(trial, session, f"after an update with {holder}")
+    await _assert_sealed(context, session, f"after an update with {holder}")
     expected = session if isinstance(got, Exception) else session.model_copy(update=named)
-    seen = await (await trial.holder(trial.key)).get_session(session.identity, session.session_id)
+    seen = await (await context.holder(context.key)).get_session(session.identity, session.session_id)
     if found := difference(seen, expected):
         raise Violation(f"after an update with {holder} get_session returned {found}", should="lose nothing")
     return None
 
 
-def _reads(store: Witness, session: SessionData) -> list[tuple[Any, ...]]:
+def _reads(store: RecordingBackend, session: SessionData) -> list[tuple[Any, ...]]:
     """The reads that decrypt a session, as method and arguments."""
     return [
         (store.get_session, session.identity, session.session_id),
@@ -357,29 +367,31 @@ def _reads(store: Witness, session: SessionData) -> list[tuple[Any, ...]]:
     ]
 
 
-async def _must_be_sealed(trial: Trial, session: SessionData, when: str) -> None:
-    stored = await trial.row_of(session)
+async def _assert_sealed(context: TestContext, session: SessionData, when: str) -> None:
+    stored = await context.row_of(session)
     for field in CREDENTIALS:
         value = getattr(session, field)
-        if value is not None and (found := flaw(stored[field], value, trial.key)):
+        if value is not None and (found := flaw(stored[field], value, context.key)):
             raise Violation(f"{when} {field} are stored as {found}", should="be sealed under the key")
 
 
-async def _must_be_new_ivs(trial: Trial, session: SessionData, ivs: dict[str, str], write: str) -> None:
+async def _assert_new_ivs(context: TestContext, session: SessionData, ivs: dict[str, str], write: str) -> None:
     for field in CREDENTIALS:
-        envelope = await _envelope(trial, session, field)
-        _must_be_new(envelope.iv, ivs, f"{field} of {write}")
+        envelope = await _envelope(context, session, field)
+        _assert_new(envelope.iv, ivs, f"{field} of {write}")
 
 
-async def _must_be_new_ivs_of_the_client(trial: Trial, session: SessionData, ivs: dict[str, str], write: str) -> None:
+async def _assert_new_ivs_of_the_client(
+    context: TestContext, session: SessionData, ivs: dict[str, str], write: str
+) -> None:
     """The same of what EN-11 asks to seal, where the store does."""
-    stored = await trial.row_of(session)
+    stored = await context.row_of(session)
     for field in CLIENT_SECRETS:
         for iv in SEALED.findall(str(stored[field])):
-            _must_be_new(iv, ivs, f"{field} of {write}")
+            _assert_new(iv, ivs, f"{field} of {write}")
 
 
-def _must_be_new(iv: str, ivs: dict[str, str], of: str) -> None:
+def _assert_new(iv: str, ivs: dict[str, str], of: str) -> None:
     if iv in ivs:
         raise Violation(f"the IV of {of} is that of {ivs[iv]}", should="be a fresh one")
     ivs[iv] = of

@@ -7,18 +7,25 @@ import json
 from importlib import import_module
 from uuid import uuid4
 
-from pytest_mcp_storage.capabilities import Capability
-from pytest_mcp_storage.harness import BackendHarness
-from pytest_mcp_storage.measuring.comparison import difference
-from pytest_mcp_storage.measuring.measure import measures
-from pytest_mcp_storage.measuring.trial import Trial
-from pytest_mcp_storage.measuring.violation import Violation, outcome_of, told
-from pytest_mcp_storage.oracle.presence import must_be_gone, must_be_live
-from pytest_mcp_storage.oracle.views import must_show
-from pytest_mcp_storage.ordeals.damage import main_file
-from pytest_mcp_storage.ordeals.declarations import can_do, fresh, is_there, must_find, with_canaries, work_of_a_process
-from pytest_mcp_storage.ordeals.outages import back, in_time, losses
-from pytest_mcp_storage.outcome import UNDECLARED
+from pytest_mcp_storage.engine.clause_test import clause_test
+from pytest_mcp_storage.engine.context import TestContext
+from pytest_mcp_storage.engine.violation import Violation, outcome_of, told
+from pytest_mcp_storage.faults.damage import main_file
+from pytest_mcp_storage.oracle.assertions import assert_shows
+from pytest_mcp_storage.oracle.presence_assertions import assert_gone, assert_live
+from pytest_mcp_storage.spec.capabilities import Capability
+from pytest_mcp_storage.spec.comparison import difference
+from pytest_mcp_storage.spec.harness import BackendHarness
+from pytest_mcp_storage.spec.outcome import UNDECLARED
+from pytest_mcp_storage.workloads.declarations import (
+    assert_finds,
+    can_do,
+    fresh,
+    is_there,
+    with_canaries,
+    work_of_a_process,
+)
+from pytest_mcp_storage.workloads.outages import back, in_time, losses
 from reference_backends import StorageError
 
 NATIVE_TTL = 0.05
@@ -31,86 +38,86 @@ PROBED = (Capability.DURABLE, Capability.SHARED, Capability.CLOCK, Capability.KE
 """What can be looked for in a store that does not declare it, and does no harm."""
 
 
-@measures("HA-1", needs=[Capability.KEY])
-async def test_an_encryption_key_makes_a_difference(trial: Trial) -> None:
-    session = fresh(trial, tokens={"access_token": uuid4().hex})
-    if not trial.one_store:
-        got = await outcome_of(trial.open("no key at all"))
+@clause_test("HA-1", needs=[Capability.KEY])
+async def test_an_encryption_key_makes_a_difference(context: TestContext) -> None:
+    session = fresh(context, tokens={"access_token": uuid4().hex})
+    if not context.one_store:
+        got = await outcome_of(context.open("no key at all"))
         if not isinstance(got, Exception):
             raise Violation("open() took a text that is no key", should="give the key to the backend, which refuses it")
         return
-    first = await trial.open(trial.key)
+    first = await context.open(context.key)
     await first.create_session(session)
-    if not trial.can(Capability.SHARED):
+    if not context.can(Capability.SHARED):
         await first.disconnect()
-    second = await trial.open(trial.other_key)
+    second = await context.open(context.other_key)
     got = await outcome_of(second.get_session(session.identity, session.session_id))
     if not isinstance(got, Exception) and not difference(got, session):
         raise Violation("a handle with another key read the tokens", should="give the key to the backend")
 
 
-@measures("HA-1", needs=[Capability.DURABLE])
-async def test_data_outlives_disconnect(trial: Trial) -> None:
-    session = fresh(trial)
-    first = await trial.open()
+@clause_test("HA-1", needs=[Capability.DURABLE])
+async def test_data_outlives_disconnect(context: TestContext) -> None:
+    session = fresh(context)
+    first = await context.open()
     await first.create_session(session)
     await first.disconnect()
-    await must_find(await trial.open(), session, seen="after disconnect and a new open", should="find it: DURABLE")
+    await assert_finds(await context.open(), session, seen="after disconnect and a new open", should="find it: DURABLE")
 
 
-@measures("HA-1", needs=[Capability.SHARED])
-async def test_two_open_handles_are_on_one_store(trial: Trial) -> None:
-    session = fresh(trial)
-    first, second = await trial.open(), await trial.open()
+@clause_test("HA-1", needs=[Capability.SHARED])
+async def test_two_open_handles_are_on_one_store(context: TestContext) -> None:
+    session = fresh(context)
+    first, second = await context.open(), await context.open()
     if first.backend is second.backend:
         raise Violation("open() returned the same handle twice", should="return another, on the same store: SHARED")
     await first.create_session(session)
-    await must_find(second, session, seen="by a second handle", should="find it: SHARED")
+    await assert_finds(second, session, seen="by a second handle", should="find it: SHARED")
     await first.disconnect()
-    await must_find(second, session, seen="after the first handle was closed", should="find it: each is a handle")
+    await assert_finds(second, session, seen="after the first handle was closed", should="find it: each is a handle")
 
 
-@measures("HA-1", needs=[Capability.CLOCK])
-async def test_the_clock_moves_expiry(trial: Trial) -> None:
-    store = await trial.open()
-    await trial.pass_time(7200)  # so that no other clock shows the same time
-    family = [fresh(trial), fresh(trial)]
+@clause_test("HA-1", needs=[Capability.CLOCK])
+async def test_the_clock_moves_expiry(context: TestContext) -> None:
+    store = await context.open()
+    await context.pass_time(7200)  # so that no other clock shows the same time
+    family = [fresh(context), fresh(context)]
     for session in family:
         await store.create_session(session, 60)
     await store.update_session(session.identity, session.session_id, {}, 60)
     for session in family:
-        await must_be_live(trial, store, session, until=trial.now() + 60)
-    await trial.pass_time(62)
+        await assert_live(context, store, session, until=context.now() + 60)
+    await context.pass_time(62)
     for session in family:
-        await must_be_gone(store, session, why="62 s have passed by the clock that open() was given: CLOCK")
+        await assert_gone(store, session, why="62 s have passed by the clock that open() was given: CLOCK")
 
 
-@measures("HA-1", needs=[Capability.CLOCK])
-async def test_no_other_clock_ends_a_session(trial: Trial) -> None:
-    if trial.tier.faults < 2:
-        trial.leave_out("whether a native timer ends sessions early: smoke waits for nothing")
+@clause_test("HA-1", needs=[Capability.CLOCK])
+async def test_no_other_clock_ends_a_session(context: TestContext) -> None:
+    if context.tier.faults < 2:
+        context.leave_out("whether a native timer ends sessions early: smoke waits for nothing")
         return
-    session = fresh(trial)
-    store = await trial.open()
+    session = fresh(context)
+    store = await context.open()
     await store.create_session(session, ttl=NATIVE_TTL)
-    trial.history.note(f"… {ONE_SECOND_LATER:.12g} s pass, but not by the clock that open() was given …")
+    context.history.note(f"… {ONE_SECOND_LATER:.12g} s pass, but not by the clock that open() was given …")
     await asyncio.sleep(ONE_SECOND_LATER)
     when = "while the clock that open() was given stood still"
-    await must_show(trial, store, [session], when=when, should="stay: no native timer may end it earlier")
+    await assert_shows(context, store, [session], when=when, should="stay: no native timer may end it earlier")
 
 
-@measures("HA-1", needs=[Capability.AT_REST])
-async def test_what_is_stored_can_be_seen(trial: Trial) -> None:
-    store = await trial.open()
-    before = await trial.harness.stored_bytes()
-    planted = [with_canaries(trial), with_canaries(trial)]
+@clause_test("HA-1", needs=[Capability.AT_REST])
+async def test_what_is_stored_can_be_seen(context: TestContext) -> None:
+    store = await context.open()
+    before = await context.harness.stored_bytes()
+    planted = [with_canaries(context), with_canaries(context)]
     for session, _ in planted:
         await store.create_session(session)
-    after = await trial.harness.stored_bytes()
+    after = await context.harness.stored_bytes()
     if before == after:
         raise Violation("stored_bytes() is the same after a write", should="show everything that lies in the store")
     for session, canaries in planted:
-        fields = await trial.harness.stored_fields(session.identity, session.session_id)
+        fields = await context.harness.stored_fields(session.identity, session.session_id)
         for field, canary in canaries.items():
             if fields.get(field) is None:
                 raise Violation(
@@ -120,78 +127,78 @@ async def test_what_is_stored_can_be_seen(trial: Trial) -> None:
                 raise Violation(f"stored_bytes() does not show {field} that lie in clear", should="show everything")
 
 
-@measures("HA-1", needs=[Capability.AT_REST])
-async def test_what_is_shown_follows_the_store(trial: Trial) -> None:
-    session = fresh(trial, tokens={"access_token": "old"}, headers={"X-Key": "old"})
+@clause_test("HA-1", needs=[Capability.AT_REST])
+async def test_what_is_shown_follows_the_store(context: TestContext) -> None:
+    session = fresh(context, tokens={"access_token": "old"}, headers={"X-Key": "old"})
     name = session.identity, session.session_id
-    store = await trial.open()
+    store = await context.open()
     await store.create_session(session)
-    old = dict(await trial.harness.stored_fields(*name))
+    old = dict(await context.harness.stored_fields(*name))
     await store.update_session(*name, {"tokens": {"access_token": "new"}})
-    if (await trial.harness.stored_fields(*name)).get("tokens") == old.get("tokens"):
+    if (await context.harness.stored_fields(*name)).get("tokens") == old.get("tokens"):
         raise Violation("stored_fields() shows the same tokens after an update", should="show what lies there now")
     await store.remove_session(*name)
-    got = await outcome_of(trial.harness.stored_fields(*name))
+    got = await outcome_of(context.harness.stored_fields(*name))
     if not isinstance(got, LookupError):
         raise Violation(f"stored_fields() of a removed session {told(got)}", should="raise LookupError")
 
 
-@measures("HA-1", needs=[Capability.AT_REST])
-async def test_what_is_stored_can_be_replaced(trial: Trial) -> None:
-    session = fresh(trial, tokens={"access_token": "own"}, headers={"X-Key": "own"})
+@clause_test("HA-1", needs=[Capability.AT_REST])
+async def test_what_is_stored_can_be_replaced(context: TestContext) -> None:
+    session = fresh(context, tokens={"access_token": "own"}, headers={"X-Key": "own"})
     name = session.identity, session.session_id
-    store = await trial.open()
+    store = await context.open()
     await store.create_session(session)
-    if trial.can(Capability.DURABLE):
+    if context.can(Capability.DURABLE):
         await store.disconnect()
     objects = {"tokens": {"access_token": "planted"}, "headers": {"X-Key": "planted"}}
     for field, value in [*((field, NO_ENVELOPE) for field in objects), *objects.items()]:
-        await trial.harness.replace_stored_field(*name, field, value)
-        seen = (await trial.harness.stored_fields(*name)).get(field)
+        await context.harness.replace_stored_field(*name, field, value)
+        seen = (await context.harness.stored_fields(*name)).get(field)
         if (seen.decode(errors="replace") if isinstance(seen, bytes) else seen) != value:
             raise Violation(
                 f"after replace_stored_field() stored_fields() shows {field} = {seen!r}", should="be planted"
             )
-    reader = await trial.open()
-    if trial.one_store:
+    reader = await context.open()
+    if context.one_store:
         wanted = session.model_copy(update=objects)
-        await must_find(reader, wanted, seen="after replace_stored_field()", should="find what was planted")
+        await assert_finds(reader, wanted, seen="after replace_stored_field()", should="find what was planted")
 
 
-@measures("HA-1", needs=[Capability.OUTAGE])
-async def test_nothing_is_answered_in_an_outage(trial: Trial) -> None:
-    session, new = fresh(trial), fresh(trial)
+@clause_test("HA-1", needs=[Capability.OUTAGE])
+async def test_nothing_is_answered_in_an_outage(context: TestContext) -> None:
+    session, new = fresh(context), fresh(context)
     name = session.identity, session.session_id
-    store = await trial.open()
+    store = await context.open()
     await store.create_session(session)
-    async with trial.harness.outage():
-        got = await in_time(trial, lambda: store.get_session(*name))
-        ids = await in_time(trial, lambda: store.get_identity_mcp_sessions(session.identity))
-        await in_time(trial, lambda: store.create_session(new))
-        await in_time(trial, lambda: store.update_session(*name, {"server_name": "changed"}))
-        await in_time(trial, lambda: store.remove_session(*name))
+    async with context.harness.outage():
+        got = await in_time(context, lambda: store.get_session(*name))
+        ids = await in_time(context, lambda: store.get_identity_mcp_sessions(session.identity))
+        await in_time(context, lambda: store.create_session(new))
+        await in_time(context, lambda: store.update_session(*name, {"server_name": "changed"}))
+        await in_time(context, lambda: store.remove_session(*name))
     if not isinstance(got, Exception) and not difference(got, session):
         raise Violation("inside outage() get_session returned the session", should="not reach the store")
     if not isinstance(ids, Exception) and session.session_id in ids:
         raise Violation("inside outage() the listing showed the session", should="not reach the store")
-    await back(trial, store, session)
+    await back(context, store, session)
     if await is_there(store, new):
         raise Violation("what was created inside outage() is there", should="not reach the store")
-    await must_find(store, session, seen="after outage()", should="find it: outage() only cuts the store off")
+    await assert_finds(store, session, seen="after outage()", should="find it: outage() only cuts the store off")
 
 
-@measures("HA-1", needs=[Capability.LOST_ANSWER])
-async def test_requests_arrive_and_answers_do_not(trial: Trial) -> None:
-    kept = fresh(trial)
-    store = await trial.open()
+@clause_test("HA-1", needs=[Capability.LOST_ANSWER])
+async def test_requests_arrive_and_answers_do_not(context: TestContext) -> None:
+    kept = fresh(context)
+    store = await context.open()
     await store.create_session(kept)
-    async with trial.harness.lost_answer():
-        got = await in_time(trial, lambda: store.get_session(kept.identity, kept.session_id))
+    async with context.harness.lost_answer():
+        got = await in_time(context, lambda: store.get_session(kept.identity, kept.session_id))
     if not isinstance(got, Exception) and not difference(got, kept):
         raise Violation("inside lost_answer() get_session returned the session", should="lose the answer")
-    await back(trial, store, kept)
-    for turn in losses(trial, ATTEMPTS):  # a write of several requests is seen to arrive where a later one is lost
-        new = fresh(trial)
+    await back(context, store, kept)
+    for turn in losses(context, ATTEMPTS):  # a write of several requests is seen to arrive where a later one is lost
+        new = fresh(context)
         got = await turn.ask(store, kept, "create_session", new)
         if isinstance(got, Exception) and await is_there(store, new):
             return
@@ -206,76 +213,76 @@ async def test_requests_arrive_and_answers_do_not(trial: Trial) -> None:
     )
 
 
-@measures("HA-1", needs=[Capability.SETUP])
-async def test_an_unprepared_store_has_no_table(trial: Trial) -> None:
-    session = fresh(trial)
-    store = await trial.open()
+@clause_test("HA-1", needs=[Capability.SETUP])
+async def test_an_unprepared_store_has_no_table(context: TestContext) -> None:
+    session = fresh(context)
+    store = await context.open()
     await store.create_session(session)
     await store.disconnect()
-    async with trial.harness.unprepared("missing"):
-        got = await outcome_of(trial.open())
+    async with context.harness.unprepared("missing"):
+        got = await outcome_of(context.open())
         if not isinstance(got, Exception) and await is_there(got, session):
             raise Violation("inside unprepared('missing') the session is there", should="take the table away")
-    async with trial.harness.unprepared("old"):
-        await outcome_of(trial.open())
+    async with context.harness.unprepared("old"):
+        await outcome_of(context.open())
     seen = "after unprepared()"
-    await must_find(await trial.open(), session, seen=seen, should="find it: the table is put back as it was")
+    await assert_finds(await context.open(), session, seen=seen, should="find it: the table is put back as it was")
 
 
-@measures("HA-1", needs=[Capability.FILES])
-async def test_the_files_are_those_of_the_store(trial: Trial) -> None:
-    async with trial.another_store() as harness:
-        store = await trial.open(harness=harness)
-        await store.create_session(fresh(trial))
+@clause_test("HA-1", needs=[Capability.FILES])
+async def test_the_files_are_those_of_the_store(context: TestContext) -> None:
+    async with context.another_store() as harness:
+        store = await context.open(harness=harness)
+        await store.create_session(fresh(context))
         await store.disconnect()
         if not (files := list(harness.files())) or not files[0].is_file():
             raise Violation(
                 "after a write files() names no file that is there", should="name the store's, the main first"
             )
         before = main_file(files).read_bytes()
-        store = await trial.open(harness=harness)
-        await store.create_session(fresh(trial))
+        store = await context.open(harness=harness)
+        await store.create_session(fresh(context))
         await store.disconnect()
         if main_file(list(harness.files())).read_bytes() == before:
             raise Violation("the first of files() is the same after a write", should="be the file with the sessions")
 
 
-@measures("HA-1", needs=[Capability.CRASH])
-async def test_another_process_finds_the_store(trial: Trial) -> None:
-    kind = type(trial.harness)
+@clause_test("HA-1", needs=[Capability.CRASH])
+async def test_another_process_finds_the_store(context: TestContext) -> None:
+    kind = type(context.harness)
     there: object = import_module(kind.__module__)
     for part in kind.__qualname__.split("."):
         there = getattr(there, part, None)
     if there is not kind:
         raise Violation(f"{kind.__module__}:{kind.__qualname__} is not the harness class", should="be importable")
-    session = fresh(trial)
-    async with trial.another_store() as harness:
-        store = await trial.open(harness=harness)
+    session = fresh(context)
+    async with context.another_store() as harness:
+        store = await context.open(harness=harness)
         await store.create_session(session)
         await store.disconnect()
         attached: BackendHarness = kind.attach(json.loads(json.dumps(dict(harness.locator()))))
         async with attached:
-            again = await trial.open(harness=attached)
-            await must_find(again, session, seen="by attach()", should="find the store that locator() names")
+            again = await context.open(harness=attached)
+            await assert_finds(again, session, seen="by attach()", should="find the store that locator() names")
             await again.disconnect()
-        again = await trial.open(harness=harness)
-        await must_find(again, session, seen="after the attached harness was left", should="destroy nothing")
+        again = await context.open(harness=harness)
+        await assert_finds(again, session, seen="after the attached harness was left", should="destroy nothing")
         await again.disconnect()
-        got = await work_of_a_process(trial, harness, session)
+        got = await work_of_a_process(context, harness, session)
         if isinstance(got, Exception) or difference(got, session):
             raise Violation(f"in another process get_session {told(got)}", should="find the store: CRASH")
 
 
-@measures("HA-1", needs=[Capability.ROW_SECURITY])
-async def test_users_are_signed_in(trial: Trial) -> None:
-    service = await trial.open(real_time=True)
+@clause_test("HA-1", needs=[Capability.ROW_SECURITY])
+async def test_users_are_signed_in(context: TestContext) -> None:
+    service = await context.open(real_time=True)
     alice, bob = str(uuid4()), str(uuid4())
-    alices, bobs = fresh(trial, identity=alice), fresh(trial, identity=bob)
+    alices, bobs = fresh(context, identity=alice), fresh(context, identity=bob)
     for session in (alices, bobs):
         await service.create_session(session)
     views = []
     for user in (alice, bob, None):
-        store = await outcome_of(trial.open_as(user))
+        store = await outcome_of(context.open_as(user))
         if isinstance(store, Exception):
             views.append([False, False])
             continue
@@ -285,16 +292,16 @@ async def test_users_are_signed_in(trial: Trial) -> None:
         raise Violation("open_as(user) does not see the user's own session", should="sign that user in")
     if all(all(seen) for seen in views):
         raise Violation("open_as() sees everybody's sessions, whoever it is", should="sign that user in, and no other")
-    row = fresh(trial, identity=alice)
-    got = await outcome_of(trial.harness.write_row_as(alice, row, alice))
+    row = fresh(context, identity=alice)
+    got = await outcome_of(context.harness.write_row_as(alice, row, alice))
     if isinstance(got, Exception) and not isinstance(got, StorageError):
         raise got
     if not await is_there(service, row):
         raise Violation(f"write_row_as() of a user's own row {told(got)}, and it is not there", should="write it")
 
 
-@measures("HA-1")
-async def test_what_can_be_done_is_declared(trial: Trial) -> None:
+@clause_test("HA-1")
+async def test_what_can_be_done_is_declared(context: TestContext) -> None:
     for capability in PROBED:
-        if not trial.can(capability) and await can_do(trial, capability):
-            trial.notes.append(f"{UNDECLARED}{capability.name}")
+        if not context.can(capability) and await can_do(context, capability):
+            context.notes.append(f"{UNDECLARED}{capability.name}")

@@ -6,24 +6,18 @@ from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from itertools import product
 
-from pytest_mcp_storage.measuring.comparison import difference
-from pytest_mcp_storage.measuring.measure import every, measures
-from pytest_mcp_storage.measuring.trial import Trial
-from pytest_mcp_storage.measuring.violation import Violation, outcome_of, told
-from pytest_mcp_storage.measuring.witness import Witness
-from pytest_mcp_storage.oracle.awkward import AWKWARD, AWKWARD_NAMES, EMPTY, FILLED, TEXT_FIELDS
-from pytest_mcp_storage.oracle.bulk import create_many
-from pytest_mcp_storage.oracle.look_alikes import (
-    TwoNames,
-    hardly_different,
-    known_ends,
-    known_look_alikes,
-    look_alikes,
-)
+from pytest_mcp_storage.engine.clause_test import clause_test, every
+from pytest_mcp_storage.engine.context import TestContext
+from pytest_mcp_storage.engine.recording import RecordingBackend
+from pytest_mcp_storage.engine.violation import Violation, outcome_of, told
+from pytest_mcp_storage.oracle.bulk_create import create_many
+from pytest_mcp_storage.oracle.confusables import TwoNames, confusables, hardly_different, known_confusables, known_ends
+from pytest_mcp_storage.oracle.edge_cases import EDGE_CASE_NAMES, EDGE_CASES, EMPTY, FILLED, TEXT_FIELDS
+from pytest_mcp_storage.oracle.generators import ABSENT, families, sessions
 from pytest_mcp_storage.oracle.machine import ListingMachine
 from pytest_mcp_storage.oracle.model import ROUNDING, Name
-from pytest_mcp_storage.oracle.presence import must_be_absent, must_be_live
-from pytest_mcp_storage.oracle.strategies import ABSENT, families, sessions
+from pytest_mcp_storage.oracle.presence_assertions import assert_absent, assert_live
+from pytest_mcp_storage.spec.comparison import difference
 from reference_backends import SessionData, SessionExistsError
 
 MORE_THAN_A_PAGE = 1100
@@ -31,11 +25,11 @@ MORE_THAN_A_PAGE = 1100
 QUARTER_MEBIBYTE = "x" * 2**18
 
 
-@measures("ID-1", family=families(), sealed=every(False, True))
+@clause_test("ID-1", family=families(), sealed=every(False, True))
 async def test_the_listing_holds_each_session_once_and_whole(
-    trial: Trial, family: list[SessionData], sealed: bool
+    context: TestContext, family: list[SessionData], sealed: bool
 ) -> None:
-    store = await trial.store(sealed=sealed)
+    store = await context.store(sealed=sealed)
     for session in family:
         await store.create_session(session)
     for identity in {session.identity for session in family}:
@@ -49,12 +43,12 @@ async def test_the_listing_holds_each_session_once_and_whole(
                 raise Violation(f"get_identity_sessions_data returned {found}", should="return each session whole")
 
 
-@measures("ID-1", at_most=1, session=sessions())
-async def test_the_listing_returns_awkward_sessions_whole(trial: Trial, session: SessionData) -> None:
-    store = await trial.store()
+@clause_test("ID-1", at_most=1, session=sessions())
+async def test_the_listing_returns_awkward_sessions_whole(context: TestContext, session: SessionData) -> None:
+    store = await context.store()
     long = dict.fromkeys(TEXT_FIELDS, "0123456789é👩" * 6000)
-    for number, shape in enumerate((FILLED, EMPTY, ABSENT, AWKWARD, long)):
-        awkward = session.model_copy(update={**shape, "identity": trial.identity(f"{number}")})
+    for number, shape in enumerate((FILLED, EMPTY, ABSENT, EDGE_CASES, long)):
+        awkward = session.model_copy(update={**shape, "identity": context.identity(f"{number}")})
         await store.create_session(awkward)
         for seen in await store.get_identity_sessions_data(awkward.identity):
             if found := difference(seen, awkward):
@@ -62,15 +56,15 @@ async def test_the_listing_returns_awkward_sessions_whole(trial: Trial, session:
         await store.remove_session(awkward.identity, awkward.session_id)
 
 
-@measures("ID-1")
-def test_the_listings_follow_any_sequence_of_calls(trial: Trial) -> type[ListingMachine]:
+@clause_test("ID-1")
+def test_the_listings_follow_any_sequence_of_calls(context: TestContext) -> type[ListingMachine]:
     return ListingMachine
 
 
-@measures("ID-1", at_most=3, first=sessions(), other=sessions())
-async def test_the_listing_follows_every_change(trial: Trial, first: SessionData, other: SessionData) -> None:
-    store = await trial.store()
-    async for when, live in changing(trial, store, first, other):
+@clause_test("ID-1", at_most=3, first=sessions(), other=sessions())
+async def test_the_listing_follows_every_change(context: TestContext, first: SessionData, other: SessionData) -> None:
+    store = await context.store()
+    async for when, live in changing(context, store, first, other):
         expected = {each.session_id: each for each in live}
         seen = await store.get_identity_sessions_data(first.identity)
         if sorted(each.session_id for each in seen) != sorted(expected):
@@ -82,13 +76,13 @@ async def test_the_listing_follows_every_change(trial: Trial, first: SessionData
 
 
 async def changing(
-    trial: Trial, store: Witness, first: SessionData, other: SessionData
+    context: TestContext, store: RecordingBackend, first: SessionData, other: SessionData
 ) -> AsyncIterator[tuple[str, list[SessionData]]]:
     """Make every kind of change to one identity's sessions; after each: when that is, in words, and who is live."""
     owner = first.identity
     others = [
-        other.model_copy(update={"identity": owner, "session_id": trial.session_id(f"other {name}")})
-        for name in AWKWARD_NAMES
+        other.model_copy(update={"identity": owner, "session_id": context.session_id(f"other {name}")})
+        for name in EDGE_CASE_NAMES
     ]
     updated = first.model_copy(update={"server_name": "updated"})
     yield "before any create", []
@@ -105,9 +99,9 @@ async def changing(
     yield "after a new create", [first, *others]
 
 
-@measures("ID-2", family=families())
-async def test_the_listing_of_ids_is_exact(trial: Trial, family: list[SessionData]) -> None:
-    store = await trial.store()
+@clause_test("ID-2", family=families())
+async def test_the_listing_of_ids_is_exact(context: TestContext, family: list[SessionData]) -> None:
+    store = await context.store()
     for session in family:
         await store.create_session(session)
     for identity in {session.identity for session in family}:
@@ -117,40 +111,44 @@ async def test_the_listing_of_ids_is_exact(trial: Trial, family: list[SessionDat
             raise Violation(f"get_identity_mcp_sessions returned {sorted(seen)}", should=f"be {expected}, each once")
 
 
-@measures("ID-2", at_most=3, first=sessions(), other=sessions())
-async def test_the_listing_of_ids_follows_every_change(trial: Trial, first: SessionData, other: SessionData) -> None:
-    store = await trial.store()
-    async for when, live in changing(trial, store, first, other):
+@clause_test("ID-2", at_most=3, first=sessions(), other=sessions())
+async def test_the_listing_of_ids_follows_every_change(
+    context: TestContext, first: SessionData, other: SessionData
+) -> None:
+    store = await context.store()
+    async for when, live in changing(context, store, first, other):
         expected = sorted(each.session_id for each in live)
         seen = sorted(await store.get_identity_mcp_sessions(first.identity))
         if seen != expected:
             raise Violation(f"{when} get_identity_mcp_sessions returned {seen}", should=f"be {expected}, each once")
 
 
-@measures("ID-3", pair=look_alikes(), template=sessions())
-async def test_names_that_look_alike_are_kept_apart(trial: Trial, pair: TwoNames, template: SessionData) -> None:
-    await keep_apart(trial, [(trial.identity(one), trial.session_id(other)) for one, other in pair], template)
+@clause_test("ID-3", pair=confusables(), template=sessions())
+async def test_names_that_look_alike_are_kept_apart(
+    context: TestContext, pair: TwoNames, template: SessionData
+) -> None:
+    await keep_apart(context, [(context.identity(one), context.session_id(other)) for one, other in pair], template)
 
 
-@measures("ID-3", at_most=1, template=sessions())
-async def test_every_known_pair_of_look_alikes_is_kept_apart(trial: Trial, template: SessionData) -> None:
-    for pair in known_look_alikes():
-        trial.begin()
-        await keep_apart(trial, [(trial.identity(one), trial.session_id(other)) for one, other in pair], template)
+@clause_test("ID-3", at_most=1, template=sessions())
+async def test_every_known_pair_of_look_alikes_is_kept_apart(context: TestContext, template: SessionData) -> None:
+    for pair in known_confusables():
+        context.begin()
+        await keep_apart(context, [(context.identity(one), context.session_id(other)) for one, other in pair], template)
     for pair in known_ends():  # the example's own mark at the other end
-        trial.begin()
-        await keep_apart(trial, [(trial.session_id(one), trial.identity(other)) for one, other in pair], template)
+        context.begin()
+        await keep_apart(context, [(context.session_id(one), context.identity(other)) for one, other in pair], template)
 
 
-@measures("ID-3", at_most=1, template=sessions())
-async def test_long_names_and_numbers_are_kept_apart(trial: Trial, template: SessionData) -> None:
-    for pair in hardly_different(trial.number, trial.identity("")):
-        await keep_apart(trial, pair, template)
+@clause_test("ID-3", at_most=1, template=sessions())
+async def test_long_names_and_numbers_are_kept_apart(context: TestContext, template: SessionData) -> None:
+    for pair in hardly_different(context.number, context.identity("")):
+        await keep_apart(context, pair, template)
 
 
-async def keep_apart(trial: Trial, names: Sequence[Name], template: SessionData) -> None:
+async def keep_apart(context: TestContext, names: Sequence[Name], template: SessionData) -> None:
     """Two sessions under names that look alike: each is found under its own name, changed alone and removed alone."""
-    store = await trial.store()
+    store = await context.store()
     first, second = names
     stored = {
         name: template.model_copy(update={"identity": name[0], "session_id": name[1], "server_name": str(number)})
@@ -178,48 +176,55 @@ async def keep_apart(trial: Trial, names: Sequence[Name], template: SessionData)
     await store.remove_session(*second)
 
 
-@measures("ID-4", at_most=20, session=sessions(), other=sessions())
-async def test_one_session_id_under_two_identities(trial: Trial, session: SessionData, other: SessionData) -> None:
-    store = await trial.store()
-    other = other.model_copy(update={"identity": trial.identity("another"), "session_id": session.session_id})
+@clause_test("ID-4", at_most=20, session=sessions(), other=sessions())
+async def test_one_session_id_under_two_identities(
+    context: TestContext, session: SessionData, other: SessionData
+) -> None:
+    store = await context.store()
+    other = other.model_copy(update={"identity": context.identity("another"), "session_id": session.session_id})
     await store.create_session(session)
     got = await outcome_of(store.create_session(other))
     if isinstance(got, SessionExistsError):
-        await must_read(trial, store, [session], [other], when="after the refused create")
+        await assert_reads(context, store, [session], [other], when="after the refused create")
         return
     if isinstance(got, Exception):
         raise Violation(
             f"creating the id under another identity {told(got)}", should="raise SessionExistsError, or work"
         )
-    await must_read(trial, store, [session, other], when="after both creates")
+    await assert_reads(context, store, [session, other], when="after both creates")
     for each in session, other:
         await store.update_session(each.identity, each.session_id, {"server_name": f"of {each.identity}"})
     session, other = (each.model_copy(update={"server_name": f"of {each.identity}"}) for each in (session, other))
-    await must_read(trial, store, [session, other], when="after updates of both")
+    await assert_reads(context, store, [session, other], when="after updates of both")
     for gone, kept in (other, session), (session, other):
         await store.remove_session(gone.identity, gone.session_id)
-        await must_read(trial, store, [kept], [gone], when=f"after the removal under {gone.identity!r}")
+        await assert_reads(context, store, [kept], [gone], when=f"after the removal under {gone.identity!r}")
         await store.create_session(gone)
 
 
-@measures("ID-4", waits=True, at_most=1, session=sessions())
-async def test_one_session_id_under_two_identities_ends_twice(trial: Trial, session: SessionData) -> None:
-    store = await trial.store()
-    brief = session.model_copy(update={"identity": trial.identity("another")})
-    ttl = trial.ttl(60)
-    born = trial.now()
+@clause_test("ID-4", waits=True, at_most=1, session=sessions())
+async def test_one_session_id_under_two_identities_ends_twice(context: TestContext, session: SessionData) -> None:
+    store = await context.store()
+    brief = session.model_copy(update={"identity": context.identity("another")})
+    ttl = context.ttl(60)
+    born = context.now()
     await store.create_session(brief, ttl)
     refused = isinstance(await outcome_of(store.create_session(session, 3600)), SessionExistsError)
     if not refused:
         await store.update_session(session.identity, session.session_id, {}, 3600)
-    await trial.pass_time(ttl + ROUNDING)
-    await must_be_absent(store, brief, why="its own TTL has passed, whatever the other identity did")
+    await context.pass_time(ttl + ROUNDING)
+    await assert_absent(store, brief, why="its own TTL has passed, whatever the other identity did")
     if not refused:
-        await must_be_live(trial, store, session, until=born + 3600)
+        await assert_live(context, store, session, until=born + 3600)
 
 
-async def must_read(
-    trial: Trial, store: Witness, live: Sequence[SessionData], gone: Sequence[SessionData] = (), *, when: str
+async def assert_reads(
+    context: TestContext,
+    store: RecordingBackend,
+    live: Sequence[SessionData],
+    gone: Sequence[SessionData] = (),
+    *,
+    when: str,
 ) -> None:
     """Each identity reads its own session of the shared id, by every read; those of ``gone`` read none."""
     for session, there in [*((each, True) for each in live), *((each, False) for each in gone)]:
@@ -235,27 +240,29 @@ async def must_read(
         if counts != (there, there):
             lists = f"{ids} and {data}"
             raise Violation(f"{when} {session.identity!r} lists {lists}", should="keep both fully apart")
-        if there and trial.store_is_ours and session.session_id not in await store.get_all_session_ids():
+        if there and context.store_is_ours and session.session_id not in await store.get_all_session_ids():
             raise Violation(f"{when} get_all_session_ids lacks their id", should="hold it while one of both is live")
 
 
-@measures("ID-5", session=sessions(), other=sessions())
-async def test_another_identitys_session_reads_as_none(trial: Trial, session: SessionData, other: SessionData) -> None:
-    store = await trial.store()
-    known = other.model_copy(update={"identity": trial.identity("known"), "session_id": trial.session_id("own")})
+@clause_test("ID-5", session=sessions(), other=sessions())
+async def test_another_identitys_session_reads_as_none(
+    context: TestContext, session: SessionData, other: SessionData
+) -> None:
+    store = await context.store()
+    known = other.model_copy(update={"identity": context.identity("known"), "session_id": context.session_id("own")})
     await store.create_session(session)
     await store.create_session(known)
-    for identity in (trial.identity("stranger"), known.identity):
+    for identity in (context.identity("stranger"), known.identity):
         if (seen := await store.get_session(identity, session.session_id)) is not None:
             raise Violation(
                 f"get_session({identity!r}) returned {seen!r} of {session.identity!r}", should="return None"
             )
 
 
-@measures("ID-6", at_most=1, session=sessions())
-async def test_listings_are_complete_past_any_page_size(trial: Trial, session: SessionData) -> None:
-    store = await trial.store()
-    expected = {each.session_id for each in await create_many(trial, store, session, trial.tier.listed)}
+@clause_test("ID-6", at_most=1, session=sessions())
+async def test_listings_are_complete_past_any_page_size(context: TestContext, session: SessionData) -> None:
+    store = await context.store()
+    expected = {each.session_id for each in await create_many(context, store, session, context.tier.listed)}
     ids = await store.get_identity_mcp_sessions(session.identity)
     data = await store.get_identity_sessions_data(session.identity)
     for method, seen in (
@@ -267,12 +274,12 @@ async def test_listings_are_complete_past_any_page_size(trial: Trial, session: S
             raise Violation(f"{method} returned {told_}", should=f"be all {len(expected)}, each once")
 
 
-@measures("ID-6", at_most=1, session=sessions())
-async def test_listings_of_large_sessions_are_complete(trial: Trial, session: SessionData) -> None:
+@clause_test("ID-6", at_most=1, session=sessions())
+async def test_listings_of_large_sessions_are_complete(context: TestContext, session: SessionData) -> None:
     """Some servers count a page by its bytes: DynamoDB's holds a mebibyte."""
-    store = await trial.store()
+    store = await context.store()
     many = [
-        session.model_copy(update={"session_id": trial.session_id(f"{number}"), "tokens": {"t": QUARTER_MEBIBYTE}})
+        session.model_copy(update={"session_id": context.session_id(f"{number}"), "tokens": {"t": QUARTER_MEBIBYTE}})
         for number in range(12)
     ]
     for each in many:
@@ -285,9 +292,9 @@ async def test_listings_of_large_sessions_are_complete(trial: Trial, session: Se
             raise Violation(f"{method} returned {len(seen)} of {len(many)} sessions of 256 KiB", should="return all")
 
 
-@measures("ID-7", family=families())
-async def test_all_ids_are_those_of_the_live_sessions(trial: Trial, family: list[SessionData]) -> None:
-    store = await trial.store()
+@clause_test("ID-7", family=families())
+async def test_all_ids_are_those_of_the_live_sessions(context: TestContext, family: list[SessionData]) -> None:
+    store = await context.store()
     before = Counter(await store.get_all_session_ids())
     for session in family:
         await store.create_session(session)
@@ -302,11 +309,11 @@ async def test_all_ids_are_those_of_the_live_sessions(trial: Trial, family: list
         )
 
 
-@measures("ID-7", at_most=3, first=sessions(), other=sessions())
-async def test_all_ids_follow_every_change(trial: Trial, first: SessionData, other: SessionData) -> None:
-    store = await trial.store()
+@clause_test("ID-7", at_most=3, first=sessions(), other=sessions())
+async def test_all_ids_follow_every_change(context: TestContext, first: SessionData, other: SessionData) -> None:
+    store = await context.store()
     before = Counter(await store.get_all_session_ids())
-    async for when, live in changing(trial, store, first, other):
+    async for when, live in changing(context, store, first, other):
         seen = Counter(await store.get_all_session_ids()) - before
         expected = Counter(each.session_id for each in live)
         if seen != expected:
@@ -314,11 +321,11 @@ async def test_all_ids_follow_every_change(trial: Trial, first: SessionData, oth
             raise Violation(f"{when} get_all_session_ids shows {ids}", should=f"add {sorted(expected)}, each once")
 
 
-@measures("ID-7", at_most=1, session=sessions())
-async def test_all_ids_are_complete_past_a_thousand(trial: Trial, session: SessionData) -> None:
-    store = await trial.store()
+@clause_test("ID-7", at_most=1, session=sessions())
+async def test_all_ids_are_complete_past_a_thousand(context: TestContext, session: SessionData) -> None:
+    store = await context.store()
     before = set(await store.get_all_session_ids())
-    expected = {each.session_id for each in await create_many(trial, store, session, MORE_THAN_A_PAGE)}
+    expected = {each.session_id for each in await create_many(context, store, session, MORE_THAN_A_PAGE)}
     seen = [each for each in await store.get_all_session_ids() if each not in before]
     if set(seen) != expected or len(seen) != len(expected):
         told_ = f"{len(seen)} new ids, {len(set(seen))} of them different"

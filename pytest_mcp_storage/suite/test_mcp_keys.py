@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from pytest_mcp_storage.measuring.comparison import difference
-from pytest_mcp_storage.measuring.measure import measures
-from pytest_mcp_storage.measuring.trial import Trial
-from pytest_mcp_storage.measuring.violation import Violation, must_raise, shortly
-from pytest_mcp_storage.oracle.strategies import CREDENTIALS, sessions, texts
+from pytest_mcp_storage.engine.clause_test import clause_test
+from pytest_mcp_storage.engine.context import TestContext
+from pytest_mcp_storage.engine.violation import Violation, assert_raises, shortly
+from pytest_mcp_storage.oracle.generators import CREDENTIALS, sessions, texts
+from pytest_mcp_storage.spec.comparison import difference
 from reference_backends import ConfigurationError, SessionData
 
 NO_KEYS = (
@@ -17,32 +17,32 @@ NO_KEYS = (
 )  # fmt: skip
 
 
-@measures("EN-8", at_most=1)
-async def test_what_only_resembles_a_key_is_refused(trial: Trial) -> None:
+@clause_test("EN-8", at_most=1)
+async def test_what_only_resembles_a_key_is_refused(context: TestContext) -> None:
     for bad in NO_KEYS:
-        await _must_refuse_the_key(trial, bad)
+        await _assert_refuses_the_key(context, bad)
 
 
-@measures("EN-8", bad=texts(70).filter(lambda text: not _is_key(text)))
-async def test_no_text_but_a_key_is_taken_for_one(trial: Trial, bad: str) -> None:
-    await _must_refuse_the_key(trial, bad)
+@clause_test("EN-8", bad=texts(70).filter(lambda text: not _is_key(text)))
+async def test_no_text_but_a_key_is_taken_for_one(context: TestContext, bad: str) -> None:
+    await _assert_refuses_the_key(context, bad)
 
 
-async def _must_refuse_the_key(trial: Trial, bad: str) -> None:
-    one, other = trial.key, trial.other_key
+async def _assert_refuses_the_key(context: TestContext, bad: str) -> None:
+    one, other = context.key, context.other_key
     for keys, which in (
         ((bad,), "the key"),
         ((bad, one), "the first key"),
         ((one, bad), "the second key"),
         ((one, bad, other), "the middle key"),
     ):
-        await must_raise(ConfigurationError, trial.open(*keys), doing=f"opening with {which} {shortly(bad, 80)}")
+        await assert_raises(ConfigurationError, context.open(*keys), doing=f"opening with {which} {shortly(bad, 80)}")
 
 
-@measures("EN-8", at_most=4, session=sessions(**CREDENTIALS))
-async def test_a_key_may_be_in_capitals(trial: Trial, session: SessionData) -> None:
-    await (await trial.holder(trial.key.upper())).create_session(session)
-    reader = await trial.holder(trial.key if trial.one_store else trial.key.upper())
+@clause_test("EN-8", at_most=4, session=sessions(**CREDENTIALS))
+async def test_a_key_may_be_in_capitals(context: TestContext, session: SessionData) -> None:
+    await (await context.holder(context.key.upper())).create_session(session)
+    reader = await context.holder(context.key if context.one_store else context.key.upper())
     if found := difference(await reader.get_session(session.identity, session.session_id), session):
         raise Violation(f"with the same key in lower case get_session returned {found}", should="read the session")
 

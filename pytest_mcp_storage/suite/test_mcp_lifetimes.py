@@ -9,17 +9,17 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from pytest_mcp_storage.capabilities import Capability
-from pytest_mcp_storage.harness import NotMeasurable
-from pytest_mcp_storage.measuring.comparison import difference
-from pytest_mcp_storage.measuring.measure import every, measures
-from pytest_mcp_storage.measuring.trial import Trial
-from pytest_mcp_storage.measuring.violation import Violation, must_raise, outcome_of, told
-from pytest_mcp_storage.measuring.witness import Witness
+from pytest_mcp_storage.engine.clause_test import clause_test, every
+from pytest_mcp_storage.engine.context import TestContext
+from pytest_mcp_storage.engine.recording import RecordingBackend
+from pytest_mcp_storage.engine.violation import Violation, assert_raises, outcome_of, told
+from pytest_mcp_storage.oracle.generators import changes, sessions, ttls
 from pytest_mcp_storage.oracle.limits import DEFAULT_TTL, LONGEST_TTL
 from pytest_mcp_storage.oracle.model import ROUNDING
-from pytest_mcp_storage.oracle.presence import JUST_BEFORE, must_be_gone, must_be_live
-from pytest_mcp_storage.oracle.strategies import changes, sessions, ttls
+from pytest_mcp_storage.oracle.presence_assertions import JUST_BEFORE, assert_gone, assert_live
+from pytest_mcp_storage.spec.capabilities import Capability
+from pytest_mcp_storage.spec.comparison import difference
+from pytest_mcp_storage.spec.harness import NotMeasurable
 from reference_backends import InvalidSessionError, SessionData, SessionUpdate
 
 LONG = 6000.0
@@ -30,221 +30,225 @@ BAD_TTLS = (
 )  # fmt: skip
 
 
-@measures("EX-6", waits=True, session=sessions())
-async def test_the_default_ttl_is_twelve_hours(trial: Trial, session: SessionData) -> None:
-    store = await trial.store()
-    born = trial.now()
+@clause_test("EX-6", waits=True, session=sessions())
+async def test_the_default_ttl_is_twelve_hours(context: TestContext, session: SessionData) -> None:
+    store = await context.store()
+    born = context.now()
     await store.create_session(session)
-    await must_be_live(trial, store, session, until=born + DEFAULT_TTL)
-    if trial.can(Capability.CLOCK):
-        await trial.pass_time(DEFAULT_TTL - 0.5)
-        await must_be_live(trial, store, session, until=born + DEFAULT_TTL)
-        await trial.pass_time(0.5 + ROUNDING)
-        await must_be_gone(store, session, why="the default TTL of 43,200 s has passed")
+    await assert_live(context, store, session, until=born + DEFAULT_TTL)
+    if context.can(Capability.CLOCK):
+        await context.pass_time(DEFAULT_TTL - 0.5)
+        await assert_live(context, store, session, until=born + DEFAULT_TTL)
+        await context.pass_time(0.5 + ROUNDING)
+        await assert_gone(store, session, why="the default TTL of 43,200 s has passed")
 
 
-@measures("EX-6", waits=True, at_most=2, session=sessions())
-async def test_a_ttl_of_none_is_the_default(trial: Trial, session: SessionData) -> None:
-    store = await trial.store()
-    born = trial.now()
-    trial.remember([session])
-    await _must_take_none(trial, store.backend.create_session(session, ttl=None), doing="creating")
-    await must_be_live(trial, store, session, until=born + DEFAULT_TTL)
-    if trial.can(Capability.CLOCK):
-        await trial.pass_time(DEFAULT_TTL + ROUNDING)
-        await must_be_gone(store, session, why="ttl=None means the default TTL, which has passed")
+@clause_test("EX-6", waits=True, at_most=2, session=sessions())
+async def test_a_ttl_of_none_is_the_default(context: TestContext, session: SessionData) -> None:
+    store = await context.store()
+    born = context.now()
+    context.remember([session])
+    await _assert_takes_none(context, store.backend.create_session(session, ttl=None), doing="creating")
+    await assert_live(context, store, session, until=born + DEFAULT_TTL)
+    if context.can(Capability.CLOCK):
+        await context.pass_time(DEFAULT_TTL + ROUNDING)
+        await assert_gone(store, session, why="ttl=None means the default TTL, which has passed")
 
 
-async def _must_take_none(trial: Trial, call: Awaitable[None], *, doing: str) -> None:
-    """The call has ``ttl=None``, past the witness, who says nothing where there is no ttl."""
-    trial.history.note(f"… {doing} with ttl=None …")
+async def _assert_takes_none(context: TestContext, call: Awaitable[None], *, doing: str) -> None:
+    """The call has ``ttl=None``, past the recording, who says nothing where there is no ttl."""
+    context.history.note(f"… {doing} with ttl=None …")
     if isinstance(got := await outcome_of(call), Exception):
         raise Violation(f"{doing} with ttl=None {told(got)}", should="do what it does without ttl")
 
 
-async def _with_default_ttl(trial: Trial, seconds: float) -> Witness | None:
+async def _with_default_ttl(context: TestContext, seconds: float) -> RecordingBackend | None:
     """A handle with another default TTL; ``None`` where the harness can't give one, which the report then says."""
     try:
-        return await trial.open(default_ttl=seconds)
+        return await context.open(default_ttl=seconds)
     except NotMeasurable as reason:
-        trial.leave_out(f"another default TTL: {reason}")
+        context.leave_out(f"another default TTL: {reason}")
         return None
 
 
-@measures("EX-6", waits=True, at_most=10, session=sessions(), default=ttls())
-async def test_a_handle_may_have_another_default_ttl(trial: Trial, session: SessionData, default: float) -> None:
-    default = trial.ttl(default)
-    if (store := await _with_default_ttl(trial, default)) is None:
+@clause_test("EX-6", waits=True, at_most=10, session=sessions(), default=ttls())
+async def test_a_handle_may_have_another_default_ttl(
+    context: TestContext, session: SessionData, default: float
+) -> None:
+    default = context.ttl(default)
+    if (store := await _with_default_ttl(context, default)) is None:
         return
-    born = trial.now()
+    born = context.now()
     await store.create_session(session)
-    await must_be_live(trial, store, session, until=born + default)
-    if trial.can(Capability.CLOCK):
-        await trial.pass_time(default - JUST_BEFORE)
-        await must_be_live(trial, store, session, until=born + default)
-    await trial.pass_time(max(0.0, born + default + ROUNDING - trial.now()))
-    await must_be_gone(store, session, why=f"the handle's default TTL of {default:.12g} s has passed")
+    await assert_live(context, store, session, until=born + default)
+    if context.can(Capability.CLOCK):
+        await context.pass_time(default - JUST_BEFORE)
+        await assert_live(context, store, session, until=born + default)
+    await context.pass_time(max(0.0, born + default + ROUNDING - context.now()))
+    await assert_gone(store, session, why=f"the handle's default TTL of {default:.12g} s has passed")
 
 
-@measures("EX-6", waits=True, at_most=2, session=sessions())
-async def test_the_default_ttl_is_that_of_the_handle_that_creates(trial: Trial, session: SessionData) -> None:
-    ttl = trial.ttl(60)
-    if (pair := await _brief_and_long(trial, ttl)) is None:
+@clause_test("EX-6", waits=True, at_most=2, session=sessions())
+async def test_the_default_ttl_is_that_of_the_handle_that_creates(context: TestContext, session: SessionData) -> None:
+    ttl = context.ttl(60)
+    if (pair := await _brief_and_long(context, ttl)) is None:
         return
     brief, long = pair
     lasting = session.model_copy(update={"session_id": f"lasting {session.session_id}"})
-    born = trial.now()
+    born = context.now()
     await brief.create_session(session)
     await long.create_session(lasting)
     for handle in pair:
-        await must_be_live(trial, handle, session, until=born + ttl)
-    await trial.pass_time(ttl + ROUNDING)
+        await assert_live(context, handle, session, until=born + ttl)
+    await context.pass_time(ttl + ROUNDING)
     for handle in pair:
-        await must_be_gone(handle, session, why=f"the creating handle's default TTL of {ttl:.12g} s has passed")
-        await must_be_live(trial, handle, lasting, until=born + LONG)
+        await assert_gone(handle, session, why=f"the creating handle's default TTL of {ttl:.12g} s has passed")
+        await assert_live(context, handle, lasting, until=born + LONG)
 
 
-async def _brief_and_long(trial: Trial, ttl: float) -> tuple[Witness, Witness] | None:
+async def _brief_and_long(context: TestContext, ttl: float) -> tuple[RecordingBackend, RecordingBackend] | None:
     """Two handles on the store, one with this default TTL and one with a longer; ``None`` where that can't be."""
-    if not trial.can(Capability.SHARED):
-        trial.leave_out("two handles with different default TTLs (needs SHARED)")
+    if not context.can(Capability.SHARED):
+        context.leave_out("two handles with different default TTLs (needs SHARED)")
         return None
-    brief, long = await _with_default_ttl(trial, ttl), await _with_default_ttl(trial, LONG)
+    brief, long = await _with_default_ttl(context, ttl), await _with_default_ttl(context, LONG)
     return None if brief is None or long is None else (brief, long)
 
 
-@measures("EX-7", waits=True, session=sessions(), first=ttls(), second=ttls(), named=changes())
+@clause_test("EX-7", waits=True, session=sessions(), first=ttls(), second=ttls(), named=changes())
 async def test_an_update_with_ttl_sets_it_anew(
-    trial: Trial, session: SessionData, first: float, second: float, named: dict[str, Any]
+    context: TestContext, session: SessionData, first: float, second: float, named: dict[str, Any]
 ) -> None:
-    store = await trial.store()
-    first, second = trial.ttl(first), trial.ttl(second)
-    born = trial.now()
+    store = await context.store()
+    first, second = context.ttl(first), context.ttl(second)
+    born = context.now()
     await store.create_session(session, first)
-    await trial.pass_time(first * 0.1)
-    if not trial.can(Capability.CLOCK) and trial.now() > born + first * 0.8:
+    await context.pass_time(first * 0.1)
+    if not context.can(Capability.CLOCK) and context.now() > born + first * 0.8:
         raise NotMeasurable("the store was too slow to update a session before its TTL of 1 to 2 s had passed")
-    renewed = trial.now()
+    renewed = context.now()
     await store.update_session(session.identity, session.session_id, named, second)
-    await must_be_live(trial, store, session, until=renewed + second)
-    await trial.pass_time(second * 0.9)
-    await must_be_live(trial, store, session, until=renewed + second)
-    await trial.pass_time(second * 0.1 + ROUNDING)
-    await must_be_gone(store, session, why=f"the renewed TTL of {second:.12g} s has passed")
+    await assert_live(context, store, session, until=renewed + second)
+    await context.pass_time(second * 0.9)
+    await assert_live(context, store, session, until=renewed + second)
+    await context.pass_time(second * 0.1 + ROUNDING)
+    await assert_gone(store, session, why=f"the renewed TTL of {second:.12g} s has passed")
 
 
-@measures("EX-7", waits=True, session=sessions(), ttl=ttls(), changed=every(False, True))
+@clause_test("EX-7", waits=True, session=sessions(), ttl=ttls(), changed=every(False, True))
 async def test_an_update_without_ttl_renews_for_the_default(
-    trial: Trial, session: SessionData, ttl: float, changed: bool
+    context: TestContext, session: SessionData, ttl: float, changed: bool
 ) -> None:
-    store = await trial.store()
-    ttl = trial.ttl(ttl) + 2
+    store = await context.store()
+    ttl = context.ttl(ttl) + 2
     await store.create_session(session, ttl)
-    renewed = trial.now()
+    renewed = context.now()
     named: dict[str, Any] = {"server_name": "renewed"} if changed else {}
     await store.update_session(session.identity, session.session_id, named)
-    await trial.pass_time(DEFAULT_TTL - 0.5 if trial.can(Capability.CLOCK) else ttl + ROUNDING)
-    await must_be_live(trial, store, session, until=renewed + DEFAULT_TTL)
-    if trial.can(Capability.CLOCK):
-        await trial.pass_time(0.5 + ROUNDING)
-        await must_be_gone(store, session, why="the default TTL has passed since the update")
+    await context.pass_time(DEFAULT_TTL - 0.5 if context.can(Capability.CLOCK) else ttl + ROUNDING)
+    await assert_live(context, store, session, until=renewed + DEFAULT_TTL)
+    if context.can(Capability.CLOCK):
+        await context.pass_time(0.5 + ROUNDING)
+        await assert_gone(store, session, why="the default TTL has passed since the update")
 
 
-@measures("EX-7", waits=True, at_most=10, session=sessions(), default=ttls())
-async def test_a_handle_renews_for_its_own_default(trial: Trial, session: SessionData, default: float) -> None:
-    default = trial.ttl(default)
-    if (store := await _with_default_ttl(trial, default)) is None:
+@clause_test("EX-7", waits=True, at_most=10, session=sessions(), default=ttls())
+async def test_a_handle_renews_for_its_own_default(context: TestContext, session: SessionData, default: float) -> None:
+    default = context.ttl(default)
+    if (store := await _with_default_ttl(context, default)) is None:
         return
     await store.create_session(session, 10 * default)
-    renewed = trial.now()
+    renewed = context.now()
     await store.update_session(session.identity, session.session_id, {"server_name": "renewed"})
-    await must_be_live(trial, store, session, until=renewed + default)
-    if trial.can(Capability.CLOCK):
-        await trial.pass_time(default - JUST_BEFORE)
-        await must_be_live(trial, store, session, until=renewed + default)
-    await trial.pass_time(max(0.0, renewed + default + ROUNDING - trial.now()))
-    await must_be_gone(store, session, why=f"the handle's default TTL of {default:.12g} s has passed since the update")
+    await assert_live(context, store, session, until=renewed + default)
+    if context.can(Capability.CLOCK):
+        await context.pass_time(default - JUST_BEFORE)
+        await assert_live(context, store, session, until=renewed + default)
+    await context.pass_time(max(0.0, renewed + default + ROUNDING - context.now()))
+    await assert_gone(store, session, why=f"the handle's default TTL of {default:.12g} s has passed since the update")
 
 
-@measures("EX-7", waits=True, at_most=1, session=sessions())
-async def test_an_update_with_a_ttl_of_none_renews_for_the_default(trial: Trial, session: SessionData) -> None:
-    store = await trial.store()
-    ttl = trial.ttl(60) + 2
-    changed, renewed = (session.model_copy(update={"session_id": trial.session_id(name)}) for name in ("a", "b"))
-    begun = trial.now()
+@clause_test("EX-7", waits=True, at_most=1, session=sessions())
+async def test_an_update_with_a_ttl_of_none_renews_for_the_default(context: TestContext, session: SessionData) -> None:
+    store = await context.store()
+    ttl = context.ttl(60) + 2
+    changed, renewed = (session.model_copy(update={"session_id": context.session_id(name)}) for name in ("a", "b"))
+    begun = context.now()
     for each, named in (changed, SessionUpdate(server_name="changed")), (renewed, SessionUpdate()):
         await store.create_session(each, ttl)
         update = store.backend.update_session(each.identity, each.session_id, named, ttl=None)
-        await _must_take_none(trial, update, doing="updating")
-    await trial.pass_time(ttl + ROUNDING)
+        await _assert_takes_none(context, update, doing="updating")
+    await context.pass_time(ttl + ROUNDING)
     for each in changed, renewed:
-        await must_be_live(trial, store, each, until=begun + DEFAULT_TTL)
-    if trial.can(Capability.CLOCK):
-        await trial.pass_time(DEFAULT_TTL - ttl)
+        await assert_live(context, store, each, until=begun + DEFAULT_TTL)
+    if context.can(Capability.CLOCK):
+        await context.pass_time(DEFAULT_TTL - ttl)
         for each in changed, renewed:
-            await must_be_gone(store, each, why="ttl=None means the default TTL, which has passed since the update")
+            await assert_gone(store, each, why="ttl=None means the default TTL, which has passed since the update")
 
 
-@measures("EX-7", waits=True, at_most=1, session=sessions())
-async def test_a_session_is_renewed_as_often_as_it_is_updated(trial: Trial, session: SessionData) -> None:
-    store = await trial.store()
-    often, ttl, lives = (100, None, DEFAULT_TTL) if trial.can(Capability.CLOCK) else (2, trial.ttl(60), trial.ttl(60))
+@clause_test("EX-7", waits=True, at_most=1, session=sessions())
+async def test_a_session_is_renewed_as_often_as_it_is_updated(context: TestContext, session: SessionData) -> None:
+    store = await context.store()
+    often, ttl, lives = (
+        (100, None, DEFAULT_TTL) if context.can(Capability.CLOCK) else (2, context.ttl(60), context.ttl(60))
+    )
     await store.create_session(session, lives)
-    renewed = trial.now()
+    renewed = context.now()
     for _, named in product(range(often), ({}, {"server_name": "renewed"})):
-        await trial.pass_time(lives * 0.6)
-        renewed = trial.now()
+        await context.pass_time(lives * 0.6)
+        renewed = context.now()
         await store.update_session(session.identity, session.session_id, named, ttl)
-    await trial.pass_time(lives * 0.6)
-    await must_be_live(trial, store, session, until=renewed + lives)
+    await context.pass_time(lives * 0.6)
+    await assert_live(context, store, session, until=renewed + lives)
 
 
-@measures("EX-7", waits=True, at_most=2, session=sessions())
-async def test_the_default_ttl_is_that_of_the_handle_that_updates(trial: Trial, session: SessionData) -> None:
-    ttl = trial.ttl(60) + 2
-    if (pair := await _brief_and_long(trial, ttl)) is None:
+@clause_test("EX-7", waits=True, at_most=2, session=sessions())
+async def test_the_default_ttl_is_that_of_the_handle_that_updates(context: TestContext, session: SessionData) -> None:
+    ttl = context.ttl(60) + 2
+    if (pair := await _brief_and_long(context, ttl)) is None:
         return
     brief, long = pair
     lasting = session.model_copy(update={"session_id": f"lasting {session.session_id}"})
-    renewed = trial.now()
+    renewed = context.now()
     await brief.create_session(lasting)
     await long.update_session(lasting.identity, lasting.session_id, {})
     await long.create_session(session)
     await brief.update_session(session.identity, session.session_id, {})
-    await trial.pass_time(ttl + ROUNDING)
+    await context.pass_time(ttl + ROUNDING)
     for handle in pair:
-        await must_be_gone(handle, session, why=f"the updating handle's default TTL of {ttl:.12g} s has passed")
-        await must_be_live(trial, handle, lasting, until=renewed + LONG)
+        await assert_gone(handle, session, why=f"the updating handle's default TTL of {ttl:.12g} s has passed")
+        await assert_live(context, handle, lasting, until=renewed + LONG)
 
 
-@measures("EX-8", at_most=2, session=sessions())
-async def test_a_ttl_that_makes_no_sense_is_refused(trial: Trial, session: SessionData) -> None:
-    store = await trial.store()
+@clause_test("EX-8", at_most=2, session=sessions())
+async def test_a_ttl_that_makes_no_sense_is_refused(context: TestContext, session: SessionData) -> None:
+    store = await context.store()
     name = session.identity, session.session_id
     for ttl in BAD_TTLS:
-        await must_raise(InvalidSessionError, store.create_session(session, ttl), doing=f"creating with ttl={ttl!r}")
-        await must_be_gone(store, session, why=f"the create with ttl={ttl!r} was refused")
+        await assert_raises(InvalidSessionError, store.create_session(session, ttl), doing=f"creating with ttl={ttl!r}")
+        await assert_gone(store, session, why=f"the create with ttl={ttl!r} was refused")
     await store.create_session(session)
     for bad, named in product(BAD_TTLS, ({"server_name": "changed"}, {})):
         update = store.update_session(*name, named, bad)
-        await must_raise(InvalidSessionError, update, doing=f"updating with ttl={bad!r}")
+        await assert_raises(InvalidSessionError, update, doing=f"updating with ttl={bad!r}")
         if found := difference(await store.get_session(*name), session):
             raise Violation(f"after an update with ttl={bad!r} get_session returned {found}", should="change nothing")
 
 
-@measures("EX-8", at_most=1, session=sessions())
-async def test_the_longest_ttl_is_taken(trial: Trial, session: SessionData) -> None:
-    store = await trial.store()
-    born = trial.now()
+@clause_test("EX-8", at_most=1, session=sessions())
+async def test_the_longest_ttl_is_taken(context: TestContext, session: SessionData) -> None:
+    store = await context.store()
+    born = context.now()
     await store.create_session(session, LONGEST_TTL)
-    await must_be_live(trial, store, session, until=born + LONGEST_TTL)
+    await assert_live(context, store, session, until=born + LONGEST_TTL)
 
 
 WRITES: tuple[SessionUpdate | None, ...] = (None, {}, {"server_name": "renewed"})
 """What gives a session its TTL: a create, or an update of these fields."""
 
 
-async def _written(store: Witness, session: SessionData, write: SessionUpdate | None, ttl: float) -> None:
+async def _written(store: RecordingBackend, session: SessionData, write: SessionUpdate | None, ttl: float) -> None:
     """The session, with the TTL that this write gave it."""
     if write is None:
         return await store.create_session(session, ttl)
@@ -253,43 +257,47 @@ async def _written(store: Witness, session: SessionData, write: SessionUpdate | 
     return None
 
 
-@measures("EX-9", waits=True, at_most=3, session=sessions(), write=every(*WRITES))
-async def test_ten_years_are_kept_as_given(trial: Trial, session: SessionData, write: SessionUpdate | None) -> None:
-    store = await trial.store()
-    born = trial.now()
-    await _written(store, session, write, TEN_YEARS)
-    await must_be_live(trial, store, session, until=born + TEN_YEARS)
-    if trial.can(Capability.CLOCK):
-        await trial.pass_time(TEN_YEARS - 1)
-        await must_be_live(trial, store, session, until=born + TEN_YEARS)
-        await trial.pass_time(1 + ROUNDING)
-        await must_be_gone(store, session, why="its TTL of ten years has passed")
-
-
-@measures("EX-9", waits=True, session=sessions(), part=st.floats(0.05, 0.95), write=every(*WRITES))
-async def test_a_fraction_of_a_second_is_honoured(
-    trial: Trial, session: SessionData, part: float, write: SessionUpdate | None
+@clause_test("EX-9", waits=True, at_most=3, session=sessions(), write=every(*WRITES))
+async def test_ten_years_are_kept_as_given(
+    context: TestContext, session: SessionData, write: SessionUpdate | None
 ) -> None:
-    store = await trial.store()
+    store = await context.store()
+    born = context.now()
+    await _written(store, session, write, TEN_YEARS)
+    await assert_live(context, store, session, until=born + TEN_YEARS)
+    if context.can(Capability.CLOCK):
+        await context.pass_time(TEN_YEARS - 1)
+        await assert_live(context, store, session, until=born + TEN_YEARS)
+        await context.pass_time(1 + ROUNDING)
+        await assert_gone(store, session, why="its TTL of ten years has passed")
+
+
+@clause_test("EX-9", waits=True, session=sessions(), part=st.floats(0.05, 0.95), write=every(*WRITES))
+async def test_a_fraction_of_a_second_is_honoured(
+    context: TestContext, session: SessionData, part: float, write: SessionUpdate | None
+) -> None:
+    store = await context.store()
     ttl = 1 + part
-    born = trial.now()
+    born = context.now()
     await _written(store, session, write, ttl)
-    await trial.pass_time(ttl - 0.02 if trial.can(Capability.CLOCK) else 1.0)
-    await must_be_live(trial, store, session, until=born + ttl)
-    await trial.pass_time(0.02 + ROUNDING if trial.can(Capability.CLOCK) else part + ROUNDING)
-    await must_be_gone(store, session, why=f"its TTL of {ttl:.12g} s has passed")
+    await context.pass_time(ttl - 0.02 if context.can(Capability.CLOCK) else 1.0)
+    await assert_live(context, store, session, until=born + ttl)
+    await context.pass_time(0.02 + ROUNDING if context.can(Capability.CLOCK) else part + ROUNDING)
+    await assert_gone(store, session, why=f"its TTL of {ttl:.12g} s has passed")
 
 
-@measures("EX-9", waits=True, at_most=3, session=sessions(), write=every(*WRITES))
-async def test_less_than_a_second_is_honoured(trial: Trial, session: SessionData, write: SessionUpdate | None) -> None:
-    store = await trial.store()
+@clause_test("EX-9", waits=True, at_most=3, session=sessions(), write=every(*WRITES))
+async def test_less_than_a_second_is_honoured(
+    context: TestContext, session: SessionData, write: SessionUpdate | None
+) -> None:
+    store = await context.store()
     brief = {
         ttl: session.model_copy(update={"session_id": f"{ttl} {session.session_id}"}) for ttl in (0.75, 0.25, 0.0004)
     }
     for ttl, each in brief.items():
-        born = trial.now()
+        born = context.now()
         await _written(store, each, write, ttl)
-        await must_be_live(trial, store, each, until=born + ttl)
-    await trial.pass_time(max(brief) + ROUNDING)
+        await assert_live(context, store, each, until=born + ttl)
+    await context.pass_time(max(brief) + ROUNDING)
     for ttl, each in brief.items():
-        await must_be_gone(store, each, why=f"its TTL of {ttl:.12g} s has passed")
+        await assert_gone(store, each, why=f"its TTL of {ttl:.12g} s has passed")

@@ -5,23 +5,23 @@ from __future__ import annotations
 import re
 from itertools import product
 
-from pytest_mcp_storage.measuring.comparison import difference
-from pytest_mcp_storage.measuring.measure import measures
-from pytest_mcp_storage.measuring.trial import Trial
-from pytest_mcp_storage.measuring.violation import Violation, must_raise, outcome_of, told
+from pytest_mcp_storage.engine.clause_test import clause_test
+from pytest_mcp_storage.engine.context import TestContext
+from pytest_mcp_storage.engine.violation import Violation, assert_raises, outcome_of, told
+from pytest_mcp_storage.oracle.assertions import assert_shows
 from pytest_mcp_storage.oracle.entropy import entropy
+from pytest_mcp_storage.oracle.generators import sessions
 from pytest_mcp_storage.oracle.limits import LONGEST_NAME
-from pytest_mcp_storage.oracle.strategies import sessions
-from pytest_mcp_storage.oracle.views import must_show
+from pytest_mcp_storage.spec.comparison import difference
 from reference_backends import InvalidSessionError, SessionData, SessionNotFoundError
 
 LEAST_LENGTH = 12
 LEAST_BITS = 70
 
 
-@measures("LC-9", session=sessions())
-async def test_an_empty_name_is_refused(trial: Trial, session: SessionData) -> None:
-    store = await trial.store()
+@clause_test("LC-9", session=sessions())
+async def test_an_empty_name_is_refused(context: TestContext, session: SessionData) -> None:
+    store = await context.store()
     await store.create_session(session)
     identity, session_id = session.identity, session.session_id
     for method, *arguments in (
@@ -36,14 +36,14 @@ async def test_an_empty_name_is_refused(trial: Trial, session: SessionData) -> N
         (store.get_identity_sessions_data, ""),
         (store.get_identity_mcp_sessions, ""),
     ):
-        await must_raise(InvalidSessionError, method(*arguments), doing=f"{method.__name__} with an empty name")
+        await assert_raises(InvalidSessionError, method(*arguments), doing=f"{method.__name__} with an empty name")
     if found := difference(await store.get_session(session.identity, session.session_id), session):
         raise Violation(f"after calls with empty names get_session returned {found}", should="return it unchanged")
 
 
-@measures("LC-9", at_most=5, session=sessions())
-async def test_a_name_that_no_session_can_have_finds_nothing(trial: Trial, session: SessionData) -> None:
-    store = await trial.store()
+@clause_test("LC-9", at_most=5, session=sessions())
+async def test_a_name_that_no_session_can_have_finds_nothing(context: TestContext, session: SessionData) -> None:
+    store = await context.store()
     # Filled up on the side that is not the example's mark.
     identity, session_id = f"{session.identity:x<{LONGEST_NAME}}", f"{session.session_id:x>{LONGEST_NAME}}"
     longest = session.model_copy(update={"identity": identity, "session_id": session_id})
@@ -68,14 +68,16 @@ async def test_a_name_that_no_session_can_have_finds_nothing(trial: Trial, sessi
                 doing = f"{method.__name__} with {spoilt!r} after a name of {len(each.identity)} characters"
                 raise Violation(f"{doing} {told(got)}", should="refuse it, or find nothing")
     live = [session, longest]
-    await must_show(trial, store, live, when="after calls with impossible names", should="leave the sessions there")
+    await assert_shows(
+        context, store, live, when="after calls with impossible names", should="leave the sessions there"
+    )
 
 
-@measures("LC-13")
-async def test_session_ids_are_unguessable(trial: Trial) -> None:
+@clause_test("LC-13")
+async def test_session_ids_are_unguessable(context: TestContext) -> None:
     ids = []
-    for count in (trial.tier.ids, 100):  # two handles: what is seeded alike goes on alike
-        store = await trial.open()
+    for count in (context.tier.ids, 100):  # two handles: what is seeded alike goes on alike
+        store = await context.open()
         ids += [store.generate_session_id() for _ in range(count)]
         await store.disconnect()
     for each in ids:

@@ -7,13 +7,21 @@ from copy import deepcopy
 from itertools import product
 from typing import Any
 
-from pytest_mcp_storage.measuring.comparison import difference, first_difference
-from pytest_mcp_storage.measuring.measure import every, measures
-from pytest_mcp_storage.measuring.trial import Trial
-from pytest_mcp_storage.measuring.violation import Violation
-from pytest_mcp_storage.oracle.awkward import AWKWARD, AWKWARD_JSON, AWKWARD_TEXTS, EMPTY, FILLED, MOMENTS, TEXT_FIELDS
+from pytest_mcp_storage.engine.clause_test import clause_test, every
+from pytest_mcp_storage.engine.context import TestContext
+from pytest_mcp_storage.engine.violation import Violation
+from pytest_mcp_storage.oracle.edge_cases import (
+    EDGE_CASE_JSON,
+    EDGE_CASE_TEXTS,
+    EDGE_CASES,
+    EMPTY,
+    FILLED,
+    MOMENTS,
+    TEXT_FIELDS,
+)
+from pytest_mcp_storage.oracle.generators import ABSENT, changes, json_values, moments, sessions, texts
 from pytest_mcp_storage.oracle.limits import DEEPEST_NESTING, LONGEST_NAME
-from pytest_mcp_storage.oracle.strategies import ABSENT, changes, json_values, moments, sessions, texts
+from pytest_mcp_storage.spec.comparison import difference, first_difference
 from reference_backends import SessionData
 
 MIB = 1024 * 1024
@@ -22,9 +30,9 @@ LONG_TEXT = 70_000
 DEFACED = "defaced"
 
 
-@measures("RT-1", session=sessions(), sealed=every(False, True))
-async def test_get_returns_what_was_created(trial: Trial, session: SessionData, sealed: bool) -> None:
-    store = await trial.store(sealed=sealed)
+@clause_test("RT-1", session=sessions(), sealed=every(False, True))
+async def test_get_returns_what_was_created(context: TestContext, session: SessionData, sealed: bool) -> None:
+    store = await context.store(sealed=sealed)
     await store.get_session(session.identity, session.session_id)  # whatever keeps answers has that one now
     await store.create_session(session.model_copy(deep=True))  # which the store may alter, and not what is expected
     seen = await store.get_session(session.identity, session.session_id)
@@ -32,18 +40,18 @@ async def test_get_returns_what_was_created(trial: Trial, session: SessionData, 
         raise Violation(f"get_session returned {found}", should="equal what was created, in every field")
 
 
-@measures("RT-1", at_most=1, session=sessions())
-async def test_every_field_comes_back(trial: Trial, session: SessionData) -> None:
-    store = await trial.store()
+@clause_test("RT-1", at_most=1, session=sessions())
+async def test_every_field_comes_back(context: TestContext, session: SessionData) -> None:
+    store = await context.store()
     filled = session.model_copy(update=FILLED)
     await store.create_session(filled.model_copy(deep=True))
     if found := difference(await store.get_session(filled.identity, filled.session_id), filled):
         raise Violation(f"get_session returned {found}", should="equal what was created, in every field")
 
 
-@measures("RT-2", session=sessions(), sealed=every(False, True))
-async def test_absent_empty_false_and_none_stay_apart(trial: Trial, session: SessionData, sealed: bool) -> None:
-    store = await trial.store(sealed=sealed)
+@clause_test("RT-2", session=sessions(), sealed=every(False, True))
+async def test_absent_empty_false_and_none_stay_apart(context: TestContext, session: SessionData, sealed: bool) -> None:
+    store = await context.store(sealed=sealed)
     variants = [
         session.model_copy(update={**shape, "session_id": f"{number}{session.session_id}"})
         for number, shape in enumerate((ABSENT, EMPTY, FILLED))
@@ -56,11 +64,11 @@ async def test_absent_empty_false_and_none_stay_apart(trial: Trial, session: Ses
             raise Violation(f"get_session returned {found}", should="tell absent from empty, and False from None")
 
 
-@measures("RT-3", session=sessions(), value=json_values(12), text=texts(60), sealed=every(False, True))
+@clause_test("RT-3", session=sessions(), value=json_values(12), text=texts(60), sealed=every(False, True))
 async def test_every_text_and_json_value_survives(
-    trial: Trial, session: SessionData, value: Any, text: str, sealed: bool
+    context: TestContext, session: SessionData, value: Any, text: str, sealed: bool
 ) -> None:
-    store = await trial.store(sealed=sealed)
+    store = await context.store(sealed=sealed)
     filled = SessionData.model_validate(
         session.__dict__
         | {
@@ -76,10 +84,10 @@ async def test_every_text_and_json_value_survives(
         raise Violation(f"get_session returned {found}", should="return every admitted value unchanged")
 
 
-@measures("RT-3", at_most=1, session=sessions())
-async def test_every_awkward_text_survives_in_every_field(trial: Trial, session: SessionData) -> None:
-    for number, (text, sealed) in enumerate(product(AWKWARD_TEXTS, (True, False))):
-        store = await trial.store(sealed=sealed)
+@clause_test("RT-3", at_most=1, session=sessions())
+async def test_every_awkward_text_survives_in_every_field(context: TestContext, session: SessionData) -> None:
+    for number, (text, sealed) in enumerate(product(EDGE_CASE_TEXTS, (True, False))):
+        store = await context.store(sealed=sealed)
         filled = SessionData.model_validate(
             session.__dict__
             | dict.fromkeys(TEXT_FIELDS, text)
@@ -95,9 +103,9 @@ async def test_every_awkward_text_survives_in_every_field(trial: Trial, session:
             raise Violation(f"get_session returned {found}", should="return the text as it was")
 
 
-@measures("RT-3", at_most=1, session=sessions())
-async def test_a_long_text_survives_in_every_field(trial: Trial, session: SessionData) -> None:
-    store = await trial.store()
+@clause_test("RT-3", at_most=1, session=sessions())
+async def test_a_long_text_survives_in_every_field(context: TestContext, session: SessionData) -> None:
+    store = await context.store()
     text = "0123456789é👩" * (LONG_TEXT // 12)
     objects = {key: {"k": text, text: "v"} for key in ("headers", "client_information", "tokens")}
     long = session.model_copy(update={**dict.fromkeys(TEXT_FIELDS, text), **objects})
@@ -106,11 +114,11 @@ async def test_a_long_text_survives_in_every_field(trial: Trial, session: Sessio
         raise Violation(f"get_session returned {found}", should=f"return all {len(text)} characters")
 
 
-@measures("RT-3", at_most=1, session=sessions())
-async def test_every_awkward_value_survives(trial: Trial, session: SessionData) -> None:
-    objects = {"tokens": AWKWARD_JSON, "client_information": AWKWARD_JSON}
+@clause_test("RT-3", at_most=1, session=sessions())
+async def test_every_awkward_value_survives(context: TestContext, session: SessionData) -> None:
+    objects = {"tokens": EDGE_CASE_JSON, "client_information": EDGE_CASE_JSON}
     for sealed in (True, False):
-        store = await trial.store(sealed=sealed)
+        store = await context.store(sealed=sealed)
         awkward = session.model_copy(update={**objects, "session_id": f"{sealed}{session.session_id}"})
         await store.create_session(awkward)
         for _ in range(2):
@@ -119,12 +127,12 @@ async def test_every_awkward_value_survives(trial: Trial, session: SessionData) 
             await store.update_session(awkward.identity, awkward.session_id, objects)
 
 
-@measures("RT-3", at_most=1, session=sessions())
-async def test_the_longest_names_survive(trial: Trial, session: SessionData) -> None:
-    store = await trial.store()
+@clause_test("RT-3", at_most=1, session=sessions())
+async def test_the_longest_names_survive(context: TestContext, session: SessionData) -> None:
+    store = await context.store()
     for letter in "aé👩":
         text = letter * LONGEST_NAME
-        names = trial.identity(text)[:LONGEST_NAME], trial.session_id(text)[-LONGEST_NAME:]
+        names = context.identity(text)[:LONGEST_NAME], context.session_id(text)[-LONGEST_NAME:]
         longest = SessionData.model_validate({**session.__dict__, "identity": names[0], "session_id": names[1]})
         await store.create_session(longest)
         if found := difference(await store.get_session(*names), longest):
@@ -135,9 +143,9 @@ async def test_the_longest_names_survive(trial: Trial, session: SessionData) -> 
             raise Violation(f"{doing} is {ids}", should="hold its session")
 
 
-@measures("RT-3", at_most=2, session=sessions(), sealed=every(False, True))
-async def test_the_deepest_nesting_survives(trial: Trial, session: SessionData, sealed: bool) -> None:
-    store = await trial.store(sealed=sealed)
+@clause_test("RT-3", at_most=2, session=sessions(), sealed=every(False, True))
+async def test_the_deepest_nesting_survives(context: TestContext, session: SessionData, sealed: bool) -> None:
+    store = await context.store(sealed=sealed)
     value = _nested(DEEPEST_NESTING - 1)
     deep = SessionData.model_validate(session.__dict__ | {"tokens": {"in": value}, "client_information": {"in": value}})
     await store.create_session(deep)
@@ -147,11 +155,11 @@ async def test_the_deepest_nesting_survives(trial: Trial, session: SessionData, 
             raise Violation(f"a read returned {found}", should=f"return all {DEEPEST_NESTING} levels unchanged")
 
 
-@measures("RT-4", session=sessions(), first=changes(1), second=changes(1), sealed=every(False, True))
+@clause_test("RT-4", session=sessions(), first=changes(1), second=changes(1), sealed=every(False, True))
 async def test_the_other_fields_survive_an_update(
-    trial: Trial, session: SessionData, first: dict[str, Any], second: dict[str, Any], sealed: bool
+    context: TestContext, session: SessionData, first: dict[str, Any], second: dict[str, Any], sealed: bool
 ) -> None:
-    store = await trial.store(sealed=sealed)
+    store = await context.store(sealed=sealed)
     await store.create_session(session)
     expected = session
     for named in (first, second):
@@ -162,11 +170,11 @@ async def test_the_other_fields_survive_an_update(
         raise Violation(f"after updates of other fields get_session returned {found}", should="keep it unchanged")
 
 
-@measures("RT-4", at_most=1, session=sessions())
-async def test_every_field_survives_an_update_of_every_other(trial: Trial, session: SessionData) -> None:
-    shapes = (FILLED, True), (EMPTY, False), (ABSENT, True), (AWKWARD, True), (AWKWARD, False)
+@clause_test("RT-4", at_most=1, session=sessions())
+async def test_every_field_survives_an_update_of_every_other(context: TestContext, session: SessionData) -> None:
+    shapes = (FILLED, True), (EMPTY, False), (ABSENT, True), (EDGE_CASES, True), (EDGE_CASES, False)
     for number, (shape, sealed) in enumerate(shapes):
-        store = await trial.store(sealed=sealed)
+        store = await context.store(sealed=sealed)
         before = session.model_copy(update={**shape, "session_id": f"{number}{session.session_id}"})
         name = before.identity, before.session_id
         await store.create_session(before)
@@ -177,9 +185,9 @@ async def test_every_field_survives_an_update_of_every_other(trial: Trial, sessi
                 raise Violation(f"after an update of {field} get_session returned {found}", should="keep the others")
 
 
-@measures("RT-4", at_most=1, session=sessions())
-async def test_what_is_large_survives_an_update_of_another_field(trial: Trial, session: SessionData) -> None:
-    store = await trial.store()
+@clause_test("RT-4", at_most=1, session=sessions())
+async def test_what_is_large_survives_an_update_of_another_field(context: TestContext, session: SessionData) -> None:
+    store = await context.store()
     large = session.model_copy(
         update={
             "server_url": "é" * LONG_TEXT,
@@ -194,9 +202,9 @@ async def test_what_is_large_survives_an_update_of_another_field(trial: Trial, s
         raise Violation(f"after an update of server_name get_session returned {found}", should="keep the others")
 
 
-@measures("RT-5", at_most=2, session=sessions(), sealed=every(False, True))
-async def test_a_session_of_two_mebibytes_survives(trial: Trial, session: SessionData, sealed: bool) -> None:
-    store = await trial.store(sealed=sealed)
+@clause_test("RT-5", at_most=2, session=sessions(), sealed=every(False, True))
+async def test_a_session_of_two_mebibytes_survives(context: TestContext, session: SessionData, sealed: bool) -> None:
+    store = await context.store(sealed=sealed)
     large = SessionData.model_validate(
         session.__dict__
         | {
@@ -215,9 +223,11 @@ async def test_a_session_of_two_mebibytes_survives(trial: Trial, session: Sessio
         await store.update_session(*name, objects)
 
 
-@measures("RT-6", at_most=10, session=sessions(), sealed=every(False, True))
-async def test_the_store_shares_nothing_with_its_caller(trial: Trial, session: SessionData, sealed: bool) -> None:
-    store = await trial.store(sealed=sealed)
+@clause_test("RT-6", at_most=10, session=sessions(), sealed=every(False, True))
+async def test_the_store_shares_nothing_with_its_caller(
+    context: TestContext, session: SessionData, sealed: bool
+) -> None:
+    store = await context.store(sealed=sealed)
     name = session.identity, session.session_id
 
     def objects() -> dict[str, Any]:
@@ -226,7 +236,7 @@ async def test_the_store_shares_nothing_with_its_caller(trial: Trial, session: S
 
     async def handed_out() -> list[Any]:
         read = [await store.get_session(*name), await store.get_identity_sessions_data(name[0])]
-        all_ids = await store.get_all_session_ids() if trial.store_is_ours else [name[1]]
+        all_ids = await store.get_all_session_ids() if context.store_is_ours else [name[1]]
         return [*read, await store.get_identity_mcp_sessions(name[0]), all_ids]
 
     created, updated = session.model_copy(update=objects()), objects()
@@ -246,11 +256,11 @@ async def test_the_store_shares_nothing_with_its_caller(trial: Trial, session: S
                 _deface(each)
 
 
-@measures("RT-7", at_most=20, session=sessions(), moment=moments(), sealed=every(False, True))
+@clause_test("RT-7", at_most=20, session=sessions(), moment=moments(), sealed=every(False, True))
 async def test_created_at_is_kept_to_the_millisecond(
-    trial: Trial, session: SessionData, moment: int, sealed: bool
+    context: TestContext, session: SessionData, moment: int, sealed: bool
 ) -> None:
-    store = await trial.store(sealed=sealed)
+    store = await context.store(sealed=sealed)
     for number, created_at in enumerate((moment, *MOMENTS)):
         dated = session.model_copy(update={"session_id": f"{number}{session.session_id}", "created_at": created_at})
         await store.create_session(dated)

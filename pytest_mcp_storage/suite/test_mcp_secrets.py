@@ -9,25 +9,25 @@ from hypothesis import strategies as st
 
 from pytest_mcp_storage.canary.canaries import Canaries
 from pytest_mcp_storage.canary.envelopes import seal
-from pytest_mcp_storage.canary.overhearing import Overheard
-from pytest_mcp_storage.capabilities import Capability
-from pytest_mcp_storage.harness import NotMeasurable
-from pytest_mcp_storage.measuring.comparison import difference
-from pytest_mcp_storage.measuring.measure import every, measures
-from pytest_mcp_storage.measuring.trial import Trial
-from pytest_mcp_storage.measuring.violation import Violation, outcome_of
-from pytest_mcp_storage.measuring.witness import Witness
-from pytest_mcp_storage.oracle.strategies import CREDENTIALS, sessions
+from pytest_mcp_storage.canary.log_capture import LogCapture
+from pytest_mcp_storage.engine.clause_test import clause_test, every
+from pytest_mcp_storage.engine.context import TestContext
+from pytest_mcp_storage.engine.recording import RecordingBackend
+from pytest_mcp_storage.engine.violation import Violation, outcome_of
+from pytest_mcp_storage.oracle.generators import CREDENTIALS, sessions
+from pytest_mcp_storage.spec.capabilities import Capability
+from pytest_mcp_storage.spec.comparison import difference
+from pytest_mcp_storage.spec.harness import NotMeasurable
 from reference_backends import SessionData
 
 NO_JSON = "tokens that are no JSON"
 
 
-@measures("EN-1", at_most=4, session=sessions(), padding=every(0, 100, 3_000, 20_000))
-async def test_no_secret_lies_in_the_store(trial: Trial, session: SessionData, padding: int) -> None:
+@clause_test("EN-1", at_most=4, session=sessions(), padding=every(0, 100, 3_000, 20_000))
+async def test_no_secret_lies_in_the_store(context: TestContext, session: SessionData, padding: int) -> None:
     canaries, more = Canaries(), "read write " * (padding // 11)
-    async with trial.another_store() as harness:
-        store = await trial.open(trial.key, name="store", harness=harness)
+    async with context.another_store() as harness:
+        store = await context.open(context.key, name="store", harness=harness)
         kept, updated, revoked, removed = (
             session.model_copy(
                 update={
@@ -45,25 +45,25 @@ async def test_no_secret_lies_in_the_store(trial: Trial, session: SessionData, p
         await store.update_session(session.identity, revoked.session_id, {"tokens": None, "headers": None})
         await store.remove_session(session.identity, removed.session_id)
         await _read_all(store, kept)
-        await _must_be_free_of(canaries, await harness.stored_bytes(), "with an open handle")
+        await _assert_free_of(canaries, await harness.stored_bytes(), "with an open handle")
         await store.disconnect()
-        await _must_be_free_of(canaries, await harness.stored_bytes(), "after disconnect")
-        store = await trial.open(trial.key, name="reopened", harness=harness)
+        await _assert_free_of(canaries, await harness.stored_bytes(), "after disconnect")
+        store = await context.open(context.key, name="reopened", harness=harness)
         again = removed.model_copy(update=canaries.credentials("a session created anew"))
         await store.create_session(again, 9_000)
         await store.update_session(session.identity, again.session_id, {"server_name": "renamed"})
         await _read_all(store, kept)
-        await _must_be_free_of(canaries, await harness.stored_bytes(), "after a new open")
+        await _assert_free_of(canaries, await harness.stored_bytes(), "after a new open")
         for each in (kept, updated, revoked, again):
             await store.remove_session(each.identity, each.session_id)
-        await _must_be_free_of(canaries, await harness.stored_bytes(), "after the sessions were removed")
+        await _assert_free_of(canaries, await harness.stored_bytes(), "after the sessions were removed")
         await store.disconnect()
 
 
-@measures("EN-1", at_most=2, session=sessions())
-async def test_no_secret_outlives_its_session(trial: Trial, session: SessionData) -> None:
-    if not trial.store_is_ours:
-        return trial.leave_out("sessions that expired or were cleared: the store may hold others' data")
+@clause_test("EN-1", at_most=2, session=sessions())
+async def test_no_secret_outlives_its_session(context: TestContext, session: SessionData) -> None:
+    if not context.store_is_ours:
+        return context.leave_out("sessions that expired or were cleared: the store may hold others' data")
     canaries = Canaries()
     short, long = (
         session.model_copy(
@@ -71,29 +71,29 @@ async def test_no_secret_outlives_its_session(trial: Trial, session: SessionData
         )
         for number in range(2)
     )
-    async with trial.another_store() as harness:
-        store = await trial.open(trial.key, name="store", harness=harness)
+    async with context.another_store() as harness:
+        store = await context.open(context.key, name="store", harness=harness)
         await store.create_session(short, ttl=60)
         await store.create_session(long)
-        if trial.can(Capability.CLOCK):
-            await trial.pass_time(62)
+        if context.can(Capability.CLOCK):
+            await context.pass_time(62)
             await _read_all(store, short)
             await store.cleanup_expired_sessions()
-            await _must_be_free_of(canaries, await harness.stored_bytes(), "after a session expired")
+            await _assert_free_of(canaries, await harness.stored_bytes(), "after a session expired")
         else:
-            trial.leave_out("sessions that expire (needs CLOCK)")
+            context.leave_out("sessions that expire (needs CLOCK)")
         await store.clear_all()
-        await _must_be_free_of(canaries, await harness.stored_bytes(), "after all sessions were cleared")
+        await _assert_free_of(canaries, await harness.stored_bytes(), "after all sessions were cleared")
         await store.disconnect()
     return None
 
 
-@measures("EN-1", at_most=2, session=sessions())
-async def test_no_refused_secret_lies_in_the_store(trial: Trial, session: SessionData) -> None:
+@clause_test("EN-1", at_most=2, session=sessions())
+async def test_no_refused_secret_lies_in_the_store(context: TestContext, session: SessionData) -> None:
     canaries = Canaries()
     secret, name = canaries.credentials, (session.identity, session.session_id)
-    async with trial.another_store() as harness:
-        store = await trial.open(trial.key, name="store", harness=harness)
+    async with context.another_store() as harness:
+        store = await context.open(context.key, name="store", harness=harness)
         await store.create_session(session)
         for doing, method, *arguments in (
             ("a create of a live session", store.create_session, session.model_copy(update=secret("a second create"))),
@@ -103,30 +103,30 @@ async def test_no_refused_secret_lies_in_the_store(trial: Trial, session: Sessio
             ("an update of a missing session", store.update_session, name[0], "missing", secret("a late update")),
         ):
             await outcome_of(method(*arguments))
-            await _must_be_free_of(canaries, await harness.stored_bytes(), f"after {doing}")
-        if trial.can(Capability.OUTAGE):
+            await _assert_free_of(canaries, await harness.stored_bytes(), f"after {doing}")
+        if context.can(Capability.OUTAGE):
             late = session.model_copy(update={"session_id": f"late {session.session_id}", **secret("a create")})
             async with harness.outage():
                 await outcome_of(store.create_session(late))
                 await outcome_of(store.update_session(*name, secret("an update")))
-            await _must_be_free_of(canaries, await harness.stored_bytes(), "after writes in an outage")
+            await _assert_free_of(canaries, await harness.stored_bytes(), "after writes in an outage")
         else:
-            trial.leave_out("writes in an outage (needs OUTAGE)")
+            context.leave_out("writes in an outage (needs OUTAGE)")
         await store.disconnect()
 
 
-async def _read_all(store: Witness, session: SessionData) -> None:
+async def _read_all(store: RecordingBackend, session: SessionData) -> None:
     await store.get_session(session.identity, session.session_id)
     await store.get_identity_sessions_data(session.identity)
 
 
-@measures("EN-10", at_most=5, session=sessions(), sealed=every(False, True))
-async def test_no_call_tells_a_secret(trial: Trial, session: SessionData, sealed: bool) -> None:
+@clause_test("EN-10", at_most=5, session=sessions(), sealed=every(False, True))
+async def test_no_call_tells_a_secret(context: TestContext, session: SessionData, sealed: bool) -> None:
     canaries, key = _canaries_and_key()
     session = session.model_copy(update={**canaries.credentials("a session"), **canaries.client_secrets("a session")})
     slip, name = canaries.secret("a secret in a refused update"), (session.identity, session.session_id)
-    with Overheard() as overheard:
-        store = await trial.open(*([key] if sealed and trial.can(Capability.KEY) else []))
+    with LogCapture() as captured:
+        store = await context.open(*([key] if sealed and context.can(Capability.KEY) else []))
         calls: list[tuple[Any, ...]] = [
             ("a create", store.create_session, session),
             ("a create of a live session", store.create_session, session),
@@ -153,45 +153,45 @@ async def test_no_call_tells_a_secret(trial: Trial, session: SessionData, sealed
             ("disconnect", store.disconnect),
             ("a create on a closed handle", store.create_session, session),
         ]
-        if trial.store_is_ours:
+        if context.store_is_ours:
             calls[3:3] = [("all ids", store.get_all_session_ids), ("cleanup", store.cleanup_expired_sessions)]
         for doing, method, *arguments in calls:
             try:
-                overheard.take(doing, await outcome_of(method(*arguments)))
+                captured.take(doing, await outcome_of(method(*arguments)))
             except NotMeasurable:
                 if doing != NO_JSON:
                     raise
-                trial.leave_out("an update with what is no JSON value, which a bridge can't carry")
-            overheard.take(f"the handle after {doing}", store.backend)
-    _must_not_leak(overheard, canaries)
+                context.leave_out("an update with what is no JSON value, which a bridge can't carry")
+            captured.take(f"the handle after {doing}", store.backend)
+    _assert_does_not_leak(captured, canaries)
 
 
-@measures("EN-10", at_most=2, waits=True, session=sessions(), sealed=every(False, True))
-async def test_no_session_that_ends_tells_a_secret(trial: Trial, session: SessionData, sealed: bool) -> None:
+@clause_test("EN-10", at_most=2, waits=True, session=sessions(), sealed=every(False, True))
+async def test_no_session_that_ends_tells_a_secret(context: TestContext, session: SessionData, sealed: bool) -> None:
     canaries, key = _canaries_and_key()
     session = session.model_copy(update={**canaries.credentials("a session"), **canaries.client_secrets("a session")})
-    with Overheard() as overheard:
-        store = await trial.open(*([key] if sealed and trial.can(Capability.KEY) else []))
-        await store.create_session(session, trial.ttl(60))
-        await trial.pass_time(trial.ttl(60) + 1)
+    with LogCapture() as captured:
+        store = await context.open(*([key] if sealed and context.can(Capability.KEY) else []))
+        await store.create_session(session, context.ttl(60))
+        await context.pass_time(context.ttl(60) + 1)
         name = session.identity, session.session_id
         calls: list[tuple[Any, ...]] = [
             ("a read of an expired session", store.get_session, *name),
             ("a listing without it", store.get_identity_sessions_data, session.identity),
             ("an update that is late", store.update_session, *name, canaries.credentials("a late update")),
         ]
-        if trial.store_is_ours:
+        if context.store_is_ours:
             calls += [("cleanup", store.cleanup_expired_sessions), ("a new create", store.create_session, session)]
             calls += [("clear_all", store.clear_all)]
         for doing, method, *arguments in calls:
-            overheard.take(doing, await outcome_of(method(*arguments)))
-        overheard.take("the handle", store.backend)
+            captured.take(doing, await outcome_of(method(*arguments)))
+        captured.take("the handle", store.backend)
         await store.disconnect()
-    _must_not_leak(overheard, canaries)
+    _assert_does_not_leak(captured, canaries)
 
 
-@measures("EN-10", needs=[Capability.KEY, Capability.AT_REST], at_most=2, session=sessions())
-async def test_no_unreadable_session_tells_a_secret(trial: Trial, session: SessionData) -> None:
+@clause_test("EN-10", needs=[Capability.KEY, Capability.AT_REST], at_most=2, session=sessions())
+async def test_no_unreadable_session_tells_a_secret(context: TestContext, session: SessionData) -> None:
     canaries, key = _canaries_and_key()
     slip = canaries.secret("a secret in a damaged row")
     clear, text = f'{{"access_token":"{slip}"}}', f'"{slip}"'
@@ -202,86 +202,86 @@ async def test_no_unreadable_session_tells_a_secret(trial: Trial, session: Sessi
         ("JSON text in clear", clear),
         ("clear text with the label of an envelope", f"enc:1:{slip}"),
         ("a cut envelope", str(sealed)[:-2]),
-        ("an envelope of another key", str(seal(clear.encode(), trial.other_key))),
+        ("an envelope of another key", str(seal(clear.encode(), context.other_key))),
         ("an envelope over text", str(seal(text.encode(), key))),
         ("an envelope over a list", str(seal(f"[{text}]".encode(), key))),
         ("an envelope over broken JSON", str(seal(clear[:-1].encode(), key))),
         ("an envelope over no UTF-8", str(seal(slip.encode() + b"\xff", key))),
     )
-    with Overheard() as overheard:
+    with LogCapture() as captured:
         for field in CREDENTIALS:
             names = {"identity": f"{field}{session.identity}", "session_id": f"{field}{session.session_id}"}
             one = session.model_copy(update=names)
-            await (await trial.holder(key)).create_session(one)
+            await (await context.holder(key)).create_session(one)
             for what, planted in damaged:
-                await trial.plant(one, field, planted)
-                store = await trial.holder(key)
+                await context.plant(one, field, planted)
+                store = await context.holder(key)
                 for method, *arguments in (
                     (store.get_session, one.identity, one.session_id),
                     (store.get_identity_sessions_data, one.identity),
                     (store.update_session, one.identity, one.session_id, {"server_name": "n"}),
                 ):
-                    overheard.take(f"{method.__name__} of {what} in {field}", await outcome_of(method(*arguments)))
-                overheard.take("the handle", store.backend)
-    _must_not_leak(overheard, canaries)
+                    captured.take(f"{method.__name__} of {what} in {field}", await outcome_of(method(*arguments)))
+                captured.take("the handle", store.backend)
+    _assert_does_not_leak(captured, canaries)
 
 
-@measures("EN-10", needs=[Capability.KEY], at_most=1, session=sessions(**CREDENTIALS))
-async def test_no_older_key_is_told(trial: Trial, session: SessionData) -> None:
+@clause_test("EN-10", needs=[Capability.KEY], at_most=1, session=sessions(**CREDENTIALS))
+async def test_no_older_key_is_told(context: TestContext, session: SessionData) -> None:
     canaries, old = _canaries_and_key()
     name = session.identity, session.session_id
     new = secrets.token_hex(32)
     canaries.guard_key(new, "the newer key")
-    if trial.one_store:
-        await (await trial.holder(old)).create_session(session)
+    if context.one_store:
+        await (await context.holder(old)).create_session(session)
     else:
-        trial.leave_out("a session of an older key (needs SHARED or DURABLE)")
-    with Overheard() as overheard:
-        store = await outcome_of(trial.holder(new, old))
-        overheard.take("opening with two keys", store)
-        if isinstance(store, Witness):
-            overheard.take("a read with two keys", await outcome_of(store.get_session(*name)))
-            overheard.take("an update", await outcome_of(store.update_session(*name, {"server_name": "n"})))
-            overheard.take("the handle with two keys", store.backend)
-    _must_not_leak(overheard, canaries)
+        context.leave_out("a session of an older key (needs SHARED or DURABLE)")
+    with LogCapture() as captured:
+        store = await outcome_of(context.holder(new, old))
+        captured.take("opening with two keys", store)
+        if isinstance(store, RecordingBackend):
+            captured.take("a read with two keys", await outcome_of(store.get_session(*name)))
+            captured.take("an update", await outcome_of(store.update_session(*name, {"server_name": "n"})))
+            captured.take("the handle with two keys", store.backend)
+    _assert_does_not_leak(captured, canaries)
 
 
-@measures("EN-10", needs=[Capability.OUTAGE], at_most=2, session=sessions())
-async def test_no_outage_tells_a_secret(trial: Trial, session: SessionData) -> None:
+@clause_test("EN-10", needs=[Capability.OUTAGE], at_most=2, session=sessions())
+async def test_no_outage_tells_a_secret(context: TestContext, session: SessionData) -> None:
     canaries, key = _canaries_and_key()
     session = session.model_copy(update={**canaries.credentials("a session"), **canaries.client_secrets("a session")})
-    with Overheard() as overheard:
-        store = await trial.open(*([key] if trial.can(Capability.KEY) else []))
+    with LogCapture() as captured:
+        store = await context.open(*([key] if context.can(Capability.KEY) else []))
         await store.create_session(session)
-        faults = [trial.harness.outage]
-        if trial.can(Capability.LOST_ANSWER):
-            faults.append(trial.harness.lost_answer)
+        faults = [context.harness.outage]
+        if context.can(Capability.LOST_ANSWER):
+            faults.append(context.harness.lost_answer)
         calls: tuple[tuple[Any, ...], ...] = (
             (store.create_session, session),
             (store.get_session, session.identity, session.session_id),
             (store.get_identity_sessions_data, session.identity),
             (store.update_session, session.identity, session.session_id, canaries.credentials("an update")),
             (store.remove_session, session.identity, session.session_id),
-            (trial.open, *([key] if trial.can(Capability.KEY) else [])),
+            (context.open, *([key] if context.can(Capability.KEY) else [])),
         )
         for fault in faults:
             async with fault():
                 for method, *arguments in calls:
-                    overheard.take(f"{method.__name__} in an outage", await outcome_of(method(*arguments)))
-            overheard.take("the handle after an outage", store.backend)
+                    captured.take(f"{method.__name__} in an outage", await outcome_of(method(*arguments)))
+            captured.take("the handle after an outage", store.backend)
         await store.disconnect()
-    _must_not_leak(overheard, canaries)
+    _assert_does_not_leak(captured, canaries)
 
 
-@measures("EN-10", needs=[Capability.KEY], at_most=4, kept=st.integers(56, 64), other=st.sampled_from("z é_\n"))
-async def test_no_refused_key_is_told(trial: Trial, kept: int, other: str) -> None:
+@clause_test("EN-10", needs=[Capability.KEY], at_most=4, kept=st.integers(56, 64), other=st.sampled_from("z é_\n"))
+async def test_no_refused_key_is_told(context: TestContext, kept: int, other: str) -> None:
     canaries, good = _canaries_and_key()
     key = secrets.token_hex(32)
     canaries.guard_key(key[:56], "most of a refused key")
-    with Overheard() as overheard:
+    with LogCapture() as captured:
         for keys in ((key[:kept] + other,), (good, key[:kept] + other), (canaries.secret("a refused key"),)):
-            overheard.take("opening with a bad key", await outcome_of(trial.open(*keys)))
-    _must_not_leak(overheard, canaries)
+            captured.take("opening with a bad key", await outcome_of(context.open(*keys)))
+    _assert_does_not_leak(captured, canaries)
 
 
 def _canaries_and_key() -> tuple[Canaries, str]:
@@ -290,22 +290,22 @@ def _canaries_and_key() -> tuple[Canaries, str]:
     return canaries, key
 
 
-def _must_not_leak(overheard: Overheard, canaries: Canaries) -> None:
-    if leak := overheard.leak(canaries):
+def _assert_does_not_leak(captured: LogCapture, canaries: Canaries) -> None:
+    if leak := captured.leak(canaries):
         raise Violation(leak, should="show no secret and no key")
 
 
-@measures("EN-11", at_most=2, session=sessions())
-async def test_client_secrets_are_sealed_too(trial: Trial, session: SessionData) -> None:
+@clause_test("EN-11", at_most=2, session=sessions())
+async def test_client_secrets_are_sealed_too(context: TestContext, session: SessionData) -> None:
     canaries = Canaries()
-    async with trial.another_store() as harness:
-        store = await trial.open(trial.key, name="store", harness=harness)
+    async with context.another_store() as harness:
+        store = await context.open(context.key, name="store", harness=harness)
         created = session.model_copy(update=canaries.client_secrets("a new session"))
         await store.create_session(created)
-        await _must_be_free_of(canaries, await harness.stored_bytes(), "after a create")
+        await _assert_free_of(canaries, await harness.stored_bytes(), "after a create")
         new = canaries.client_secrets("an update")
         await store.update_session(session.identity, session.session_id, new)
-        await _must_be_free_of(canaries, await harness.stored_bytes(), "after an update")
+        await _assert_free_of(canaries, await harness.stored_bytes(), "after an update")
         expected = created.model_copy(update=new)
         if found := difference(await store.get_session(session.identity, session.session_id), expected):
             raise Violation(f"get_session returned {found}", should="return them in clear")
@@ -313,6 +313,6 @@ async def test_client_secrets_are_sealed_too(trial: Trial, session: SessionData)
         await store.disconnect()
 
 
-async def _must_be_free_of(canaries: Canaries, stored: bytes, when: str) -> None:
+async def _assert_free_of(canaries: Canaries, stored: bytes, when: str) -> None:
     if found := canaries.found_in(stored):
         raise Violation(f"{when} the store holds {found}", should="hold no secret, in whatever encoding")

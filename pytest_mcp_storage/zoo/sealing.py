@@ -13,22 +13,22 @@ from cryptography.hazmat.primitives.ciphers.algorithms import AES
 from cryptography.hazmat.primitives.ciphers.modes import GCM
 
 from pytest_mcp_storage.canary import envelopes
-from pytest_mcp_storage.zoo.shelf import Shelf, ShelfBackend, ShelfHarness
-from pytest_mcp_storage.zoo.specimens import broken
+from pytest_mcp_storage.zoo.in_memory_store import InMemoryBackend, InMemoryHarness, InMemoryStore
+from pytest_mcp_storage.zoo.mutant import broken
 from reference_backends import DecryptionError, Keyring
-from reference_backends.handle import HandleOptions
-from reference_backends.record import RecordCodec
+from reference_backends.core.base import BackendOptions
+from reference_backends.core.record import RecordCodec
 
 
-class SealingBackend(ShelfBackend):
-    """A :class:`ShelfBackend` with a keyring and a codec of its own."""
+class SealingBackend(InMemoryBackend):
+    """A :class:`InMemoryBackend` with a keyring and a codec of its own."""
 
     ring: ClassVar[type[Keyring]] = Keyring
     codec: ClassVar[type[RecordCodec]] = RecordCodec
 
-    def __init__(self, shelf: Shelf, **options: Unpack[HandleOptions]) -> None:
+    def __init__(self, store: InMemoryStore, **options: Unpack[BackendOptions]) -> None:
         keys = options.pop("encryption_key", None)
-        super().__init__(shelf, **options)
+        super().__init__(store, **options)
         self._codec = self.codec(None if keys is None else self.ring(keys))
 
 
@@ -115,16 +115,16 @@ def loosely(text: str) -> tuple[bytes, bytes, bytes]:
     return iv, tag, ciphertext
 
 
-def broken_ring(*clauses: str) -> Callable[[type[Ring]], type[ShelfHarness]]:
+def broken_ring(*clauses: str) -> Callable[[type[Ring]], type[InMemoryHarness]]:
     """Like :func:`broken`, for a keyring: of the store that uses it."""
     return lambda ring: _with(ring, clauses, ring=ring)
 
 
-def broken_codec(*clauses: str) -> Callable[[type[RecordCodec]], type[ShelfHarness]]:
+def broken_codec(*clauses: str) -> Callable[[type[RecordCodec]], type[InMemoryHarness]]:
     """The same for a codec."""
     return lambda codec: _with(codec, clauses, codec=codec)
 
 
-def _with(part: type, clauses: tuple[str, ...], **parts: type) -> type[ShelfHarness]:
+def _with(part: type, clauses: tuple[str, ...], **parts: type) -> type[InMemoryHarness]:
     about = {"__doc__": part.__doc__, "__module__": part.__module__}
     return broken(*clauses)(type(part.__name__, (SealingBackend,), {**about, **parts}))

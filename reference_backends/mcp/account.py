@@ -11,7 +11,8 @@ import anyio
 from mcp.shared.auth import OAuthClientInformationFull, OAuthMetadata, OAuthToken, ProtectedResourceMetadata
 from pydantic import BaseModel, ValidationError
 
-from reference_backends.errors import SessionNotFoundError, StorageUnavailableError
+from reference_backends.core.errors import SessionNotFoundError, StorageUnavailableError
+from reference_backends.core.session import SessionUpdate
 from reference_backends.mcp.context import SessionContext
 from reference_backends.mcp.server_session import ServerSession
 from reference_backends.mcp.stored import (
@@ -23,7 +24,6 @@ from reference_backends.mcp.stored import (
     stored_tokens,
     tokens_to_store,
 )
-from reference_backends.session import SessionUpdate
 
 logger = logging.getLogger("reference_backends")
 

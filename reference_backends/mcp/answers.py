@@ -15,7 +15,7 @@ from urllib.parse import parse_qsl
 from mcp.shared.auth import OAuthClientInformationFull
 from pydantic import ValidationError
 
-from reference_backends.arguments import LONGEST_TTL
+from reference_backends.core.validation import LONGEST_TTL
 
 REFRESH_LIFETIMES = ("refresh_expires_in", "refresh_token_expires_in")
 """How Keycloak, and how GitHub, Google and Microsoft, say how long a refresh token lasts."""

@@ -9,7 +9,7 @@ from typing import Self
 from mcp.client.auth.oauth2 import OAuthContext
 from mcp.shared.auth import OAuthToken
 
-from reference_backends.protocol import Clock
+from reference_backends.core.protocol import Clock
 
 
 @dataclass

@@ -9,9 +9,9 @@ import time
 
 import anyio
 
-from reference_backends.errors import SessionExistsError, StorageError
+from reference_backends.core.errors import SessionExistsError, StorageError
+from reference_backends.core.session import SessionData
 from reference_backends.mcp.server_session import ServerSession
-from reference_backends.session import SessionData
 
 logger = logging.getLogger("reference_backends")
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from mcp.client.auth import OAuthClientProvider
 from mcp.shared.auth import OAuthClientMetadata
 
-from reference_backends.errors import ConfigurationError
+from reference_backends.core.errors import ConfigurationError
 from reference_backends.mcp import answers
 from reference_backends.mcp.account import Account
 from reference_backends.mcp.context import SessionContext

@@ -6,10 +6,10 @@ import hashlib
 import json
 import re
 
-from reference_backends.errors import DecryptionError, SessionExistsError, SessionNotFoundError, StorageError
+from reference_backends.core.errors import DecryptionError, SessionExistsError, SessionNotFoundError, StorageError
+from reference_backends.core.protocol import StorageBackend
+from reference_backends.core.session import SessionData, SessionUpdate
 from reference_backends.mcp.server_url import canonical, origin
-from reference_backends.protocol import StorageBackend
-from reference_backends.session import SessionData, SessionUpdate
 
 _DERIVED = re.compile(r"mcp[0-9a-f]{40}")
 

@@ -10,8 +10,8 @@ from mcp.shared.auth import OAuthClientInformationFull, OAuthToken
 from pydantic import BaseModel, ValidationError
 from pydantic_core import Url
 
-from reference_backends.arguments import LONGEST_TTL
-from reference_backends.errors import StorageError
+from reference_backends.core.errors import StorageError
+from reference_backends.core.validation import LONGEST_TTL
 
 Model = TypeVar("Model", bound=BaseModel)
 

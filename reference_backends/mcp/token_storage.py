@@ -10,6 +10,8 @@ import time
 
 from mcp.shared.auth import OAuthClientInformationFull, OAuthToken
 
+from reference_backends.core.protocol import Clock, StorageBackend
+from reference_backends.core.session import SessionData, TransportType
 from reference_backends.mcp.server_session import ServerSession, derived_id
 from reference_backends.mcp.server_url import canonical, origin
 from reference_backends.mcp.stored import (
@@ -20,8 +22,6 @@ from reference_backends.mcp.stored import (
     stored_tokens,
     tokens_to_store,
 )
-from reference_backends.protocol import Clock, StorageBackend
-from reference_backends.session import SessionData, TransportType
 
 logger = logging.getLogger("reference_backends")
 

@@ -16,7 +16,7 @@ from pytest_mcp_storage.bridge.harness import StdioHarness
 from reference_backends import SessionData
 
 PROGRAMS = Path(pytest_mcp_storage.bridge.__file__).parent
-WITNESS = PROGRAMS / "witness" / "memory_bridge.py"
+EXAMPLE = PROGRAMS / "examples" / "memory_bridge.py"
 FULL = Path(__file__).parent / "full.mjs"
 
 
@@ -55,9 +55,9 @@ def clerk(schema: dict[str, Any]) -> Clerk:
 
 
 @pytest.fixture
-def witness(clerk: Clerk) -> StdioHarness:
+def example(clerk: Clerk) -> StdioHarness:
     """The one-file bridge, under the clerk's eyes."""
-    harness = StdioHarness.of([sys.executable, str(WITNESS)])()
+    harness = StdioHarness.of([sys.executable, str(EXAMPLE)])()
     harness.observer = clerk
     return harness
 

@@ -20,7 +20,7 @@ from pytest_mcp_storage.bridge.mcp_ts.package import installed
 from pytest_mcp_storage.bridge.mcp_ts.redis import McpTsRedis, UpstreamRedis
 from pytest_mcp_storage.bridge.mcp_ts.sqlite import McpTsSqlite
 from pytest_mcp_storage.bridge.mcp_ts.supabase import McpTsSupabase
-from pytest_mcp_storage.harness import NotMeasurable
+from pytest_mcp_storage.spec.harness import NotMeasurable
 from reference_backends import SessionData, SessionExistsError, SessionNotFoundError
 
 Make = Callable[..., SessionData]

@@ -20,7 +20,7 @@ from pytest_mcp_storage.bridge.backend import BridgeBackend
 from pytest_mcp_storage.bridge.errors import BridgeFault
 from pytest_mcp_storage.bridge.harness import StdioHarness
 from pytest_mcp_storage.bridge.wire import Limits
-from pytest_mcp_storage.harness import HarnessFault
+from pytest_mcp_storage.spec.harness import HarnessFault
 
 MISBEHAVING = Path(__file__).parent / "misbehaving.py"
 PATIENT = 60.0
@@ -255,7 +255,7 @@ async def test_an_answer_to_a_call_that_was_given_up_is_no_fault() -> None:
 
 
 async def test_a_line_that_the_bridge_does_not_take_is_not_sent(session: Any) -> None:
-    from pytest_mcp_storage.harness import NotMeasurable
+    from pytest_mcp_storage.spec.harness import NotMeasurable
 
     async with harness_of("nothing at all") as harness:
         backend = await harness.open()

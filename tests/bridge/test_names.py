@@ -6,7 +6,7 @@ import pytest
 
 from pytest_mcp_storage.bridge.harness import StdioHarness
 from pytest_mcp_storage.bridge.names import MCP_TS_STORES, bridge_harness
-from pytest_mcp_storage.capabilities import Capability
+from pytest_mcp_storage.spec.capabilities import Capability
 
 
 def test_a_command_is_split_as_a_shell_would() -> None:

@@ -10,12 +10,12 @@ import jsonschema
 import pytest
 from click.testing import CliRunner
 
-from pytest_mcp_storage.bridge import harness, lent, wire
+from pytest_mcp_storage.bridge import borrowed, harness, wire
 from pytest_mcp_storage.bridge.errors import DECLINED, TYPED
 from pytest_mcp_storage.bridge.handshake import PROTOCOL
-from pytest_mcp_storage.bridge.kit import KIT, bridge_kit
 from pytest_mcp_storage.bridge.mcp_ts.package import VERSIONS
-from pytest_mcp_storage.capabilities import Capability
+from pytest_mcp_storage.commands.bridge_kit import KIT, bridge_kit
+from pytest_mcp_storage.spec.capabilities import Capability
 
 DOCUMENT = (Path(__file__).parents[2] / "docs" / "bridge-protocol.md").read_text()
 NODE = (Path(harness.__file__).parent / "node" / "serve.mjs").read_text()
@@ -52,7 +52,7 @@ def test_numbers_agree() -> None:
     assert f"`hello` has {limits.start:g} seconds" in DOCUMENT
     assert f"have {limits.provision:g}." in DOCUMENT
     assert f"after {limits.leave:g} seconds it is killed" in DOCUMENT
-    assert lent.REMEMBERED <= 8, "bridges keep the objects of the last eight"
+    assert borrowed.REMEMBERED <= 8, "bridges keep the objects of the last eight"
 
 
 @pytest.mark.parametrize(

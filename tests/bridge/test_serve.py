@@ -15,8 +15,8 @@ import pytest
 
 from pytest_mcp_storage.bridge.errors import ForeignAnswerError, ForeignError
 from pytest_mcp_storage.bridge.harness import StdioHarness
-from pytest_mcp_storage.capabilities import Capability
-from pytest_mcp_storage.harness import NotMeasurable
+from pytest_mcp_storage.spec.capabilities import Capability
+from pytest_mcp_storage.spec.harness import NotMeasurable
 from reference_backends import (
     DecryptionError,
     SessionData,

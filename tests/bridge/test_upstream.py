@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from pytest_mcp_storage.bridge.names import MCP_TS_STORES
-from pytest_mcp_storage.clauses import load_clauses
+from pytest_mcp_storage.spec.clauses import load_clauses
 
 DOCS = Path(__file__).parents[2] / "docs"
 DEFECTS: list[dict[str, Any]] = yaml.safe_load((DOCS / "upstream.yaml").read_text())

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from pytest_mcp_storage.bridge.harness import StdioHarness
 from pytest_mcp_storage.bridge.values import UNDEFINED, read_line, write_line
-from pytest_mcp_storage.harness import NotMeasurable
+from pytest_mcp_storage.spec.harness import NotMeasurable
 
 texts = st.text(st.characters(exclude_categories=[]))  # lone surrogates too
 keys = st.text(st.characters(codec="utf-8")) | st.sampled_from(["$", "__proto__", "quoted", "integer", "utf16"])

@@ -13,7 +13,9 @@ from pytest_mcp_storage.canary.tampering import KINDS, Tampering, near_misses
 from reference_backends import DecryptionError, Keyring
 
 KEY, OTHER_KEY = "0123456789abcdef" * 4, "f" * 64
-ANSWERS = json.loads((Path(__file__).parents[1] / "reference_backends" / "upstream_envelopes.json").read_text())
+ANSWERS = json.loads(
+    (Path(__file__).parents[1] / "reference_backends" / "core" / "upstream_envelopes.json").read_text()
+)
 GOOD = [answer for answer in ANSWERS["vectors"] if len(answer["key"]) == 64]
 VALUE = {"access_token": "t"}
 ENVELOPE = seal(json.dumps(VALUE).encode(), KEY)

@@ -10,16 +10,16 @@ import pytest
 from click.testing import CliRunner
 from markdown_it import MarkdownIt
 
-from pytest_mcp_storage.clauses import Clause, ContractError, load_clauses
 from pytest_mcp_storage.commands import contract as conformance_document
 from pytest_mcp_storage.commands.contract import contract, document, homes, prose
+from pytest_mcp_storage.spec.clauses import Clause, ContractError, load_clauses
 
 ROOT = Path(__file__).parents[2]
 GITHUB = MarkdownIt("gfm-like", {"linkify": False}).enable("table")
 
 
 @dataclass(frozen=True)
-class Specimen:
+class Mutant:
     name: str
     clauses: tuple[str, ...]
     why: str
@@ -45,7 +45,7 @@ def test_every_clause_stands_there_whole(text: str, clause: Clause) -> None:
         assert part in mine
     for capability in clause.needs:
         assert f"`{capability.name}`" in mine.partition("- Needs: ")[2].partition("\n")[0]
-    for _, what in clause.halves:
+    for _, what in clause.optional_parts:
         assert prose(what) in mine
     for test in clause.tests:
         assert f"[`{test}`](pytest_mcp_storage/suite/{homes()[test]})" in mine
@@ -77,7 +77,7 @@ def test_it_renders_without_a_stray_element_or_a_lost_character(text: str) -> No
 
 
 def test_the_broken_stores_that_a_clause_catches_are_named() -> None:
-    zoo = [Specimen("Forgetful", ("EX-2", "EX-4"), "A cache is not told."), Specimen("Eager", ("EX-2",), "It rounds_.")]
+    zoo = [Mutant("Forgetful", ("EX-2", "EX-4"), "A cache is not told."), Mutant("Eager", ("EX-2",), "It rounds_.")]
     text = document(defects=zoo)
     assert (
         section(text, "EX-2")

@@ -13,14 +13,14 @@ from typing import Any
 import psycopg
 import pytest
 
-from pytest_mcp_storage.capabilities import Capability
 from pytest_mcp_storage.harnesses import supabase as module
 from pytest_mcp_storage.harnesses.supabase import SupabaseHarness
-from pytest_mcp_storage.running import options
-from pytest_mcp_storage.stacks import native
-from pytest_mcp_storage.stacks.environment import libpq_variables_ignored
-from pytest_mcp_storage.stacks.kept import KeptServer
-from pytest_mcp_storage.stacks.supabase import SupabaseStack
+from pytest_mcp_storage.session import options
+from pytest_mcp_storage.spec.capabilities import Capability
+from pytest_mcp_storage.stacks.supabase import native
+from pytest_mcp_storage.stacks.supabase.environment import libpq_variables_ignored
+from pytest_mcp_storage.stacks.supabase.stack import SupabaseStack
+from pytest_mcp_storage.stacks.supabase.supervisor_client import SupervisedServer
 from reference_backends import ConfigurationError, SessionData, StorageError, StorageSetupError
 
 KEY = "00112233445566778899aabbccddeeff" * 2
@@ -64,13 +64,13 @@ def _own_servers() -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def server() -> Iterator[KeptServer]:
+def server() -> Iterator[SupervisedServer]:
     with native.start() as server:
         yield server
 
 
 @pytest.fixture
-def project(server: KeptServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[SupabaseStack]:
+def project(server: SupervisedServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[SupabaseStack]:
     """A project that is given by its variables, with everything a harness can be told."""
     stack = server.store()
     monkeypatch.setattr(module, "_servers", {})
@@ -235,7 +235,7 @@ def test_a_row_that_stays_as_it_was_is_a_refusal() -> None:
     with_harness(check)
 
 
-def test_a_broken_policy_shows(server: KeptServer) -> None:
+def test_a_broken_policy_shows(server: SupervisedServer) -> None:
     """The hole of upstream's policies: the user's own id in one of the two columns is enough."""
 
     async def check(harness: SupabaseHarness) -> None:
@@ -361,6 +361,6 @@ def test_a_given_project_may_have_either_kind_of_keys(
 def test_tls_would_notice_a_proxy(project: SupabaseStack) -> None:
     """No stack here speaks TLS: judged by its URL alone."""
     hosted = SupabaseStack(**{**project.__dict__, "url": "https://project.supabase.co", "isolated": False})
-    server = native.KeptServer.__new__(native.KeptServer)
+    server = native.SupervisedServer.__new__(native.SupervisedServer)
     server.makes_stores = False
     assert module._out_of_reach(server, hosted) == CUTTING | MAKING

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pytest_mcp_storage import NotMeasurable
-from pytest_mcp_storage.measuring.violation import Violation
-from pytest_mcp_storage.measuring.witness import Call
-from pytest_mcp_storage.oracle.history import must_be_linearizable
+from pytest_mcp_storage.engine.recording import Call
+from pytest_mcp_storage.engine.violation import Violation
+from pytest_mcp_storage.oracle.history import assert_linearizable
 from pytest_mcp_storage.oracle.linearizability import Fields, Kind, Operation, frozen, is_linearizable
 from reference_backends import SessionData, SessionExistsError, SessionNotFoundError, StorageUnavailableError
 
@@ -65,7 +65,7 @@ CREATED = call("a", "create_session", 1, 2)
     ],
 )
 def test_what_a_dict_could_have_answered_is_explained(later: list[Call]) -> None:
-    assert must_be_linearizable([CREATED, *later]) >= len(later)
+    assert assert_linearizable([CREATED, *later]) >= len(later)
 
 
 @pytest.mark.parametrize(
@@ -91,18 +91,18 @@ def test_what_a_dict_could_have_answered_is_explained(later: list[Call]) -> None
 )  # fmt: skip
 def test_what_no_dict_could_have_answered_is_not(later: list[Call]) -> None:
     with pytest.raises(Violation, match="no order of the calls on session 's' explains"):
-        must_be_linearizable([CREATED, *later])
+        assert_linearizable([CREATED, *later])
 
 
 def test_both_of_two_concurrent_creates_cannot_succeed() -> None:
     with pytest.raises(Violation, match=r"explains b\.create_session"):
-        must_be_linearizable([call("a", "create_session", 1, 8), call("b", "create_session", 2, 9)])
+        assert_linearizable([call("a", "create_session", 1, 8), call("b", "create_session", 2, 9)])
 
 
 def test_sessions_are_explained_one_by_one() -> None:
     other = Call("a", "get_session", ("alice", "other"), None, 1, 2, SESSION)
     with pytest.raises(Violation, match="session 'other'"):
-        must_be_linearizable([CREATED, other])
+        assert_linearizable([CREATED, other])
 
 
 def test_numbers_compare_by_value_and_true_is_no_number() -> None:
@@ -114,7 +114,7 @@ def test_numbers_compare_by_value_and_true_is_no_number() -> None:
 def test_a_field_updated_to_none_is_gone() -> None:
     update = call("a", "update_session", 3, 4, None, {"server_name": None})
     created = Call("a", "create_session", (named("x"),), None, 1, 2)
-    must_be_linearizable([created, update, call("a", "get_session", 5, 6, SESSION)])
+    assert_linearizable([created, update, call("a", "get_session", 5, 6, SESSION)])
 
 
 def test_the_timeline_ends_with_the_answer_that_nothing_explains() -> None:
@@ -127,7 +127,7 @@ def test_the_timeline_ends_with_the_answer_that_nothing_explains() -> None:
         Call("c", "get_session", ("alice", "other"), None, 1, 2, None),
     ]
     with pytest.raises(Violation) as caught:
-        must_be_linearizable(calls)
+        assert_linearizable(calls)
     shown = caught.value.history
     assert [line.split("│ ")[-1].partition("(")[0] for line in shown] == [
         "a.create_session",
@@ -143,7 +143,7 @@ def test_the_timeline_ends_with_the_answer_that_nothing_explains() -> None:
 def test_a_long_history_is_shown_by_its_end() -> None:
     calls = [CREATED, *(call("a", "get_session", 3 + 2 * n, 4 + 2 * n, SESSION) for n in range(60))]
     with pytest.raises(Violation) as caught:
-        must_be_linearizable([*calls, call("a", "get_session", 500, 501, None)])
+        assert_linearizable([*calls, call("a", "get_session", 500, 501, None)])
     assert len(caught.value.history) == 41
     assert "22 calls before" in caught.value.history[0]
 
@@ -151,7 +151,7 @@ def test_a_long_history_is_shown_by_its_end() -> None:
 def test_past_the_bound_nothing_is_claimed() -> None:
     updates = [call("a", "update_session", 3, 90, None, {"server_name": f"{n}"}) for n in range(12)]
     with pytest.raises(NotMeasurable, match="over 100 states"):
-        must_be_linearizable([CREATED, *updates, call("b", "get_session", 95, 96, named("?"))], bound=100)
+        assert_linearizable([CREATED, *updates, call("b", "get_session", 95, 96, named("?"))], bound=100)
 
 
 def explained_by_some_order(operations: Sequence[Operation]) -> bool:

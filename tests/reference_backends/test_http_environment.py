@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from reference_backends import ConfigurationError, StorageError, StorageUnavailableError
-from reference_backends.supabase_project import SupabaseProjectBackend
+from reference_backends.supabase.project import SupabaseProjectBackend
 
 URL = "http://project.invalid"
 VARIABLES = ("ALL_PROXY", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR", "SSLKEYLOGFILE")

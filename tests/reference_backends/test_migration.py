@@ -16,9 +16,9 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from pytest_mcp_storage.commands.migrate import migrate as command
-from pytest_mcp_storage.stacks.redis import redis_server
+from pytest_mcp_storage.stacks.redis.server import redis_server
 from reference_backends import FileStorageBackend, MemoryStorageBackend, RedisStorageBackend, SessionData, migration
-from reference_backends.errors import ConfigurationError, StorageError, StorageUnavailableError
+from reference_backends.core.errors import ConfigurationError, StorageError, StorageUnavailableError
 from reference_backends.migration import migrate
 
 Make = Callable[..., SessionData]

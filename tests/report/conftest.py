@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from pytest_mcp_storage.outcome import Outcome
 from pytest_mcp_storage.report.model import (
     CONFORMANT,
     NOT_CONFORMANT,
@@ -16,6 +15,7 @@ from pytest_mcp_storage.report.model import (
     ClauseReport,
     Report,
 )
+from pytest_mcp_storage.spec.outcome import Outcome
 
 HOSTILE = (
     "</script><script>window.pwned=1</script>\"'><img src=x onerror=window.pwned=1>{{7*7}}"

@@ -9,6 +9,7 @@ from xml.etree import ElementTree
 import pytest
 
 from pytest_mcp_storage.report.badge import COLOURS, LONGEST_NAME, MARGIN, width_of
+from pytest_mcp_storage.report.escaping import one_line
 from pytest_mcp_storage.report.model import (
     CONFORMANT,
     NOT_CONFORMANT,
@@ -17,7 +18,6 @@ from pytest_mcp_storage.report.model import (
     BackendReport,
     Report,
 )
-from pytest_mcp_storage.report.visible import one_line
 from pytest_mcp_storage.report.write import rendered
 
 SVG = "{http://www.w3.org/2000/svg}"

@@ -9,9 +9,9 @@ import pytest
 from click.testing import CliRunner, Result
 
 from pytest_mcp_storage.cli import main
-from pytest_mcp_storage.outcome import Outcome
 from pytest_mcp_storage.report.model import BackendReport, ClauseReport, Report, verdict_of
-from pytest_mcp_storage.report.write import FACES, write
+from pytest_mcp_storage.report.write import RENDERERS, write
+from pytest_mcp_storage.spec.outcome import Outcome
 
 
 def run(*words: str | Path) -> Result:
@@ -34,7 +34,7 @@ def saved(tmp_path: Path, make_report: Callable[..., Report], make_backend: Call
 
 def test_runs_are_put_side_by_side_in_every_form(saved: Callable[..., Path], tmp_path: Path) -> None:
     one, two = saved("a.json", "memory"), saved("b.json", "redis")
-    targets = [tmp_path / f"matrix{ending}" for ending in FACES]
+    targets = [tmp_path / f"matrix{ending}" for ending in RENDERERS]
     done = run(one, two, *(word for path in targets for word in ("-o", path)))
     assert done.exit_code == 0, done.output
     for path in targets:

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from pytest_mcp_storage.outcome import Outcome
 from pytest_mcp_storage.report.html import as_html, bands, seconds
 from pytest_mcp_storage.report.model import BackendReport, ClauseReport, Report
+from pytest_mcp_storage.spec.outcome import Outcome
 
 MakeBackend = Callable[..., BackendReport]
 MakeClause = Callable[..., ClauseReport]

@@ -9,10 +9,10 @@ from html.parser import HTMLParser
 import pytest
 from markdown_it import MarkdownIt
 
-from pytest_mcp_storage.outcome import Outcome
+from pytest_mcp_storage.report.escaping import one_line
 from pytest_mcp_storage.report.markdown import LONGEST, as_markdown, plain
 from pytest_mcp_storage.report.model import BackendReport, ClauseReport, Report
-from pytest_mcp_storage.report.visible import one_line
+from pytest_mcp_storage.spec.outcome import Outcome
 
 GITHUB = MarkdownIt("gfm-like", {"linkify": False}).enable("table")
 """CommonMark with tables, and HTML let through, as GitHub does."""

@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import pytest
 
-from pytest_mcp_storage.outcome import Outcome
 from pytest_mcp_storage.report.merge import merge
 from pytest_mcp_storage.report.model import BackendReport, ClauseReport, Report, ReportError
+from pytest_mcp_storage.spec.outcome import Outcome
 
 Make = Callable[..., Report]
 MakeBackend = Callable[..., BackendReport]

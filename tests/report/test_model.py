@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from pytest_mcp_storage.outcome import Outcome
 from pytest_mcp_storage.report.model import Report, ReportError
 from pytest_mcp_storage.report.write import write
+from pytest_mcp_storage.spec.outcome import Outcome
 
 LEAST: dict[str, Any] = {
     "suite": "pytest-mcp-storage 0.1.0",

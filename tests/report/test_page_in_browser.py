@@ -12,8 +12,8 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
+from pytest_mcp_storage.report.escaping import visible
 from pytest_mcp_storage.report.model import BackendReport, ClauseReport, Report
-from pytest_mcp_storage.report.visible import visible
 from pytest_mcp_storage.report.write import write
 
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",

@@ -6,13 +6,13 @@ import subprocess
 import sys
 from pathlib import Path
 
-from pytest_mcp_storage.outcome import Outcome
 from pytest_mcp_storage.report.model import NOT_MEASURED, Report
-from pytest_mcp_storage.report.write import FACES, rendered
+from pytest_mcp_storage.report.write import RENDERERS, rendered
+from pytest_mcp_storage.spec.outcome import Outcome
 
 
 def test_a_run_writes_its_report_in_every_form(tmp_path: Path) -> None:
-    reports = [f"--mcp-report=report{ending}" for ending in FACES]
+    reports = [f"--mcp-report=report{ending}" for ending in RENDERERS]
     options = ["--mcp-backend=memory", "--mcp-clause=LC-2", "--mcp-tier=smoke", *reports]
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *options],
@@ -25,7 +25,7 @@ def test_a_run_writes_its_report_in_every_form(tmp_path: Path) -> None:
     report = Report.load(tmp_path / "report.json")
     assert {row.id for row in report.backends[0].clauses if row.outcome is Outcome.PASSED} == {"LC-2"}
     assert report.backends[0].verdict == NOT_MEASURED
-    for ending in FACES:
+    for ending in RENDERERS:
         assert (tmp_path / f"report{ending}").read_text(encoding="utf-8") == rendered(report, ending)
         assert f"report{ending}" in done.stdout
     assert "\nmemory: NOT MEASURED (1 passed, " in done.stdout

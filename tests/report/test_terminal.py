@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import pytest
 
-from pytest_mcp_storage.outcome import Outcome
 from pytest_mcp_storage.report import terminal
 from pytest_mcp_storage.report.model import BackendReport, ClauseReport, Report
+from pytest_mcp_storage.spec.outcome import Outcome
 
 
 def test_the_summary_as_it_stands_under_a_run(every_outcome: Report) -> None:

@@ -7,17 +7,17 @@ from pathlib import Path
 import pytest
 
 from pytest_mcp_storage.report.model import Report
-from pytest_mcp_storage.report.write import FACES, rendered, write
-from pytest_mcp_storage.running.options import REPORT_ENDINGS
+from pytest_mcp_storage.report.write import RENDERERS, rendered, write
+from pytest_mcp_storage.session.options import REPORT_ENDINGS
 
 BEGINNINGS = {".json": "{", ".html": "<!doctype html>", ".md": "### MCP storage", ".svg": "<svg "}
 
 
 def test_every_ending_that_the_option_takes_has_a_face() -> None:
-    assert set(FACES) == set(REPORT_ENDINGS) == set(BEGINNINGS)
+    assert set(RENDERERS) == set(REPORT_ENDINGS) == set(BEGINNINGS)
 
 
-@pytest.mark.parametrize("ending", FACES)
+@pytest.mark.parametrize("ending", RENDERERS)
 @pytest.mark.parametrize("which", ["every_outcome", "hostile", "unmeasured"])
 def test_a_report_is_written_in_the_form_that_the_ending_names(
     ending: str, which: str, tmp_path: Path, request: pytest.FixtureRequest

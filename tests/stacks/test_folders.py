@@ -10,7 +10,7 @@ import pytest
 
 from pytest_mcp_storage.stacks import folders
 from pytest_mcp_storage.stacks.folders import LOCK, run_folder, sweep
-from pytest_mcp_storage.stacks.template import KEPT, thin_out
+from pytest_mcp_storage.stacks.supabase.template import KEPT, thin_out
 
 
 @pytest.fixture

@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 
 from pytest_mcp_storage import BackendHarness, Outcome, load_clauses
-from pytest_mcp_storage.measuring.bench import Bench
-from pytest_mcp_storage.measuring.loop import SuiteLoop
-from pytest_mcp_storage.measuring.measure import ClauseTest, measure, tests_in
-from pytest_mcp_storage.measuring.tiers import TIERS
-from pytest_mcp_storage.outcome import Measurement
-from pytest_mcp_storage.running.collection import suite_files
+from pytest_mcp_storage.engine.clause_test import ClauseTest, measure, tests_in
+from pytest_mcp_storage.engine.environment import Environment
+from pytest_mcp_storage.engine.loop import SuiteLoop
+from pytest_mcp_storage.engine.tiers import TIERS
+from pytest_mcp_storage.session.collection import suite_files
+from pytest_mcp_storage.spec.outcome import Measurement
 
 Judge = Callable[..., list[Measurement]]
 
@@ -42,24 +42,24 @@ def judge(suite_loop: SuiteLoop) -> Judge:
         destructive: bool = True,
     ) -> list[Measurement]:
         hurried = replace(TIERS[tier], shrinking=0)
-        bench = Bench(getattr(harness, "name", ""), harness, suite_loop)
-        bench.start()
+        environment = Environment(getattr(harness, "name", ""), harness, suite_loop)
+        environment.start()
         try:
             return [
-                measure(clause_test(test), clause, bench, hurried, seed, destructive=destructive)
+                measure(clause_test(test), clause, environment, hurried, seed, destructive=destructive)
                 for clause in load_clauses()
                 if name in (clause.id, clause.group)
                 for test in clause.tests
             ]
         finally:
-            bench.stop()
+            environment.stop()
 
     return judged
 
 
 @pytest.fixture(scope="session")
-def caught(judge: Judge) -> Callable[..., str]:
-    """``caught(harness, "CO-1")``: how the clause's failure reads, at smoke if it is caught there.
+def failure_of(judge: Judge) -> Callable[..., str]:
+    """``failure_of(harness, "CO-1")``: how the clause's failure reads, at smoke if it is failure_of there.
 
     The test fails where no test of the clause failed at standard either.
     """

@@ -1,4 +1,4 @@
-"""CO: a failure reads as a timeline, and a sound store is spared. Broken ones are for `mcp-storage zoo`."""
+"""CO: a failure reads as a timeline, and a conforming store is passed. Broken ones are for `mcp-storage zoo`."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from functools import partial
 import pytest
 
 from pytest_mcp_storage import BackendHarness, Outcome
-from pytest_mcp_storage.oracle.history import must_be_linearizable
-from pytest_mcp_storage.ordeals import contest
-from pytest_mcp_storage.outcome import Measurement
-from pytest_mcp_storage.zoo.houses import concurrency
-from pytest_mcp_storage.zoo.sheet import SheetHarness
-from pytest_mcp_storage.zoo.shelf import ShelfHarness
+from pytest_mcp_storage.oracle.history import assert_linearizable
+from pytest_mcp_storage.spec.outcome import Measurement
+from pytest_mcp_storage.workloads import contention
+from pytest_mcp_storage.zoo.in_memory_store import InMemoryHarness
+from pytest_mcp_storage.zoo.json_store import JsonStoreHarness
+from pytest_mcp_storage.zoo.mutants import concurrency
 
 Judge = Callable[..., list[Measurement]]
 
@@ -26,20 +26,20 @@ def test_a_failure_is_shown_as_a_timeline(judge: Judge) -> None:
 
 
 def test_a_history_too_large_to_search_is_not_measured(judge: Judge, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(contest, "must_be_linearizable", partial(must_be_linearizable, bound=5))
-    seen, _ = judge(ShelfHarness, "CO-3", tier="smoke")
+    monkeypatch.setattr(contention, "assert_linearizable", partial(assert_linearizable, bound=5))
+    seen, _ = judge(InMemoryHarness, "CO-3", tier="smoke")
     assert seen.outcome is Outcome.NOT_MEASURED
     assert "over 5 states" in seen.message
 
 
 def test_across_processes_is_a_half_that_can_be_left_out(judge: Judge) -> None:
-    seen = judge(ShelfHarness, "CO-5", tier="smoke")
+    seen = judge(InMemoryHarness, "CO-5", tier="smoke")
     assert [each.outcome for each in seen] == [*[Outcome.PASSED] * 4, Outcome.NOT_APPLICABLE]
     assert "left out: across processes (needs CRASH)" in seen[0].notes
 
 
-@pytest.mark.parametrize(("sound", "tier"), [(ShelfHarness, "standard"), (SheetHarness, "smoke")])
-def test_a_sound_store_is_spared(judge: Judge, sound: type[BackendHarness], tier: str) -> None:
-    seen = judge(sound, "CO", tier=tier)
+@pytest.mark.parametrize(("conforming", "tier"), [(InMemoryHarness, "standard"), (JsonStoreHarness, "smoke")])
+def test_a_conforming_store_is_passed(judge: Judge, conforming: type[BackendHarness], tier: str) -> None:
+    seen = judge(conforming, "CO", tier=tier)
     assert {each.outcome for each in seen} <= {Outcome.PASSED, Outcome.NOT_APPLICABLE}, seen
     assert sum(each.outcome is Outcome.PASSED for each in seen) >= len(seen) - 1

@@ -1,4 +1,4 @@
-"""DU: what a sound store is spared, and which damage is one. Broken ones are for `mcp-storage zoo`."""
+"""DU: what a conforming store is passed, and which damage is one. Broken ones are for `mcp-storage zoo`."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from pathlib import Path
 import pytest
 
 from pytest_mcp_storage import NotMeasurable, Outcome
+from pytest_mcp_storage.faults.damage import DAMAGES, Damage, inflict, is_json, is_sqlite, main_file
 from pytest_mcp_storage.harnesses.sqlite import SqliteHarness
-from pytest_mcp_storage.ordeals import crash
-from pytest_mcp_storage.ordeals.damage import DAMAGES, Damage, inflict, is_json, is_sqlite, main_file
-from pytest_mcp_storage.outcome import Measurement
-from pytest_mcp_storage.zoo.sheet import SheetHarness
-from pytest_mcp_storage.zoo.shelf import ShelfHarness
+from pytest_mcp_storage.spec.outcome import Measurement
+from pytest_mcp_storage.workloads import crash
+from pytest_mcp_storage.zoo.in_memory_store import InMemoryHarness
+from pytest_mcp_storage.zoo.json_store import JsonStoreHarness
 
 Judge = Callable[..., list[Measurement]]
 
 
-@pytest.mark.parametrize("sound", [SheetHarness, SqliteHarness])
-def test_a_sound_store_is_spared(judge: Judge, sound: type[SheetHarness]) -> None:
-    seen = judge(sound, "DU", tier="smoke")
+@pytest.mark.parametrize("conforming", [JsonStoreHarness, SqliteHarness])
+def test_a_conforming_store_is_passed(judge: Judge, conforming: type[JsonStoreHarness]) -> None:
+    seen = judge(conforming, "DU", tier="smoke")
     assert {each.outcome for each in seen} == {Outcome.PASSED}, seen
 
 
 def test_what_a_store_cannot_show_is_not_applicable(judge: Judge) -> None:
-    seen = {each.clause: each.outcome for each in judge(ShelfHarness, "DU", tier="smoke")}
+    seen = {each.clause: each.outcome for each in judge(InMemoryHarness, "DU", tier="smoke")}
     assert seen.pop("DU-1") is Outcome.PASSED
     assert set(seen.values()) == {Outcome.NOT_APPLICABLE}
 
@@ -37,13 +37,13 @@ def test_a_process_that_is_through_before_the_kill_proves_nothing(
     judge: Judge, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(crash, "STEPS", 1)
-    (seen,) = judge(SheetHarness, "DU-2", tier="smoke", seed=3)
+    (seen,) = judge(JsonStoreHarness, "DU-2", tier="smoke", seed=3)
     assert seen.outcome is Outcome.NOT_MEASURED
     assert "before it could be killed" in seen.message
 
 
 def test_a_harness_that_shows_no_file_is_not_measured(judge: Judge) -> None:
-    class Blind(SheetHarness):
+    class Blind(JsonStoreHarness):
         def files(self) -> list[Path]:
             return []
 

@@ -1,4 +1,4 @@
-"""FA: a sound store is spared, and a remedy is told from a complaint. Broken ones are for `mcp-storage zoo`."""
+"""FA: a conforming store is passed, and a remedy is told from a complaint. Broken ones are for `mcp-storage zoo`."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ from contextlib import asynccontextmanager
 import pytest
 
 from pytest_mcp_storage import NotMeasurable, Outcome
-from pytest_mcp_storage.outcome import Measurement
+from pytest_mcp_storage.spec.outcome import Measurement
 from pytest_mcp_storage.suite.test_mcp_failure import COMMAND
-from pytest_mcp_storage.zoo.sheet import SheetHarness
-from pytest_mcp_storage.zoo.shelf import Shelf, ShelfHarness
+from pytest_mcp_storage.zoo.in_memory_store import InMemoryHarness, InMemoryStore
+from pytest_mcp_storage.zoo.json_store import JsonStoreHarness
 
 Judge = Callable[..., list[Measurement]]
 
 
-def test_a_sound_store_is_spared(judge: Judge) -> None:
-    assert {each.outcome for each in judge(ShelfHarness, "FA")} == {Outcome.PASSED}
+def test_a_conforming_store_is_passed(judge: Judge) -> None:
+    assert {each.outcome for each in judge(InMemoryHarness, "FA")} == {Outcome.PASSED}
 
 
 def test_what_nobody_can_cut_off_is_not_applicable(judge: Judge) -> None:
-    assert {each.outcome for each in judge(SheetHarness, "FA")} == {Outcome.NOT_APPLICABLE}
+    assert {each.outcome for each in judge(JsonStoreHarness, "FA")} == {Outcome.NOT_APPLICABLE}
 
 
-def test_a_store_that_comes_back_by_and_by_is_spared(judge: Judge) -> None:
-    class Slow(Shelf):
+def test_a_store_that_comes_back_by_and_by_is_passed(judge: Judge) -> None:
+    class Slow(InMemoryStore):
         """Refuses a few more requests after an outage, as a server that is still starting does."""
 
         left = 0
@@ -38,17 +38,17 @@ def test_a_store_that_comes_back_by_and_by_is_spared(judge: Judge) -> None:
                 self.left -= 1
                 raise ConnectionRefusedError("starting")
 
-    class Starting(ShelfHarness):
+    class Starting(InMemoryHarness):
         def __init__(self) -> None:
             super().__init__()
-            self.shelf = Slow()
+            self.store = Slow()
 
     seen = judge(Starting, "FA-2")
     assert {each.outcome for each in seen} == {Outcome.PASSED}, seen
 
 
 def test_a_harness_that_cannot_cut_it_off_after_all_is_not_measured(judge: Judge) -> None:
-    class Unable(ShelfHarness):
+    class Unable(InMemoryHarness):
         @asynccontextmanager
         async def outage(self) -> AsyncIterator[None]:
             raise NotMeasurable("the proxy does not start")
@@ -59,7 +59,7 @@ def test_a_harness_that_cannot_cut_it_off_after_all_is_not_measured(judge: Judge
 
 
 def test_store_wide_calls_spare_a_store_that_others_use(judge: Judge) -> None:
-    class Shared(ShelfHarness):
+    class Shared(InMemoryHarness):
         dedicated = False
 
     seen = judge(Shared, "FA-1", destructive=False)

@@ -1,4 +1,4 @@
-"""MX: what can not be shown of keys is said. Sound stores are spared in test_encryption."""
+"""MX: what can not be shown of keys is said. Sound stores are passed in test_encryption."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from pytest_mcp_storage import Outcome
 from pytest_mcp_storage.harnesses.memory import MemoryHarness
-from pytest_mcp_storage.outcome import Measurement
+from pytest_mcp_storage.spec.outcome import Measurement
 
 
 def test_what_a_store_of_its_own_per_handle_cannot_show_is_said(judge: Callable[..., list[Measurement]]) -> None:

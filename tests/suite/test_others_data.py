@@ -10,9 +10,9 @@ import pytest
 
 from pytest_mcp_storage import Capability, load_clauses
 from pytest_mcp_storage.oracle.limits import LONGEST_TTL
-from pytest_mcp_storage.outcome import Measurement, Outcome
-from pytest_mcp_storage.zoo.sheet import SheetHarness
-from pytest_mcp_storage.zoo.shelf import Shelf, ShelfHarness
+from pytest_mcp_storage.spec.outcome import Measurement, Outcome
+from pytest_mcp_storage.zoo.in_memory_store import InMemoryHarness, InMemoryStore
+from pytest_mcp_storage.zoo.json_store import JsonStoreHarness
 from reference_backends import SessionData
 
 Judge = Callable[..., list[Measurement]]
@@ -28,14 +28,14 @@ THEIRS = SessionData(
 )
 
 
-async def plant(harness: ShelfHarness | SheetHarness) -> None:
+async def plant(harness: InMemoryHarness | JsonStoreHarness) -> None:
     """A session of somebody else's."""
     store = await harness.open()
     await store.create_session(THEIRS, LONGEST_TTL)
     await store.disconnect()
 
 
-async def kept(harness: ShelfHarness | SheetHarness) -> SessionData | None:
+async def kept(harness: InMemoryHarness | JsonStoreHarness) -> SessionData | None:
     """What is left of it."""
     store = await harness.open()
     seen = await store.get_session(THEIRS.identity, THEIRS.session_id)
@@ -45,13 +45,13 @@ async def kept(harness: ShelfHarness | SheetHarness) -> SessionData | None:
 
 @pytest.mark.parametrize("group", GROUPS)
 def test_what_others_keep_in_memory_stays(judge: Judge, group: str) -> None:
-    shelf = Shelf()
+    store = InMemoryStore()
 
-    class Shared(ShelfHarness):
+    class Shared(InMemoryHarness):
         dedicated = False
 
         def __init__(self) -> None:
-            self.shelf = shelf
+            self.store = store
 
     asyncio.run(plant(Shared()))
     seen = judge(Shared, group, tier="smoke", destructive=False)
@@ -61,9 +61,9 @@ def test_what_others_keep_in_memory_stays(judge: Judge, group: str) -> None:
 
 @pytest.mark.parametrize("group", ["DU", "EN"])
 def test_what_others_keep_in_a_file_stays(judge: Judge, group: str, tmp_path: Path) -> None:
-    class Shared(SheetHarness):
+    class Shared(JsonStoreHarness):
         dedicated = False
-        capabilities = SheetHarness.capabilities - {Capability.CRASH}  # no other process finds this class
+        capabilities = JsonStoreHarness.capabilities - {Capability.CRASH}  # no other process finds this class
 
         def __init__(self) -> None:
             super().__init__()

@@ -1,4 +1,4 @@
-"""RS: sound policies are spared, and one hole does not fail the clauses on others."""
+"""RS: conforming policies are passed, and one hole does not fail the clauses on others."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import pytest
 
 from pytest_mcp_storage import Outcome
 from pytest_mcp_storage.harnesses.supabase import SupabaseHarness
-from pytest_mcp_storage.outcome import Measurement
-from pytest_mcp_storage.zoo.houses import row_security
-from pytest_mcp_storage.zoo.houses.row_security import GuardedHarness
-from pytest_mcp_storage.zoo.shelf import ShelfBackend, ShelfHarness
+from pytest_mcp_storage.spec.outcome import Measurement
+from pytest_mcp_storage.zoo.in_memory_store import InMemoryBackend, InMemoryHarness
+from pytest_mcp_storage.zoo.mutants import row_security
+from pytest_mcp_storage.zoo.mutants.row_security import GuardedHarness
 from reference_backends import SessionData, StorageError, StorageUnavailableError
 
 Judge = Callable[..., list[Measurement]]
@@ -38,7 +38,7 @@ def test_a_broken_store_keeps_the_clauses_that_it_does_not_touch(judge: Judge, b
     assert not failed & UNTOUCHED[broken]
 
 
-def test_sound_policies_are_spared(judge: Judge) -> None:
+def test_conforming_policies_are_passed(judge: Judge) -> None:
     seen = judge(GuardedHarness, "RS")
     assert {each.outcome for each in seen} == {Outcome.PASSED}, seen
 
@@ -77,12 +77,12 @@ def test_real_policies_are_told_apart(judge: Judge, harness: type[OtherPolicies]
 
 
 def test_a_store_without_users_is_not_judged(judge: Judge) -> None:
-    assert {each.outcome for each in judge(ShelfHarness, "RS")} == {Outcome.NOT_APPLICABLE}
+    assert {each.outcome for each in judge(InMemoryHarness, "RS")} == {Outcome.NOT_APPLICABLE}
 
 
-def test_a_store_that_refuses_the_anonymous_key_at_once_is_spared(judge: Judge) -> None:
+def test_a_store_that_refuses_the_anonymous_key_at_once_is_passed(judge: Judge) -> None:
     class Strict(GuardedHarness):
-        async def open_as(self, user: str | None) -> ShelfBackend:
+        async def open_as(self, user: str | None) -> InMemoryBackend:
             if user is None:
                 raise StorageError("sign in first")
             return await super().open_as(user)
@@ -92,7 +92,7 @@ def test_a_store_that_refuses_the_anonymous_key_at_once_is_spared(judge: Judge) 
 
 def test_an_outage_is_no_refusal(judge: Judge) -> None:
     class Offline(GuardedHarness):
-        async def open_as(self, user: str | None) -> ShelfBackend:
+        async def open_as(self, user: str | None) -> InMemoryBackend:
             raise StorageUnavailableError("no route")
 
     assert {each.outcome for each in judge(Offline, "RS")} == {Outcome.FAILED}

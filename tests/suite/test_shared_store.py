@@ -14,10 +14,10 @@ from tests.suite.conftest import Judge
 
 NAMES = """
 from types import SimpleNamespace
-from pytest_mcp_storage.measuring.trial import Trial
-bench = SimpleNamespace(harness=SimpleNamespace(dedicated=%s))
-trial = Trial(bench, None, 0, destructive=True)
-print(trial.identity("a"), trial.session_id("b"))
+from pytest_mcp_storage.engine.context import TestContext
+environment = SimpleNamespace(harness=SimpleNamespace(dedicated=%s))
+context = TestContext(environment, None, 0, destructive=True)
+print(context.identity("a"), context.session_id("b"))
 """
 
 

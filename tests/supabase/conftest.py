@@ -1,5 +1,5 @@
 """The native stack's fixtures serve these tests too."""
 
-from tests.stacks.conftest import database, rest, server, stack
+from tests.stacks.supabase.conftest import database, rest, server, stack
 
 __all__ = ["database", "rest", "server", "stack"]

@@ -19,12 +19,12 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from pytest_mcp_storage.stacks.binaries import NpmPackage, npm_folder
-from pytest_mcp_storage.stacks.kept import KeptServer
-from pytest_mcp_storage.stacks.supabase import SupabaseStack
+from pytest_mcp_storage.stacks.supabase.binaries import NpmPackage, npm_folder
+from pytest_mcp_storage.stacks.supabase.stack import SupabaseStack
+from pytest_mcp_storage.stacks.supabase.supervisor_client import SupervisedServer
 from reference_backends import SessionData, StorageSetupError, SupabaseStorageBackend
-from reference_backends.supabase_project import SupabaseProjectBackend
-from tests.stacks.conftest import missing
+from reference_backends.supabase.project import SupabaseProjectBackend
+from tests.stacks.supabase.conftest import missing
 
 LITE = NpmPackage("@supabase/lite", "@supabase/lite", "0.10.0", beside=("postgres@3.4.8",))
 SCRIPT = Path(__file__).with_name("lite.mjs")
@@ -118,7 +118,7 @@ async def test_listings_page_there_too(stack: SupabaseStack) -> None:
         await backend.disconnect()
 
 
-async def test_a_missing_table_is_told_there_too(server: KeptServer) -> None:
+async def test_a_missing_table_is_told_there_too(server: SupervisedServer) -> None:
     """By PGRST205, the third of the forms that servers have for it."""
     bare = server.store(migrated=False)
     with lite(bare) as second:

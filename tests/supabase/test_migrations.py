@@ -9,11 +9,11 @@ from typing import Any
 import psycopg
 import pytest
 
-from pytest_mcp_storage.stacks import native
-from pytest_mcp_storage.stacks.kept import KeptServer
-from pytest_mcp_storage.stacks.schema import migration_sql
-from reference_backends.errors import StorageSetupError
-from tests.stacks.conftest import missing
+from pytest_mcp_storage.stacks.supabase import native
+from pytest_mcp_storage.stacks.supabase.schema import migration_sql
+from pytest_mcp_storage.stacks.supabase.supervisor_client import SupervisedServer
+from reference_backends.core.errors import StorageSetupError
+from tests.stacks.supabase.conftest import missing
 from tests.supabase.upstream import ROWS, TABLE
 
 Database = psycopg.Connection[Any]
@@ -24,7 +24,7 @@ INSERT = """insert into mcp_sessions
 
 
 @pytest.fixture
-def bare(server: KeptServer) -> Iterator[Database]:
+def bare(server: SupervisedServer) -> Iterator[Database]:
     """A project without our table."""
     stack = server.store(migrated=False)
     with psycopg.connect(str(stack.database_url), autocommit=True) as connection:

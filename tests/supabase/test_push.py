@@ -10,10 +10,10 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from pytest_mcp_storage.stacks.binaries import supabase_program
-from pytest_mcp_storage.stacks.kept import KeptServer
-from pytest_mcp_storage.stacks.schema import migrations
-from tests.stacks.conftest import missing
+from pytest_mcp_storage.stacks.supabase.binaries import supabase_program
+from pytest_mcp_storage.stacks.supabase.schema import migrations
+from pytest_mcp_storage.stacks.supabase.supervisor_client import SupervisedServer
+from tests.stacks.supabase.conftest import missing
 
 SUPABASE = Path(__file__).parents[2] / "supabase"
 
@@ -39,7 +39,7 @@ def supabase(project: Path, *arguments: str) -> str:
     return done.stdout + done.stderr
 
 
-def test_db_push_applies_the_migrations_and_then_finds_them(server: KeptServer, project: Path) -> None:
+def test_db_push_applies_the_migrations_and_then_finds_them(server: SupervisedServer, project: Path) -> None:
     if shutil.which("npm") is None and shutil.which("supabase") is None:
         missing("neither supabase nor npm, which fetches it, is installed")
     stack = server.store(migrated=False)

@@ -13,7 +13,7 @@ from pytest_mcp_storage.bridge.backend import BridgeBackend
 from pytest_mcp_storage.bridge.errors import BridgeFault
 from pytest_mcp_storage.bridge.harness import StdioHarness
 from pytest_mcp_storage.bridge.mcp_ts.package import SDK, VERSIONS, installed
-from pytest_mcp_storage.harness import BackendHarness
+from pytest_mcp_storage.spec.harness import BackendHarness
 from reference_backends import Clock, SessionData
 
 BRIDGE = Path(__file__).parent.parent / "node" / "mcp_ts.mjs"

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 from pytest_mcp_storage.bridge.mcp_ts.harness import McpTsHarness
-from pytest_mcp_storage.capabilities import Capability
-from pytest_mcp_storage.harness import BackendHarness
+from pytest_mcp_storage.spec.capabilities import Capability
+from pytest_mcp_storage.spec.harness import BackendHarness
 
 
 class McpTsMemory(McpTsHarness):

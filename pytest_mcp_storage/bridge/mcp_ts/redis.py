@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 from urllib.parse import urlsplit
 
 from pytest_mcp_storage.bridge.mcp_ts.harness import McpTsHarness
-from pytest_mcp_storage.capabilities import Capability
 from pytest_mcp_storage.faults import Fault, FaultProxy
-from pytest_mcp_storage.harness import BackendHarness
 from pytest_mcp_storage.harnesses.folder import SECRETS
-from pytest_mcp_storage.stacks.redis import redis_server
+from pytest_mcp_storage.spec.capabilities import Capability
+from pytest_mcp_storage.spec.harness import BackendHarness
+from pytest_mcp_storage.stacks.redis.server import redis_server
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis

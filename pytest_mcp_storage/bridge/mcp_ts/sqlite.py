@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 from pytest_mcp_storage.bridge.mcp_ts.harness import McpTsHarness
-from pytest_mcp_storage.capabilities import Capability
 from pytest_mcp_storage.harnesses.sqlite import SqliteHarness
+from pytest_mcp_storage.spec.capabilities import Capability
 
 
 class McpTsSqlite(McpTsHarness):

@@ -13,9 +13,9 @@ from pytest_mcp_storage.bridge.backend import BridgeBackend
 from pytest_mcp_storage.bridge.errors import BridgeFault
 from pytest_mcp_storage.bridge.mcp_ts.harness import McpTsHarness
 from pytest_mcp_storage.bridge.mcp_ts.package import installed
-from pytest_mcp_storage.capabilities import Capability
 from pytest_mcp_storage.faults import Fault, FaultProxy
 from pytest_mcp_storage.harnesses.supabase import SupabaseHarness
+from pytest_mcp_storage.spec.capabilities import Capability
 from reference_backends import SessionData
 
 if TYPE_CHECKING:

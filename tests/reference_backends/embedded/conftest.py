@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from reference_backends import FileStorageBackend, SessionData, SqliteStorageBackend
-from reference_backends.file_sessions import SessionFile
-from reference_backends.sqlite_table import SessionTable
+from reference_backends.file.sessions import SessionFile
+from reference_backends.sqlite.table import SessionTable
 
 Backend = FileStorageBackend | SqliteStorageBackend
 

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from reference_backends import SessionExistsError, StorageUnavailableError, worker
+from reference_backends import SessionExistsError, StorageUnavailableError
+from reference_backends.embedded import worker
 from tests.reference_backends.embedded.conftest import ENGINES, Build, Open
 
 

@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager, nullcontext
 import pytest
 
 from reference_backends import StorageError
-from reference_backends.worker import Worker, _Call, _deliver
+from reference_backends.embedded.worker import Worker, _Call, _deliver
 
 
 class Engine:

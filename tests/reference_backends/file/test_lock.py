@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from reference_backends import StorageUnavailableError
-from reference_backends.file_lock import FileLock
+from reference_backends.file.lock import FileLock
 from tests.reference_backends.forked import forked
 
 

@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
-from reference_backends import FileStorageBackend, StorageError, rows
-from reference_backends import file_sessions as engine
+from reference_backends import FileStorageBackend, StorageError
+from reference_backends.embedded import rows
+from reference_backends.file import sessions as engine
 from tests.reference_backends.file.conftest import SECRET, Build
 
 

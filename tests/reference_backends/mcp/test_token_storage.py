@@ -38,7 +38,7 @@ from reference_backends import (
     StorageBackend,
     StorageError,
 )
-from reference_backends.arguments import LONGEST_TTL
+from reference_backends.core.validation import LONGEST_TTL
 from reference_backends.mcp import SessionTokenStorage
 
 KEY = "00112233445566778899aabbccddeeff" * 2

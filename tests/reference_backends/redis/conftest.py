@@ -13,7 +13,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from pytest_mcp_storage.faults import FaultProxy
-from pytest_mcp_storage.stacks.redis import RedisServer, redis_server
+from pytest_mcp_storage.stacks.redis.server import RedisServer, redis_server
 from reference_backends import (
     RedisStorageBackend,
     SessionData,

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import pytest
 from redis.asyncio import Redis, RedisCluster
 
-from pytest_mcp_storage.stacks.redis import RedisServer, redis_server
+from pytest_mcp_storage.stacks.redis.server import RedisServer, redis_server
 from reference_backends import (
     ConfigurationError,
     DecryptionError,

@@ -13,14 +13,14 @@ import pytest
 from redis.asyncio import BlockingConnectionPool, Redis
 
 from pytest_mcp_storage.faults import Fault, FaultProxy
-from pytest_mcp_storage.stacks.redis import RedisServer
+from pytest_mcp_storage.stacks.redis.server import RedisServer
 from reference_backends import (
     ConfigurationError,
     RedisStorageBackend,
     StorageSetupError,
     StorageUnavailableError,
 )
-from reference_backends.redis_connection import ServerConnection
+from reference_backends.redis.connection import ServerConnection
 from tests.reference_backends.redis.conftest import AT_ONCE, KEY, Open, ask, session, through
 
 

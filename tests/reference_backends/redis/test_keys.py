@@ -9,7 +9,7 @@ from reference_backends import (
     ConfigurationError,
     RedisStorageBackend,
 )
-from reference_backends import redis_layout as layout
+from reference_backends.redis import layout
 from tests.reference_backends.redis.conftest import Open, session
 
 NASTY = ["a", "a:b", "{a}", "}", "*", "a%3Ab", "\\", "é", "e\u0301", "\U0001f600", " ", "a" * 255]

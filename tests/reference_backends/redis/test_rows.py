@@ -12,8 +12,8 @@ from reference_backends import (
     RedisStorageBackend,
     StorageError,
 )
-from reference_backends import redis_scripts as scripts
-from reference_backends.redis import SLACK_MS
+from reference_backends.redis import scripts
+from reference_backends.redis.backend import SLACK_MS
 from tests.reference_backends.redis.conftest import Open, session
 
 

@@ -10,12 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from reference_backends import (
-    SqliteStorageBackend,
-    StorageError,
-    StorageSetupError,
-    sqlite_check,
-)
+from reference_backends import SqliteStorageBackend, StorageError, StorageSetupError
+from reference_backends.sqlite import check as sqlite_check
 from tests.reference_backends.sqlite.conftest import SECRET, Build, connected, plan
 
 PAGE = 4096

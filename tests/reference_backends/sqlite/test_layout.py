@@ -10,14 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from reference_backends import (
-    ConfigurationError,
-    SessionExistsError,
-    SqliteStorageBackend,
-    sqlite_database,
-    sqlite_execute,
-    sqlite_table,
-)
+from reference_backends import ConfigurationError, SessionExistsError, SqliteStorageBackend
+from reference_backends.sqlite import database as sqlite_database
+from reference_backends.sqlite import execute
+from reference_backends.sqlite import table as sqlite_table
 from tests.reference_backends.sqlite.conftest import Build, connected, plan
 
 NOW = 1_800_000_000.0
@@ -90,7 +86,7 @@ def test_the_table_is_laid_out_as_upstreams(path: Path, session: Build, key: str
 def test_a_commit_is_on_the_disk_and_leaves_no_remnants(path: Path) -> None:
     connection = sqlite_database.open_database(path)
     asked = ("synchronous", "secure_delete", "temp_store")
-    settings = {name: sqlite_execute.execute(connection, f"PRAGMA {name}") for name in asked}
+    settings = {name: execute.execute(connection, f"PRAGMA {name}") for name in asked}
     connection.close()
     assert settings == {"synchronous": [(3,)], "secure_delete": [(1,)], "temp_store": [(2,)]}
 

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from reference_backends import SqliteStorageBackend, sqlite_table
+from reference_backends import SqliteStorageBackend
+from reference_backends.sqlite import table
 from tests.reference_backends.sqlite.conftest import SECRET, Build
 
 
@@ -58,7 +59,7 @@ def test_a_large_database_is_compacted_by_the_cleanup(
         await plain.disconnect()
         keyed = SqliteStorageBackend(path, encryption_key=key)
         await keyed.init()
-        monkeypatch.setattr(sqlite_table, "COMPACT_AT_ONCE", 0)
+        monkeypatch.setattr(table, "COMPACT_AT_ONCE", 0)
         statements: list[str] = []
         assert keyed._serving is not None
         engine: Any = keyed._serving.engine
@@ -96,7 +97,7 @@ def test_a_large_database_is_compacted_by_whoever_cleans_up_next(
     path: Path, session: Build, key: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The handle that sealed may be gone by then, killed even."""
-    monkeypatch.setattr(sqlite_table, "COMPACT_AT_ONCE", 0)
+    monkeypatch.setattr(table, "COMPACT_AT_ONCE", 0)
 
     async def statements_of_a_cleanup() -> list[str]:
         statements: list[str] = []

@@ -11,7 +11,9 @@ from typing import Any
 
 import pytest
 
-from reference_backends import SqliteStorageBackend, StorageSetupError, sqlite_check, sqlite_database
+from reference_backends import SqliteStorageBackend, StorageSetupError
+from reference_backends.sqlite import check
+from reference_backends.sqlite import database as sqlite_database
 from tests.reference_backends.sqlite.conftest import Build, connected
 
 PAGE = 4096
@@ -97,7 +99,7 @@ def test_the_damage_of_another_table_is_not_ours(
     path: Path, session: Build, limit: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if limit == "edges":
-        monkeypatch.setattr(sqlite_check, "WHOLE_CHECK", 0)
+        monkeypatch.setattr(check, "WHOLE_CHECK", 0)
     by_the_application(path, f"CREATE TABLE notes (t); INSERT INTO notes VALUES (1); {OURS}")
     damaged(path, "notes")
     asyncio.run(used(path, session))
@@ -143,7 +145,7 @@ def test_our_table_must_work_without_the_application(path: Path, what: str) -> N
 
 
 def test_a_table_without_rowid_is_as_good(path: Path, session: Build, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sqlite_check, "WHOLE_CHECK", 0)
+    monkeypatch.setattr(check, "WHOLE_CHECK", 0)
     by_the_application(path, OURS.replace(");", ") WITHOUT ROWID;"))
     asyncio.run(used(path, session))
 

@@ -11,9 +11,9 @@ import psycopg
 import pytest
 from supabase import AsyncClient, AsyncClientOptions, acreate_client
 
-from pytest_mcp_storage.stacks import native
-from pytest_mcp_storage.stacks.kept import KeptServer
-from pytest_mcp_storage.stacks.supabase import SupabaseStack
+from pytest_mcp_storage.stacks.supabase import native
+from pytest_mcp_storage.stacks.supabase.stack import SupabaseStack
+from pytest_mcp_storage.stacks.supabase.supervisor_client import SupervisedServer
 from reference_backends import SupabaseStorageBackend
 
 
@@ -54,20 +54,20 @@ def in_clear() -> dict[str, Any]:
 
 
 @pytest.fixture(scope="session")
-def server() -> Iterator[KeptServer]:
+def server() -> Iterator[SupervisedServer]:
     with native.start() as server:
         yield server
 
 
 @pytest.fixture
-def stack(server: KeptServer) -> Iterator[SupabaseStack]:
+def stack(server: SupervisedServer) -> Iterator[SupabaseStack]:
     stack = server.store()
     yield stack
     server.drop(stack)
 
 
 @pytest.fixture
-def small_pages(server: KeptServer) -> Iterator[SupabaseStack]:
+def small_pages(server: SupervisedServer) -> Iterator[SupabaseStack]:
     """A store whose server gives seven rows at a time."""
     stack = server.store(max_rows=7)
     yield stack

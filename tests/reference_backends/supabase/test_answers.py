@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from pytest_mcp_storage.stacks.supabase import SupabaseStack
+from pytest_mcp_storage.stacks.supabase.stack import SupabaseStack
 from reference_backends import (
     ConfigurationError,
     SessionNotFoundError,

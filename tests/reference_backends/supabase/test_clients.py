@@ -12,7 +12,7 @@ import httpx
 import pytest
 from supabase import AsyncClientOptions, acreate_client, create_client
 
-from pytest_mcp_storage.stacks.supabase import SupabaseStack
+from pytest_mcp_storage.stacks.supabase.stack import SupabaseStack
 from reference_backends import (
     ConfigurationError,
     StorageError,

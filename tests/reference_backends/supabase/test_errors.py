@@ -14,26 +14,26 @@ from aiohttp import web
 from postgrest.exceptions import APIError
 
 from pytest_mcp_storage.faults import Fault, FaultProxy
-from pytest_mcp_storage.stacks import native
-from pytest_mcp_storage.stacks.kept import KeptServer
-from pytest_mcp_storage.stacks.supabase import SupabaseStack
+from pytest_mcp_storage.stacks.supabase import native
+from pytest_mcp_storage.stacks.supabase.stack import SupabaseStack
+from pytest_mcp_storage.stacks.supabase.supervisor_client import SupervisedServer
 from reference_backends import (
     ConfigurationError,
     StorageError,
     StorageSetupError,
     StorageUnavailableError,
 )
-from reference_backends.supabase_errors import typed_error
-from reference_backends.supabase_project import SupabaseProjectBackend
+from reference_backends.supabase.errors import typed_error
+from reference_backends.supabase.project import SupabaseProjectBackend
 from tests.reference_backends.supabase.failures import CALLS, SECRET, SESSION, answering, backend_at, calls, fails
 
 
 @pytest.fixture(scope="module")
-def stack(server: KeptServer) -> SupabaseStack:
+def stack(server: SupervisedServer) -> SupabaseStack:
     return server.store()
 
 
-def test_a_missing_table(server: KeptServer) -> None:
+def test_a_missing_table(server: SupervisedServer) -> None:
     stack = server.store(migrated=False)
 
     async def check() -> None:
@@ -46,7 +46,7 @@ def test_a_missing_table(server: KeptServer) -> None:
     server.drop(stack)
 
 
-def test_a_table_that_goes_while_it_is_in_use(server: KeptServer) -> None:
+def test_a_table_that_goes_while_it_is_in_use(server: SupervisedServer) -> None:
     """PostgREST knows it still: PostgreSQL answers for it."""
     stack = server.store()
 
@@ -79,7 +79,7 @@ def test_both_forms_of_a_missing_column(code: str) -> None:
 
 
 @pytest.mark.parametrize("column", ["client_id", "user_id", "expires_at"])
-def test_an_older_table(server: KeptServer, column: str) -> None:
+def test_an_older_table(server: SupervisedServer, column: str) -> None:
     stack = server.store()
 
     async def check() -> None:
@@ -186,7 +186,7 @@ def test_the_stack_dies_in_the_middle() -> None:
     asyncio.run(check())
 
 
-def test_the_database_dies_behind_its_gateway(server: KeptServer) -> None:
+def test_the_database_dies_behind_its_gateway(server: SupervisedServer) -> None:
     stack = server.store()
 
     async def check() -> None:

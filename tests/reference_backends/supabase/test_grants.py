@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from pytest_mcp_storage.stacks.kept import KeptServer
-from pytest_mcp_storage.stacks.supabase import SupabaseStack
+from pytest_mcp_storage.stacks.supabase.stack import SupabaseStack
+from pytest_mcp_storage.stacks.supabase.supervisor_client import SupervisedServer
 from reference_backends import StorageError, StorageSetupError, SupabaseStorageBackend
-from reference_backends.supabase_grants import forbidden
+from reference_backends.supabase.grants import forbidden
 from tests.reference_backends.supabase.failures import CALLS, fails
 
 TABLE = "grant select, insert, update, delete on public.mcp_sessions to {role};"
@@ -51,7 +51,7 @@ async def test_a_lost_grant_is_named_and_its_statement_helps(
 
 
 async def test_a_server_role_that_postgrest_may_not_take(
-    server: KeptServer, stack: SupabaseStack, sql: Any, client_of: Any
+    server: SupervisedServer, stack: SupabaseStack, sql: Any, client_of: Any
 ) -> None:
     sql("revoke service_role from authenticator")
     try:

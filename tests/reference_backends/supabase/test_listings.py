@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx
 
-from pytest_mcp_storage.stacks.supabase import SupabaseStack
+from pytest_mcp_storage.stacks.supabase.stack import SupabaseStack
 
 
 async def test_listings_are_whole_whatever_the_server_cuts(

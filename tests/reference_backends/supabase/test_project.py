@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from reference_backends import StorageUnavailableError
-from reference_backends.supabase_project import SupabaseProjectBackend
+from reference_backends.supabase.project import SupabaseProjectBackend
 
 NO_ROWS = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n[]"
 

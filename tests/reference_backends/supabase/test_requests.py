@@ -7,11 +7,9 @@ from typing import Any
 import httpx
 import pytest
 
-from pytest_mcp_storage.stacks.supabase import SupabaseStack
-from reference_backends import (
-    SessionExistsError,
-    supabase_table,
-)
+from pytest_mcp_storage.stacks.supabase.stack import SupabaseStack
+from reference_backends import SessionExistsError
+from reference_backends.supabase import table as supabase_table
 
 
 async def test_each_call_takes_as_few_requests_as_it_can(

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from reference_backends.session import LATEST_MOMENT_MS
-from reference_backends.supabase_rows import changed_columns, expiry, milliseconds, moment
+from reference_backends.core.session import LATEST_MOMENT_MS
+from reference_backends.supabase.rows import changed_columns, expiry, milliseconds, moment
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from pytest_mcp_storage.stacks.supabase import SupabaseStack
+from pytest_mcp_storage.stacks.supabase.stack import SupabaseStack
 from reference_backends import (
     SessionNotFoundError,
 )

@@ -1,0 +1,96 @@
+"""What a store says beside its answers: log records, Python warnings, and the texts of its exceptions (EN-10, MX-4)."""
+
+from __future__ import annotations
+
+import logging
+import traceback
+import warnings
+from collections.abc import Iterator
+from contextlib import ExitStack
+from typing import Any, Self
+
+from pytest_mcp_storage.canary.canaries import Canaries
+
+
+class LogCapture:
+    """Listens, between ``with`` and its end, to every logger and at every level, and to Python's warnings.
+
+    The warnings that it hears are kept from the filters of the run: none is dropped as said before, none raised.
+    """
+
+    def __init__(self) -> None:
+        self.records: list[logging.LogRecord] = []
+        self.warnings: list[warnings.WarningMessage] = []
+        self._taken: list[tuple[str, str]] = []
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Self:
+        with ExitStack() as stack:
+            self.warnings = stack.enter_context(warnings.catch_warnings(record=True))
+            warnings.simplefilter("always")
+            root, make = logging.getLogger(), logging.getLogRecordFactory()
+            stack.callback(logging.setLogRecordFactory, make)
+            stack.callback(root.setLevel, root.level)
+
+            def make_and_keep(*arguments: Any, **options: Any) -> logging.LogRecord:
+                record = make(*arguments, **options)
+                self.records.append(record)
+                return record
+
+            logging.setLogRecordFactory(make_and_keep)  # also for loggers that hand nothing on to the root
+            root.setLevel(logging.NOTSET)
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._stack.close()
+
+    def take(self, whence: str, shown: object) -> None:
+        """Keep what an answer, an exception or a handle shows of itself. ``whence``: where it is from, in words."""
+        if isinstance(shown, BaseException):
+            self._taken += texts_of(shown, f"the exception of {whence}")
+        else:
+            self._taken += [(f"the repr of {whence}", repr(shown)), (f"the str of {whence}", str(shown))]
+
+    def leak(self, canaries: Canaries) -> str:
+        """What showed a secret, and which, in words; empty where nothing did."""
+        said = [(whence, text.encode("utf-8", "surrogatepass")) for whence, text in self.said()]
+        if not canaries.found_in(b"\0\0".join(text for _, text in said)):
+            return ""
+        shown = ((whence, canaries.found_in(text)) for whence, text in said)
+        return next((f"{whence} shows {found}" for whence, found in shown if found), "")
+
+    def said(self) -> Iterator[tuple[str, str]]:
+        """What was taken and heard: whence, and the text."""
+        yield from self._taken
+        for record in self.records:
+            whence = f"a log record of {record.name}"
+            yield whence, _message(record)
+            yield whence, " ".join(f"{name}={value!r}" for name, value in vars(record).items())
+            if record.exc_info and record.exc_info[1] is not None:
+                yield from texts_of(record.exc_info[1], f"the exception in {whence}")
+        for warning in self.warnings:
+            yield "a Python warning", str(warning.message)
+
+
+def texts_of(error: BaseException, whence: str = "an exception") -> Iterator[tuple[str, str]]:
+    """What an exception shows, and each that it was raised from, while handling, or as one of a group."""
+    waiting: list[tuple[str, BaseException | None]] = [(whence, error)]
+    seen: set[int] = set()
+    while waiting:
+        whence, each = waiting.pop()
+        if each is None or id(each) in seen:
+            continue
+        seen.add(id(each))
+        yield f"{whence} ({type(each).__name__})", "".join(traceback.format_exception_only(each))
+        yield f"{whence} ({type(each).__name__})", repr(each)
+        waiting += [(f"the cause of {whence}", each.__cause__), (f"the context of {whence}", each.__context__)]
+        if isinstance(each, BaseExceptionGroup):
+            waiting += [(f"an exception in {whence}", inner) for inner in each.exceptions]
+
+
+def _message(record: logging.LogRecord) -> str:
+    try:
+        return record.getMessage()
+    except (TypeError, ValueError):  # its arguments do not fit; they are shown beside it
+        return str(record.msg)

@@ -1,0 +1,121 @@
+"""``mcp-storage zoo``: the kill matrix, printed, and refused where it has a hole."""
+
+from __future__ import annotations
+
+import logging
+import os
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from multiprocessing import get_context
+
+import click
+from rich.console import Console
+from rich.progress import MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Column, Table
+
+from pytest_mcp_storage.spec.clauses import load_clauses
+from pytest_mcp_storage.zoo.mutant import Mutant, all_mutants, conforming_stores
+from pytest_mcp_storage.zoo.run import KillResult, run_mutant
+
+
+@click.command()
+@click.argument("names", nargs=-1, metavar="[MUTANT | CLAUSE | GROUP | conforming]...")
+@click.option("--every", is_flag=True, help="Put each store before every clause, not only those that must catch it, "
+              "at standard.")  # fmt: skip
+@click.option("--seed", default=0, show_default=True, help="Hypothesis's seed.")
+@click.option("--jobs", default=os.cpu_count() or 1, show_default=True, help="Processes at once.")
+def zoo(names: tuple[str, ...], every: bool, seed: int, jobs: int) -> None:
+    """Hunt every broken store of the zoo with the clauses that must catch it, and spare every conforming one.
+
+    Broken ones meet the smoke tier, and the standard tier where that let them escape; conforming ones meet every clause
+    at smoke.
+
+    Exits with 1 where a defect escapes, a conforming store is failed, or a clause has no broken store.
+    """
+    chosen = [each.name for each in (*all_mutants(), *conforming_stores()) if not names or set(names) & _callings(each)]
+    if not chosen:
+        raise click.UsageError(f"no mutant, clause or group of the zoo is called {' or '.join(names)}")
+    console = Console()
+    results = {result.mutant: result for result in _results(chosen, seed=seed, every=every, jobs=jobs, console=console)}
+    console.print(_matrix([results[name] for name in chosen]))
+    problems = [*_holes(results.values()), *(() if names else _unguarded())]
+    for problem in problems:
+        console.print(problem, style="red", highlight=False, soft_wrap=True)
+    console.print(f"{'; '.join(_told(list(results.values())))}; seed {seed}", soft_wrap=True)
+    raise SystemExit(1 if problems else 0)
+
+
+def _callings(mutant: Mutant) -> set[str]:
+    """What a mutant may be asked for by: its name, its clauses and their groups, or that it is conforming."""
+    clauses = mutant.clauses or ("conforming",)
+    return {mutant.name, *clauses, *(clause.partition("-")[0] for clause in clauses)}
+
+
+def _results(names: list[str], *, seed: int, every: bool, jobs: int, console: Console) -> Iterator[KillResult]:
+    columns = SpinnerColumn(), TextColumn("{task.description}"), MofNCompleteColumn(), TimeElapsedColumn()
+    tiers = ("standard",) if every else ("smoke", "standard")
+    with (
+        Progress(*columns, console=console, transient=True) as progress,
+        ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=_quietly) as pool,
+    ):
+        task = progress.add_task("running", total=len(names))
+        # The conforming ones, which stand last, meet every clause: they go first, so that no process is idle at the
+        # end.
+        under_way = {
+            pool.submit(run_mutant, name, tiers=tiers, seed=seed, every=every): name for name in reversed(names)
+        }
+        for done in as_completed(under_way):
+            progress.update(task, advance=1, description=f"run {under_way[done]}")
+            yield done.result()
+
+
+def _quietly() -> None:
+    logging.getLogger().addHandler(logging.NullHandler())  # broken stores complain, and are right
+    warnings.simplefilter("ignore")
+
+
+def _matrix(results: Sequence[KillResult]) -> Table:
+    store = Column("store", no_wrap=True, min_width=max(len(result.mutant) for result in results))  # to be typed again
+    table = Table(store, "must be killed by", "failed by", "tier", "examples", "seconds", box=None, pad_edge=False)
+    for result in results:
+        good = result.killed or result.passed
+        examples = str(result.examples) if result.by else "·"
+        row = (
+            result.mutant,
+            ", ".join(result.named) or "nothing: it is conforming",
+            ", ".join(result.by) or "·",
+            result.tier,
+        )
+        table.add_row(*row, examples, f"{result.seconds:.2f}" if result.by else "·", style="" if good else "bold red")
+    return table
+
+
+def _holes(results: Iterable[KillResult]) -> Iterator[str]:
+    for result in results:
+        if result.named and not result.killed:
+            missed = ", ".join(sorted(set(result.named) - set(result.by)))
+            yield f"{result.mutant} survived {missed} {' '.join(result.faults)}"
+        elif not result.named and result.by:
+            yield f"{result.mutant} is conforming, and was failed by {', '.join(result.by)}: {result.message}"
+        elif not result.named and result.faults:
+            yield f"{result.mutant} is conforming, and could not be measured: {'; '.join(result.faults)}"
+
+
+def _told(results: list[KillResult]) -> Iterator[str]:
+    broken = [result for result in results if result.named]
+    if broken:
+        killed = [result for result in broken if result.killed]
+        at_smoke = sum(1 for result in killed if result.tier == "smoke")
+        yield f"{len(killed)} of {len(broken)} broken stores killed, {at_smoke} of them at smoke"
+    conforming = [result for result in results if not result.named]
+    if conforming:
+        passed = sum(1 for result in conforming if result.passed)
+        yield f"{passed} of {len(conforming)} conforming ones passed"
+
+
+def _unguarded() -> Iterator[str]:
+    guarded = {clause for each in all_mutants() for clause in each.clauses}
+    for clause in load_clauses():
+        if clause.id not in guarded:
+            yield f"{clause.id} ({clause.level.value}) has no broken store"

@@ -1,0 +1,295 @@
+"""The context: what a clause's test is handed."""
+
+from __future__ import annotations
+
+import itertools
+import secrets
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+from pytest_mcp_storage.engine.clock import SuiteClock
+from pytest_mcp_storage.engine.environment import Environment
+from pytest_mcp_storage.engine.recording import LONGEST_CALL, History, RecordingBackend, blame
+from pytest_mcp_storage.engine.tiers import Tier
+from pytest_mcp_storage.engine.timeouts import Overdue, ended, in_time
+from pytest_mcp_storage.engine.violation import NoReturn, Violation, shortly
+from pytest_mcp_storage.spec.capabilities import Capability
+from pytest_mcp_storage.spec.harness import BackendHarness
+from reference_backends import SessionData, StorageBackend
+
+if TYPE_CHECKING:
+    from pytest_mcp_storage.engine.source_constants import SourceConstants
+
+KEY = "5e" * 32
+OTHER_KEY = "a7" * 32
+
+_examples = itertools.count(1)
+_process = secrets.token_hex(4)
+"""What tells this process's names from another's, on a store that both may use: runs and workers at once, old rows."""
+
+
+class TestContext:
+    """One test of one clause on one backend: its handles, its time, its names, and what has happened so far.
+
+    Each example writes under identities of its own, so that it neither meets others' sessions nor older ones.
+    """
+
+    __test__ = False  # pytest would collect it
+    key = KEY
+    other_key = OTHER_KEY
+
+    def __init__(self, environment: Environment, tier: Tier, seed: int, *, destructive: bool) -> None:
+        self.environment = environment
+        self.harness = environment.harness
+        self.tier = tier
+        self.seed = seed
+        self.destructive = destructive
+        self.history = History()
+        self.notes: list[str] = []
+        self._handles: list[RecordingBackend] = []
+        self._others: list[RecordingBackend] = []
+        """Handles on other stores, or with fewer rights."""
+        self._further: list[RecordingBackend] = []
+        self._holders: dict[tuple[str, ...], RecordingBackend] = {}
+        self._histories: list[History] = []
+        self._opened_now: list[RecordingBackend] = []
+        """Handles that this example opened for itself."""
+        self._opened_before: list[RecordingBackend] = []
+        self._unrecorded: list[SessionData] = []
+        self.begin()
+
+    # -- the example ---------------------------------------------------------------------------------------------
+
+    def begin(self) -> None:
+        """Start an example: a new history, and names that no example had before."""
+        self._opened_before += self._opened_now
+        self._opened_now = []
+        self.history = History()
+        self._histories.append(self.history)
+        self.number = next(_examples)
+        """The example's own; each gets a higher one than the last."""
+        self._mark = f"{'' if self.harness.dedicated else _process}{self.number:x}"
+
+    def identity(self, name: str) -> str:
+        """``name`` as this example's own identity. The mark stands in front, so that endings stay endings."""
+        return f"{self._mark}.{name}"
+
+    def session_id(self, name: str) -> str:
+        """``name`` as this example's own session id. The mark stands behind, so that beginnings stay such."""
+        return f"{name}.{self._mark}"
+
+    def own(self, value: Any) -> Any:
+        """The value with every session in it renamed into this example."""
+        if isinstance(value, SessionData):
+            names = {"identity": self.identity(value.identity), "session_id": self.session_id(value.session_id)}
+            return value.model_copy(update=names)
+        if isinstance(value, (list, tuple)):
+            return type(value)(self.own(item) for item in value)
+        if isinstance(value, dict):
+            return {name: self.own(item) for name, item in value.items()}
+        return value
+
+    @property
+    def constants(self) -> SourceConstants:
+        """The numbers and texts that the store's own source names; none for a store in another process."""
+        return self.environment.constants
+
+    # -- the store -----------------------------------------------------------------------------------------------
+
+    def can(self, capability: Capability) -> bool:
+        """Whether the harness declares it."""
+        return capability in self.harness.capabilities
+
+    @property
+    def store_is_ours(self) -> bool:
+        """Whether store-wide calls are allowed: on a dedicated store, or with ``--mcp-allow-destructive``."""
+        return self.harness.dedicated or self.destructive
+
+    @property
+    def usual_keys(self) -> tuple[str, ...]:
+        """What a handle is opened with unless a test says otherwise: the key, or none where the store takes none."""
+        return (self.key,) if self.can(Capability.KEY) else ()
+
+    async def store(self, *, sealed: bool = True) -> RecordingBackend:
+        """The handle that the examples of this test share: with a key where ``sealed`` and the store takes one."""
+        return await self.holder(*(self.usual_keys if sealed else ()))
+
+    async def holder(self, *keys: str) -> RecordingBackend:
+        """The handle with these keys that the examples of this test share.
+
+        Of a store that is DURABLE and not SHARED one at a time is open.
+        """
+        if keys not in self._holders:
+            if not self.can(Capability.SHARED):
+                await self._close_holders()
+            other = f"store_of_{len(keys)}_keys" if keys else "keyless"
+            self._holders[keys] = await self.open(*keys, name="store" if keys == self.usual_keys else other)
+            self._opened_now.remove(self._holders[keys])
+        return self._holders[keys]
+
+    @property
+    def one_store(self) -> bool:
+        """Whether all handles, open at once or one after another, are handles on the same store."""
+        return self.can(Capability.SHARED) or self.can(Capability.DURABLE)
+
+    async def plant(self, session: SessionData, field: str, value: Any) -> None:
+        """AT_REST: put ``value`` in the place of a stored field, past the backend."""
+        if not self.can(Capability.SHARED):
+            await self._close_holders()
+        self.history.note(f"… the stored {field} of {session.session_id!r} is replaced by {shortly(value)} …")
+        await self.harness.replace_stored_field(session.identity, session.session_id, field, value)
+
+    async def _close_holders(self) -> None:
+        if self.can(Capability.DURABLE):
+            for holder in self._holders.values():
+                await holder.disconnect()
+            self._holders.clear()
+
+    async def _close_what_was_opened_before(self) -> None:
+        """Close the handles of earlier examples: a store that is not SHARED may lend itself to one at a time."""
+        for handle in self._opened_before:
+            await self._patiently(handle.backend.disconnect)
+        self._opened_before.clear()
+
+    async def open(
+        self,
+        *keys: str,
+        name: str = "",
+        default_ttl: float | None = None,
+        real_time: bool = False,
+        harness: BackendHarness | None = None,
+    ) -> RecordingBackend:
+        """A new handle, closed when the test ends. ``real_time``: without the suite's clock.
+
+        What the harness raises here counts as raised by the store.
+        """
+        options: dict[str, Any] = {}
+        if keys:
+            options["encryption_key"] = keys[0] if len(keys) == 1 else list(keys)
+        if default_ttl is not None:
+            options["default_ttl"] = default_ttl
+        if isinstance(self.environment.time, SuiteClock) and not real_time:
+            options["clock"] = self.environment.time
+        if harness is None and not self.can(Capability.SHARED):
+            await self._close_what_was_opened_before()
+        recording = await self._opened(lambda: (harness or self.harness).open(**options), name)
+        (self._handles if harness is None else self._others).append(recording)
+        if harness is None:
+            self._opened_now.append(recording)
+        return recording
+
+    async def handles(self, count: int) -> list[RecordingBackend]:
+        """So many handles on the store, with the same key, which the examples of this test share."""
+        first = await self.store()
+        while len(self._further) < count - 1:
+            self._further.append(await self.open(*self.usual_keys, name=f"store{len(self._further) + 2}"))
+        return [first, *self._further[: count - 1]]
+
+    async def open_as(self, user: str | None) -> RecordingBackend:
+        """A new handle as a signed-in user, on the real time; ``None``: without one. Closed when the test ends."""
+        recording = await self._opened(lambda: self.harness.open_as(user), user or "nobody")
+        self._others.append(recording)
+        return recording
+
+    async def _opened(self, opening: Callable[[], Awaitable[StorageBackend]], name: str) -> RecordingBackend:
+        try:
+            backend = await in_time("open", opening, limit=LONGEST_CALL)
+        except Overdue as error:
+            self.environment.lost_a_call()
+            raise NoReturn(str(error), should="return") from None
+        except Exception as error:
+            blame(error, "open")
+            raise
+        name = name or f"handle{len(self._handles) + len(self._others) + 1}"
+        return RecordingBackend(
+            backend, name, lambda: self.history, self.environment.lost_a_call, spares=not self.store_is_ours
+        )
+
+    @asynccontextmanager
+    async def another_store(self, *, will_be_killed: bool = False) -> AsyncIterator[BackendHarness]:
+        """A further, empty store of the same kind, which the test may damage, or whose processes ``will_be_killed``."""
+        harness = self.environment.make()
+        harness.will_be_killed = will_be_killed
+        async with harness:
+            yield harness
+
+    async def stored(self, session: SessionData) -> dict[str, Any]:
+        """AT_REST: what lies in the store of the fields that may hold secrets; ``None`` where nothing does."""
+        fields = await self.harness.stored_fields(session.identity, session.session_id)
+        return {field: fields.get(field) for field in ("tokens", "headers", "code_verifier", "client_information")}
+
+    async def row_of(self, session: SessionData) -> dict[str, Any]:
+        """AT_REST: the same of a session whose row must be there. Raises :class:`Violation` where it is not."""
+        try:
+            return await self.stored(session)
+        except LookupError:
+            pass
+        raise Violation(f"no row of {session.session_id!r} lies in the store", should="hold one")
+
+    # -- time ----------------------------------------------------------------------------------------------------
+
+    def now(self) -> float:
+        """Seconds, on the clock by which the store's sessions expire."""
+        return self.environment.time()
+
+    async def pass_time(self, seconds: float) -> None:
+        """Let at least so much time pass."""
+        self.history.note(f"… {round(seconds, 3):.12g} s pass …")
+        await self.environment.time.pass_time(seconds)
+
+    def ttl(self, seconds: float) -> float:
+        """``seconds`` where the clock is ours to move, else a TTL of 1 to 2 seconds that a test can wait for."""
+        return self.environment.time.measurable(seconds)
+
+    # -- the verdict ---------------------------------------------------------------------------------------------
+
+    def leave_out(self, what: str) -> None:
+        """Note, once, a half of the clause that could not be looked at here."""
+        if (note := f"left out: {what}") not in self.notes:
+            self.notes.append(note)
+
+    # -- the end -------------------------------------------------------------------------------------------------
+
+    async def tidy(self) -> None:
+        """Remove what the examples wrote, and close every handle. Errors here are not the clause's."""
+        await self._remove_sessions()
+        for handle in [*self._handles, *self._others]:
+            await self._patiently(handle.backend.disconnect)
+
+    async def _remove_sessions(self) -> None:
+        written = self._written()
+        if not self._handles and written and not self.harness.dedicated:
+            await self._patiently(self.open)  # only other processes wrote
+        if not self._handles:
+            return
+        backend = self._handles[-1].backend
+        await self._patiently(backend.init)
+        if self.harness.dedicated:
+            await self._patiently(backend.clear_all)
+            return
+        for name in written:
+            await self._patiently(backend.remove_session, *name)
+
+    async def _patiently(self, call: Callable[..., Awaitable[object]], *arguments: str) -> None:
+        """Call the store, whatever it answers, unless it has hung before; the environment learns if it hangs."""
+        if self.environment.hung:
+            return
+        try:
+            await ended("the end", call, *arguments, limit=LONGEST_CALL)
+        except Overdue:
+            self.environment.hung = True
+
+    def remember(self, sessions: Iterable[SessionData]) -> None:
+        """Sessions that are written past the recording, to be removed when the test ends."""
+        self._unrecorded += sessions
+
+    def _written(self) -> set[tuple[str, str]]:
+        recorded = (
+            call.arguments[0]
+            for history in self._histories
+            for call in history.calls()
+            if call.method == "create_session"
+        )
+        created = (each for each in recorded if isinstance(each, SessionData))
+        return {(each.identity, each.session_id) for each in (*created, *self._unrecorded)}

@@ -1,0 +1,102 @@
+"""The environment: one backend's harness, provisioned once a process, with its time and its loop."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from pytest_mcp_storage.engine.clock import ObservedTime, SuiteClock
+from pytest_mcp_storage.engine.harness_checks import check_backend, check_capabilities, check_open
+from pytest_mcp_storage.engine.loop import SuiteLoop
+from pytest_mcp_storage.engine.timeouts import GRACE, ended, in_time
+from pytest_mcp_storage.spec.capabilities import Capability
+from pytest_mcp_storage.spec.harness import BackendHarness
+
+if TYPE_CHECKING:
+    from pytest_mcp_storage.engine.source_constants import SourceConstants
+
+SLOW_CALL = 0.002
+"""Seconds; a store whose calls take longer gets fewer examples, so that a run ends in bearable time."""
+FEWEST = 0.2
+"""The share of the examples that even the slowest store gets."""
+LONGEST_PROVISIONING = 1800.0
+"""Seconds after which a harness that provisions its store is no longer waited for; it may fetch a server first."""
+LONGEST_OPENING = 60.0
+"""Seconds after which the first ``open``, or a call on its handle, counts as one that never returns."""
+LONGEST_END = 600.0
+"""Seconds after which a harness that destroys its store is no longer waited for."""
+LONGEST_END_OF_HUNG = 5.0
+"""The same where the store has hung before."""
+MOST_LOST = 2
+"""So many calls of a run may fail to return before the store is asked no more: each takes a minute."""
+
+
+class Environment:
+    """A provisioned harness. ``make`` builds further, empty stores of the same kind."""
+
+    def __init__(self, name: str, make: Callable[[], BackendHarness], loop: SuiteLoop) -> None:
+        self.name = name
+        self.make = make
+        self.loop = loop
+        self.harness = make()
+        self.time: SuiteClock | ObservedTime = ObservedTime()
+        self.pace = 1.0
+        """The share of a tier's examples that this store gets; 1 for a fast one."""
+        self.backend_type: type = object
+        """The class of the handles that ``open`` returns."""
+        self.hung = False
+        """Whether the store is asked no more: it blocks the loop, or too many calls have not returned."""
+        self._lost = 0
+
+    def start(self) -> None:
+        """Provision the store and open it once. Whatever that raises is passed on, and leaves no store behind."""
+        provisioned = in_time("__aenter__()", self.harness.__aenter__, limit=LONGEST_PROVISIONING)
+        self.loop.run(provisioned, limit=LONGEST_PROVISIONING + GRACE)
+        try:
+            check_capabilities(self.harness.capabilities)
+            check_open(type(self.harness), self.harness.capabilities)
+            self.loop.run(self._first_handle(), limit=3 * LONGEST_OPENING)
+        except BaseException:
+            self.hung = not self.loop.answers()
+            with suppress(Exception):
+                self.stop()
+            raise
+
+    @cached_property
+    def constants(self) -> SourceConstants:
+        """The numbers and texts that the store's own source names."""
+        from pytest_mcp_storage.engine.source_constants import constants_of
+
+        return constants_of(self)
+
+    def stop(self) -> None:
+        """Destroy the store."""
+        limit = LONGEST_END_OF_HUNG if self.hung else LONGEST_END
+        destroyed = in_time("__aexit__()", self.harness.__aexit__, None, None, None, limit=limit)
+        self.loop.run(destroyed, limit=limit + GRACE)
+
+    def lost_a_call(self) -> None:
+        """A call has not returned, and is given up."""
+        self._lost += 1
+        self.hung = self.hung or self._lost >= MOST_LOST
+
+    async def _first_handle(self) -> None:
+        if Capability.CLOCK in self.harness.capabilities:
+            self.time = SuiteClock()
+        handle = await in_time("open()", self.harness.open, limit=LONGEST_OPENING)
+        check_backend(handle, "open()")
+        self.backend_type = type(handle)
+        try:
+            seconds = []
+            for _ in range(5):
+                start = time.perf_counter()
+                # Whether it may raise is for the clauses to say.
+                await ended("get_session()", handle.get_session, "mcp-storage-pace", "none", limit=LONGEST_OPENING)
+                seconds.append(time.perf_counter() - start)
+        finally:
+            await in_time("disconnect()", handle.disconnect, limit=LONGEST_OPENING)
+        self.pace = max(FEWEST, min(1.0, SLOW_CALL / max(statistics.median(seconds), 1e-9)))

@@ -1,0 +1,188 @@
+"""Measure which branches of a store's own code the suite has exercised.
+
+A verdict reaches as far as the code that ran. A branch is a jump from a condition to one of its two sides, or a call of
+a function: a function that is never called is one missed branch.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import sys
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pytest_mcp_storage.engine.loop import SuiteLoop
+from pytest_mcp_storage.engine.timeouts import GRACE
+from pytest_mcp_storage.report.model import Exercised, Missed
+from pytest_mcp_storage.spec.harness import BackendHarness
+
+if TYPE_CHECKING:
+    from coverage import Coverage
+
+    from pytest_mcp_storage.engine.environment import Environment
+
+Arcs = Mapping[str, Sequence[tuple[int, int]]]
+"""By file name: the jumps between lines that ran."""
+
+
+def unavailable() -> str:
+    """Return why branches can't be measured in this process; empty if they can."""
+    if sys.gettrace() is not None or sys.getprofile() is not None:
+        return "another tool traces this run (a debugger, or coverage)"
+    monitoring = getattr(sys, "monitoring", None)
+    if monitoring is not None and any(
+        monitoring.get_tool(id) for id in (monitoring.COVERAGE_ID, monitoring.DEBUGGER_ID)
+    ):
+        return "another tool monitors this run (a debugger, or coverage)"
+    return ""
+
+
+class BranchMeter:
+    """Follow the branches of some files while work is done on the suite's loop, and on threads that the work starts.
+
+    A thread that outlives a test is followed in its first test only: ``asyncio.to_thread`` gets new threads each time.
+    """
+
+    def __init__(self, files: Iterable[Path], loop: SuiteLoop) -> None:
+        self.files = sorted(files)
+        self._loop = loop
+        self._coverage = _coverage(self.files)
+
+    @contextmanager
+    def following(self) -> Iterator[None]:
+        """Follow the branches inside the block; a loop that a store blocks is left alone."""
+        if not self.files:
+            yield
+            return
+        self._loop.use_fresh_threads()
+        self._call(self._coverage.start)
+        try:
+            yield
+        finally:
+            self._call(self._coverage.stop)
+
+    def arcs(self) -> dict[str, list[tuple[int, int]]]:
+        """Return what has run so far; JSON, so that a worker process can send it."""
+        data = self._coverage.get_data()
+        return {str(file): sorted(data.arcs(str(file)) or ()) for file in self.files}
+
+    def _call(self, work: Callable[[], None]) -> None:
+        async def on_the_loop() -> None:
+            work()
+
+        with suppress(TimeoutError):
+            self._loop.run(on_the_loop(), limit=GRACE)
+
+
+def modules_of(environment: Environment) -> list[str]:
+    """Return the modules that hold the store under judgement: its classes, and the harness or factory of its author."""
+    classes = [each for each in type(environment.harness).__mro__ if issubclass(each, BackendHarness)]
+    made_by = getattr(environment.harness, "make", None)
+    own = [each for each in environment.backend_type.__mro__ if each is not object]
+    top = environment.backend_type.__module__.partition(".")[0]
+    backends = [each for each in own if each.__module__.partition(".")[0] in (top, "__main__")]
+    named = [*backends, *classes, *([made_by] if made_by is not None else [])]
+    return list(dict.fromkeys(module for each in named if (module := getattr(each, "__module__", ""))))
+
+
+def exercised(parts: Iterable[Arcs]) -> Exercised:
+    """Return what ran and what did not, from the arcs of one process or of several."""
+    merged: dict[str, set[tuple[int, int]]] = {}
+    for arcs in parts:
+        for file, jumps in arcs.items():
+            merged.setdefault(file, set()).update((first, last) for first, last in jumps)
+    existing = {file: jumps for file, jumps in merged.items() if Path(file).is_file()}
+    if not existing:
+        return Exercised()
+    coverage = _coverage(map(Path, existing))
+    coverage.get_data().add_arcs(existing)
+    total = Exercised()
+    for file, facts in _json_report(coverage)["files"].items():
+        _add(total, Path(file), facts)
+    total.missed.sort(key=lambda each: (each.first - each.last, each.file, each.first))
+    return total
+
+
+def _add(total: Exercised, file: Path, facts: Mapping[str, Any]) -> None:
+    """Add one file's branches, those inside functions; what a module does when it is imported ran before."""
+    source = file.read_text(encoding="utf-8").splitlines()
+    executed, missing = set(facts["executed_lines"]), set(facts["missing_lines"])
+    functions = _functions(source)
+    inside = {line for first, last in functions for line in range(first, last + 1)}
+    seen = [arc for arc in facts["executed_branches"] if arc[0] in inside]
+    lost = [arc for arc in facts["missing_branches"] if arc[0] in inside and arc[0] in executed]
+    uncalled = [(first, last) for first, last in functions if first in missing]
+    never = [(first, last) for first, last in uncalled if not any(a < first and last <= b for a, b in uncalled)]
+    unreached = [arc for arc in facts["missing_branches"] if arc[0] in inside and arc[0] not in executed]
+    total.seen += len(seen) + len(functions) - len(uncalled)
+    total.branches += len(seen) + len(lost) + len(unreached) + len(functions)
+    name = _short(file)
+    for start, end in lost:
+        first, last = _block(end, missing, source) if end > 0 else (start, start)
+        total.missed.append(Missed(name, first, last, source[start - 1].strip().rstrip(":")))
+    for first, last in never:
+        total.missed.append(Missed(name, first, last, "never called"))
+
+
+def _functions(source: Sequence[str]) -> list[tuple[int, int]]:
+    """Return the first and last line of each function's body, without its docstring."""
+    found = []
+    for node in ast.walk(ast.parse("\n".join(source))):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            body = [each for each in node.body if not _is_text(each)]
+            if body:
+                found.append((body[0].lineno, node.end_lineno or body[-1].lineno))
+    return found
+
+
+def _is_text(node: ast.stmt) -> bool:
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+
+
+def _block(first: int, missing: set[int], source: Sequence[str]) -> tuple[int, int]:
+    """Return the lines from ``first`` on that did not run and are indented no less."""
+    if first not in missing:
+        return first, first
+    depth = _indent(source[first - 1])
+    last = first
+    for number in range(first + 1, len(source) + 1):
+        line = source[number - 1]
+        if line.strip() and _indent(line) < depth:
+            break
+        last = number if number in missing else last
+    return first, last
+
+
+def _indent(line: str) -> int:
+    return len(line) - len(line.lstrip())
+
+
+def _short(file: Path) -> str:
+    """Return the file's path from the folder that it is imported from."""
+    folders = [Path(each).resolve() for each in sys.path if each]
+    roots = [each for each in folders if file.is_relative_to(each)]
+    return str(file.relative_to(max(roots, key=lambda each: len(each.parts)))) if roots else file.name
+
+
+def _coverage(files: Iterable[Path]) -> Coverage:
+    from coverage import Coverage
+
+    return Coverage(
+        data_file=None,
+        branch=True,
+        include=[str(file) for file in files],
+        config_file=False,
+        messages=False,
+    )
+
+
+def _json_report(coverage: Coverage) -> dict[str, Any]:
+    with tempfile.TemporaryDirectory(prefix="mcp-storage-") as folder:
+        path = Path(folder, "coverage.json")
+        coverage.json_report(outfile=str(path), ignore_errors=True)
+        report: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        return report

@@ -1,0 +1,115 @@
+"""The event loop that the suite owns: on a thread of its own, whatever async plugin or loop the user has."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import threading
+import time
+from collections.abc import Awaitable, Callable
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import suppress
+from importlib import import_module
+from typing import Any, TypeVar
+
+from pytest_mcp_storage.engine.timeouts import GRACE
+
+Returned = TypeVar("Returned")
+
+PULSE = 1.0
+"""Seconds between two looks at whether waiting is still of use."""
+
+
+class SuiteLoop:
+    """An asyncio loop on a daemon thread; ``run`` blocks the caller, ``submit`` awaits from any other loop."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="mcp-storage-suite", daemon=True)
+        self._thread.start()
+
+    def run(
+        self, work: Awaitable[Returned], *, limit: float = float("inf"), look: Callable[[], None] = lambda: None
+    ) -> Returned:
+        """The result of ``work``. Raises ``TimeoutError`` after ``limit`` seconds, also where the loop is blocked.
+
+        ``look`` is called every now and then meanwhile; what it raises ends the waiting.
+        """
+        future = asyncio.run_coroutine_threadsafe(contained(work), self._loop)
+        left, end = limit, time.monotonic() + limit
+        try:
+            while not wait([future], timeout=min(PULSE, left)).done and left > 0:
+                look()
+                left = max(0, end - time.monotonic())
+        finally:
+            given_up = future.cancel()
+        if given_up:
+            _drop(work)
+            raise TimeoutError(f"nothing came back within {limit:g} s")
+        return future.result()
+
+    def use_fresh_threads(self) -> None:
+        """Let ``asyncio.to_thread`` start its threads anew: a thread from before is not followed by a new tracer."""
+        self._loop.set_default_executor(ThreadPoolExecutor(thread_name_prefix="asyncio"))
+
+    def answers(self) -> bool:
+        """Whether anything runs on the loop; a store may block it."""
+        served = threading.Event()
+        self._loop.call_soon_threadsafe(served.set)
+        return served.wait(GRACE)
+
+    async def submit(self, work: Awaitable[Returned]) -> Returned:
+        """Await ``work`` on this loop from another one, asyncio's or trio's."""
+        future = asyncio.run_coroutine_threadsafe(contained(work), self._loop)
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            return await _from_trio(future)
+        return await asyncio.wrap_future(future)
+
+    def close(self) -> None:
+        """Cancel what is left and end the thread; one that a store has blocked for good is left behind."""
+        if answers := self.answers():
+            with suppress(TimeoutError):
+                self.run(self._cancel_rest(), limit=GRACE)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(timeout=GRACE if answers else 0)
+        if not self._thread.is_alive():
+            self._loop.close()
+
+    async def _cancel_rest(self) -> None:
+        rest = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+        for task in rest:
+            task.cancel()
+        await asyncio.gather(*rest, return_exceptions=True)
+        await self._loop.shutdown_asyncgens()
+
+
+async def contained(work: Awaitable[Returned]) -> Returned:
+    """The result of ``work``. A store's or harness's call for the end of the process is a ``RuntimeError``.
+
+    ``SystemExit`` would end the loop, and ``pytest.skip()`` would skip a test that nobody has measured.
+    """
+    try:
+        return await work
+    except (Exception, asyncio.CancelledError, GeneratorExit):
+        raise
+    except BaseException as error:
+        raise RuntimeError(f"{type(error).__name__}: {error}") from error
+
+
+def _drop(work: Awaitable[object]) -> None:
+    """End what a blocked loop has never begun; Python would warn of it, as of a forgotten ``await``."""
+    if inspect.iscoroutine(work) and inspect.getcoroutinestate(work) == inspect.CORO_CREATED:
+        with suppress(ValueError):  # begun this very moment
+            work.close()
+
+
+async def _from_trio(future: Future[Returned]) -> Returned:
+    trio: Any = import_module("trio")  # whoever runs it has it; we don't need it
+    try:
+        result: Returned = await trio.to_thread.run_sync(future.result, abandon_on_cancel=True)
+    except trio.Cancelled:
+        future.cancel()
+        raise
+    return result

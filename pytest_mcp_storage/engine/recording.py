@@ -1,0 +1,214 @@
+"""A handle whose calls are written down, so that a failure can show the shortest history that leads to it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from pytest_mcp_storage.engine.timeouts import GRACE, Overdue, in_time
+from pytest_mcp_storage.engine.violation import NoReturn, Violation, shortly, told
+from pytest_mcp_storage.spec.harness import NotMeasurable
+from reference_backends import SessionData, SessionUpdate, StorageBackend
+
+Item = TypeVar("Item")
+
+OTHERS_DATA = "which may hold others' data: --mcp-allow-destructive allows it"
+LONGEST_CALL = 60.0
+"""Seconds after which a call counts as one that never returns."""
+
+
+@dataclass
+class Call:
+    """One call: who, what, when (nanoseconds, monotonic), and what came back. ``end`` is 0 where nothing did (yet)."""
+
+    handle: str
+    method: str
+    arguments: tuple[Any, ...]
+    ttl: object
+    start: int
+    end: int = 0
+    result: object = None
+    waiting: bool = False
+    """Whether somebody waits for it now."""
+
+    def __str__(self) -> str:
+        given = [_shown(argument) for argument in self.arguments]
+        if self.ttl is not None:
+            given.append(f"ttl={self.ttl!r}")
+        answer = _answer(self.result) if self.end else "did not return"
+        return f"{self.handle}.{self.method}({', '.join(given)})  →  {answer}"
+
+
+class History:
+    """What happened in one example, in order; remarks such as passing time stand between the calls."""
+
+    def __init__(self) -> None:
+        self.entries: list[Call | str] = []
+
+    def note(self, remark: str) -> None:
+        """Add a remark."""
+        self.entries.append(remark)
+
+    def calls(self) -> list[Call]:
+        """The calls alone, by their start."""
+        return [entry for entry in self.entries.copy() if isinstance(entry, Call)]
+
+    def stuck(self) -> Call | None:
+        """The call that is waited for although it was given up: it blocks the event loop, or clings to its task."""
+        longest_ago = time.monotonic_ns() - (LONGEST_CALL + GRACE) * 1e9
+        return next((call for call in self.calls() if call.waiting and call.start < longest_ago), None)
+
+    def lines(self, most: int = 40) -> list[str]:
+        """A line an entry; of a long history the beginning and the end."""
+        shown = [str(entry) for entry in self.entries]
+        if len(shown) <= most:
+            return shown
+        head = most // 4
+        return [*shown[:head], f"… {len(shown) - most} calls …", *shown[head - most :]]
+
+
+class RecordingBackend:
+    """A :class:`StorageBackend` that passes every call on and writes it down.
+
+    ``lost`` is told of each that hangs. ``spares``: store-wide calls raise :class:`NotMeasurable`, since the store may
+    hold others' data. Tests ask ``TestContext.store_is_ours`` first; this is for one that forgets.
+    """
+
+    def __init__(
+        self,
+        backend: StorageBackend,
+        name: str,
+        history: Callable[[], History],
+        lost: Callable[[], None] = lambda: None,
+        *,
+        spares: bool = False,
+    ) -> None:
+        self.backend = backend
+        self.name = name
+        self._history = history
+        self._lost = lost
+        self._spares = spares
+
+    def called(self, name: str) -> RecordingBackend:
+        """The same handle in the hands of another caller."""
+        return RecordingBackend(self.backend, name, self._history, self._lost, spares=self._spares)
+
+    def generate_session_id(self) -> str:
+        try:
+            return self.backend.generate_session_id()
+        except Exception as error:
+            blame(error, "generate_session_id")
+            raise
+
+    async def init(self) -> None:
+        await self._call("init", self.backend.init)
+
+    async def create_session(self, session: SessionData, ttl: Any = None) -> None:
+        await self._call("create_session", self.backend.create_session, session, ttl=ttl)
+
+    async def update_session(
+        self, identity: str, session_id: str, changes: SessionUpdate | dict[str, Any], ttl: Any = None
+    ) -> None:
+        await self._call("update_session", self.backend.update_session, identity, session_id, changes, ttl=ttl)
+
+    async def get_session(self, identity: str, session_id: str) -> SessionData | None:
+        seen: SessionData | None = await self._call("get_session", self.backend.get_session, identity, session_id)
+        return seen
+
+    async def get_identity_sessions_data(self, identity: str) -> list[SessionData]:
+        seen: list[SessionData] = await self._call(
+            "get_identity_sessions_data", self.backend.get_identity_sessions_data, identity
+        )
+        return _list_of(SessionData, seen, "get_identity_sessions_data")
+
+    async def get_identity_mcp_sessions(self, identity: str) -> list[str]:
+        seen: list[str] = await self._call(
+            "get_identity_mcp_sessions", self.backend.get_identity_mcp_sessions, identity
+        )
+        return _list_of(str, seen, "get_identity_mcp_sessions")
+
+    async def remove_session(self, identity: str, session_id: str) -> None:
+        await self._call("remove_session", self.backend.remove_session, identity, session_id)
+
+    async def get_all_session_ids(self) -> list[str]:
+        seen: list[str] = await self._call("get_all_session_ids", self.backend.get_all_session_ids)
+        return _list_of(str, seen, "get_all_session_ids")
+
+    async def clear_all(self) -> None:
+        self._check_spared("clear_all")
+        await self._call("clear_all", self.backend.clear_all)
+
+    async def cleanup_expired_sessions(self) -> None:
+        self._check_spared("cleanup_expired_sessions")
+        await self._call("cleanup_expired_sessions", self.backend.cleanup_expired_sessions)
+
+    async def disconnect(self) -> None:
+        await self._call("disconnect", self.backend.disconnect)
+
+    def _check_spared(self, method: str) -> None:
+        if self._spares:
+            raise NotMeasurable(f"{method} touches the whole store, {OTHERS_DATA}")
+
+    async def _call(
+        self, method: str, function: Callable[..., Awaitable[Any]], *arguments: Any, ttl: Any = None
+    ) -> Any:
+        call = Call(self.name, method, arguments, ttl, time.monotonic_ns(), waiting=True)
+        self._history().entries.append(call)
+        options = {} if ttl is None else {"ttl": ttl}
+        try:
+            call.result = await in_time(method, function, *arguments, limit=LONGEST_CALL, **options)
+        except Overdue as error:
+            self._lost()
+            raise NoReturn(str(error), should="return") from None
+        except Exception as error:
+            call.result = error
+            call.end = time.monotonic_ns()
+            blame(error, method)
+            raise
+        except (asyncio.CancelledError, GeneratorExit):
+            raise
+        except BaseException as error:  # SystemExit would end the suite's loop, and pytest.skip() the test
+            call.result, call.end = error, time.monotonic_ns()
+            raise Violation(f"{method} {told(error)}", should="raise no more than an Exception") from error
+        finally:
+            call.waiting = False
+        call.end = time.monotonic_ns()
+        return call.result
+
+
+def blame(error: Exception, method: str) -> None:
+    """Note on an error which call of the store raised it: so it is told from a fault of the harness or the suite."""
+    error.__mcp_call__ = method  # type: ignore[attr-defined]
+
+
+def blamed(error: Exception) -> str:
+    """The call of the store that raised the error; empty where none did."""
+    method: str = getattr(error, "__mcp_call__", "")
+    return method
+
+
+def _list_of(kind: type[Item], seen: list[Item], method: str) -> list[Item]:
+    """What a listing returned. Raises :class:`Violation` for anything but a list of such items."""
+    if isinstance(seen, list) and all(isinstance(item, kind) for item in seen):
+        return seen
+    items = {type(item).__name__ for item in seen} if isinstance(seen, list) else ()
+    found = f"a list of {' and '.join(sorted(items))}" if items else f"a {type(seen).__name__}"
+    raise Violation(f"{method} returned {found}", should=f"return a list of {kind.__name__}")
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, SessionData):
+        fields = value.model_dump(warnings=False)  # a broken store may put anything there
+        return f"SessionData({shortly({k: v for k, v in fields.items() if v is not None}, 400)})"
+    return shortly(value)
+
+
+def _answer(result: object) -> str:
+    if isinstance(result, BaseException):
+        return told(result)
+    if isinstance(result, list):
+        return f"[{', '.join(_shown(item) for item in result[:5])}{', …' if len(result) > 5 else ''}] ({len(result)})"
+    return _shown(result)

@@ -1,0 +1,169 @@
+"""Workers, seen from their parent: processes that do a plan of calls on a harness's store, and can be killed at it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from typing import IO, Any, Self
+
+from pytest_mcp_storage.engine.recording import Call
+from pytest_mcp_storage.faults.worker_protocol import LONGEST_LINE, arguments_to_json, outcome_from_json
+from pytest_mcp_storage.spec.harness import BackendHarness, HarnessFault
+
+START_LIMIT = 60.0
+"""Seconds until a worker must have opened its store."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """A call to make: a method of :class:`StorageBackend`, its positional arguments, and a ``ttl`` in seconds."""
+
+    method: str
+    arguments: tuple[Any, ...] = ()
+    ttl: float | None = None
+
+
+class WorkerError(HarnessFault):
+    """A worker did not start, or ended before its plan though nobody killed it. Its last words are in the message."""
+
+
+class Worker:
+    """A process with a handle of its own on ``harness``'s store (capability CRASH).
+
+    ::
+
+        async with Worker(harness, plan, encryption_key=key) as worker:   # it has opened the store
+            worker.go()
+            async for call in worker:                                    # each once the backend has returned
+                acknowledged.append(call)
+                if len(acknowledged) == 50:
+                    worker.kill()                                        # the loop ends with what it still told
+        maybe_done = worker.unacknowledged()
+
+    ``name`` is what its calls are called by, ``now`` the moment (seconds since the epoch) at which its clock stands
+    still (needs CLOCK; ``None``: the real time), ``callers`` how many calls of the plan it has under way at once.
+    ``start`` and ``end`` of calls are of the system's monotonic clock, so calls of several workers can be compared.
+
+    Raises :class:`WorkerError`, also while iterating.
+    """
+
+    def __init__(
+        self,
+        harness: BackendHarness,
+        plan: Sequence[Step],
+        *,
+        name: str = "worker",
+        encryption_key: str | Sequence[str] | None = None,
+        now: float | None = None,
+        callers: int = 1,
+    ) -> None:
+        self.name = name
+        self.plan = list(plan)
+        self.callers = callers
+        self._order = {
+            "harness": f"{type(harness).__module__}:{type(harness).__qualname__}",
+            "locator": dict(harness.locator()),
+            "encryption_key": encryption_key if encryption_key is None or isinstance(encryption_key, str)
+            else list(encryption_key),
+            "now": now,
+            "callers": callers,
+            "path": sys.path,
+            "plan": [
+                {"method": step.method, "arguments": arguments_to_json(step.method, step.arguments), "ttl": step.ttl}
+                for step in self.plan
+            ],
+        }  # fmt: skip
+        self._told: set[int] = set()
+        self._killed = False
+        self._finished = False
+
+    async def __aenter__(self) -> Self:
+        self._stderr = tempfile.TemporaryFile("a+b")  # noqa: SIM115 - closed by __aexit__
+        self._process = _started(self._stderr)
+        self._told_lines = asyncio.StreamReader(limit=LONGEST_LINE)
+        protocol = asyncio.StreamReaderProtocol(self._told_lines)
+        self._pipe, _ = await asyncio.get_running_loop().connect_read_pipe(lambda: protocol, self._process.stdout)
+        try:
+            async with asyncio.timeout(START_LIMIT):
+                await asyncio.to_thread(self._send, json.dumps(self._order))
+                ready = await self._told_lines.readline()
+        except BaseException:
+            await self.__aexit__()
+            raise
+        if ready:
+            return self
+        words = await self._last_words()
+        await self.__aexit__()
+        raise WorkerError(f"{self.name} did not start: {words}")
+
+    async def __aexit__(self, *exc: object) -> None:
+        if not self._finished:
+            self.kill()
+        assert self._process.stdin is not None
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.close()
+        await asyncio.to_thread(self._process.wait)
+        self._pipe.close()
+        self._stderr.close()
+
+    @property
+    def pid(self) -> int:
+        """The worker's process id."""
+        return self._process.pid
+
+    def go(self) -> None:
+        """Let it begin. Several workers that are told one after another begin within a millisecond or so."""
+        self._send("go")
+
+    def kill(self) -> None:
+        """End it at once, in the middle of whatever it does (SIGKILL)."""
+        self._killed = True
+        self._process.kill()
+
+    async def __aiter__(self) -> AsyncIterator[Call]:
+        """The calls that have returned, in the order in which they did, until the plan is done or the worker dead.
+
+        A call's ``result`` is what it returned, or the exception that it raised.
+        """
+        while line := await self._told_lines.readline():
+            if not line.endswith(b"\n"):
+                break  # cut off by the kill: nobody was told of that call
+            told = json.loads(line)
+            if "done" in told:
+                self._finished = True
+                return
+            self._told.add(told["place"])
+            step = self.plan[told["place"]]
+            result = outcome_from_json(step.method, told)
+            yield Call(self.name, step.method, step.arguments, step.ttl, told["start"], told["end"], result)
+        if not self._killed:
+            raise WorkerError(f"{self.name} ended before its plan: {await self._last_words()}")
+
+    def unacknowledged(self) -> list[Call]:
+        """Calls that may have begun and were not told of, once the iteration is over: done, or not, or half way."""
+        untold = [step for place, step in enumerate(self.plan) if place not in self._told]
+        return [Call(self.name, step.method, step.arguments, step.ttl, 0) for step in untold[: self.callers]]
+
+    def _send(self, line: str) -> None:
+        assert self._process.stdin is not None
+        with contextlib.suppress(BrokenPipeError):  # that it is gone shows where its output ends
+            self._process.stdin.write(line.encode() + b"\n")
+            self._process.stdin.flush()
+
+    async def _last_words(self) -> str:
+        await asyncio.to_thread(self._process.wait)
+        self._stderr.seek(0)
+        words = self._stderr.read().decode("utf-8", "replace").strip().splitlines()[-5:]
+        return " · ".join(words) or f"exit code {self._process.returncode}, without a word"
+
+
+def _started(stderr: IO[bytes]) -> subprocess.Popen[bytes]:
+    # Not by asyncio, whose watcher of children and a kill trip over each other.
+    command = [sys.executable, "-m", "pytest_mcp_storage.faults.worker_main"]
+    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stderr)

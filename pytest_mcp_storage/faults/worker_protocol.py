@@ -1,0 +1,63 @@
+"""What a worker and its parent tell each other: calls, and what came of them, as JSON.
+
+Sessions travel as objects of snake_case fields, errors by their type's name and their message.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from reference_backends import SessionData, StorageError
+from reference_backends.core import errors
+
+LONGEST_LINE = 1 << 28
+"""Bytes; an order holds a whole plan."""
+
+WITH_SESSION = "create_session"
+GIVES_SESSION = "get_session"
+GIVES_SESSIONS = "get_identity_sessions_data"
+
+
+class WorkerCallError(Exception):
+    """A call in a worker raised what is no :class:`StorageError`; the text is its type and message."""
+
+
+def arguments_to_json(method: str, arguments: tuple[Any, ...]) -> list[Any]:
+    """A call's positional arguments."""
+    return [_session_to_json(arguments[0])] if method == WITH_SESSION else list(arguments)
+
+
+def arguments_from_json(method: str, arguments: list[Any]) -> tuple[Any, ...]:
+    """The same, back again."""
+    return (SessionData.model_validate(arguments[0]),) if method == WITH_SESSION else tuple(arguments)
+
+
+def outcome_to_json(result: object) -> dict[str, Any]:
+    """What a call returned, or the exception that it raised."""
+    if isinstance(result, Exception):
+        return {"error": type(result).__name__, "message": str(result)}
+    if isinstance(result, list):
+        return {"result": [_session_to_json(item) for item in result]}
+    return {"result": _session_to_json(result)}
+
+
+def outcome_from_json(method: str, outcome: dict[str, Any]) -> object:
+    """The same, back again. An error keeps its type where it is one of the contract's."""
+    if "error" in outcome:
+        kind = getattr(errors, outcome["error"], None)
+        if isinstance(kind, type) and issubclass(kind, StorageError):
+            return kind(outcome["message"])
+        return WorkerCallError(f"{outcome['error']}: {outcome['message']}")
+    result = outcome["result"]
+    if method == GIVES_SESSION and isinstance(result, dict):
+        return SessionData.model_validate(result)
+    if method == GIVES_SESSIONS and isinstance(result, list):
+        return [SessionData.model_validate(item) if isinstance(item, dict) else item for item in result]
+    return result
+
+
+def _session_to_json(value: Any) -> Any:
+    """A session as an object, text and ``None`` as they are; of anything else, which no store returns, the type."""
+    if isinstance(value, SessionData):
+        return {field: part for field, part in value.model_dump().items() if part is not None}
+    return value if value is None or isinstance(value, str) else f"<{type(value).__name__}>"

@@ -1,1 +1,0 @@
-"""From a clause's test to a measurement: the bench, the trial upon it, the witness of its calls."""

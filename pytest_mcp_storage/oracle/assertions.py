@@ -1,0 +1,89 @@
+"""What every read of a handle shows of a session, compared with what it should be."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from pytest_mcp_storage.engine.context import TestContext
+from pytest_mcp_storage.engine.recording import RecordingBackend
+from pytest_mcp_storage.engine.violation import Violation
+from pytest_mcp_storage.oracle.model import Name
+from pytest_mcp_storage.spec.comparison import difference
+from reference_backends import SessionData
+
+
+@dataclass(frozen=True)
+class View:
+    """A session as each of the four reads shows it. ``all_ids`` is ``None`` where that read was left out."""
+
+    got: SessionData | None
+    listed: list[SessionData]
+    ids: int
+    all_ids: int | None
+
+    def differs(self, expected: SessionData | None) -> str:
+        """Which read shows something else, and what, in words; empty where all four agree with ``expected``."""
+        if expected is None:
+            return self._shown_though_gone()
+        if found := difference(self.got, expected):
+            return f"get_session returned {found}"
+        if len(self.listed) != 1:
+            return f"get_identity_sessions_data listed it {_times(len(self.listed))}"
+        if found := difference(self.listed[0], expected):
+            return f"get_identity_sessions_data returned {found}"
+        return self._counted_wrongly()
+
+    def _shown_though_gone(self) -> str:
+        shown = {
+            "get_session": self.got is not None,
+            "get_identity_sessions_data": bool(self.listed),
+            "get_identity_mcp_sessions": bool(self.ids),
+            "get_all_session_ids": bool(self.all_ids),
+        }
+        found = " and ".join(method for method, there in shown.items() if there)
+        return found and f"{found} showed a session that should not be there"
+
+    def _counted_wrongly(self) -> str:
+        for method, count in (("get_identity_mcp_sessions", self.ids), ("get_all_session_ids", self.all_ids)):
+            if count not in (1, None):
+                return f"{method} listed it {_times(count)}"
+        return ""
+
+
+async def view(context: TestContext, store: RecordingBackend, name: Name) -> View:
+    """Ask each read; for all ids only where the store is ours, since there may be a million others.
+
+    Session ids must differ between identities.
+    """
+    identity, session_id = name
+    got = await store.get_session(identity, session_id)
+    listed = await store.get_identity_sessions_data(identity)
+    ids = await store.get_identity_mcp_sessions(identity)
+    all_ids = await store.get_all_session_ids() if context.store_is_ours else None
+    mine = [each for each in listed if each.session_id == session_id]
+    return View(got, mine, ids.count(session_id), None if all_ids is None else all_ids.count(session_id))
+
+
+async def assert_shows(
+    context: TestContext,
+    store: RecordingBackend,
+    live: Iterable[SessionData] = (),
+    gone: Iterable[SessionData] = (),
+    *,
+    when: str,
+    should: str,
+) -> None:
+    """Each read shows the live sessions, whole and once, and none of the others. Raises :class:`Violation`.
+
+    ``when``: the beginning of the sentence that says what was seen: "after a new open".
+    """
+    expected = [(session, session) for session in live] + [(session, None) for session in gone]
+    for session, state in expected:
+        seen = await view(context, store, (session.identity, session.session_id))
+        if found := seen.differs(state):
+            raise Violation(f"{when} {found}", should=should)
+
+
+def _times(count: int | None) -> str:
+    return {0: "not at all", 1: "once", 2: "twice"}.get(count or 0, f"{count} times")

@@ -1,0 +1,52 @@
+"""Many sessions at once, for the clauses that speak of large numbers."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+from pytest_mcp_storage.engine.context import TestContext
+from pytest_mcp_storage.engine.recording import RecordingBackend
+from reference_backends import SessionData
+
+AT_ONCE = 50
+PATIENCE = 300.0
+"""Seconds after which a slow store is spared the rest of a very large number."""
+
+
+async def create_many(
+    context: TestContext,
+    store: RecordingBackend,
+    session: SessionData,
+    count: int,
+    ttl: float | None = None,
+    *,
+    first: int = 0,
+    least: int | None = None,
+    identities: bool = False,
+) -> list[SessionData]:
+    """``count`` sessions, small and alike but for their names; the history shows one line for all.
+
+    They are one identity's; with ``identities`` each is another's. ``first``: where their numbers begin.
+    ``least``: so many will do where the store takes longer than :data:`PATIENCE`.
+    """
+    plain = {"tokens": {"access_token": "t"}, "headers": None, "client_information": None}
+    many: list[SessionData] = []
+    enough = count if least is None else min(least, count)
+    end = time.monotonic() + PATIENCE
+    while len(many) < enough or (len(many) < count and time.monotonic() < end):
+        numbers = range(len(many), min(len(many) + AT_ONCE, count))
+        names = [_names(context, session, first + number, identities) for number in numbers]
+        batch = [session.model_copy(update={**plain, **each}) for each in names]
+        context.remember(batch)
+        await asyncio.gather(*(store.backend.create_session(each, ttl=ttl) for each in batch))
+        many += batch
+    whose = "an identity each" if identities else repr(session.identity)
+    context.history.note(f"… create_session of {len(many)} sessions of {whose} …")
+    return many
+
+
+def _names(context: TestContext, session: SessionData, number: int, identities: bool) -> dict[str, str]:
+    if identities:
+        return {"identity": context.identity(f"i{number:05}"), "session_id": context.session_id(f"i{number:05}")}
+    return {"session_id": context.session_id(f"n{number:05}")}

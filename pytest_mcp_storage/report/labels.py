@@ -1,0 +1,66 @@
+"""How each renderer names and marks what became of a clause, and a verdict: never by colour alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pytest_mcp_storage.report.model import (
+    CONFORMANT,
+    NOT_CONFORMANT,
+    NOT_MEASURED,
+    WITH_DEVIATIONS,
+    BackendReport,
+    ClauseReport,
+)
+from pytest_mcp_storage.spec.outcome import Outcome
+
+
+@dataclass(frozen=True)
+class Sign:
+    """``key``: for style sheets; ``mark``: one character; ``words``: in full; ``meaning``: a line of the legend."""
+
+    key: str
+    mark: str
+    words: str
+    meaning: str
+
+
+PASSED = Sign("passed", "✓", "passed", "every test of the clause saw it kept")
+FAILED = Sign("failed", "✗", "failed", "a MUST was broken, and a history of calls shows it")
+ADVICE = Sign("advice", "!", "failed SHOULD", "advice was not followed; only --mcp-strict holds it against the store")
+DEVIATION = Sign("deviation", "D", "deviation", "broken, and listed as known with a reason")
+NOT_APPLICABLE = Sign("not-applicable", "–", "not applicable", "the harness does not declare what the clause needs")
+UNMEASURED = Sign("not-measured", "?", "not measured", "nothing can be said; a MUST without measure forbids conformant")
+
+LEGEND = (PASSED, FAILED, ADVICE, DEVIATION, NOT_APPLICABLE, UNMEASURED)
+
+_BY_OUTCOME = {
+    Outcome.PASSED: PASSED,
+    Outcome.FAILED: FAILED,
+    Outcome.DEVIATION: DEVIATION,
+    Outcome.NOT_APPLICABLE: NOT_APPLICABLE,
+    Outcome.NOT_MEASURED: UNMEASURED,
+}
+_VERDICTS = {
+    CONFORMANT: Sign("passed", "✓", "conformant", "every applicable MUST was measured and kept"),
+    WITH_DEVIATIONS: Sign("deviation", "D", "conformant with deviations", "so, but for the deviations that are listed"),
+    NOT_CONFORMANT: Sign("failed", "✗", "not conformant", "a MUST was broken"),
+    NOT_MEASURED: Sign("not-measured", "?", "not measured", "nothing was seen broken, but some MUST was not measured"),
+}
+
+
+def sign(clause: ClauseReport) -> Sign:
+    """What became of a clause."""
+    return ADVICE if clause.advice else _BY_OUTCOME[clause.outcome]
+
+
+def verdict(backend: BackendReport) -> Sign:
+    """A backend's verdict; one that this version does not know is told as it stands."""
+    unknown = Sign("not-measured", "?", backend.verdict.replace("_", " "), "a verdict of another version of the suite")
+    return _VERDICTS.get(backend.verdict, unknown)
+
+
+def counts(backend: BackendReport) -> dict[Sign, int]:
+    """How often each sign of the legend stands for a clause of the backend; the ones that do not occur are left out."""
+    found = [sign(clause) for clause in backend.clauses]
+    return {each: found.count(each) for each in LEGEND if each in found}

@@ -1,0 +1,145 @@
+"""From the name after ``--mcp-backend`` to a harness."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from difflib import get_close_matches
+from importlib.metadata import PackageNotFoundError, entry_points, packages_distributions, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pytest_mcp_storage.engine.harness_checks import (
+    check_backend,
+    check_capabilities,
+    check_contexts,
+    check_maker,
+    check_open,
+    has_capabilities_of_its_own,
+    missing_methods,
+)
+from pytest_mcp_storage.engine.timeouts import awaitable
+from pytest_mcp_storage.session.loading import BackendNameError, load
+from pytest_mcp_storage.spec.harness import BackendHarness, NotMeasurable
+
+if TYPE_CHECKING:
+    from reference_backends import Clock, StorageBackend
+
+GROUP = "pytest_mcp_storage.backends"
+"""The entry-point group under which an installed package registers its harnesses."""
+
+BUNDLED = {
+    "memory": "pytest_mcp_storage.harnesses.memory:MemoryHarness",
+    "file": "pytest_mcp_storage.harnesses.file:FileHarness",
+    "sqlite": "pytest_mcp_storage.harnesses.sqlite:SqliteHarness",
+    "redis": "pytest_mcp_storage.harnesses.redis:RedisHarness",
+    "supabase": "pytest_mcp_storage.harnesses.supabase:SupabaseHarness",
+}
+
+SCHEMES = ("stdio", "mcp-ts")
+"""Names of the form ``scheme:rest`` that stand for stores in other languages."""
+
+MakeHarness = Callable[[], BackendHarness]
+
+
+def resolve(name: str, *folders: Path) -> MakeHarness:
+    """What makes a harness of the named backend. ``folders``: modules there can be imported too.
+
+    Raises :class:`BackendNameError`.
+    """
+    scheme, colon, _ = name.partition(":")
+    if colon and scheme in SCHEMES:
+        from pytest_mcp_storage.bridge.names import bridge_harness
+
+        try:
+            return bridge_harness(name)
+        except ValueError as error:
+            raise BackendNameError(f"backend {name!r} can't be loaded: {error}") from None
+    if colon:
+        return harness_of(name, load(name, *folders))
+    if name in BUNDLED:
+        return harness_of(name, load(BUNDLED[name], *folders))
+    registered = {entry.name: entry.value for entry in entry_points(group=GROUP)}
+    if name in registered:
+        return harness_of(name, load(registered[name].partition("[")[0].strip(), *folders))
+    known = sorted({*BUNDLED, *registered})
+    near = get_close_matches(name, known, n=1)
+    hint = f"; is {near[0]!r} meant?" if near else ""
+    raise BackendNameError(
+        f"unknown backend {name!r}{hint} (known: {', '.join(known)}; or module:attribute, stdio:COMMAND, mcp-ts:STORE)"
+    )
+
+
+def harness_of(name: str, target: Any) -> MakeHarness:
+    """What makes a harness of ``target``: a harness class, or a callable that returns a backend.
+
+    Raises :class:`BackendNameError` for anything else, and for a harness that misses a method it declares.
+    """
+    if inspect.isclass(target) and issubclass(target, BackendHarness):
+        check_written(name, target)
+        if missing := missing_methods(target):
+            raise BackendNameError(f"{name}: {target.__name__} must define {', '.join(missing)}")
+        return target
+    if callable(target):
+        return lambda: FactoryHarness(target)
+    hint = "; name the harness's class, not an instance of it" if isinstance(target, BackendHarness) else ""
+    raise BackendNameError(f"{name} is neither a BackendHarness subclass nor a callable that returns a backend{hint}")
+
+
+def check_written(name: str, harness: type[BackendHarness]) -> None:
+    """Raises :class:`BackendNameError` for a class that can't work, as far as the class itself shows it."""
+    try:
+        check_maker(harness)
+    except TypeError as error:
+        raise BackendNameError(f"{name}: {error}") from None
+    try:
+        check_contexts(harness)
+        if has_capabilities_of_its_own(harness):
+            check_capabilities(harness.capabilities)
+            check_open(harness, harness.capabilities)
+    except TypeError as error:
+        raise BackendNameError(f"{name}: {harness.__name__}.{error}") from None
+
+
+class FactoryHarness(BackendHarness):
+    """A plain harness around a callable that returns a backend: no capabilities, and nothing is known of the store."""
+
+    dedicated = False
+
+    def __init__(self, make: Callable[[], Any]) -> None:
+        self.make = make
+
+    async def open(
+        self,
+        *,
+        encryption_key: str | Sequence[str] | None = None,
+        clock: Clock | None = None,
+        default_ttl: float | None = None,
+    ) -> StorageBackend:
+        if default_ttl is not None:
+            raise NotMeasurable("a callable that returns a backend takes no default TTL; write a harness for it")
+        check_maker(self.make)
+        made = self.make()
+        backend: StorageBackend = await made if inspect.isawaitable(made) else made
+        check_backend(backend, f"{getattr(self.make, '__qualname__', 'the callable')}()")
+        await awaitable("init()", backend.init())
+        return backend
+
+
+def described(harness: BackendHarness) -> tuple[str, str]:
+    """Where a harness comes from, as ``module:name``, and the version of the package that it lies in.
+
+    A harness with a ``version`` of its own says what it drives: the backend behind a bridge is another program. For
+    others' packages this looks through all that is installed, which takes a while.
+    """
+    source = harness.make if isinstance(harness, FactoryHarness) else type(harness)
+    module = getattr(source, "__module__", "") or ""
+    package = module.partition(".")[0]
+    ours = package in ("pytest_mcp_storage", "reference_backends")  # an editable install has no list of files
+    distributions = ["pytest-mcp-storage"] if ours else packages_distributions().get(package, [])
+    try:
+        release = version(distributions[0]) if distributions else "unknown"
+    except PackageNotFoundError:
+        release = "unknown"
+    own = getattr(harness, "version", "")
+    return f"{module}:{getattr(source, '__qualname__', type(source).__name__)}", own or release

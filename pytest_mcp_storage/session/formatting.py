@@ -1,0 +1,55 @@
+"""A measurement in words, as a person reads it in the terminal."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from pytest_mcp_storage.report.escaping import one_line, visible
+from pytest_mcp_storage.spec.clauses import Clause
+from pytest_mcp_storage.spec.outcome import Measurement, Outcome
+
+WIDTH = 88
+"""Columns at which sentences are wrapped. Calls are not: white space inside them may be what went wrong."""
+
+
+def headline(clause: Clause, measured: Measurement) -> str:
+    """``EX-2 (MUST): what was seen``, in one line."""
+    what = "" if measured.outcome is Outcome.FAILED else f"{measured.outcome.words}: "
+    return f"{clause.id} ({clause.level.value}): {what}{one_line(measured.message)}"
+
+
+def explained(measured: Measurement, clause: Clause, backend: Mapping[str, Any], reproduce: str) -> str:
+    """What was seen, what should have been, the clause, the shortest history that shows it, and how to see it again."""
+    rows = [("should", measured.should), ("contract", clause.statement), ("backend", _described(backend))]
+    rows += [("note", note) for note in measured.notes]
+    lines = [headline(clause, measured), *(_sentence(name, text) for name, text in rows if text)]
+    if measured.history:
+        lines += ["  history:", *_numbered(measured.history)]
+    if measured.fault:
+        lines += ["  traceback:", textwrap.indent(visible(measured.fault.rstrip()), "    ")]
+    return "\n".join([*lines, f"  reproduce: {visible(reproduce)}"])
+
+
+def _described(backend: Mapping[str, Any]) -> str:
+    about = [backend["harness"]] if backend["harness"] not in ("", backend["name"]) else []
+    about += [f"version {backend['version']}"] if backend["version"] != "unknown" else []
+    return f"{backend['name']} ({', '.join(about)})" if about else str(backend["name"])
+
+
+def _sentence(name: str, text: str) -> str:
+    start = f"  {name + ':':<11}"
+    return textwrap.fill(
+        one_line(text), WIDTH, initial_indent=start, subsequent_indent=" " * len(start), break_on_hyphens=False
+    )
+
+
+def _numbered(lines: list[str]) -> Iterator[str]:
+    """The calls, each answer below its call."""
+    width = len(str(len(lines)))
+    for number, line in enumerate(lines, start=1):
+        call, arrow, answer = one_line(line).partition("  →  ")
+        yield f"    {number:>{width}}  {call}"
+        if arrow:
+            yield f"    {'':>{width}}    → {answer}"

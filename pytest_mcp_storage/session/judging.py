@@ -1,0 +1,189 @@
+"""What the hooks of a judging run call: collect the suite, gather what was measured, judge it, and show it."""
+
+from __future__ import annotations
+
+import datetime
+import json
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_mcp_storage.report import terminal
+from pytest_mcp_storage.report.model import Report
+from pytest_mcp_storage.report.write import write
+from pytest_mcp_storage.session import options
+from pytest_mcp_storage.session.collection import ClauseItem, SuiteModule, located, suite_files
+from pytest_mcp_storage.session.deviations import Deviation, DeviationsError, load_deviations
+from pytest_mcp_storage.session.formatting import explained
+from pytest_mcp_storage.session.loading import BackendNameError
+from pytest_mcp_storage.session.run import Run
+from pytest_mcp_storage.session.verdict import judge, left_alone, passes
+from pytest_mcp_storage.spec.clauses import Level
+from pytest_mcp_storage.spec.outcome import Measurement, Outcome
+
+STATUS = {
+    "passed": ("passed", ".", "PASSED"),
+    "failed": ("failed", "F", "FAILED"),
+    "fault": ("failed", "F", "NOT MEASURED"),
+    "deviation": ("deviation", "d", "DEVIATION"),
+    "advice": ("failed SHOULD", "a", "FAILED SHOULD"),
+    "not_applicable": ("not applicable", "-", "NOT APPLICABLE"),
+    "not_measured": ("not measured", "?", "NOT MEASURED"),
+}
+"""How pytest's progress and summary name what became of a test."""
+LEFT_BEHIND = "mcp_left_behind"
+"""Under which xdist's workers tell of stores that they could not destroy."""
+
+
+ARCS = "mcp_arcs"
+"""Under which xdist's workers send what has run of the stores' code."""
+
+
+class Judging:
+    """A run that judges backends. In xdist's workers it only measures; the controller judges."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self.config = config
+        self.is_worker = hasattr(config, "workerinput")
+        self.options = options.read(config)
+        self.deviations = self._deviations()
+        try:
+            self.run = Run(self.options, options.folders(config), self._say)
+        except BackendNameError as error:
+            raise pytest.UsageError(str(error)) from None
+        self.report: Report | None = None
+        self._today = datetime.datetime.now(datetime.UTC).date()
+        self._measured: defaultdict[str, list[Measurement]] = defaultdict(list)
+        self._described: dict[str, dict[str, Any]] = {}
+        self._left_behind: list[str] = []
+        self._arcs: list[dict[str, Any]] = []
+        self._written: list[Path] = []
+        named = [located(argument) for argument in config.args]
+        ours_are_named = named != config.args
+        self.stands_aside = not ours_are_named and options.stands_aside(config)
+        if ours_are_named:
+            config.args[:] = named
+        elif not self.stands_aside:
+            config.args += [path for path in suite_files() if path not in config.args]
+
+    def header(self) -> str:
+        """The line about this run at pytest's beginning."""
+        names = ", ".join(self.options.backends)
+        if self.stands_aside:
+            return f"mcp-storage: tests are named, so that {names} is not judged; --mcp-backend names it for this run"
+        return f"mcp-storage: judging {names} · tier {self.options.tier.name} · seed {self.options.seed}"
+
+    def suite_module(self, path: Path, parent: pytest.Collector) -> pytest.Module | None:
+        """The collector of a module of the suite; ``None`` for any other module."""
+        if str(path) not in suite_files():
+            return None
+        module: SuiteModule = SuiteModule.from_parent(parent, path=path, nodeid=path.name)
+        module.run = self.run
+        return module
+
+    def attach_result(self, item: pytest.Item, report: pytest.TestReport) -> None:
+        """Give the report of a clause's test the outcome that was measured, and let it travel along."""
+        if not isinstance(item, ClauseItem) or item.measurement is None or report.when != "call":
+            return
+        measured, clause = item.measurement, self.run.clauses[item.measurement.clause]
+        about = self.run.describe(item.backend)
+        category = self._category(item.backend, measured)
+        report.mcp = {"category": category, "backend": json.dumps(about), "measured": json.dumps(measured.to_json())}  # type: ignore[attr-defined]
+        report.sections.clear()  # what the store logged meanwhile; the history tells more, and no secret
+        if category in ("failed", "fault"):
+            report.outcome = "failed"
+            report.longrepr = explained(measured, clause, about, self.options.reproduce(item.backend, clause.id))
+        elif category != "passed":
+            report.outcome = "skipped"
+            report.longrepr = (str(item.path), item.reportinfo()[1] + 1, f"{clause.id}: {measured.message}")
+
+    def status(self, report: Any) -> tuple[str, str, str] | None:
+        """The category, letter and word of a clause's test."""
+        return STATUS[report.mcp["category"]] if hasattr(report, "mcp") else None
+
+    def collect(self, report: pytest.TestReport) -> None:
+        """Gather a measurement, from this process or from a worker."""
+        if hasattr(report, "mcp"):
+            about = json.loads(report.mcp["backend"])
+            known = self._described.setdefault(about["name"], about)
+            known.update({key: value for key, value in about.items() if value})
+            self._measured[about["name"]].append(Measurement.from_json(json.loads(report.mcp["measured"])))
+
+    def collect_leftovers(self, worker: Any) -> None:
+        """Gather what a worker of xdist could not destroy, and what it has seen run; one that died sends nothing."""
+        output = getattr(worker, "workeroutput", {})
+        self._left_behind += output.get(LEFT_BEHIND, [])
+        self._arcs += [json.loads(output[ARCS])] if ARCS in output else []
+
+    def finish(self, session: pytest.Session) -> None:
+        """Destroy the stores; then, where this is the controller, judge, write the reports and set the exit code."""
+        self._left_behind += self.run.close()
+        if self.is_worker:
+            output: dict[str, Any] = self.config.workeroutput  # type: ignore[attr-defined]  # xdist's
+            output[LEFT_BEHIND] = self._left_behind
+            output[ARCS] = json.dumps(self.run.arcs())
+            return
+        if self.config.option.collectonly or self.stands_aside:
+            return
+        self.report = judge(self.options, self.deviations, self._measured, self._described)
+        self.report.problems += self._left_behind
+        self._add_exercised(self.report)
+        for path in self.options.reports:
+            try:
+                write(self.report, path)
+                self._written.append(path)
+            except OSError as error:  # it could be written when the run began
+                self.report.problems.append(f"{path} can't be written: {error.strerror}")
+        if session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
+            good = passes(self.options, self.report)
+            session.exitstatus = pytest.ExitCode.OK if good else pytest.ExitCode.TESTS_FAILED
+
+    def show(self, reporter: Any) -> None:
+        """Print the summary under the run."""
+        if self.report is None:
+            return
+        reporter.section("MCP storage conformance")
+        terminal.show(self.report, reporter)
+        for remark in left_alone(self.options, self.deviations):
+            reporter.line(f"note: {remark}")
+        for path in self._written:
+            reporter.line(f"report: {path}")
+
+    def _say(self, text: str) -> None:
+        """Tell the person at the terminal, past pytest's capture; workers of xdist have none."""
+        manager = self.config.pluginmanager
+        reporter, capture = manager.get_plugin("terminalreporter"), manager.get_plugin("capturemanager")
+        if reporter is not None and capture is not None:
+            with capture.global_and_fixture_disabled():
+                reporter.ensure_newline()
+                reporter.line(f"mcp-storage: {text}")
+
+    def _category(self, backend: str, measured: Measurement) -> str:
+        if measured.outcome is Outcome.NOT_MEASURED:
+            return "fault" if measured.fault else "not_measured"
+        if measured.outcome is not Outcome.FAILED:
+            return str(measured.outcome.value)
+        if any(each.covers(backend, measured.clause, self._today) for each in self.deviations):
+            return "deviation"
+        should = self.run.clauses[measured.clause].level is Level.SHOULD
+        return "advice" if should and not self.options.strict else "failed"
+
+    def _add_exercised(self, report: Report) -> None:
+        """Add how much of each store's code has run, in this process and in the workers."""
+        if not self.options.coverage:
+            return
+        from pytest_mcp_storage.engine.exercised import exercised
+
+        parts = [*self._arcs, self.run.arcs()]
+        for backend in report.backends:
+            backend.exercised = exercised(part[backend.name] for part in parts if backend.name in part)
+
+    def _deviations(self) -> tuple[Deviation, ...]:
+        if self.options.deviations is None:
+            return ()
+        try:
+            return load_deviations(self.options.deviations, (clause.id for clause in self.options.clauses))
+        except DeviationsError as error:
+            raise pytest.UsageError(str(error)) from None

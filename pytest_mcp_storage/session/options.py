@@ -1,0 +1,204 @@
+"""The command line's options and ini values, and what a run makes of them."""
+
+from __future__ import annotations
+
+import os
+import random
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from pytest_mcp_storage.engine.tiers import Tier
+    from pytest_mcp_storage.spec.clauses import Clause
+
+REPORT_ENDINGS = (".json", ".html", ".md", ".svg")
+TIER_NAMES = ("smoke", "standard", "deep")
+DEFAULT_TIER = "standard"
+PROVIDERS = ("auto", "url", "native", "docker", "cli")
+REPEATED = ("--mcp-revision", "--mcp-supabase")
+"""Options that say what was judged and by what: a command that reproduces a failure must not lead elsewhere."""
+SLIP = "mcp_backend"
+"""What people write for ``mcp_backends``. Pytest would only warn, and a run that judges nothing is green."""
+SEED = "mcp_seed"
+"""Under which xdist's workers are told the seed."""
+PROVIDER_VARIABLE = "MCP_STORAGE_SUPABASE"
+"""The environment variable that carries ``--mcp-supabase`` to harnesses and to the processes they start."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What was asked for: which backends, which clauses, how thoroughly, and where the verdict goes."""
+
+    backends: tuple[str, ...]
+    tier: Tier
+    revision: str
+    clauses: tuple[Clause, ...]
+    selected: frozenset[str]
+    seed: int
+    strict: bool
+    destructive: bool
+    deviations: Path | None
+    reports: tuple[Path, ...]
+    coverage: bool = False
+    """Whether to measure which branches of the store's code the suite exercises."""
+    repeated: tuple[str, ...] = ()
+    """What a command that reproduces a failure repeats as it was given."""
+
+    def reproduce(self, backend: str, clause: str) -> str:
+        """The command that measures one clause again as this run did.
+
+        It never allows what is destructive: pasted elsewhere, it may lead to another store. A store that the run
+        starts needs no permission, and for any other the run says which option gives it.
+        """
+        words = ["pytest", f"--mcp-backend={backend}", f"--mcp-clause={clause}", f"--hypothesis-seed={self.seed}"]
+        if self.tier.name != DEFAULT_TIER:
+            words.append(f"--mcp-tier={self.tier.name}")
+        if self.strict:
+            words.append("--mcp-strict")
+        return shlex.join([*words, *self.repeated])
+
+
+def register(parser: pytest.Parser) -> None:
+    """Add the options and the ini values."""
+    group = parser.getgroup("mcp-storage", "conformance of MCP session stores")
+    add = group.addoption
+    add("--mcp-backend", action="append", metavar="NAME", help="judge this store (repeatable): memory, "
+        "file, sqlite, redis, supabase, a registered name, module:attribute, stdio:COMMAND, mcp-ts:STORE")  # fmt: skip
+    add("--mcp-tier", choices=TIER_NAMES, help=f"how many examples and steps (default: {DEFAULT_TIER})")
+    add("--mcp-clause", action="append", metavar="ID[,ID…]", help="only these clauses (EX-2) or groups (EX)")
+    add("--mcp-revision", metavar="REV", help="judge by that revision of the contract")
+    add("--mcp-deviations", metavar="FILE", help="known deviations, each with a reason (YAML)")
+    add("--mcp-strict", action="store_true", help="failed SHOULD clauses fail the run too")
+    add("--mcp-report", action="append", metavar="FILE", help="repeatable; .json, .html, .md or .svg by its ending")
+    add("--mcp-allow-destructive", action="store_true", help="let store-wide clauses run on a store that may hold "
+        "others' data")  # fmt: skip
+    add("--mcp-no-coverage", action="store_true", help="do not measure which branches of the store were exercised")
+    add("--mcp-supabase", choices=PROVIDERS, help="how the Supabase stack is found or started (default: auto)")
+    parser.addini("mcp_backends", "backends to judge where --mcp-backend is not given", type="args", default=[])
+    parser.addini(SLIP, "a slip of the pen, and refused: the name is mcp_backends", type="args", default=[])
+    parser.addini("mcp_tier", "the default of --mcp-tier", default=DEFAULT_TIER)
+    parser.addini("mcp_deviations", "the default of --mcp-deviations", default="")
+    parser.addini("mcp_strict", "the default of --mcp-strict", type="bool", default=False)
+
+
+def names_given(config: pytest.Config) -> tuple[str, ...]:
+    """The backends that the command line, else the ini file, names; each once."""
+    return tuple(dict.fromkeys(config.getoption("--mcp-backend") or config.getini("mcp_backends")))
+
+
+def only_tells(config: pytest.Config) -> bool:
+    """Whether pytest is asked to tell of itself: then nothing is judged, and no name of a backend can be wrong."""
+    asked = ("help", "version", "markers", "showfixtures", "show_fixtures_per_test", "cacheshow")
+    return any(config.getoption(name, None) for name in asked)
+
+
+def stands_aside(config: pytest.Config) -> bool:
+    """Whether the suite stays out of the run: somebody typed files or node ids, and no option of ours.
+
+    Backends in the ini file are for plain ``pytest``; who asks for a test of their own wants that one. A folder is no
+    such wish: in CI it stands for the whole, and a run that judges nothing must not look green.
+    """
+    typed = {str(word) for word in config.invocation_params.args}
+    tests = [word for word in typed.intersection(config.args) if "::" in word or not Path(word).is_dir()]
+    named = config.args_source is pytest.Config.ArgsSource.ARGS and bool(tests)
+    return named and not any(word.startswith("--mcp-") for word in typed)
+
+
+def folders(config: pytest.Config) -> tuple[Path, ...]:
+    """Where modules of backends are looked for beside what is installed."""
+    return tuple(dict.fromkeys((config.invocation_params.dir, _of_the_ini(config), config.rootpath)))
+
+
+def refuse_slip(config: pytest.Config) -> None:
+    """Raises ``pytest.UsageError`` where the ini file has the option's name in place of the ini value's."""
+    if config.getini(SLIP):
+        raise pytest.UsageError(f"{SLIP} in the ini file: the name there is mcp_backends")
+
+
+def refuse_without_backend(config: pytest.Config) -> None:
+    """Raises ``pytest.UsageError`` for an option of ours typed where no backend is named: nothing would be judged.
+
+    In ``addopts`` they may stand: the same file serves runs that judge nothing.
+    """
+    for word in config.invocation_params.args:
+        option = str(word).partition("=")[0]
+        if option.startswith("--mcp-"):
+            raise pytest.UsageError(f"{option} needs a store to judge: name one with --mcp-backend, or mcp_backends "
+                                    "in the ini file")  # fmt: skip
+
+
+def read(config: pytest.Config) -> Options:
+    """The options of a run that judges backends. Raises ``pytest.UsageError`` for what can't be served."""
+    from pytest_mcp_storage.engine.exercised import unavailable
+    from pytest_mcp_storage.engine.tiers import TIERS
+    from pytest_mcp_storage.spec.clauses import LATEST, ContractError, load_clauses, select
+
+    revision = config.getoption("--mcp-revision") or LATEST
+    asked = " ".join(config.getoption("--mcp-clause") or []).upper().replace(",", " ").split()
+    try:
+        clauses = load_clauses(revision)
+        selected = select(clauses, asked)
+    except ContractError as error:
+        raise pytest.UsageError(str(error)) from None
+    tier = config.getoption("--mcp-tier") or config.getini("mcp_tier")
+    if tier not in TIERS:
+        raise pytest.UsageError(f"mcp_tier: unknown tier {tier!r} (known: {', '.join(TIERS)})")
+    if provider := config.getoption("--mcp-supabase"):
+        os.environ[PROVIDER_VARIABLE] = provider
+    return Options(
+        backends=names_given(config),
+        tier=TIERS[tier],
+        revision=revision,
+        clauses=clauses,
+        selected=frozenset(clause.id for clause in selected),
+        seed=_seed(config),
+        strict=config.getoption("--mcp-strict") or config.getini("mcp_strict"),
+        destructive=config.getoption("--mcp-allow-destructive"),
+        deviations=_deviations(config),
+        reports=tuple(dict.fromkeys(_writable(config, path) for path in config.getoption("--mcp-report") or ())),
+        coverage=not (config.getoption("--mcp-no-coverage") or unavailable()),
+        repeated=tuple(f"{name}={value}" for name in REPEATED if (value := config.getoption(name))),
+    )
+
+
+def _deviations(config: pytest.Config) -> Path | None:
+    typed: str | None = config.getoption("--mcp-deviations")
+    if typed:
+        return config.invocation_params.dir / typed
+    written: str = config.getini("mcp_deviations")
+    return _of_the_ini(config) / written if written else None
+
+
+def _of_the_ini(config: pytest.Config) -> Path:
+    """The folder that paths in the ini file start from."""
+    return config.inipath.parent if config.inipath else config.invocation_params.dir
+
+
+def _seed(config: pytest.Config) -> int:
+    """``--hypothesis-seed``, else 0 under CI (where Hypothesis derandomises too), else a new one.
+
+    In a worker of xdist: the controller's.
+    """
+    worker: dict[str, int] = getattr(config, "workerinput", {})
+    if SEED in worker:
+        return worker[SEED]
+    given = config.getoption("--hypothesis-seed", None)
+    if given is None:
+        return 0 if os.environ.get("CI") else random.getrandbits(31)
+    if not str(given).isdecimal():
+        raise pytest.UsageError(f"--hypothesis-seed must be a whole number from 0 on, not {given!r}")
+    return int(given)
+
+
+def _writable(config: pytest.Config, name: str) -> Path:
+    path = config.invocation_params.dir / name
+    if path.suffix not in REPORT_ENDINGS:
+        raise pytest.UsageError(f"--mcp-report {name}: the ending must be one of {', '.join(REPORT_ENDINGS)}")
+    folder = path.parent
+    if path.is_dir() or not folder.is_dir() or not os.access(path if path.exists() else folder, os.W_OK):
+        raise pytest.UsageError(f"--mcp-report {name} can't be written: its folder must exist and be writable")
+    return path

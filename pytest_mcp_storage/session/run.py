@@ -1,0 +1,146 @@
+"""One process's part of a run: the environments of the backends that were asked for, and the measuring upon them."""
+
+from __future__ import annotations
+
+import logging
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pytest_mcp_storage.engine.loop import SuiteLoop
+from pytest_mcp_storage.session.backends import MakeHarness, described, resolve
+from pytest_mcp_storage.session.options import Options
+from pytest_mcp_storage.spec.harness import NotMeasurable
+from pytest_mcp_storage.spec.outcome import Measurement, Outcome
+
+if TYPE_CHECKING:
+    from pytest_mcp_storage.engine.clause_test import ClauseTest
+    from pytest_mcp_storage.engine.environment import Environment
+    from pytest_mcp_storage.engine.exercised import BranchMeter
+
+
+class Run:
+    """Options, harness makers by backend name, and the environments that have been provisioned so far."""
+
+    def __init__(
+        self, options: Options, folders: Sequence[Path], say: Callable[[str], None] = lambda text: None
+    ) -> None:
+        self.options = options
+        self._say = say
+        self.makers: dict[str, MakeHarness] = {name: resolve(name, *folders) for name in options.backends}
+        self.clauses = {clause.id: clause for clause in options.clauses}
+        self._environments: dict[str, Environment] = {}
+        self._refusals: dict[str, str] = {}
+        self._origins: dict[str, tuple[str, str]] = {}
+        self._loop: SuiteLoop | None = None
+        self._meters: dict[str, BranchMeter] = {}
+
+    @property
+    def loop(self) -> SuiteLoop:
+        """The suite's event loop, started when it is first needed."""
+        if self._loop is None:
+            self._loop = SuiteLoop()
+        return self._loop
+
+    def measure(self, test: ClauseTest, backend: str) -> Measurement:
+        """Measure one test on one backend; a backend that can't be provisioned measures nothing."""
+        from pytest_mcp_storage.engine.clause_test import measure
+
+        clause = self.clauses[test.clause]
+        if backend in self._refusals:
+            return Measurement(clause.id, test.name, Outcome.NOT_MEASURED, self._refusals[backend])
+        try:
+            environment = self._environment(backend)
+        except NotMeasurable as error:
+            self._refusals[backend] = error.reason
+            return Measurement(clause.id, test.name, Outcome.NOT_MEASURED, error.reason)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # pytest.skip() too: a backend that was asked for is never skipped
+            self._refusals[backend] = f"backend {backend!r} can't be opened: {type(error).__name__}: {error}"
+            fault = "".join(traceback.format_exception(error))
+            return Measurement(clause.id, test.name, Outcome.NOT_MEASURED, self._refusals[backend], fault=fault)
+        options = self.options
+        with self._following(environment):
+            measured = measure(test, clause, environment, options.tier, options.seed, destructive=options.destructive)
+        if environment.hung:
+            self._refusals[backend] = f"the store hung after {test.name}, and was not asked again"
+        return measured
+
+    def describe(self, backend: str) -> dict[str, object]:
+        """What a report says of a backend: harness, version and capabilities."""
+        if backend not in self._environments:
+            return {"name": backend, "harness": "", "version": "unknown", "capabilities": []}
+        harness = self._environments[backend].harness
+        source, release = self._origins.get(backend) or self._origins.setdefault(backend, described(harness))
+        capabilities = sorted(each.name for each in harness.capabilities)
+        return {"name": backend, "harness": source, "version": release, "capabilities": capabilities}
+
+    def close(self) -> list[str]:
+        """Destroy every store that was provisioned. What was not destroyed, in words."""
+        problems = []
+        for environment in self._environments.values():
+            try:
+                environment.stop()
+            except (Exception, KeyboardInterrupt) as error:  # Ctrl-C again: the report is written all the same
+                told = f"{type(error).__name__}: {error}".removesuffix(": ")
+                problems.append(f"the store of {environment.name} was not destroyed: {told}")
+        self._environments.clear()
+        if self._loop is not None:
+            with suppress(KeyboardInterrupt):
+                self._loop.close()
+            self._loop = None
+        return problems
+
+    def arcs(self) -> dict[str, dict[str, list[tuple[int, int]]]]:
+        """Return what has run of each store's code, by backend name; JSON."""
+        return {name: meter.arcs() for name, meter in self._meters.items()}
+
+    def _following(self, environment: Environment) -> AbstractContextManager[None]:
+        """Follow which branches of the store's code run, unless the run says otherwise."""
+        if not self.options.coverage:
+            return nullcontext()
+        if environment.name not in self._meters:
+            from pytest_mcp_storage.engine.exercised import BranchMeter, modules_of
+            from pytest_mcp_storage.engine.source_files import project_files
+
+            self._meters[environment.name] = BranchMeter(project_files(modules_of(environment)), self.loop)
+        return self._meters[environment.name].following()
+
+    def _environment(self, backend: str) -> Environment:
+        from pytest_mcp_storage.engine.environment import Environment
+
+        if backend not in self._environments:
+            environment = Environment(backend, self.makers[backend], self.loop)
+            with announced(self._say):
+                environment.start()
+            self._environments[backend] = environment
+        return self._environments[backend]
+
+
+class _Saying(logging.Handler):
+    """Hands each record's message on."""
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        super().__init__(logging.INFO)
+        self._say = say
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._say(record.getMessage())
+
+
+@contextmanager
+def announced(say: Callable[[str], None]) -> Iterator[None]:
+    """Pass on what the plugin's logger tells meanwhile: a server takes a while to start, and one wants to know."""
+    logger = logging.getLogger("pytest_mcp_storage")
+    handler = _Saying(say)
+    level = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+        logger.removeHandler(handler)

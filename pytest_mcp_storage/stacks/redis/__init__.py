@@ -1,0 +1,6 @@
+"""A Redis or Valkey server for a run.
+
+- ``server``: finds or starts one.
+- ``native``: starts one as a process.
+- ``docker``: starts one as a container.
+"""

@@ -1,0 +1,227 @@
+"""The cli provider: the whole of Supabase in containers, by its own command line (``supabase start``)."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import subprocess
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from pytest_mcp_storage.stacks.supabase.binaries import supabase_program
+from pytest_mcp_storage.stacks.supabase.docker import check_docker
+from pytest_mcp_storage.stacks.supabase.environment import supabase_cli_environment
+from pytest_mcp_storage.stacks.supabase.keys import ProjectKeys
+from pytest_mcp_storage.stacks.supabase.postgres import free_port
+from pytest_mcp_storage.stacks.supabase.schema import migrations
+from pytest_mcp_storage.stacks.supabase.stack import MAX_ROWS, Say, StackServer, SupabaseStack
+from pytest_mcp_storage.stacks.supabase.supervisor import Note, Upstream
+from pytest_mcp_storage.stacks.supabase.supervisor_client import SupervisedServer
+from pytest_mcp_storage.stacks.supabase.url import GivenServer
+from reference_backends.core.errors import StorageSetupError
+
+STATUS_LIMIT = 30.0
+PULL_TRIES = 2
+"""How often one image may fail to come before we give up: the command itself goes on for 93 seconds."""
+LONGEST_LINE = 16 * 1024 * 1024
+"""Bytes; a progress bar is one line."""
+
+KEYS = {
+    "ANON_KEY": "anon_key",
+    "SERVICE_ROLE_KEY": "service_role_key",
+    "JWT_SECRET": "jwt_secret",
+    "PUBLISHABLE_KEY": "publishable_key",
+    "SECRET_KEY": "secret_key",
+}
+"""Variable of ``supabase status`` -> attribute of :class:`SupabaseStack`."""
+
+CONFIG = """\
+project_id = "{project}"
+[api]
+port = {api}
+max_rows = {max_rows}
+[db]
+port = {db}
+shadow_port = {shadow}
+[auth]
+enabled = true
+[realtime]
+enabled = false
+[studio]
+enabled = false
+[local_smtp]
+enabled = false
+[storage]
+enabled = false
+[edge_runtime]
+enabled = false
+[analytics]
+enabled = false
+"""
+
+
+def start(*, environ: Mapping[str, str] | None = None, say: Say = lambda text: None) -> StackServer:
+    """The project of the working directory where it is up, else one of this run's own.
+
+    A project that is up already is somebody's: it is used and left as it is. Ours is made in a temporary folder, so
+    that nothing of the user's own is started, and is gone with the run. Its ports are published on all interfaces:
+    the command line knows no other way.
+
+    Raises :class:`StorageSetupError` where Docker does not run or an image can't be had, the latter within seconds.
+    """
+    check_docker()
+    program = supabase_program(say)
+    if _has_project(Path.cwd()) and (told := _status(program)) is not None:
+        say(f"Supabase stack: using the project that is up at {told['API_URL']}")
+        return GivenServer(_stack(told))
+    say("Supabase stack: supabase start (the first time it pulls its images, which takes minutes)")
+    return SupervisedServer("cli", f"{__name__}:CliServers", {"program": str(program)}, say=say, makes_stores=False)
+
+
+def _has_project(folder: Path) -> bool:
+    configurations = ("supabase/config.toml", "supabase/config.json")
+    return any((one / name).exists() for one in (folder, *folder.parents) for name in configurations)
+
+
+def _status(program: Path) -> dict[str, str] | None:
+    """What ``supabase status`` tells of the working directory's project; ``None`` where it is not up."""
+    done = subprocess.run(
+        [program, "status", "-o", "json"],
+        env=supabase_cli_environment(os.environ),
+        capture_output=True,
+        encoding="utf-8",
+        errors="replace",
+        timeout=STATUS_LIMIT,
+        check=False,
+        stdin=subprocess.DEVNULL,
+    )
+    return read_status(done.stdout) if done.returncode == 0 else None
+
+
+def read_status(text: str) -> dict[str, str]:
+    """Return the variables that ``supabase status -o json`` prints, which may print other lines before them.
+
+    Raises :class:`StorageSetupError` if the URL or the key of the server is missing.
+    """
+    try:
+        printed = json.loads(text[text.index("{") :])
+        known = {name: str(value) for name, value in printed.items() if value}
+    except (ValueError, AttributeError):
+        known = {}
+    if not {"API_URL", "DB_URL"} <= set(known) or not {"SECRET_KEY", "SERVICE_ROLE_KEY"} & set(known):
+        raise StorageSetupError(
+            "supabase status printed no keys: is the supabase program on the PATH an old one? npm install supabase@3"
+        )
+    return known
+
+
+def _stack(told: Mapping[str, str]) -> SupabaseStack:
+    return SupabaseStack(
+        url=told["API_URL"],
+        **{attribute: told.get(name) for name, attribute in KEYS.items()},
+        database_url=told["DB_URL"],
+        provider="cli",
+        owned=False,
+        isolated=False,
+    )
+
+
+class CliServers:
+    """One project in a temporary folder; run by the supervisor. It has one store, for one caller at a time."""
+
+    def __init__(self, folder: Path, keys: ProjectKeys, *, program: str) -> None:
+        self.folder = folder
+        self.program = program
+        self.project = folder.name.lower().replace("_", "-")
+        self.ports = {"api": 0, "db": 0, "shadow": 0}
+        self.started = False
+        self.used = False
+        self.told: dict[str, str] = {}
+
+    async def start(self, note: Note) -> None:
+        self._lay_out()
+        self.started = True
+        await self._supabase("start")
+        told = read_status(await self._supabase("status", "-o", "json"))
+        if urlsplit(told["API_URL"]).port != self.ports["api"] or urlsplit(told["DB_URL"]).port != self.ports["db"]:
+            raise StorageSetupError(
+                f"supabase reports another project than {self.project}, which this run started: is the program on the "
+                "PATH a script that sets SUPABASE_PROJECT_ID? Put the program itself there"
+            )
+        self.told = told
+        note.part("supabase start")
+
+    async def add(self, name: str, *, migrated: bool, max_rows: int) -> Upstream:
+        if self.used or not migrated or max_rows != MAX_ROWS:
+            raise StorageSetupError("the cli provider has one store, with the migrations: use --mcp-supabase=native")
+        self.used = True
+        keys = {attribute: self.told.get(name) for name, attribute in KEYS.items()}
+        return Upstream(self.told["API_URL"], self.told["DB_URL"], keys)
+
+    async def ready(self, name: str) -> None:
+        """``supabase start`` has waited for it."""
+
+    async def remove(self, name: str) -> None:
+        import psycopg
+
+        async with await psycopg.AsyncConnection.connect(self.told["DB_URL"]) as connection:
+            await connection.execute("truncate public.mcp_sessions")
+        self.used = False
+
+    def facts(self) -> dict[str, Any]:
+        return {"folder": str(self.folder)}
+
+    async def stop(self) -> None:
+        if self.started:
+            await self._supabase("stop", "--no-backup", "--project-id", self.project)
+
+    def _lay_out(self) -> None:
+        project = self.folder / "supabase"
+        (project / "migrations").mkdir(parents=True)
+        self.ports = {part: free_port() for part in self.ports}
+        config = CONFIG.format(project=self.project, max_rows=MAX_ROWS, **self.ports)
+        (project / "config.toml").write_text(config, encoding="utf-8")
+        for migration in migrations():
+            (project / "migrations" / migration.name).write_bytes(migration.read_bytes())
+
+    async def _supabase(self, *arguments: str) -> str:
+        """Run a command in the project; what it printed to its standard output."""
+        process = await asyncio.create_subprocess_exec(
+            self.program,
+            *arguments,
+            "--workdir",
+            str(self.folder),
+            cwd=self.folder,
+            env=supabase_cli_environment(os.environ),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            limit=LONGEST_LINE,
+        )
+        assert process.stdout is not None
+        assert process.stderr is not None
+        reading = asyncio.create_task(process.stdout.read())
+        words: list[str] = []
+        failures: Counter[str] = Counter()
+        async for raw in process.stderr:
+            line = raw.decode("utf-8", "replace").strip()
+            words.append(line[-300:])
+            if line.startswith("Retrying after"):
+                image = line.rpartition(" ")[2]
+                failures[image] += 1
+                if failures[image] == PULL_TRIES:
+                    process.terminate()
+                    await process.wait()
+                    reading.cancel()
+                    raise StorageSetupError(
+                        f"supabase {arguments[0]} can't pull {image}: connect this machine to its registry, "
+                        "set SUPABASE_INTERNAL_IMAGE_REGISTRY to a mirror, or use --mcp-supabase=native"
+                    )
+        output = (await reading).decode("utf-8", "replace")
+        if await process.wait() != 0:
+            raise StorageSetupError(f"supabase {arguments[0]} failed: {' · '.join(words[-5:]) or output.strip()}")
+        return output

@@ -1,0 +1,199 @@
+"""The docker provider: the official images of PostgreSQL and PostgREST, on loopback ports.
+
+So the Docker engine must run on this machine, and this process not in a container beside it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pytest_mcp_storage.stacks.supabase.keys import ProjectKeys
+from pytest_mcp_storage.stacks.supabase.schema import BARE, PREPARED, install
+from pytest_mcp_storage.stacks.supabase.stack import Say
+from pytest_mcp_storage.stacks.supabase.supervisor import Note, Upstream
+from pytest_mcp_storage.stacks.supabase.supervisor_client import SupervisedServer
+from reference_backends.core.errors import StorageSetupError
+
+if TYPE_CHECKING:
+    from psycopg import AsyncConnection
+    from testcontainers.core.container import DockerContainer
+    from testcontainers.core.network import Network
+
+POSTGRES_IMAGE = "postgres:17-alpine"
+POSTGREST_IMAGE = "postgrest/postgrest:v12.2.3"
+START_LIMIT = 60.0
+HOST = "127.0.0.1"
+LOOPBACK = (HOST, 0)
+"""What a container's port is published on: any free port of this machine, for this machine alone."""
+
+
+def start(*, environ: Mapping[str, str] | None = None, say: Say = lambda text: None) -> SupervisedServer:
+    """Start a stack of containers.
+
+    ``MCP_STORAGE_POSTGRES_IMAGE`` and ``MCP_STORAGE_POSTGREST_IMAGE`` name other images than the official ones;
+    they must take the same settings.
+
+    Raises :class:`StorageSetupError` where Docker does not run, an image can't be had, or a container does not start.
+    """
+    environ = os.environ if environ is None else environ
+    check_docker()
+    images = {
+        "postgres_image": environ.get("MCP_STORAGE_POSTGRES_IMAGE") or POSTGRES_IMAGE,
+        "postgrest_image": environ.get("MCP_STORAGE_POSTGREST_IMAGE") or POSTGREST_IMAGE,
+    }
+    say(f"Supabase stack: starting containers of {' and '.join(images.values())}")
+    return SupervisedServer("docker", f"{__name__}:DockerServers", images, say=say)
+
+
+def check_docker() -> None:
+    """Raise :class:`StorageSetupError` where no Docker engine answers."""
+    if not _docker_answers():
+        raise StorageSetupError(
+            "no Docker engine answers: start it, or set DOCKER_HOST; --mcp-supabase=native needs none"
+        )
+
+
+def _docker_answers() -> bool:
+    import docker
+    from docker.errors import DockerException
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        try:
+            docker.from_env(timeout=5).close()
+        except DockerException:
+            pass
+        else:
+            return True
+        gc.collect()  # the client forgot to close its socket: let nobody else be warned of it
+        return False
+
+
+class DockerServers:
+    """One PostgreSQL container, and a PostgREST container for each database; run by the supervisor."""
+
+    def __init__(self, folder: Path, keys: ProjectKeys, *, postgres_image: str, postgrest_image: str) -> None:
+        self.keys = keys
+        self.images = {"postgres": postgres_image, "postgrest": postgrest_image}
+        self.password = os.urandom(24).hex()
+        self.network: Network | None = None
+        self.postgres: DockerContainer | None = None
+        self.faces: dict[str, DockerContainer] = {}
+
+    async def start(self, note: Note) -> None:
+        from testcontainers.core.network import Network
+
+        self.network = Network().create()
+        self.postgres = self._run("postgres", 5432, POSTGRES_PASSWORD=self.password)
+        note.part("postgres container")
+        await self._answers()
+        await install(self._connect)
+        async with await self._connect(BARE) as connection:
+            await connection.execute(f"alter role authenticator password '{self.password}'".encode())
+        note.part("postgres")
+
+    async def add(self, name: str, *, migrated: bool, max_rows: int) -> Upstream:
+        async with await self._connect("postgres") as connection:
+            template = PREPARED if migrated else BARE
+            await connection.execute(f'create database "{name}" template {template}'.encode())
+        face = self.faces[name] = self._run(
+            "postgrest",
+            3000,
+            PGRST_DB_URI=f"postgresql://authenticator:{self.password}@postgres:5432/{name}",
+            PGRST_DB_SCHEMAS="public",
+            PGRST_DB_ANON_ROLE="anon",
+            PGRST_DB_MAX_ROWS=str(max_rows),
+            PGRST_DB_CONFIG="false",
+            PGRST_JWT_SECRET=self.keys.jwt_secret,
+        )
+        return Upstream(_address(face), self._url(name))
+
+    async def ready(self, name: str) -> None:
+        from aiohttp import ClientError, ClientSession
+
+        face = self.faces[name]
+        limit = asyncio.get_running_loop().time() + START_LIMIT
+        async with ClientSession() as client:
+            while asyncio.get_running_loop().time() < limit:
+                try:
+                    async with client.head(_address(face)) as answer:
+                        if answer.status == 200:
+                            return
+                except (ClientError, OSError):
+                    pass
+                await asyncio.sleep(0.02)
+        raise StorageSetupError(_silent("PostgREST", face))
+
+    async def remove(self, name: str) -> None:
+        self.faces.pop(name).stop()
+        async with await self._connect("postgres") as connection:
+            await connection.execute(f'drop database "{name}" with (force)'.encode())
+
+    def facts(self) -> dict[str, Any]:
+        containers = [self.postgres, *self.faces.values()]
+        return {"containers": [one.get_container_id() for one in containers if one is not None]}
+
+    async def stop(self) -> None:
+        for container in (*self.faces.values(), self.postgres):
+            if container is not None:
+                container.stop()
+        if self.network is not None:
+            self.network.remove()
+
+    def _run(self, part: str, port: int, **environment: str) -> DockerContainer:
+        from docker.errors import DockerException
+        from testcontainers.core.container import DockerContainer
+
+        assert self.network is not None
+        container = DockerContainer(self.images[part]).with_envs(**environment).with_network(self.network)
+        container.with_network_aliases(part)
+        container.ports = {str(port): LOOPBACK}  # type: ignore[dict-item]  # Docker takes the pair
+        try:
+            return container.start()
+        except DockerException as error:
+            raise StorageSetupError(
+                f"no container of {self.images[part]} can be started ({error}): pull or build the image, "
+                f"or name another by MCP_STORAGE_{part.upper()}_IMAGE"
+            ) from None
+
+    async def _answers(self) -> None:
+        """Wait until PostgreSQL lets a superuser in: by TCP, which the image's own set-up phase does not serve."""
+        import psycopg
+
+        assert self.postgres is not None
+        limit = asyncio.get_running_loop().time() + START_LIMIT
+        while asyncio.get_running_loop().time() < limit:
+            try:
+                await (await self._connect("postgres")).close()
+            except psycopg.OperationalError:
+                await asyncio.sleep(0.05)
+            else:
+                return
+        raise StorageSetupError(_silent("PostgreSQL", self.postgres))
+
+    def _url(self, database: str) -> str:
+        assert self.postgres is not None
+        port = self.postgres.get_exposed_port(5432)
+        return f"postgresql://postgres:{self.password}@{HOST}:{port}/{database}?sslmode=disable"
+
+    async def _connect(self, database: str) -> AsyncConnection[tuple[object, ...]]:
+        import psycopg
+
+        return await psycopg.AsyncConnection.connect(self._url(database), autocommit=True, connect_timeout=5)
+
+
+def _address(face: DockerContainer) -> str:
+    return f"http://{HOST}:{face.get_exposed_port(3000)}"
+
+
+def _silent(part: str, container: DockerContainer) -> str:
+    words = " · ".join(b"".join(container.get_logs()).decode("utf-8", "replace").splitlines()[-5:])
+    return (
+        f"{part} of {container.image} does not answer on {HOST}, where a Docker engine on this machine puts it: {words}"
+    )

@@ -1,0 +1,105 @@
+"""The native provider: PostgreSQL and PostgREST as processes of this run, no Docker needed."""
+
+from __future__ import annotations
+
+import itertools
+import sys
+from collections.abc import Mapping
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from pytest_mcp_storage.stacks.supabase.binaries import postgres_programs, postgrest_program
+from pytest_mcp_storage.stacks.supabase.keys import ProjectKeys
+from pytest_mcp_storage.stacks.supabase.postgres import FORGETFUL, Postgres
+from pytest_mcp_storage.stacks.supabase.postgrest import Postgrest
+from pytest_mcp_storage.stacks.supabase.schema import BARE, PREPARED
+from pytest_mcp_storage.stacks.supabase.stack import Say
+from pytest_mcp_storage.stacks.supabase.supervisor import Note, Upstream
+from pytest_mcp_storage.stacks.supabase.supervisor_client import SupervisedServer
+from pytest_mcp_storage.stacks.supabase.template import lay_out, template
+from reference_backends.core.errors import StorageSetupError
+
+
+def start(
+    *,
+    environ: Mapping[str, str] | None = None,
+    say: Say = lambda text: None,
+    fsync: bool = False,
+    settings: Mapping[str, str] | None = None,
+) -> SupervisedServer:
+    """Start a native stack.
+
+    ``settings`` are PostgreSQL's own. ``fsync`` makes what is committed outlive a crash of the machine, at a price;
+    without it the files lie in memory where there is room (and ``TMPDIR`` is not set).
+
+    Raises :class:`StorageSetupError` where a program is missing or does not start.
+    """
+    if sys.platform == "win32":
+        raise StorageSetupError("the native stack needs a POSIX system; on Windows use --mcp-supabase=docker")
+    postgres, postgrest = postgres_programs(), postgrest_program(say)
+    say(f"Supabase stack: starting PostgreSQL ({postgres}) and PostgREST")
+    order = {
+        "postgres": str(postgres),
+        "postgrest": str(postgrest),
+        "settings": {**({} if fsync else FORGETFUL), **(settings or {})},
+    }
+    return SupervisedServer("native", f"{__name__}:NativeServers", order, say=say, in_memory=not fsync)
+
+
+def _load(*modules: str) -> None:
+    """Import what takes long, while another process is busy."""
+    for module in modules:
+        import_module(module)
+
+
+class NativeServers:
+    """One PostgreSQL, and a PostgREST for each database; run by the supervisor."""
+
+    def __init__(
+        self, folder: Path, keys: ProjectKeys, *, postgres: str, postgrest: str, settings: Mapping[str, str]
+    ) -> None:
+        self.folder = folder
+        self.keys = keys
+        self.postgrest = Path(postgrest)
+        self.postgres = Postgres(Path(postgres), folder / "postgres", settings)
+        self.faces: dict[str, Postgrest] = {}
+        self.numbers = itertools.count(1)
+
+    async def start(self, note: Note) -> None:
+        soon, later = "psycopg", "pytest_mcp_storage.stacks.supabase.gateway"
+        if template(self.postgres.programs).is_dir():
+            await lay_out(self.postgres, meanwhile=lambda: _load(soon))
+        else:
+            note.say("Supabase stack: making a template of the database, once")
+            await lay_out(self.postgres, meanwhile=lambda: _load(soon, later))
+        note.part("data directory")
+        await self.postgres.start()
+        await self.postgres.open_port()
+        note.part("postgres")
+
+    async def add(self, name: str, *, migrated: bool, max_rows: int) -> Upstream:
+        await self.postgres.create_database(name, PREPARED if migrated else BARE)
+        face = self.faces[name] = Postgrest(self.postgrest, self.folder, f"postgrest-{next(self.numbers)}")
+        await face.start(self.postgres.local(name, "authenticator"), jwt_secret=self.keys.jwt_secret, max_rows=max_rows)
+        return Upstream(face.address, self.postgres.url(name))
+
+    async def ready(self, name: str) -> None:
+        await self.faces[name].ready()
+
+    async def remove(self, name: str) -> None:
+        await self.faces.pop(name).stop()
+        await self.postgres.drop_database(name)
+
+    def facts(self) -> dict[str, Any]:
+        return {
+            "postgres": self.postgres.pid,
+            "postgrest": {name: face.pid for name, face in self.faces.items()},
+            "data_directory": str(self.postgres.data),
+            "folder": str(self.folder),
+        }
+
+    async def stop(self) -> None:
+        for face in self.faces.values():
+            await face.stop()
+        await self.postgres.stop()

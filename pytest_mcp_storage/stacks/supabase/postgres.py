@@ -1,0 +1,154 @@
+"""A PostgreSQL server of a run's own."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import secrets
+import signal
+import socket
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pytest_mcp_storage.stacks.processes import Unprivileged, end, spawn, unprivileged
+from pytest_mcp_storage.stacks.supabase.schema import PREPARED
+from reference_backends.core.errors import StorageSetupError
+
+if TYPE_CHECKING:
+    import psycopg
+
+CLEAN_ENVIRONMENT = {"PATH": os.defpath, "LC_ALL": "C"}  # an inherited LANG that the wheel lacks breaks initdb
+SETTINGS = {
+    "listen_addresses": "127.0.0.1",
+    "max_connections": "300",
+    "wal_level": "minimal",
+    "max_wal_senders": "0",
+    "log_min_error_statement": "panic",  # a statement may hold a secret
+    "jit": "off",
+    "dynamic_shared_memory_type": "mmap",  # in the data directory, so that none of it outlives a server that is killed
+    "max_wal_size": "256MB",
+}
+FORGETFUL = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+PORTS_TRIED = 3
+START_LIMIT = 60.0
+
+
+class Postgres:
+    """A server in ``folder``, on a Unix socket there (trusted) and on a loopback port (by password)."""
+
+    def __init__(self, programs: Path, folder: Path, settings: Mapping[str, str]) -> None:
+        self.programs = programs
+        self.folder = folder
+        self.settings = {**SETTINGS, **settings}
+        self.password = secrets.token_urlsafe(24)
+        self.port = 0
+        self.log = folder.parent / "postgres.log"
+        self.launch: Unprivileged = unprivileged(programs, folder.parent)
+        self._process: asyncio.subprocess.Process | None = None
+        self._control: psycopg.AsyncConnection[tuple[object, ...]] | None = None
+
+    @property
+    def data(self) -> Path:
+        """PostgreSQL's data directory."""
+        return self.folder / "data"
+
+    @property
+    def pid(self) -> int:
+        """The server's process id."""
+        assert self._process is not None
+        return self._process.pid
+
+    @property
+    def control(self) -> psycopg.AsyncConnection[tuple[object, ...]]:
+        """A superuser's connection, open from start to stop."""
+        assert self._control is not None
+        return self._control
+
+    async def start(self) -> None:
+        """Start the server on a free port, and wait until it answers.
+
+        Raises :class:`StorageSetupError` with the server's last words where it ends instead.
+        """
+        for _ in range(PORTS_TRIED):
+            self.port = free_port()
+            if await self._started():
+                return
+            if "already in use" not in self.last_words():  # else another program took the port in between
+                break
+        raise StorageSetupError(f"PostgreSQL did not start ({self.programs}): {self.last_words()}")
+
+    async def _started(self) -> bool:
+        settings = {**self.settings, "port": str(self.port), "unix_socket_directories": str(self.folder)}
+        flags = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
+        self._process = await spawn(
+            [*self.launch.prefix, self.programs / "postgres", "-D", self.data, *flags],
+            env=CLEAN_ENVIRONMENT,
+            log=self.log,
+            end_with=signal.SIGQUIT,
+            **self.launch.options(),
+        )
+        import psycopg
+
+        limit = asyncio.get_running_loop().time() + START_LIMIT
+        while self._process.returncode is None and asyncio.get_running_loop().time() < limit:
+            try:
+                self._control = await self.connect(PREPARED)
+            except psycopg.OperationalError:
+                await asyncio.sleep(0.005)
+            else:
+                return True
+        return False
+
+    async def open_port(self) -> None:
+        """Let the superuser in by the loopback port too, with this run's password."""
+        await self.control.execute(f"alter role postgres password '{self.password}'")
+
+    async def create_database(self, name: str, template: str) -> None:
+        """Copy the database ``template`` to a new one."""
+        await self.control.execute(f'create database "{name}" template "{template}"')
+
+    async def drop_database(self, name: str) -> None:
+        """Remove a database, and whoever is connected to it."""
+        await self.control.execute(f'drop database if exists "{name}" with (force)')
+
+    def url(self, database: str) -> str:
+        """The superuser's connection string for ``database``, over the loopback port."""
+        return f"postgresql://postgres:{self.password}@127.0.0.1:{self.port}/{database}?sslmode=disable"
+
+    def local(self, database: str, role: str) -> str:
+        """A role's connection string for ``database``, over the Unix socket."""
+        return f"host={self.folder} port={self.port} user={role} dbname={database}"
+
+    async def connect(self, database: str) -> psycopg.AsyncConnection[tuple[object, ...]]:
+        """A superuser's connection to ``database``, over the Unix socket, in autocommit mode."""
+        import psycopg
+
+        return await psycopg.AsyncConnection.connect(
+            host=str(self.folder), port=self.port, user="postgres", dbname=database, autocommit=True
+        )
+
+    async def stop(self, with_signal: signal.Signals = signal.SIGQUIT) -> None:
+        """End the server: at once (the data is thrown away), or by ``SIGINT`` cleanly."""
+        if self._control is not None:
+            await self._control.close()
+            self._control = None
+        if self._process is not None:
+            await end(self._process, with_signal)
+            self._process = None
+
+    def last_words(self) -> str:
+        """The end of the server's log."""
+        with contextlib.suppress(OSError):
+            if lines := self.log.read_text("utf-8", "replace").splitlines():
+                return " · ".join(lines[-5:])
+        return f"it wrote no log; is the disk of {self.folder} full?"
+
+
+def free_port() -> int:
+    """A loopback port that was free a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port

@@ -1,0 +1,71 @@
+"""A PostgREST server for one database, on a Unix socket."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+from pathlib import Path
+
+from pytest_mcp_storage.stacks.processes import end, spawn
+from reference_backends.core.errors import StorageSetupError
+
+START_LIMIT = 30.0
+
+
+class Postgrest:
+    """The process that answers HTTP for ``database`` (a libpq connection string) on ``address``, a socket's path."""
+
+    def __init__(self, program: Path, folder: Path, name: str) -> None:
+        self.program = program
+        self.address = folder / f"{name}.sock"
+        self.log = folder / f"{name}.log"
+        self._process: asyncio.subprocess.Process | None = None
+
+    @property
+    def pid(self) -> int:
+        """The server's process id."""
+        assert self._process is not None
+        return self._process.pid
+
+    async def start(self, database: str, *, jwt_secret: str, max_rows: int) -> None:
+        """Start it; :meth:`ready` waits for it."""
+        environment = {
+            "PGRST_DB_URI": database,
+            "PGRST_DB_SCHEMAS": "public",
+            "PGRST_DB_ANON_ROLE": "anon",
+            "PGRST_DB_MAX_ROWS": str(max_rows),
+            "PGRST_DB_CONFIG": "false",
+            "PGRST_JWT_SECRET": jwt_secret,
+            "PGRST_SERVER_UNIX_SOCKET": str(self.address),
+            "PGRST_LOG_LEVEL": "crit",
+        }
+        self._process = await spawn([self.program], env=environment, log=self.log)
+
+    async def ready(self) -> None:
+        """Wait until it has read the database's schema. Raises :class:`StorageSetupError` where it ends instead."""
+        assert self._process is not None
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(START_LIMIT):  # without a database it takes a question and keeps it
+                while self._process.returncode is None:
+                    if await self._status() == 200:
+                        return
+                    await asyncio.sleep(0.005)
+        words = self.log.read_text("utf-8", "replace").splitlines()[-5:]
+        raise StorageSetupError(f"PostgREST did not start ({self.program}): {' · '.join(words)}")
+
+    async def _status(self) -> int:
+        """The status of its root page: 200 once the schema is read, 503 before, 0 while nobody answers."""
+        try:
+            reader, writer = await asyncio.open_unix_connection(str(self.address))
+            with contextlib.closing(writer):
+                writer.write(b"HEAD / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+                return int((await reader.readline()).split()[1])
+        except (OSError, IndexError):
+            return 0
+
+    async def stop(self) -> None:
+        """End it and wait for it."""
+        if self._process is not None:
+            await end(self._process, signal.SIGTERM)
+            self._process = None

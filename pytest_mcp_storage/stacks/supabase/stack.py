@@ -1,0 +1,167 @@
+"""A Supabase stack for a run: what a harness is given, and who can provide it."""
+
+from __future__ import annotations
+
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import Any, Literal, Self
+from urllib.parse import urlsplit
+
+from reference_backends.core.errors import ConfigurationError, StorageSetupError
+
+MAX_ROWS = 1000
+"""How many rows a listing may hold, here as in a hosted project."""
+
+STARTED = ("native", "docker", "cli")
+PROVIDERS = ("url", *STARTED)
+"""The providers, in the order in which ``auto`` tries them; each is the module of that name."""
+
+VARIABLES = {
+    "SUPABASE_URL": "url",
+    "SUPABASE_SECRET_KEY": "secret_key",
+    "SUPABASE_PUBLISHABLE_KEY": "publishable_key",
+    "SUPABASE_SERVICE_ROLE_KEY": "service_role_key",
+    "SUPABASE_ANON_KEY": "anon_key",
+    "SUPABASE_JWT_SECRET": "jwt_secret",
+    "SUPABASE_DB_URL": "database_url",
+}
+"""Environment variable -> attribute of :class:`SupabaseStack`."""
+
+Choice = Literal["auto", "url", "native", "docker", "cli"]
+Say = Callable[[str], None]
+
+
+def on_this_machine(url: str) -> bool:
+    """Whether a URL leads to this machine, where no proxy of the environment has a say."""
+    return urlsplit(url).hostname in ("127.0.0.1", "::1", "localhost")
+
+
+@dataclass(frozen=True)
+class SupabaseStack:
+    """One project: a database behind a gateway, and its keys."""
+
+    url: str
+    """The gateway's base URL; clients add ``/rest/v1``."""
+    anon_key: str | None = field(repr=False)
+    service_role_key: str | None = field(repr=False)
+    jwt_secret: str | None = field(repr=False)
+    """What user tokens are signed with; ``None`` where a hosted project keeps it to itself."""
+    database_url: str | None = field(repr=False)
+    """PostgreSQL's connection string, of a role that row security does not bind; ``None`` where there is none."""
+    provider: str
+    owned: bool
+    """Whether this run started the server, so that nothing in it is anybody else's."""
+    isolated: bool
+    """Whether this store was made for the caller alone: store-wide calls touch no other's rows."""
+    publishable_key: str | None = field(default=None, repr=False)
+    """``sb_publishable_…``, which replaces the anon key."""
+    secret_key: str | None = field(default=None, repr=False)
+    """``sb_secret_…``, which replaces the service role key."""
+
+    @property
+    def server_key(self) -> str | None:
+        """The key that row security does not bind; the newer kind if both are known."""
+        return self.secret_key or self.service_role_key
+
+    @property
+    def public_key(self) -> str | None:
+        """The key of nobody in particular, which a user's token is sent with; the newer kind if both are known."""
+        return self.publishable_key or self.anon_key
+
+    def token(self, user: str, *, lifetime: float = 3600.0) -> str:
+        """A JWT of the signed-in user ``user``, good for ``lifetime`` seconds (negative: expired already).
+
+        Raises :class:`ConfigurationError` where the project's secret is not known.
+        """
+        if self.jwt_secret is None:
+            raise ConfigurationError(
+                "a user's token can't be signed: set SUPABASE_JWT_SECRET to the project's JWT secret "
+                "(dashboard, project settings, JWT keys)"
+            )
+        from pytest_mcp_storage.stacks.supabase.keys import sign
+
+        return sign(self.jwt_secret, "authenticated", subject=user, lifetime=lifetime)
+
+
+class StackServer(ABC):
+    """A running stack. Every call blocks until it is done, and may be made from any thread."""
+
+    provider: str
+    owned: bool
+    """Whether this run started it."""
+    makes_stores: bool
+    """Whether :meth:`store` makes a new one at each call, also a bare one."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    @abstractmethod
+    def store(
+        self, name: str | None = None, *, migrated: bool = True, max_rows: int = MAX_ROWS, port: int = 0
+    ) -> SupabaseStack:
+        """An empty store of the caller's own where the server can make one, else the one store there is.
+
+        ``migrated=False`` leaves the migrations out. The result's ``isolated`` tells which of the two it is.
+        """
+
+    @abstractmethod
+    def drop(self, stack: SupabaseStack) -> None:
+        """Destroy a store that :meth:`store` made; one that it only found is left as it is."""
+
+    def pause(self, stack: SupabaseStack) -> None:
+        """Make the gateway of ``stack`` refuse connections.
+
+        Raises :class:`StorageSetupError` where the gateway is not ours to stop: a hosted project's, or the cli's.
+        """
+        raise StorageSetupError(f"the gateway of {self.provider} is not ours to stop: use --mcp-supabase=native")
+
+    def resume(self, stack: SupabaseStack) -> None:
+        """Open the gateway of ``stack`` again, on the same port."""
+        raise StorageSetupError(f"the gateway of {self.provider} is not ours to stop: use --mcp-supabase=native")
+
+    def facts(self) -> dict[str, Any]:
+        """Process ids, folders and start times in seconds, as far as the provider knows them."""
+        return {}
+
+    @abstractmethod
+    def close(self) -> None:
+        """End what was started, and nothing else. May be called twice."""
+
+
+def start_stack(
+    choice: Choice = "auto", *, environ: Mapping[str, str] | None = None, say: Say = lambda text: None
+) -> StackServer:
+    """Find or start a stack: ``choice`` names a provider, ``auto`` takes the first that can.
+
+    They are tried in the order ``url`` (only where ``SUPABASE_URL`` is set, and then no other), ``native``,
+    ``docker``, ``cli``. ``say`` gets a line for each thing that is going on.
+
+    Raises :class:`ConfigurationError`, :class:`StorageSetupError` or :class:`StorageUnavailableError`, each with what
+    to do about it; under ``auto`` a :class:`StorageSetupError` that tells what each provider lacked.
+    """
+    environ = os.environ if environ is None else environ
+    if choice == "auto" and environ.get("SUPABASE_URL"):
+        choice = "url"
+    if choice != "auto":
+        return _start(choice, environ, say)
+    lacking = []
+    for provider in STARTED:
+        try:
+            return _start(provider, environ, say)
+        except StorageSetupError as error:
+            lacking.append(f"{provider}: {error}")
+            say(f"Supabase stack: {provider} can't be used: {error}")
+    raise StorageSetupError("no Supabase stack can be started.\n  " + "\n  ".join(lacking))
+
+
+def _start(provider: str, environ: Mapping[str, str], say: Say) -> StackServer:
+    if provider not in PROVIDERS:
+        raise ConfigurationError(f"no Supabase provider is called {provider!r}; there are: {', '.join(PROVIDERS)}")
+    start: Callable[..., StackServer] = import_module(f"pytest_mcp_storage.stacks.supabase.{provider}").start
+    return start(environ=environ, say=say)

@@ -1,0 +1,140 @@
+"""The stack that ``mcp-storage stack up`` holds open: told to other processes by a file that is locked meanwhile."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import signal
+import socket
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import IO
+
+from pytest_mcp_storage.stacks.folders import cache_folder
+from pytest_mcp_storage.stacks.supabase.stack import SupabaseStack
+from reference_backends.core.errors import ConfigurationError, StorageSetupError, StorageUnavailableError
+
+END_LIMIT = 30.0
+GLANCE = 0.5
+"""Seconds; more than one who looks at the file holds its lock."""
+
+
+def state_file() -> Path:
+    """Where the stack of this user is told."""
+    return cache_folder("stack") / "stack.json"
+
+
+@contextlib.contextmanager
+def holding() -> Iterator[Callable[[SupabaseStack], None]]:
+    """Be the one process of this user that holds a stack, from before it starts until it has ended.
+
+    The block is handed what tells the others of it, in a file that nobody but the user can read. Raises
+    :class:`ConfigurationError` where another process holds one.
+    """
+    with _opened("a+") as file:
+        if not _locked(file):
+            raise ConfigurationError("a stack is up, or just starting, already; mcp-storage stack down ends it")
+        file.truncate(0)
+
+        def announce(stack: SupabaseStack) -> None:
+            json.dump({"pid": os.getpid(), "place": _place(), "stack": asdict(stack)}, file)
+            file.flush()
+
+        try:
+            yield announce
+        finally:
+            file.truncate(0)
+
+
+def announced_stack() -> SupabaseStack | None:
+    """The stack that some process holds open, if one does.
+
+    Raises :class:`StorageSetupError` where that process is of a version that tells of it in other words.
+    """
+    told = _read()
+    try:
+        return SupabaseStack(**told["stack"]) if told else None  # type: ignore[arg-type]
+    except (KeyError, TypeError):
+        raise StorageSetupError(
+            "a stack of another version of pytest-mcp-storage is up; mcp-storage stack down ends it"
+        ) from None
+
+
+def end_announced() -> bool:
+    """End the process that holds it, and wait until it is gone; whether there was one.
+
+    Raises :class:`StorageUnavailableError` if it does not end within 30 seconds, and :class:`StorageSetupError` if it
+    runs on another machine or in another container: here its process id is somebody else's.
+    """
+    told = _read()
+    if not told:
+        return False
+    pid = told["pid"]
+    place = told.get("place", _place())
+    if place != _place():
+        raise StorageSetupError(
+            f"the stack is process {pid} on {place}, which shares this cache folder: run mcp-storage stack down there"
+        )
+    assert isinstance(pid, int)
+    with contextlib.suppress(ProcessLookupError):  # it ends at this moment
+        os.kill(pid, signal.SIGTERM)
+    limit = time.monotonic() + END_LIMIT
+    while time.monotonic() < limit:
+        if not _read():
+            return True
+        time.sleep(0.02)
+    raise StorageUnavailableError(f"the stack (process {pid}) did not end within {END_LIMIT:.0f} s")
+
+
+def _place() -> str:
+    """Return where a process id of this process is valid: the host, and on Linux the namespace of process ids."""
+    with contextlib.suppress(OSError):
+        return f"{socket.gethostname()} ({os.readlink('/proc/self/ns/pid')})"
+    return socket.gethostname()
+
+
+def _read() -> dict[str, object] | None:
+    """What the file tells, while its lock is held; a file without one is a dead process's."""
+    with contextlib.suppress(FileNotFoundError), _opened("r") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            text = file.read()
+            return json.loads(text) if text else None
+    return None
+
+
+def _opened(mode: str) -> IO[str]:
+    """The file. Raises ``FileNotFoundError``, and :class:`StorageSetupError` where it is another user's."""
+    path = state_file()
+    try:
+        return open(path, mode, opener=_private, encoding="utf-8")
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise StorageSetupError(
+            f"{path} can't be opened ({error.strerror}), perhaps because another user made it: "
+            "remove it, or set MCP_STORAGE_CACHE to another folder"
+        ) from None
+
+
+def _locked(file: IO[str]) -> bool:
+    """Lock the file, unless another process goes on holding it."""
+    limit = time.monotonic() + GLANCE
+    while True:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > limit:
+                return False
+            time.sleep(0.01)
+        else:
+            return True
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)

@@ -1,0 +1,226 @@
+"""The process that keeps a stack: it starts the servers, holds the gateways, and ends with whoever asked for it.
+
+``python -m pytest_mcp_storage.stacks.supabase.supervisor`` reads requests from its standard input and writes answers to
+its standard output, a JSON object a line. The end of its input is the end of the stack: a pipe closes however its
+holder dies. The servers are this process's children and end with it (see :mod:`pytest_mcp_storage.stacks.processes`),
+and their files are swept by the next run where even this process was killed (see
+:mod:`pytest_mcp_storage.stacks.folders`).
+
+The first line is the order, ``{"servers": "module:Class", "settings": {…}, "in_memory": true}``; then come requests,
+``{"do": …}``. A line back is ``{"say": text}``, ``{"answer": {…}}`` or ``{"error": text}``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from pytest_mcp_storage.stacks.folders import run_folder
+from pytest_mcp_storage.stacks.supabase.keys import ProjectKeys
+from reference_backends.core.errors import StorageError, StorageSetupError
+
+if TYPE_CHECKING:
+    from pytest_mcp_storage.stacks.supabase.gateway import Gateway
+
+
+@dataclass(frozen=True)
+class Upstream:
+    """A database behind a PostgREST: where that answers, and the superuser's connection string.
+
+    ``keys`` are there where it stands behind a gateway already, which has keys of its own.
+    """
+
+    address: Path | str
+    database_url: str
+    keys: Mapping[str, str | None] | None = None
+
+
+class Servers(Protocol):
+    """PostgreSQL and PostgREST, as processes or as containers."""
+
+    def __init__(self, folder: Path, keys: ProjectKeys, **settings: Any) -> None: ...
+
+    async def start(self, note: Note) -> None:
+        """Start what all stores share."""
+
+    async def add(self, name: str, *, migrated: bool, max_rows: int) -> Upstream:
+        """Make an empty database ``name`` with a PostgREST of its own."""
+
+    async def ready(self, name: str) -> None:
+        """Wait until that PostgREST answers."""
+
+    async def remove(self, name: str) -> None:
+        """Destroy it."""
+
+    def facts(self) -> dict[str, Any]:
+        """Process ids and folders, for whoever wants to look."""
+
+    async def stop(self) -> None:
+        """End everything."""
+
+
+class Note:
+    """Tells the other end what is going on, and how long each part took (seconds)."""
+
+    def __init__(self) -> None:
+        self.parts: dict[str, float] = {}
+        self._since = time.perf_counter()
+
+    def say(self, text: str) -> None:
+        """Send a line for a person to read."""
+        send({"say": text})
+
+    def part(self, name: str) -> None:
+        """Book the time since the last part under ``name``."""
+        now = time.perf_counter()
+        self.parts[name] = self.parts.get(name, 0.0) + now - self._since
+        self._since = now
+
+
+class Supervisor:
+    """The stack that this process keeps."""
+
+    def __init__(self, servers: Servers, keys: ProjectKeys, note: Note) -> None:
+        self.servers = servers
+        self.keys = keys
+        self.note = note
+        self.gateways: dict[str, Gateway] = {}
+
+    async def open(self, name: str, migrated: bool, max_rows: int, port: int) -> dict[str, Any]:
+        """Make a store, with a gateway in front of it."""
+        self.note.part("idle")
+        upstream = await self.servers.add(name, migrated=migrated, max_rows=max_rows)
+        self.note.part("database")
+        if upstream.keys is not None:
+            return {"url": str(upstream.address), "database_url": upstream.database_url, "keys": dict(upstream.keys)}
+        from pytest_mcp_storage.stacks.supabase.gateway import Gateway  # PostgREST starts while it loads
+
+        self.note.part("gateway's import")
+        gateway = Gateway(self.keys, upstream.address)
+        gateway.port = port
+        try:
+            await gateway.start()
+            self.gateways[name] = gateway
+            self.note.part("gateway")
+            await self.servers.ready(name)
+        except StorageError:
+            await self.drop(name)
+            raise
+        self.note.part("postgrest")
+        return {"url": gateway.url, "database_url": upstream.database_url, "keys": self.keys.told()}
+
+    async def drop(self, name: str) -> dict[str, Any]:
+        """Destroy a store."""
+        if name in self.gateways:
+            await self.gateways.pop(name).stop()
+        await self.servers.remove(name)
+        return {}
+
+    async def pause(self, name: str) -> dict[str, Any]:
+        """Close a store's gateway: its port refuses connections."""
+        await self._gateway(name).stop()
+        return {}
+
+    async def resume(self, name: str) -> dict[str, Any]:
+        """Open it again, on the same port."""
+        await self._gateway(name).start()
+        return {}
+
+    def _gateway(self, name: str) -> Gateway:
+        if name not in self.gateways:
+            raise StorageSetupError("this provider's gateway is not ours to stop: use --mcp-supabase=native")
+        return self.gateways[name]
+
+    async def facts(self) -> dict[str, Any]:
+        """Process ids, folders, and how long each part took."""
+        return {"supervisor": os.getpid(), "parts": self.note.parts, **self.servers.facts()}
+
+    async def serve(self, requests: asyncio.StreamReader) -> None:
+        """Answer requests until there are none to come."""
+        actions = {f.__name__: f for f in (self.open, self.drop, self.pause, self.resume, self.facts)}
+        while line := await requests.readline():
+            request = json.loads(line)
+            action = actions[request.pop("do")]
+            try:
+                send({"answer": await action(**request)})
+            except Exception as error:
+                send({"error": describe(error)})
+
+    async def close(self) -> None:
+        """Close the gateways and end the servers."""
+        for gateway in self.gateways.values():
+            await gateway.stop()
+        await self.servers.stop()
+
+
+def send(message: Mapping[str, Any]) -> None:
+    """Send one line to the other end, if it is still there."""
+    with contextlib.suppress(BrokenPipeError):
+        print(json.dumps(message), flush=True)
+
+
+def describe(error: Exception) -> str:
+    """An error in words: our own as they are, others with their type."""
+    return str(error) if isinstance(error, StorageError) else f"{type(error).__name__}: {error}"
+
+
+async def orphaned(parent: int, requests: asyncio.StreamReader) -> None:
+    """End the requests once ``parent`` is gone: a fork of it may still hold the pipe."""
+    while os.getppid() == parent:  # noqa: ASYNC110 - the system tells of it in no other portable way
+        await asyncio.sleep(1.0)
+    requests.feed_eof()
+
+
+async def standard_input() -> asyncio.StreamReader:
+    """Standard input as a stream of lines."""
+    reader = asyncio.StreamReader()
+    await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
+    return reader
+
+
+async def keep() -> None:
+    """Read the order, and keep the stack in a folder of its own until nobody asks any more."""
+    note = Note()
+    requests = await standard_input()
+    order = json.loads(await requests.readline())
+    for ending in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        asyncio.get_running_loop().add_signal_handler(ending, requests.feed_eof)
+    watch = asyncio.create_task(orphaned(os.getppid(), requests))
+    try:
+        with run_folder(in_memory=order["in_memory"]) as folder:
+            await hold(order, folder, note, requests)
+    except Exception as error:
+        send({"error": describe(error)})
+    finally:
+        watch.cancel()
+
+
+async def hold(order: Mapping[str, Any], folder: Path, note: Note, requests: asyncio.StreamReader) -> None:
+    """Start the servers that are ordered, serve, and end them."""
+    keys = ProjectKeys.generate()
+    module, _, name = order["servers"].partition(":")
+    kind: type[Servers] = getattr(import_module(module), name)
+    supervisor = Supervisor(kind(folder, keys, **order["settings"]), keys, note)
+    try:
+        await supervisor.servers.start(note)
+        send({"answer": {}})
+        await supervisor.serve(requests)
+    except BaseException:
+        with contextlib.suppress(Exception):  # what failed first is what is told
+            await supervisor.close()
+        raise
+    await supervisor.close()
+
+
+if __name__ == "__main__":
+    asyncio.run(keep())

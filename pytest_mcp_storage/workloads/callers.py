@@ -1,0 +1,108 @@
+"""Several callers at once: what they do, as drawn, and the doing of it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any
+
+from hypothesis import strategies as st
+
+from pytest_mcp_storage.engine.recording import RecordingBackend
+from pytest_mcp_storage.engine.violation import outcome_of
+from pytest_mcp_storage.faults.worker_client import Step
+from reference_backends import SessionData, SessionExistsError, SessionNotFoundError
+
+REFUSALS = (SessionExistsError, SessionNotFoundError)
+"""What a call may raise because another was quicker."""
+
+Action = tuple[str, int, str]
+"""What to do, to which session, and to which of its fields."""
+
+ACTIONS = (
+    "create", "update", "update", "update", "remove", "get", "get", "get", "get", "listing", "ids", "all ids", "pause",
+)  # fmt: skip
+
+VALUES: dict[str, Callable[[str], Any]] = {
+    "server_name": lambda mark: mark,
+    "tokens": lambda mark: {"access_token": mark},
+    "headers": lambda mark: {"x-mark": mark},
+    "client_information": lambda mark: {"client_id": mark},
+    "code_verifier": lambda mark: mark,
+    "client_id": lambda mark: mark,
+    "server_url": lambda mark: f"https://{mark}.example",
+}
+"""Fields, and a value of each that nobody else writes."""
+
+
+def plans() -> st.SearchStrategy[list[list[Action]]]:
+    """What each of some callers does with two sessions, mostly with the first. Short plans seldom meet."""
+    action = st.tuples(st.sampled_from(ACTIONS), st.sampled_from([0, 0, 0, 1]), st.sampled_from(sorted(VALUES)))
+    return st.lists(st.lists(action, min_size=9, max_size=16), min_size=3, max_size=5)
+
+
+def steps(plan: Sequence[Action], sessions: Sequence[SessionData], caller: str, *, all_ids: bool) -> list[Step]:
+    """The calls of a plan upon these sessions. Every value that is written names its caller and its place.
+
+    ``all_ids``: with those calls that read the whole store.
+    """
+    return [
+        _step(action, sessions[which], field, f"{caller}.{place}")
+        for place, (action, which, field) in enumerate(plan)
+        if all_ids or action != "all ids"
+    ]
+
+
+async def at_once(work: Sequence[Coroutine[Any, Any, Any]]) -> list[Any]:
+    """Results or exceptions of all, begun together, once the last has ended."""
+    return await asyncio.gather(*(outcome_of(each) for each in work))
+
+
+async def all_at_once(work: Sequence[Coroutine[Any, Any, Any]]) -> list[Any]:
+    """The results of all, begun together. Raises the first error of them, once the last has ended."""
+    results = await at_once(work)
+    for got in results:
+        if isinstance(got, Exception):
+            raise got
+    return results
+
+
+def has_failed(got: object) -> bool:
+    """Whether that is an exception, and no refusal."""
+    return isinstance(got, Exception) and not isinstance(got, REFUSALS)
+
+
+async def carry_out(callers: Sequence[RecordingBackend], plans: Sequence[Sequence[Step]]) -> None:
+    """Let each caller do its steps, all at once. Refusals are part of it; any other error is raised at the end."""
+    await all_at_once([_do(caller, plan) for caller, plan in zip(callers, plans, strict=True)])
+
+
+async def _do(caller: RecordingBackend, plan: Sequence[Step]) -> None:
+    for step in plan:
+        if step.method == "pause":
+            await asyncio.sleep(0)
+            continue
+        got = await outcome_of(getattr(caller, step.method)(*step.arguments))
+        if has_failed(got):
+            raise got
+
+
+def _step(action: str, session: SessionData, field: str, mark: str) -> Step:
+    name = session.identity, session.session_id
+    match action:
+        case "create":
+            return Step("create_session", (session.model_copy(update={"server_id": mark}),))
+        case "update":
+            both = {field: VALUES[field](mark), "callback_url": mark}  # two fields, that half an update can be seen
+            return Step("update_session", (*name, both))
+        case "remove":
+            return Step("remove_session", name)
+        case "get":
+            return Step("get_session", name)
+        case "listing":
+            return Step("get_identity_sessions_data", (session.identity,))
+        case "ids":
+            return Step("get_identity_mcp_sessions", (session.identity,))
+        case "all ids":
+            return Step("get_all_session_ids")
+    return Step(action)

@@ -1,0 +1,133 @@
+"""Whether what a harness declares is so, and whether it can do what it does not declare (HA-1)."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from contextlib import suppress
+from typing import Any
+
+from pytest_mcp_storage.canary.canaries import Canaries
+from pytest_mcp_storage.engine.context import TestContext
+from pytest_mcp_storage.engine.violation import Violation
+from pytest_mcp_storage.faults.worker_client import Step, Worker, WorkerError
+from pytest_mcp_storage.spec.capabilities import Capability
+from pytest_mcp_storage.spec.comparison import difference
+from pytest_mcp_storage.spec.harness import BackendHarness
+from reference_backends import ConfigurationError, SessionData, StorageBackend
+
+_numbers = itertools.count(1)
+
+
+def fresh(context: TestContext, **fields: Any) -> SessionData:
+    """A plain session that no other is called like."""
+    number = next(_numbers)
+    plain = {
+        "identity": context.identity("harness"),
+        "session_id": context.session_id(f"h{number}"),
+        "server_url": "https://mcp.example",
+        "transport_type": "sse",
+        "callback_url": "https://app.example",
+        "created_at": 0,
+    }
+    return SessionData.model_validate(plain | fields)
+
+
+def with_canaries(context: TestContext) -> tuple[SessionData, dict[str, Canaries]]:
+    """A session with secrets in tokens and headers, and the search for those of each field."""
+    canaries = {field: Canaries() for field in ("tokens", "headers")}
+    secrets = {field: canary.credentials("a session in clear")[field] for field, canary in canaries.items()}
+    return fresh(context, **secrets), canaries
+
+
+async def is_there(store: StorageBackend, session: SessionData) -> bool:
+    """Whether the session is there, as it was."""
+    seen = await store.get_session(session.identity, session.session_id)
+    return not difference(seen, session)
+
+
+async def assert_finds(store: StorageBackend, session: SessionData, *, seen: str, should: str) -> None:
+    """The session is there, as it was. Raises :class:`Violation`."""
+    got = await store.get_session(session.identity, session.session_id)
+    if found := difference(got, session):
+        raise Violation(f"{seen} get_session returned {found}", should=should)
+
+
+async def work_of_a_process(context: TestContext, harness: BackendHarness, session: SessionData) -> Any:
+    """What ``get_session`` returned or raised in a process of its own, or why that process could not be had."""
+    now = context.now() if context.can(Capability.CLOCK) else None
+    plan = [Step("get_session", (session.identity, session.session_id))]
+    try:
+        async with Worker(harness, plan, now=now) as worker:
+            worker.go()
+            results = [call.result async for call in worker]
+    except WorkerError as error:
+        return error
+    return results[0] if results else WorkerError("the process told of no call")
+
+
+async def can_do(context: TestContext, capability: Capability) -> bool:
+    """Whether the store can do it although its harness does not say so. What is written for that is removed."""
+    if capability is Capability.SHARED and context.can(Capability.DURABLE) and not context.store_is_ours:
+        return False  # two handles on a store that is made for one might harm what others keep in it
+    looks = {
+        Capability.DURABLE: _outlives_its_handle,
+        Capability.SHARED: _is_shared,
+        Capability.CLOCK: _takes_a_clock,
+        Capability.KEY: _takes_a_key,
+    }
+    async with context.another_store() as harness:
+        with suppress(Exception):  # NotMeasurable too: nobody has promised that it can be looked at
+            return await looks[capability](harness, fresh(context))
+    return False
+
+
+async def _outlives_its_handle(harness: BackendHarness, session: SessionData) -> bool:
+    first = await harness.open()
+    await first.create_session(session)
+    await first.disconnect()
+    return await _seen_by(await harness.open(), session)
+
+
+async def _is_shared(harness: BackendHarness, session: SessionData) -> bool:
+    first = await harness.open()
+    try:
+        await first.create_session(session)
+        return await _seen_by(await harness.open(), session)
+    finally:
+        await _forget(first, session)
+
+
+async def _takes_a_clock(harness: BackendHarness, session: SessionData) -> bool:
+    moment = time.time()
+    store = await harness.open(clock=lambda: moment)
+    try:
+        await store.create_session(session, ttl=60)
+        before = await is_there(store, session)
+        moment += 120
+        return before and await store.get_session(session.identity, session.session_id) is None
+    finally:
+        await _forget(store, session)
+
+
+async def _takes_a_key(harness: BackendHarness, session: SessionData) -> bool:
+    try:
+        store = await harness.open(encryption_key="no key at all")
+    except ConfigurationError:
+        return True
+    await _forget(store, session)
+    return False
+
+
+async def _seen_by(store: StorageBackend, session: SessionData) -> bool:
+    try:
+        return await is_there(store, session)
+    finally:
+        await _forget(store, session)
+
+
+async def _forget(store: StorageBackend, session: SessionData) -> None:
+    with suppress(Exception):
+        await store.remove_session(session.identity, session.session_id)
+    with suppress(Exception):
+        await store.disconnect()

@@ -1,0 +1,269 @@
+"""A correct store in this process's memory, a round trip away, from which broken ones are made."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+from collections.abc import AsyncIterator, Callable, Mapping, MutableMapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, ClassVar, Literal, NamedTuple, TypeVar, Unpack
+
+from pytest_mcp_storage.harnesses.options import backend_options
+from pytest_mcp_storage.spec.capabilities import Capability
+from pytest_mcp_storage.spec.harness import BackendHarness
+from reference_backends import (
+    Clock,
+    SessionData,
+    SessionExistsError,
+    SessionNotFoundError,
+    SessionUpdate,
+    StorageSetupError,
+    StorageUnavailableError,
+)
+from reference_backends.core.base import BackendOptions, BaseBackend
+from reference_backends.core.record import Record
+from reference_backends.core.validation import check_changes, check_identity, check_names, check_session
+
+Name = tuple[str, str]
+"""Identity and session id."""
+
+
+class Row(NamedTuple):
+    """A record, and the moment in seconds since the epoch at which it expires."""
+
+    record: Record
+    expires_at: float
+
+
+Rows = MutableMapping[Name, Row]
+Answer = TypeVar("Answer")
+
+
+class InMemoryStore:
+    """Where the rows lie. It can be cut off, or made to lose its answers."""
+
+    def __init__(self) -> None:
+        self.rows: Rows = {}
+        self.state: Literal["ready", "missing", "old"] = "ready"
+        self.cut = False
+        self.mute = False
+        self.rng = random.Random(1)
+
+    async def request(self, work: Callable[[Rows], Answer]) -> Answer:
+        """One round trip: other callers may come between before and after, never in the middle.
+
+        Raises ``ConnectionError`` where the store can't be reached, and where the answer is lost.
+        """
+        await self.way()
+        if self.cut:
+            raise ConnectionRefusedError("the store is cut off")
+        try:
+            return self.done(work)
+        finally:
+            await self.way()
+            if self.mute:
+                raise ConnectionResetError("the answer was lost")
+
+    async def way(self) -> None:
+        """There or back, now quickly, now slowly, so that requests overtake each other."""
+        for _ in range(self.rng.choice((1, 1, 1, 2, 4))):
+            await asyncio.sleep(0)
+
+    def done(self, work: Callable[[Rows], Answer]) -> Answer:
+        """Do the work upon the rows."""
+        return work(self.rows)
+
+    def leave(self) -> None:
+        """A handle needs it no longer."""
+
+
+class InMemoryBackend(BaseBackend):
+    """A correct :class:`StorageBackend`: each call is one round trip."""
+
+    label = "store"
+
+    def __init__(self, store: InMemoryStore, **options: Unpack[BackendOptions]) -> None:
+        super().__init__(**options)
+        self.store = store
+
+    async def init(self) -> None:
+        await self.request(lambda rows: self.check())
+        self._opened()
+
+    async def create_session(self, session: SessionData, ttl: float | None = None) -> None:
+        row = Row(self.kept(check_session(session)), self._expiry(ttl))
+
+        def insert(rows: Rows) -> None:
+            name = self.key(session.identity, session.session_id)
+            if self.live(rows, name):
+                raise SessionExistsError("that session exists already")
+            rows[name] = row
+
+        await self.call(insert)
+
+    async def update_session(
+        self, identity: str, session_id: str, changes: SessionUpdate, ttl: float | None = None
+    ) -> None:
+        name = self.key(*check_names(identity, session_id))
+        named, expires_at = check_changes(changes), self._expiry(ttl)
+
+        def change(rows: Rows) -> None:
+            row = self.live(rows, name)
+            if row is None:
+                raise SessionNotFoundError("there is no such session")
+            rows[name] = Row(self.merged(row.record, named), expires_at)
+
+        await self.call(change)
+
+    async def get_session(self, identity: str, session_id: str) -> SessionData | None:
+        name = self.key(*check_names(identity, session_id))
+        row = await self.call(lambda rows: self.live(rows, name))
+        return None if row is None else self.shown(row.record)
+
+    async def get_identity_sessions_data(self, identity: str) -> list[SessionData]:
+        rows = await self.call(lambda rows: self.of(rows, check_identity(identity)))
+        return [self.shown(row.record) for row in rows.values()]
+
+    async def get_identity_mcp_sessions(self, identity: str) -> list[str]:
+        return list(await self.call(lambda rows: self.of(rows, check_identity(identity))))
+
+    async def remove_session(self, identity: str, session_id: str) -> None:
+        name = self.key(*check_names(identity, session_id))
+        await self.call(lambda rows: rows.pop(name, None))
+
+    async def get_all_session_ids(self) -> list[str]:
+        return await self.call(
+            lambda rows: [row.record["session_id"] for name, row in rows.items() if self.live(rows, name)]
+        )
+
+    async def clear_all(self) -> None:
+        await self.call(lambda rows: rows.clear())
+
+    async def cleanup_expired_sessions(self) -> None:
+        def remove(rows: Rows) -> None:
+            for name in [name for name in rows if not self.live(rows, name)]:
+                del rows[name]
+
+        await self.call(remove)
+
+    async def disconnect(self) -> None:
+        self._open = False
+        self.store.leave()
+
+    async def call(self, work: Callable[[Rows], Answer]) -> Answer:
+        """A request of an open handle."""
+        self._require_open()
+        return await self.request(work)
+
+    async def request(self, work: Callable[[Rows], Answer]) -> Answer:
+        """A round trip, its failures typed."""
+        try:
+            return await self.store.request(work)
+        except ConnectionError as error:
+            raise StorageUnavailableError("the store did not answer; try again") from error
+
+    def check(self) -> None:
+        """Refuse a store that is not set up."""
+        if self.store.state != "ready":
+            raise StorageSetupError(f"the table is {self.store.state}; run `store setup`")
+
+    def key(self, identity: str, session_id: str) -> Name:
+        """Under which the row lies."""
+        return identity, session_id
+
+    def kept(self, session: SessionData) -> Record:
+        """What is stored of a new session."""
+        return self._codec.record(session)
+
+    def merged(self, record: Record, named: Mapping[str, Any]) -> Record:
+        """What is stored after an update."""
+        return self._codec.updated(record, named)
+
+    def shown(self, record: Record) -> SessionData:
+        """What is read of a record."""
+        return self._codec.session(record)
+
+    def live(self, rows: Rows, name: Name) -> Row | None:
+        """The row, where it has not expired."""
+        row = rows.get(name)
+        return row if row is not None and self._clock() < row.expires_at else None
+
+    def of(self, rows: Rows, identity: str) -> dict[str, Row]:
+        """An identity's live rows by session id."""
+        return {
+            row.record["session_id"]: row
+            for name, row in rows.items()
+            if row.record["identity"] == identity and self.live(rows, name)
+        }
+
+
+class InMemoryHarness(BackendHarness):
+    """Drives a kind of :class:`InMemoryBackend`."""
+
+    name: ClassVar[str] = "store"
+    breaks: ClassVar[str] = ""
+    """The clause that catches this store; none catches the correct one."""
+    backend: ClassVar[type[InMemoryBackend]] = InMemoryBackend
+    time_limit = 4.0  # what is at once on a quiet machine took more than a second on one that was busy otherwise
+    capabilities = frozenset(
+        {
+            Capability.KEY,
+            Capability.DURABLE,
+            Capability.SHARED,
+            Capability.CLOCK,
+            Capability.AT_REST,
+            Capability.OUTAGE,
+            Capability.LOST_ANSWER,
+            Capability.SETUP,
+        }
+    )
+
+    def __init__(self) -> None:
+        self.store = InMemoryStore()
+
+    async def open(
+        self,
+        *,
+        encryption_key: str | Sequence[str] | None = None,
+        clock: Clock | None = None,
+        default_ttl: float | None = None,
+    ) -> InMemoryBackend:
+        backend = self.backend(self.store, **backend_options(encryption_key, clock, default_ttl))
+        await backend.init()
+        return backend
+
+    async def stored_bytes(self) -> bytes:
+        return json.dumps([*self.store.rows.items()]).encode()
+
+    async def stored_fields(self, identity: str, session_id: str) -> Mapping[str, Any]:
+        record = self.store.rows[identity, session_id].record
+        return {field: record.get(field) for field in ("tokens", "headers", "code_verifier", "client_information")}
+
+    async def replace_stored_field(self, identity: str, session_id: str, field: str, value: Any) -> None:
+        row = self.store.rows[identity, session_id]
+        self.store.rows[identity, session_id] = row._replace(record={**row.record, field: value})
+
+    @asynccontextmanager
+    async def outage(self) -> AsyncIterator[None]:
+        self.store.cut = True
+        try:
+            yield
+        finally:
+            self.store.cut = False
+
+    @asynccontextmanager
+    async def lost_answer(self) -> AsyncIterator[None]:
+        self.store.mute = True
+        try:
+            yield
+        finally:
+            self.store.mute = False
+
+    @asynccontextmanager
+    async def unprepared(self, how: Literal["missing", "old"]) -> AsyncIterator[None]:
+        rows, self.store.rows, self.store.state = self.store.rows, {}, how
+        try:
+            yield
+        finally:
+            self.store.rows, self.store.state = rows, "ready"

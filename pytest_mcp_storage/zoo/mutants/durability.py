@@ -1,0 +1,399 @@
+"""Stores that lose what they acknowledged, or destroy what could be repaired."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import math
+import os
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pytest_mcp_storage.harnesses.options import backend_options
+from pytest_mcp_storage.harnesses.sqlite import SqliteHarness
+from pytest_mcp_storage.zoo.in_memory_store import InMemoryBackend, InMemoryHarness, Name, Row, Rows
+from pytest_mcp_storage.zoo.json_store import JsonStore, JsonStoreHarness
+from reference_backends import Clock, SessionData, SqliteStorageBackend, StorageSetupError
+from reference_backends.core.record import to_wire
+from reference_backends.embedded.filesystem import StrPath
+from reference_backends.file.content import replace
+
+Answer = TypeVar("Answer")
+
+
+class _TimesInMemory(JsonStore):
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self.times: dict[tuple[str, str], float] = {}
+
+    def load(self) -> Rows:
+        rows = super().load()
+        return {name: Row(row.record, self.times.get(name, math.inf)) for name, row in rows.items()}
+
+    def save(self, rows: Rows) -> None:
+        self.times = {name: row.expires_at for name, row in rows.items()}
+        super().save({name: Row(row.record, 0.0) for name, row in rows.items()})
+
+
+class TimesInMemory(JsonStoreHarness):
+    """Expires sessions by timers of its own and writes the sessions alone: after a restart nothing expires."""
+
+    breaks = "DU-1"
+    store = _TimesInMemory
+
+
+class _ClearsItsCopy(InMemoryBackend):
+    cleared: frozenset[Name] = frozenset()
+
+    async def clear_all(self) -> None:
+        self.cleared = await self.call(frozenset)
+
+    async def create_session(self, session: SessionData, ttl: float | None = None) -> None:
+        self.cleared -= {(session.identity, session.session_id)}
+        await super().create_session(session, ttl)
+
+    def live(self, rows: Rows, name: Name) -> Row | None:
+        return None if name in self.cleared else super().live(rows, name)
+
+
+class ClearsItsCopy(JsonStoreHarness):
+    """Clears what it holds in memory and leaves the file for the next write, of which there may be none."""
+
+    breaks = "DU-1"
+    backend = _ClearsItsCopy
+
+
+class _WritesLater(JsonStore):
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self.copy: Rows | None = None
+        self.timer: asyncio.TimerHandle | None = None
+
+    def done(self, work: Callable[[Rows], Answer]) -> Answer:
+        if self.copy is None:
+            self.copy = self.load()
+        answer = work(self.copy)
+        if self.timer is None:
+            self.timer = asyncio.get_running_loop().call_later(0.05, self.flush)
+        return answer
+
+    def flush(self) -> None:
+        self.timer = None
+        if self.copy is not None:
+            self.save(self.copy)
+
+    def leave(self) -> None:
+        self.flush()
+        self.copy = None
+        super().leave()
+
+
+class WritesLater(JsonStoreHarness):
+    """Answers from memory and writes twenty times a second and at the end: fast, and a kill loses what was told."""
+
+    breaks = "DU-2"
+    store = _WritesLater
+
+
+class _RemovesLater(JsonStore):
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self.removed: Rows = {}
+
+    def load(self) -> Rows:
+        return {name: row for name, row in super().load().items() if name not in self.removed}
+
+    def save(self, rows: Rows) -> None:
+        self.removed = {name: row for name, row in super().load().items() if name not in rows}
+        super().save({**self.removed, **rows})
+
+    def leave(self) -> None:
+        rows, self.removed = self.load(), {}
+        super().save(rows)
+        super().leave()
+
+
+class RemovesLater(JsonStoreHarness):
+    """Marks what is removed in memory and clears it out at the end: after a kill a session that was ended is back."""
+
+    breaks = "DU-2"
+    store = _RemovesLater
+
+
+class _WritesInPlace(JsonStore):
+    def save(self, rows: Rows) -> None:
+        with self.path.open("w") as file:
+            self.path.chmod(0o600)
+            file.write("[")
+            for place, row in enumerate(rows.values()):
+                line = json.dumps(to_wire(row.record) | {"expiresAt": row.expires_at})
+                file.write(f"{',' if place else ''}\n{line}")
+                file.flush()
+                os.fsync(file.fileno())
+            file.write("\n]\n")
+
+
+class WritesInPlace(JsonStoreHarness):
+    """Opens the file for writing, which empties it, and writes row after row: a kill leaves the half that was done."""
+
+    breaks = "DU-3"
+    store = _WritesInPlace
+
+
+class _WritesAtOnce(JsonStore):
+    def save(self, rows: Rows) -> None:
+        self.path.write_bytes(self.text(rows))
+        self.path.chmod(0o600)
+
+
+class WritesAtOnce(JsonStoreHarness):
+    """Writes the whole file in one call, and takes that for atomic: it is emptied first, and a kill comes between."""
+
+    breaks = "DU-3"
+    store = _WritesAtOnce
+
+
+class _CopiesOver(JsonStore):
+    def save(self, rows: Rows) -> None:
+        beside = self.path.with_name(f"{self.path.name}.new")
+        beside.write_bytes(self.text(rows))
+        beside.chmod(0o600)
+        shutil.copy(beside, self.path)
+
+
+class CopiesOver(JsonStoreHarness):
+    """Writes a new file, and copies it over the old one rather than renaming it."""
+
+    breaks = "DU-3"
+    store = _CopiesOver
+
+
+class _StartsAnew(JsonStore):
+    def load(self) -> Rows:
+        try:
+            return super().load()
+        except StorageSetupError:
+            self.save({})
+            return {}
+
+
+class StartsAnew(JsonStoreHarness):
+    """Takes a file that it can't parse for none, so that the service comes up: whatever was in it is gone."""
+
+    breaks = "DU-4"
+    store = _StartsAnew
+
+
+class _TakesEmptyForNew(JsonStore):
+    def load(self) -> Rows:
+        return super().load() if self.path.exists() and self.path.stat().st_size else {}
+
+
+class TakesEmptyForNew(JsonStoreHarness):
+    """Takes an empty file for a new store, as some databases do: what a full disk did to this one goes unnoticed."""
+
+    breaks = "DU-4"
+    store = _TakesEmptyForNew
+
+
+class _MovesItAway(JsonStore):
+    def load(self) -> Rows:
+        try:
+            return super().load()
+        except StorageSetupError:
+            self.path.rename(self.path.with_name(f"{self.path.name}.bak"))
+            return {}
+
+
+class MovesItAway(JsonStoreHarness):
+    """Puts a damaged file aside and begins an empty one, and nobody hears of it; the next time there is no room."""
+
+    breaks = "DU-4"
+    store = _MovesItAway
+
+
+class _LetsTheParserSpeak(JsonStore):
+    def load(self) -> Rows:
+        return self.parsed(self.path.read_bytes()) if self.path.exists() else {}
+
+
+class LetsTheParserSpeak(JsonStoreHarness):
+    """Passes on what the parser raises: callers that catch StorageError do not catch it."""
+
+    breaks = "DU-4"
+    store = _LetsTheParserSpeak
+
+
+class _TokensApart(JsonStore):
+    @property
+    def beside(self) -> Path:
+        return self.path.with_name("tokens.json")
+
+    def load(self) -> Rows:
+        tokens = self.tokens()
+        return {
+            name: Row({**row.record, "tokens": tokens.get(name)}, row.expires_at)
+            for name, row in super().load().items()
+        }
+
+    def tokens(self) -> dict[Name, Any]:
+        try:
+            return {(identity, id): tokens for identity, id, tokens in json.loads(self.beside.read_bytes())}
+        except (OSError, ValueError, TypeError):
+            return {}
+
+    def save(self, rows: Rows) -> None:
+        tokens = [[*name, row.record.get("tokens")] for name, row in rows.items()]
+        replace(self.beside, json.dumps(tokens).encode())
+        super().save({name: Row({**row.record, "tokens": None}, row.expires_at) for name, row in rows.items()})
+
+
+class TokensApart(JsonStoreHarness):
+    """Keeps tokens in a file of their own, and takes one that it can't parse for none: everybody is signed out."""
+
+    breaks = "DU-4"
+    store = _TokensApart
+
+
+class _RemovesTheRest(_TokensApart):
+    def load(self) -> Rows:
+        try:
+            return super().load()
+        except StorageSetupError:
+            self.beside.unlink(missing_ok=True)
+            raise
+
+
+class RemovesTheRest(JsonStoreHarness):
+    """Removes what lies beside a file that it can't parse, since it belongs to nothing any more."""
+
+    breaks = "DU-4"
+    store = _RemovesTheRest
+
+
+class _RecreatesTheDatabase(SqliteStorageBackend):
+    def __init__(self, path: StrPath, **options: object) -> None:
+        super().__init__(path, **options)  # type: ignore[arg-type]
+        self.path = Path(path)
+
+    async def init(self) -> None:
+        try:
+            await super().init()
+        except StorageSetupError:
+            self.path.unlink()
+            await super().init()
+
+
+class RecreatesTheDatabase(SqliteHarness):
+    """Deletes a database that it can't open and makes a new one, as a cache may do."""
+
+    breaks = "DU-4"
+
+    async def open(
+        self,
+        *,
+        encryption_key: str | Sequence[str] | None = None,
+        clock: Clock | None = None,
+        default_ttl: float | None = None,
+    ) -> SqliteStorageBackend:
+        backend = _RecreatesTheDatabase(self.path, **backend_options(encryption_key, clock, default_ttl))
+        await backend.init()
+        return backend
+
+
+class _ReadableByAll(JsonStore):
+    def save(self, rows: Rows) -> None:
+        beside = self.path.with_name(f"{self.path.name}.new")
+        beside.write_bytes(self.text(rows))
+        beside.replace(self.path)
+
+
+class ReadableByAll(JsonStoreHarness):
+    """Makes its file as files are made, with the mode that the umask leaves: 0644."""
+
+    breaks = "DU-5"
+    store = _ReadableByAll
+
+
+class _KeepsALog(JsonStore):
+    def save(self, rows: Rows) -> None:
+        with self.path.with_name(f"{self.path.name}.log").open("ab") as log:
+            log.write(self.text(rows) + b"\n")
+        super().save(rows)
+
+
+class KeepsALog(JsonStoreHarness):
+    """Guards its file and not the log beside it, in which the same tokens stand."""
+
+    breaks = "DU-5"
+    store = _KeepsALog
+
+
+class _RemovesAgain(InMemoryBackend):
+    async def init(self) -> None:
+        for name in vars(self.store).setdefault("removed", []):
+            self.store.rows.pop(name, None)
+        await super().init()
+
+    async def remove_session(self, identity: str, session_id: str) -> None:
+        await super().remove_session(identity, session_id)
+        vars(self.store)["removed"].append((identity, session_id))
+
+
+class RemovesAgain(InMemoryHarness):
+    """Keeps removals in a journal and plays it when it opens: what was created anew since is removed with it."""
+
+    breaks = "DU-1"
+    backend = _RemovesAgain
+
+
+class _CopiesAtOpen(JsonStore):
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        if path.exists():
+            shutil.copyfile(path, path.with_name(f"{path.name}.bak"))
+
+
+class CopiesAtOpen(JsonStoreHarness):
+    """Saves a copy before it begins, by a function that copies the content and not the mode."""
+
+    breaks = "DU-5"
+    store = _CopiesAtOpen
+
+
+class _ClearsByAFreshFile(JsonStore):
+    def save(self, rows: Rows) -> None:
+        if rows or not self.path.exists():
+            return super().save(rows)
+        self.path.unlink()
+        self.path.write_bytes(self.text(rows))
+        return None
+
+
+class ClearsByAFreshFile(JsonStoreHarness):
+    """Deletes its file to clear it, and makes a new one as files are made."""
+
+    breaks = "DU-5"
+    store = _ClearsByAFreshFile
+
+
+class _HealsItself(JsonStore):
+    def load(self) -> Rows:
+        failed = self.path.with_name("failed")
+        try:
+            return super().load()
+        except StorageSetupError:
+            if not failed.exists():
+                failed.touch()
+                raise
+        self.path.unlink()
+        return {}
+
+
+class HealsItself(JsonStoreHarness):
+    """Refuses a damaged file once, and at the next start begins anew, so that nobody is called at night."""
+
+    breaks = "DU-4"
+    store = _HealsItself

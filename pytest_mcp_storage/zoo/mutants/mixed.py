@@ -1,0 +1,171 @@
+"""Stores that are at a loss where plain and encrypted sessions meet, or keys change."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+from pytest_mcp_storage.zoo.in_memory_store import InMemoryBackend
+from pytest_mcp_storage.zoo.mutant import broken
+from pytest_mcp_storage.zoo.sealing import Ring, broken_codec, broken_ring
+from reference_backends import DecryptionError, SessionData
+from reference_backends.core.record import CREDENTIALS, Record, RecordCodec
+
+logger = logging.getLogger("pytest_mcp_storage.zoo")
+
+
+@broken_codec("MX-1")
+class ReadsSealedAlone(RecordCodec):
+    """Decrypts whatever it reads once a key is set, and fails on what was there before."""
+
+    def session(self, record: Mapping[str, Any]) -> SessionData:
+        if self.seals and any(isinstance(record.get(field), dict) for field in CREDENTIALS):
+            raise DecryptionError("it is not encrypted", session_id=record.get("session_id"))
+        return super().session(record)
+
+
+@broken("MX-1")
+class ListsSealedAlone(InMemoryBackend):
+    """Lists what is encrypted with its key, by a query that filters for the label."""
+
+    async def get_identity_sessions_data(self, identity: str) -> list[SessionData]:
+        rows = await self.call(lambda rows: self.of(rows, identity))
+        clear = {name for name, row in rows.items() if any(isinstance(row.record.get(f), dict) for f in CREDENTIALS)}
+        found = await super().get_identity_sessions_data(identity)
+        return [each for each in found if not self._codec.seals or each.session_id not in clear]
+
+
+@broken_codec("MX-2")
+class SealsAtCreateAlone(RecordCodec):
+    """Encrypts in create and forgot the other way in."""
+
+    def updated(self, record: Record, changes: Mapping[str, Any]) -> Record:
+        merged = {**record, **changes}
+        return {field: value for field, value in merged.items() if value is not None}
+
+
+@broken_codec("MX-2")
+class ForgetsHeadersOnUpdate(RecordCodec):
+    """Lists the secret columns once more in update, and missed one."""
+
+    def updated(self, record: Record, changes: Mapping[str, Any]) -> Record:
+        clear = {"headers": changes["headers"]} if changes.get("headers") is not None else {}
+        return {**super().updated(record, changes), **clear}
+
+
+@broken_codec("MX-3")
+class MarksTheRow(RecordCodec):
+    """Keeps one flag a row for "encrypted": the last writer's, whatever the row still holds."""
+
+    def record(self, session: SessionData) -> Record:
+        return {**super().record(session), "flag": self.seals}
+
+    def updated(self, record: Record, changes: Mapping[str, Any]) -> Record:
+        return {**super().updated(record, changes), "flag": self.seals}
+
+    def session(self, record: Mapping[str, Any]) -> SessionData:
+        if not record.get("flag", True) and any(isinstance(record.get(field), str) for field in CREDENTIALS):
+            record = {field: value for field, value in record.items() if field not in CREDENTIALS}
+        return super().session(record)
+
+
+@broken("MX-4")
+class NeverWarns(InMemoryBackend):
+    """Says at INFO that it has no key."""
+
+    def _opened(self) -> None:
+        self._warned = True
+        super()._opened()
+        if not self._codec.seals:
+            logger.info("no encryption key is set")
+
+
+@broken("MX-4")
+class WarnsAtEachInit(InMemoryBackend):
+    """Warns in ``init``, which a framework calls for each request."""
+
+    def _opened(self) -> None:
+        self._warned = False
+        super()._opened()
+
+
+class _Once(InMemoryBackend):
+    warned: ClassVar[bool] = False
+
+    def _opened(self) -> None:
+        self._warned = _Once.warned
+        super()._opened()
+        _Once.warned |= self._warned
+
+
+@broken("MX-4")
+class WarnsOnceAProcess(_Once):
+    """Warns once for all handles of the process, by a flag of the module."""
+
+
+@broken_codec("MX-5")
+class SealsWhatIsNamed(RecordCodec):
+    """Seals the fields that an update names, and leaves the clear ones beside them."""
+
+    def updated(self, record: Record, changes: Mapping[str, Any]) -> Record:
+        merged = {**record, **self.harden(dict(changes))}
+        return {field: value for field, value in merged.items() if value is not None}
+
+
+@broken_ring("MX-6")
+class OpensWithTheFirstKey(Ring):
+    """Takes a list of keys, and tries the first."""
+
+    def parsed(self, keys: str | Sequence[str]) -> list[bytes]:
+        return super().parsed(keys)[:1]
+
+
+@broken_ring("MX-6")
+class SealsWithTheLastKey(Ring):
+    """Takes the list in the order in which keys were added."""
+
+    def parsed(self, keys: str | Sequence[str]) -> list[bytes]:
+        return super().parsed(keys)[::-1]
+
+
+@broken("MX-1")
+class ListsIdsOfSealedAlone(InMemoryBackend):
+    """Counts what is encrypted with its key, and lists the ids of that."""
+
+    async def get_identity_mcp_sessions(self, identity: str) -> list[str]:
+        rows = await self.call(lambda rows: self.of(rows, identity))
+        return [session_id for session_id, row in rows.items() if not (self._codec.seals and _lies_clear(row.record))]
+
+
+@broken("MX-2", "MX-3", "MX-5")
+class UpdatesSealedAlone(InMemoryBackend):
+    """Decrypts before it updates, and fails on what was never encrypted."""
+
+    def merged(self, record: Record, named: Mapping[str, Any]) -> Record:
+        if self._codec.seals and _lies_clear(record):
+            raise DecryptionError("it is not encrypted", session_id=record.get("session_id"))
+        return super().merged(record, named)
+
+
+@broken_ring("MX-6")
+class KeepsTwoKeys(Ring):
+    """Keeps the new key and the old one, and no older."""
+
+    def parsed(self, keys: str | Sequence[str]) -> list[bytes]:
+        return super().parsed(keys)[:2]
+
+
+def _lies_clear(record: Record) -> bool:
+    return any(isinstance(record.get(field), dict) for field in ("tokens", "headers"))
+
+
+@broken("MX-4")
+class WarnsOfItsOtherKey(InMemoryBackend):
+    """Warns of the key that its database asks for, and takes the one for encryption for a matter of taste."""
+
+    def _opened(self) -> None:
+        if not self._warned:
+            logger.warning("the store is used with the anonymous key")
+        self._warned = True
+        super()._opened()

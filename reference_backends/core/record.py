@@ -1,0 +1,149 @@
+"""Session to stored record and back: the one place where secrets are sealed and opened.
+
+A record is a plain ``dict`` of snake_case fields, absent fields left out. Its secrets are either JSON objects in
+clear, or envelopes (text). Stores keep records and know nothing of keys.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic.alias_generators import to_camel
+
+from reference_backends.core.bounds import ENVELOPE_PREFIX
+from reference_backends.core.errors import DecryptionError, InvalidSessionError, StorageError
+from reference_backends.core.keyring import Keyring
+from reference_backends.core.session import FIELDS, SessionData
+
+Record = dict[str, Any]
+
+CREDENTIALS = ("tokens", "headers")
+"""Sealed whole wherever a key is set. In clear they are objects, so stored text can only be an envelope."""
+
+WIRE_NAMES: Mapping[str, str] = {field: to_camel(field) for field in FIELDS}
+FIELD_NAMES: Mapping[str, str] = {wire: field for field, wire in WIRE_NAMES.items()}
+
+
+class RecordCodec:
+    """Seals and opens the secrets of records.
+
+    ``seal_all``: also ``code_verifier`` and the ``client_secret`` in client information (EN-11). A store whose rows
+    are read by ``@mcp-ts/sdk``, which opens tokens and headers only, leaves it off.
+    """
+
+    def __init__(self, keyring: Keyring | None, *, seal_all: bool = True) -> None:
+        self._keyring = keyring
+        self._seal_all = seal_all
+
+    @property
+    def seals(self) -> bool:
+        """Whether a key is set."""
+        return self._keyring is not None
+
+    def record(self, session: SessionData) -> Record:
+        """The record of a validated session; its objects are the session's own."""
+        return self.harden({field: value for field, value in session.__dict__.items() if value is not None})
+
+    def harden(self, record: Record) -> Record:
+        """The record with every secret that lies in it in clear sealed (MX-2, MX-5); ``None`` values stay.
+
+        The record itself where there is nothing to seal.
+        """
+        if self._keyring is None or not (clear := self._in_clear(record)):
+            return record
+        sealed: Record = {field: self._keyring.seal(value) for field, value in clear.items()}
+        if "client_secret" in sealed:
+            secret = sealed.pop("client_secret")
+            sealed["client_information"] = {**record["client_information"], "client_secret": secret}
+        return {**record, **sealed}
+
+    def exposes(self, record: Record) -> bool:
+        """Whether a secret lies in the record in clear although a key is set."""
+        return self._keyring is not None and bool(self._in_clear(record))
+
+    def updated(self, record: Record, changes: Mapping[str, Any]) -> Record:
+        """The record after an update: named fields replaced, ``None`` ones gone, secrets still in clear sealed.
+
+        What is not a session's field is another program's, and stays as it is.
+        """
+        merged = {**record, **changes}
+        kept = {key: value for key, value in merged.items() if value is not None or key not in FIELDS}
+        try:
+            return self.harden(kept)
+        except InvalidSessionError as error:  # the changes are checked: it is what lay there already
+            reason = str(error)
+        raise _damaged(record, reason)
+
+    def session(self, record: Mapping[str, Any]) -> SessionData:
+        """The session in a record.
+
+        Raises :class:`DecryptionError` that names session and field where a secret cannot be read, and
+        :class:`StorageError` where the record is not one of a session.
+        """
+        try:
+            return SessionData.model_validate(self._opened(record))
+        except InvalidSessionError as error:
+            reason = str(error)
+        raise _damaged(record, reason)
+
+    def recalled(self, record: Record) -> SessionData:
+        """The session in a record that this process made and kept to itself. Raises :class:`DecryptionError`."""
+        return SessionData.recalled(self._opened(record))
+
+    def _opened(self, record: Mapping[str, Any]) -> Record:
+        """The fields of a session, with its secrets opened."""
+        fields = {field: value for field, value in record.items() if value is not None and field in FIELDS}
+        session_id = fields.get("session_id")
+        for field in CREDENTIALS:
+            if field in fields and not isinstance(fields[field], dict):
+                fields[field] = self._open(session_id, field, fields[field], dict)
+        if _looks_sealed(fields.get("code_verifier")):
+            fields["code_verifier"] = self._open(session_id, "code_verifier", fields["code_verifier"], str)
+        information = fields.get("client_information")
+        if isinstance(information, dict) and _looks_sealed(information.get("client_secret")):
+            secret = self._open(session_id, "client_secret", information["client_secret"], object)
+            fields["client_information"] = {**information, "client_secret": secret}
+        return fields
+
+    def _open(self, session_id: Any, field: str, stored: Any, kind: type) -> Any:
+        if self._keyring is None:
+            reason = "no encryption key is set" if _looks_sealed(stored) else "it is neither an object nor an envelope"
+        else:
+            try:
+                value = self._keyring.open(stored)
+            except DecryptionError as error:
+                reason = str(error)
+            else:
+                if isinstance(value, kind):
+                    return value
+                reason = "what it holds is of another kind"
+        raise DecryptionError(f"{field} of session {session_id!r} cannot be decrypted: {reason}", session_id=session_id)
+
+    def _in_clear(self, record: Record) -> Record:
+        """The secrets that lie there in clear and should not, by field; ``client_secret`` is in client information."""
+        found = {field: record[field] for field in CREDENTIALS if isinstance(record.get(field), dict)}
+        if self._seal_all:
+            information = record.get("client_information")
+            held = information if isinstance(information, dict) else {}
+            secrets = {"code_verifier": record.get("code_verifier"), "client_secret": held.get("client_secret")}
+            found |= {name: value for name, value in secrets.items() if value is not None and not _looks_sealed(value)}
+        return found
+
+
+def to_wire(record: Record) -> Record:
+    """The record under camelCase names; fields that are not a session's keep theirs."""
+    return {WIRE_NAMES.get(field, field): value for field, value in record.items()}
+
+
+def from_wire(row: Mapping[str, Any]) -> Record:
+    """The record of a camelCase row; what is not a session's field stays as it is."""
+    return {FIELD_NAMES.get(name, name): value for name, value in row.items()}
+
+
+def _looks_sealed(value: object) -> bool:
+    return isinstance(value, str) and value.startswith(ENVELOPE_PREFIX)
+
+
+def _damaged(record: Mapping[str, Any], reason: str) -> StorageError:
+    return StorageError(f"the stored session {record.get('session_id')!r} is damaged: {reason}")

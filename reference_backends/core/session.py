@@ -1,0 +1,160 @@
+"""The session: which server, which user, and that user's OAuth tokens and headers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from difflib import get_close_matches
+from typing import Annotated, Any, Literal, Self, TypedDict, TypeVar
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic.alias_generators import to_camel
+from pydantic_core import ErrorDetails
+
+from reference_backends.core import bounds
+from reference_backends.core.bounds import copied
+from reference_backends.core.errors import InvalidSessionError
+
+LATEST_MOMENT_MS = 253402300799999
+"""The last millisecond of the year 9999, the latest that a SQL timestamp and Python's datetime share."""
+
+Name = Annotated[str, BeforeValidator(bounds.name)]
+Text = Annotated[str, BeforeValidator(bounds.plain_text)]
+ClearText = Annotated[str, BeforeValidator(bounds.clear_text)]
+Headers = Annotated[dict[str, str], BeforeValidator(bounds.header_object)]
+JsonObject = Annotated[dict[str, Any], BeforeValidator(bounds.json_object)]
+ClientObject = Annotated[dict[str, Any], BeforeValidator(bounds.client_object)]
+Moment = Annotated[int, Field(ge=0, le=LATEST_MOMENT_MS)]
+TransportType = Literal["sse", "streamable_http"]
+Built = TypeVar("Built")
+
+
+class SessionData(BaseModel):
+    """One MCP session, as a store keeps it. Immutable; names are snake_case here and camelCase on the wire.
+
+    The constructor and ``model_validate`` take either spelling, copy what they are given into plain ``dict`` and
+    ``list``, and raise :class:`InvalidSessionError`, which shows no value, for what no store may accept.
+    ``created_at`` is in milliseconds since the epoch. ``None`` stands for an absent field.
+
+    Source: ``SessionData`` of ``@mcp-ts/sdk``.
+    """
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        strict=True,
+        alias_generator=to_camel,
+        populate_by_name=True,
+        hide_input_in_errors=True,
+    )
+
+    session_id: Name
+    identity: Name
+    server_id: Text | None = None
+    server_name: Text | None = None
+    server_url: Text
+    transport_type: TransportType
+    callback_url: Text
+    created_at: Moment
+    headers: Headers | None = Field(default=None, repr=False)
+    active: bool | None = None
+    client_information: ClientObject | None = Field(default=None, repr=False)
+    tokens: JsonObject | None = Field(default=None, repr=False)
+    code_verifier: ClearText | None = Field(default=None, repr=False)
+    client_id: Text | None = None
+
+    def __init__(self, **data: Any) -> None:
+        _checked(super().__init__, **data)
+
+    # pydantic's own mark: validation may fill the model directly instead of calling this __init__ again.
+    __init__.__pydantic_base_init__ = True  # type: ignore[attr-defined]
+
+    @classmethod
+    def model_validate(cls, obj: Any, **options: Any) -> Self:
+        """The session in ``obj``, a mapping in either spelling. Raises :class:`InvalidSessionError`."""
+        return _checked(super().model_validate, obj, **options)
+
+    @classmethod
+    def recalled(cls, fields: Mapping[str, Any]) -> Self:
+        """The session with these fields, by their snake_case names, without a second validation.
+
+        Only for fields that this process has validated and nobody has changed since. Copies their containers.
+        """
+        values = {**_ABSENT, **fields}
+        for field in _OBJECTS:
+            if values[field] is not None:
+                values[field] = copied(values[field])
+        session = cls.__new__(cls)
+        _set(session, "__dict__", values)
+        _set(session, "__pydantic_fields_set__", set(fields))
+        _set(session, "__pydantic_extra__", None)
+        _set(session, "__pydantic_private__", None)
+        return session
+
+    @classmethod
+    def model_validate_json(cls, json_data: str | bytes | bytearray, **options: Any) -> Self:
+        """The session in a JSON text. Raises :class:`InvalidSessionError`."""
+        return _checked(super().model_validate_json, json_data, **options)
+
+    @classmethod
+    def model_validate_strings(cls, obj: Any, **options: Any) -> Self:
+        """The session in a mapping of texts. Raises :class:`InvalidSessionError`."""
+        return _checked(super().model_validate_strings, obj, **options)
+
+
+_ABSENT: dict[str, Any] = dict.fromkeys(SessionData.model_fields)
+_OBJECTS = ("headers", "client_information", "tokens")
+_set = object.__setattr__
+
+
+class SessionUpdate(TypedDict, total=False):
+    """What ``update_session`` may change: every field but ``session_id`` and ``identity``. ``None`` removes one."""
+
+    server_id: str | None
+    server_name: str | None
+    server_url: str
+    transport_type: TransportType
+    callback_url: str
+    created_at: int
+    headers: dict[str, str] | None
+    active: bool | None
+    client_information: dict[str, Any] | None
+    tokens: dict[str, Any] | None
+    code_verifier: str | None
+    client_id: str | None
+
+
+FIELDS: frozenset[str] = frozenset(SessionData.model_fields)
+"""Every field of a session, in snake_case."""
+
+_SPELLINGS = FIELDS | {to_camel(field) for field in FIELDS}
+
+IDENTIFYING: frozenset[str] = frozenset({"session_id", "identity"})
+"""The fields that never change (LC-6)."""
+
+
+def unknown_field(field: object) -> str:
+    """A remark on a field that does not exist. It repeats nothing of it: a slip may put a secret there."""
+    near = get_close_matches(field, FIELDS, n=1) if isinstance(field, str) else []
+    return (
+        f"an unknown field (is {near[0]!r} meant?)"
+        if near
+        else f"an unknown field (known: {', '.join(sorted(FIELDS))})"
+    )
+
+
+def _checked(build: Callable[..., Built], /, *values: Any, **data: Any) -> Built:
+    try:
+        return build(*values, **data)
+    except ValidationError as error:
+        problems = "; ".join(_problem(detail) for detail in error.errors(include_url=False, include_input=False))
+    # Raised outside the handler: as its context the pydantic error would carry the input along.
+    raise InvalidSessionError(f"not a session that a store may keep: {problems}")
+
+
+def _problem(detail: ErrorDetails) -> str:
+    if not detail["loc"]:
+        return "an object with the fields of SessionData is needed"
+    field = detail["loc"][0]
+    if field not in _SPELLINGS:
+        return unknown_field(field)
+    return f"{field}: {detail['msg'].removeprefix('Value error, ')}"

@@ -1,0 +1,217 @@
+"""What the stores inside this process have in common: a synchronous engine behind a thread of its own."""
+
+from __future__ import annotations
+
+import math
+import threading
+import weakref
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple, Protocol, Unpack
+
+from reference_backends.core.base import BackendOptions, BaseBackend
+from reference_backends.core.errors import SessionExistsError, SessionNotFoundError, StorageError
+from reference_backends.core.record import Record
+from reference_backends.core.session import SessionData, SessionUpdate
+from reference_backends.core.validation import check_changes, check_identity, check_names, check_session
+from reference_backends.embedded.worker import STORE_TIME_LIMIT, Scopes, Worker
+
+Stamp = Callable[[], int]
+"""The moment, in ms since the epoch, at which a row found without an expiry shall expire."""
+
+
+class Engine(Scopes, Protocol):
+    """Records on a disk. One thread uses it. ``now`` and ``expires_at`` are in ms since the epoch.
+
+    Every method but ``open`` and ``close`` is called inside ``reading()``, or, where it changes something, inside
+    ``writing()``; it changes its record in one last step or not at all.
+    """
+
+    def open(self) -> None:
+        """Make the store where it is missing, check it where it is not. Again: make sure it can be reached."""
+
+    def find(self, identity: str, session_id: str, now: int) -> Record | None:
+        """The live record."""
+
+    def find_all(self, identity: str, now: int) -> list[Record]:
+        """The live records of an identity."""
+        ...
+
+    def ids_of(self, identity: str, now: int) -> list[str]:
+        """Their session ids."""
+        ...
+
+    def ids(self, now: int) -> list[str]:
+        """The session id of every live record."""
+        ...
+
+    def insert(self, record: Record, expires_at: int, now: int) -> bool:
+        """Keep a new record; False where a live one is in its place."""
+        ...
+
+    def replace(self, record: Record, expires_at: int) -> None:
+        """Put the record in the place of the one that ``find`` gave in this ``writing()``."""
+
+    def delete(self, identity: str, session_id: str) -> Record | None:
+        """Forget one record, live or not, and return it where it was there."""
+
+    def delete_all(self) -> None:
+        """Forget every record."""
+
+    def delete_expired(self, now: int) -> None:
+        """Forget every record that is not live."""
+
+    def scrub(self) -> None:
+        """After this ``writing()`` no trace of what it replaced may stay."""
+
+
+class _Service(NamedTuple):
+    """An engine at work: between ``init`` and ``disconnect``."""
+
+    engine: Engine
+    worker: Worker
+    release: weakref.finalize[..., Any]
+    """Ends the worker of a handle that is forgotten without ``disconnect``."""
+
+    @classmethod
+    def start(cls, engine: Engine, handle: BaseBackend) -> _Service:
+        worker = Worker(engine, f"mcp-storage {handle.label}")
+        release = weakref.finalize(handle, worker.end)
+        release.atexit = False
+        return cls(engine, worker, release)
+
+
+class EmbeddedStorage(BaseBackend):
+    """Base of the file and the SQLite store: one thread hop a call, and no call blocks the event loop.
+
+    A handle may be used from several event loops and threads at once. A cancelled call is wholly done or not at all.
+    """
+
+    def __init__(self, build: Callable[[Stamp], Engine], **options: Unpack[BackendOptions]) -> None:
+        super().__init__(**options)
+        clock, lifetime = self._clock, self._default_ttl  # and not the handle, which its engine must not hold
+        self._build = partial(build, lambda: math.ceil((clock() + lifetime) * 1000))
+        self._serving: _Service | None = None
+        self._guard = threading.Lock()
+        self._opening = 0
+        """How many calls of ``init`` are under way."""
+
+    async def init(self) -> None:
+        with self._guard:
+            if self._serving is None:
+                self._serving = _Service.start(self._build(), self)
+            service = self._serving
+            self._opening += 1
+        try:
+            try:
+                await service.worker.open(service.engine.open)
+            finally:
+                with self._guard:
+                    self._opening -= 1
+        except Exception:
+            if not (self._open or self._opening):  # else another init() has succeeded, or may yet
+                await self._end(service)
+            raise
+        if self._serving is not service:
+            raise StorageError(f"this {self.label} store was disconnected while it was opened; await init() again")
+        self._opened()
+
+    async def create_session(self, session: SessionData, ttl: float | None = None) -> None:
+        record = self._codec.record(check_session(session))
+        expires_at, now = self._expiry_ms(ttl), self._now_ms()
+        engine, worker = self._service()
+        if not await worker.write(lambda: engine.insert(record, expires_at, now)):
+            raise SessionExistsError(f"session {record['session_id']!r} exists already")
+
+    async def update_session(
+        self, identity: str, session_id: str, changes: SessionUpdate, ttl: float | None = None
+    ) -> None:
+        identity, session_id = check_names(identity, session_id)
+        named = check_changes(changes)
+        expires_at, now = self._expiry_ms(ttl), self._now_ms()
+        engine, worker = self._service()
+
+        def update() -> None:
+            record = engine.find(identity, session_id, now)
+            if record is None:
+                raise SessionNotFoundError(f"there is no live session {session_id!r} of this identity")
+            engine.replace(self._codec.updated(record, named), expires_at)
+            if self._codec.exposes(record):
+                engine.scrub()
+
+        await worker.write(update)
+
+    async def get_session(self, identity: str, session_id: str) -> SessionData | None:
+        identity, session_id = check_names(identity, session_id)
+        now = self._now_ms()
+        engine, worker = self._service()
+
+        def get() -> SessionData | None:
+            record = engine.find(identity, session_id, now)
+            return None if record is None else self._codec.session(record)
+
+        return await worker.read(get)
+
+    async def get_identity_sessions_data(self, identity: str) -> list[SessionData]:
+        identity = check_identity(identity)
+        now = self._now_ms()
+        engine, worker = self._service()
+        return await worker.read(
+            lambda: [self._codec.session(record) for record in engine.find_all(identity, now)], STORE_TIME_LIMIT
+        )
+
+    async def get_identity_mcp_sessions(self, identity: str) -> list[str]:
+        identity = check_identity(identity)
+        now = self._now_ms()
+        engine, worker = self._service()
+        return await worker.read(lambda: engine.ids_of(identity, now), STORE_TIME_LIMIT)
+
+    async def remove_session(self, identity: str, session_id: str) -> None:
+        identity, session_id = check_names(identity, session_id)
+        engine, worker = self._service()
+
+        def remove() -> None:
+            record = engine.delete(identity, session_id)
+            if record is not None and self._codec.exposes(record):
+                engine.scrub()
+
+        await worker.write(remove)
+
+    async def get_all_session_ids(self) -> list[str]:
+        now = self._now_ms()
+        engine, worker = self._service()
+        return await worker.read(lambda: engine.ids(now), STORE_TIME_LIMIT)
+
+    async def clear_all(self) -> None:
+        engine, worker = self._service()
+
+        def clear() -> None:
+            engine.delete_all()
+            if self._codec.seals:
+                engine.scrub()
+
+        await worker.write(clear, STORE_TIME_LIMIT)
+
+    async def cleanup_expired_sessions(self) -> None:
+        now = self._now_ms()
+        engine, worker = self._service()
+        await worker.write(lambda: engine.delete_expired(now), STORE_TIME_LIMIT)
+
+    async def disconnect(self) -> None:
+        service = self._serving
+        if service is not None:
+            await self._end(service)
+
+    def _service(self) -> tuple[Engine, Worker]:
+        service = self._serving
+        if service is None or not self._open:
+            raise self._not_open()
+        return service.engine, service.worker
+
+    async def _end(self, service: _Service) -> None:
+        with self._guard:
+            if self._serving is service:
+                self._serving = None
+                self._open = False
+        service.release.detach()
+        await service.worker.close()

@@ -1,0 +1,153 @@
+"""Where a store may be, who can read its files (DU-5), and what an error of the file system means."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import logging
+import os
+import stat
+from pathlib import Path
+
+from reference_backends.core.errors import ConfigurationError, StorageError, StorageSetupError, StorageUnavailableError
+
+logger = logging.getLogger("reference_backends")
+
+PRIVATE = 0o600
+
+StrPath = str | os.PathLike[str]
+
+_SETUP = frozenset(
+    {
+        errno.EACCES,
+        errno.EPERM,
+        errno.EROFS,
+        errno.EISDIR,
+        errno.ENOTDIR,
+        errno.ELOOP,
+        errno.ENAMETOOLONG,
+        errno.EEXIST,
+        errno.EINVAL,
+        errno.EXDEV,
+    }
+)
+"""Failures that stay until somebody changes the path or its permissions; others (full disk, I/O) may pass."""
+
+_NO_MODES = frozenset({errno.EPERM, errno.EACCES, errno.ENOTSUP, errno.ENOSYS, errno.EINVAL})
+"""How a file system says that it keeps no modes, or that this user may not set them."""
+
+
+def resolved(path: StrPath) -> Path:
+    """The absolute path. Raises :class:`ConfigurationError` for what cannot be one."""
+    text = os.fspath(path)
+    if not isinstance(text, str) or not text or "\0" in text:
+        raise ConfigurationError("the path of the store must be text, neither empty nor with a NUL character")
+    return Path(text).absolute()
+
+
+def real(path: Path) -> Path:
+    """The path with its symbolic links followed, so that all names of one file are one store."""
+    return Path(os.path.realpath(path))
+
+
+def storage_error(error: OSError, path: Path) -> StorageError:
+    """Return the typed error of a failed file operation: a setup error, or an outage that may pass."""
+    problem = f"{error.filename2 or error.filename or path}: {error.strerror or type(error).__name__}"
+    if error.errno == errno.EBUSY:
+        return mounted_by_itself(path)
+    if error.errno in _SETUP:
+        return StorageSetupError(
+            f"{problem}; give the store a path that this user may read and write, in a folder where this user may "
+            "create, rename and remove files"
+        )
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return StorageUnavailableError(f"{problem}; free some space there, then retry")
+    return StorageUnavailableError(f"{problem}; make the path reachable again, then retry")
+
+
+def refuse_mount_point(path: Path) -> None:
+    """Raise :class:`StorageSetupError` for a file that is mounted by itself, as ``docker -v ./file:/app/file`` does.
+
+    The store needs files next to it (a lock, a log, a temporary file), and those would stay inside the container.
+    """
+    own = _mount_id(path)
+    if own is not None and own != _mount_id(path.parent):
+        raise mounted_by_itself(path)
+
+
+def mounted_by_itself(path: Path) -> StorageSetupError:
+    """Return the error for a file that is a mount point."""
+    return StorageSetupError(
+        f"{path} is a mount point of its own, so it can't be replaced and the files next to it are not shared; "
+        f"mount the folder that holds it instead, as in -v ./data:{path.parent}"
+    )
+
+
+def _mount_id(path: Path) -> str | None:
+    """Return the kernel's id of the mount that the path is on; ``None`` if there is no such file or no such id.
+
+    ``O_PATH`` does not open the file: closing that descriptor keeps the POSIX locks that SQLite holds.
+    """
+    try:
+        descriptor = os.open(path, os.O_PATH | os.O_CLOEXEC)
+    except (AttributeError, OSError):
+        return None
+    try:
+        lines = Path(f"/proc/self/fdinfo/{descriptor}").read_text().splitlines()
+    except OSError:
+        return None
+    finally:
+        os.close(descriptor)
+    return next((line for line in lines if line.startswith("mnt_id:")), None)
+
+
+def make_folder(path: Path) -> None:
+    """The folder and those above it, as ``mkdir -p`` does, private where it is new."""
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+
+def create_private(path: Path, flags: int) -> int:
+    """Return a readable and writable descriptor of the file, new or not. Make it 0600 if that can be done."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | flags, PRIVATE)
+    try:
+        _tighten(descriptor)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def tighten(path: Path) -> None:
+    """Make a file 0600 if that can be done. Ignore a missing file."""
+    with contextlib.suppress(FileNotFoundError):
+        _tighten(path)
+
+
+def warn_if_exposed(*paths: Path) -> None:
+    """Log one warning if others can reach the files whatever mode was set.
+
+    It is no error: the file system decides (SMB, exFAT, drvfs, a volume of another user), a refusal would not make
+    one file private, and with an encryption key the secrets in it are ciphertext.
+    """
+    exposed = []
+    for path in paths:
+        with contextlib.suppress(FileNotFoundError):
+            mode = stat.S_IMODE(path.stat().st_mode)
+            if mode & 0o077:
+                exposed.append(f"{path} (mode {mode:04o})")
+    if exposed:
+        logger.warning(
+            "[mcp-storage] other users of this machine may read or change the sessions in %s: the file system did not "
+            "keep mode 0600; mount it with umask=077 or uid and mode options, or use another folder, and set an "
+            "encryption key",
+            ", ".join(exposed),
+        )
+
+
+def _tighten(file: int | Path) -> None:
+    try:
+        if stat.S_IMODE(os.stat(file).st_mode) != PRIVATE:
+            os.chmod(file, PRIVATE)
+    except OSError as error:
+        if error.errno not in _NO_MODES:
+            raise

@@ -1,0 +1,68 @@
+"""An advisory lock between the handles on one file, in this process and in others."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+from pathlib import Path
+
+from reference_backends.core.errors import StorageUnavailableError
+from reference_backends.core.fork import watch_forks
+from reference_backends.embedded.filesystem import create_private
+from reference_backends.embedded.polling import attempts
+
+
+class FileLock:
+    """``with lock:`` holds ``flock`` on the file at ``path``, which is made where it is missing and never removed.
+
+    Raises :class:`StorageUnavailableError` where another holds it for longer than ``timeout`` seconds. The kernel
+    lets go of it when the process ends, however it ends, and a child of a fork does not keep it. POSIX only.
+    """
+
+    def __init__(self, path: Path, timeout: float) -> None:
+        self._path = path
+        self._timeout = timeout
+        self._descriptor: int | None = None
+        watch_forks(self)
+
+    def __enter__(self) -> None:
+        for _ in attempts(self._timeout):
+            if self._descriptor is None:
+                self._descriptor = create_private(self._path, os.O_NOFOLLOW)
+            try:
+                fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                continue
+            if self._is_in_place(self._descriptor):
+                return
+            self.close()  # somebody removed the lock file; the lock of the new one is what counts
+        raise StorageUnavailableError(f"{self._path} is locked by another process; end that process, or try again")
+
+    def __exit__(self, *exc: object) -> None:
+        if self._descriptor is not None:
+            try:
+                fcntl.flock(self._descriptor, fcntl.LOCK_UN)
+            except OSError:  # what was done under the lock is done; closing the file unlocks it too
+                self.close()
+
+    def close(self) -> None:
+        """Release the lock and its file. The lock can be taken again."""
+        if self._descriptor is not None:
+            with contextlib.suppress(OSError):
+                os.close(self._descriptor)
+            self._descriptor = None
+
+    def before_fork(self) -> None:
+        """A parent that is at work keeps the lock."""
+
+    def after_fork(self, *, in_child: bool) -> None:
+        if in_child:  # flock belongs to the descriptor, of which the child has a copy
+            self.close()
+
+    def _is_in_place(self, descriptor: int) -> bool:
+        try:
+            there = self._path.stat()
+        except FileNotFoundError:
+            return False
+        return os.path.samestat(there, os.fstat(descriptor))

@@ -1,0 +1,104 @@
+"""A store that chooses its backend at its first call, for code that just imports it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, TypeVar
+
+from reference_backends.core.base import new_session_id
+from reference_backends.core.loop_thread import LoopThread
+from reference_backends.core.protocol import StorageBackend
+from reference_backends.core.session import SessionData, SessionUpdate
+
+Answer = TypeVar("Answer")
+
+
+class LazyStorage(StorageBackend):
+    """A :class:`StorageBackend` around the one that ``choose`` makes, initialised, when the first call comes.
+
+    It may be called from several threads and event loops, one after another or at once: every call is run on one
+    event loop, on a thread that this object owns, so that all of them share one backend and its connections. If
+    ``choose`` raises, so does the call, and the next one chooses again. Each process has a choice of its own, also
+    a child of a fork. ``disconnect`` keeps the choice; ``init`` opens it again.
+    """
+
+    def __init__(self, choose: Callable[[], Awaitable[StorageBackend]]) -> None:
+        self._choose = choose
+        # A child keeps its parent's, and leaves it as it is: what the child closes would reach the parent's servers.
+        self._by_process: dict[int, _Chosen] = {}
+
+    async def init(self) -> None:
+        await self._ask(lambda backend: backend.init())
+
+    def generate_session_id(self) -> str:
+        return new_session_id()
+
+    async def create_session(self, session: SessionData, ttl: float | None = None) -> None:
+        await self._ask(lambda backend: backend.create_session(session, ttl))
+
+    async def update_session(
+        self, identity: str, session_id: str, changes: SessionUpdate, ttl: float | None = None
+    ) -> None:
+        await self._ask(lambda backend: backend.update_session(identity, session_id, changes, ttl))
+
+    async def get_session(self, identity: str, session_id: str) -> SessionData | None:
+        return await self._ask(lambda backend: backend.get_session(identity, session_id))
+
+    async def get_identity_sessions_data(self, identity: str) -> list[SessionData]:
+        return await self._ask(lambda backend: backend.get_identity_sessions_data(identity))
+
+    async def get_identity_mcp_sessions(self, identity: str) -> list[str]:
+        return await self._ask(lambda backend: backend.get_identity_mcp_sessions(identity))
+
+    async def remove_session(self, identity: str, session_id: str) -> None:
+        await self._ask(lambda backend: backend.remove_session(identity, session_id))
+
+    async def get_all_session_ids(self) -> list[str]:
+        return await self._ask(lambda backend: backend.get_all_session_ids())
+
+    async def clear_all(self) -> None:
+        await self._ask(lambda backend: backend.clear_all())
+
+    async def cleanup_expired_sessions(self) -> None:
+        await self._ask(lambda backend: backend.cleanup_expired_sessions())
+
+    async def disconnect(self) -> None:
+        """Disconnect the store, if one was chosen."""
+        if self._here.backend is not None:
+            await self._ask(lambda backend: backend.disconnect())
+
+    @property
+    def _here(self) -> _Chosen:
+        process = os.getpid()
+        return self._by_process.get(process) or self._by_process.setdefault(process, _Chosen(self._choose))
+
+    async def _ask(self, call: Callable[[StorageBackend], Coroutine[Any, Any, Answer]]) -> Answer:
+        return await self._here.ask(call)
+
+
+class _Chosen:
+    """What one process has chosen, and the event loop that it works on."""
+
+    def __init__(self, choose: Callable[[], Awaitable[StorageBackend]]) -> None:
+        self.backend: StorageBackend | None = None
+        self._choose = choose
+        self._choosing = asyncio.Lock()
+        self._loop = LoopThread(self._end)
+
+    async def ask(self, call: Callable[[StorageBackend], Coroutine[Any, Any, Answer]]) -> Answer:
+        async def asked() -> Answer:
+            return await call(self.backend or await self._chosen())
+
+        return await self._loop.answer(asked)
+
+    async def _chosen(self) -> StorageBackend:
+        async with self._choosing:
+            if self.backend is None:
+                self.backend = await self._choose()
+            return self.backend
+
+    async def _end(self) -> None:
+        if self.backend is not None:
+            await self.backend.disconnect()

@@ -1,0 +1,9 @@
+"""The Redis store: sessions in Redis or Valkey.
+
+- ``backend``: ``RedisStorageBackend``.
+- ``layout``: keys and fields.
+- ``scripts``: Lua scripts, one for each atomic step.
+- ``connection``: calls to the server, each sent once and within a time limit.
+- ``pool``: one connection for each event loop.
+- ``errors``: failures of Redis as errors of the library.
+"""

@@ -1,0 +1,232 @@
+"""Sessions in Redis or Valkey, shared by every process that reaches the server."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import defaultdict
+from collections.abc import AsyncIterator, Callable
+from functools import partial
+from typing import Any, Unpack
+
+from reference_backends.core.base import BackendOptions, BaseBackend
+from reference_backends.core.errors import ConfigurationError, SessionExistsError, SessionNotFoundError
+from reference_backends.core.session import SessionData, SessionUpdate
+from reference_backends.core.validation import check_changes, check_identity, check_names, check_session
+from reference_backends.redis import layout, scripts
+from reference_backends.redis.connection import examine, run, try_rights
+from reference_backends.redis.errors import FAILURES, explain
+from reference_backends.redis.pool import Client, Pool
+
+SLACK_MS = 3_600_000
+"""How long after a session's expiry the server itself drops its key: an hour, more than clocks differ."""
+
+TIMEOUT = 6.0
+"""Seconds: longer than redis-py's ten attempts to connect take, and less than the ten in which FA-1 wants an answer."""
+
+AT_ONCE = 10_000
+"""How many sessions one script removes before the server may serve others."""
+
+_CREATED = _UPDATED = 1
+_IN_CLEAR = 2
+
+
+class RedisStorageBackend(BaseBackend):
+    """A :class:`StorageBackend` on redis-py's asyncio client, for Redis 6.2, Valkey and newer.
+
+    ``client``: a ``redis.asyncio.Redis`` (of any pool, Sentinel's too) or ``RedisCluster``, or a function without
+    arguments that returns one. It stays the caller's, to use and to close: its pool tells how to connect, and the
+    handle has connections of its own, in each event loop at most as many as the pool may hold, and at most 64.
+    ``prefix`` begins every key, and parts this store from others on the server; ``timeout`` is how many seconds an
+    answer may take, whatever the client's own limits are. Other keyword arguments as in :class:`BaseBackend`.
+
+    Each session is a hash, and each identity has a sorted set of its sessions by expiry. Every call on one identity
+    is one atomic step in one round trip, of a script whose keys share a hash tag: on Redis Cluster they lie in one
+    slot. ``get_all_session_ids``, ``clear_all`` and ``cleanup_expired_sessions`` walk every (primary) node by SCAN,
+    identity by identity. Sessions of the same id under two identities are kept apart (ID-4).
+
+    A command is never sent twice, whatever the client's ``Retry`` says: where its answer is lost the call raises
+    ``StorageUnavailableError``, and the write is wholly done or wholly not (FA-3).
+
+    The handle may be used from several event loops and threads. Only a ``RedisCluster`` belongs to the loop that
+    calls first: for several give a function, which is called once in each. ``disconnect`` closes the connections of
+    every loop that runs, and a loop that ends as ``asyncio.run`` ends it closes its own. After a fork ``init`` in the
+    child opens the handle anew.
+
+    With the real clock the server drops an expired session by itself, an hour late; with an injected one only
+    ``cleanup_expired_sessions`` does. Let ``maxmemory-policy`` be ``noeviction``: any other loses sessions.
+    """
+
+    label = "redis"
+
+    def __init__(
+        self,
+        client: Client | Callable[[], Client],
+        *,
+        prefix: str = "mcp-storage",
+        timeout: float = TIMEOUT,
+        **options: Unpack[BackendOptions],
+    ) -> None:
+        super().__init__(**options)
+        if not isinstance(timeout, (int, float)) or not 0 < timeout < math.inf:
+            raise ConfigurationError("timeout must be a number of seconds above 0")
+        self._keys = layout.Keys(prefix)
+        self._new_pool = partial(Pool, client, float(timeout))
+        self._pool = self._new_pool()
+        self._of_the_parent: list[Pool] = []
+        """Kept, and left as they are: what a child of a fork closes would reach the parent's event loops."""
+        self._slack = SLACK_MS if self._clock is time.time else None
+
+    async def init(self) -> None:
+        if self._has_forked:
+            self._of_the_parent.append(self._pool)
+            self._pool = self._new_pool()
+        connection = self._pool.here()
+        await examine(connection, self._pool.server)
+        await try_rights(connection, self._pool.server, self._keys.context)
+        self._opened()
+
+    async def create_session(self, session: SessionData, ttl: float | None = None) -> None:
+        record = self._codec.record(check_session(session))
+        member = layout.member(session.session_id)
+        fields = layout.fields(record)
+        if self._codec.seals:
+            fields += (layout.SEALED, b"1")
+        keys = self._pair(session.identity, member)
+        if await self._run(scripts.CREATE, keys, self._now_ms(), *self._moments(ttl), member, *fields) != _CREATED:
+            raise SessionExistsError(f"session {session.session_id!r} exists already")
+
+    async def update_session(
+        self, identity: str, session_id: str, changes: SessionUpdate, ttl: float | None = None
+    ) -> None:
+        identity, session_id = check_names(identity, session_id)
+        named = check_changes(changes)
+        written = self._codec.harden({field: value for field, value in named.items() if value is not None})
+        removed = [field.encode() for field, value in named.items() if value is None]
+        if not self._codec.seals and any(field in written for field in layout.SECRETS):
+            removed.append(layout.SEALED)
+        member = layout.member(session_id)
+        keys = self._pair(identity, member)
+        seals = int(self._codec.seals)
+        rest: list[bytes | int] = [member, seals, len(removed), *removed, *layout.fields(written)]
+        moments = self._moments(ttl)
+        while (done := await self._run(scripts.UPDATE, keys, self._now_ms(), *moments, *rest)) == _IN_CLEAR:
+            await self._seal(identity, session_id, keys[0], member)
+        if done != _UPDATED:
+            raise SessionNotFoundError(f"there is no live session {session_id!r} of this identity")
+
+    async def get_session(self, identity: str, session_id: str) -> SessionData | None:
+        identity, session_id = check_names(identity, session_id)
+        member = layout.member(session_id)
+        packed = await self._run(scripts.READ, [self._keys.session(identity, member)], member)
+        if packed is None:
+            return None
+        _, stored = layout.unpack(packed)
+        if not layout.is_live(stored, self._now_ms()):
+            return None
+        return self._codec.session(layout.record(identity, session_id, stored))
+
+    async def get_identity_sessions_data(self, identity: str) -> list[SessionData]:
+        identity = check_identity(identity)
+        rows = await self._run(scripts.LIST, [self._keys.index(identity)], self._now_ms())
+        return [self._codec.session(layout.record(identity, *layout.unpack(row))) for row in rows]
+
+    async def get_identity_mcp_sessions(self, identity: str) -> list[str]:
+        index = self._keys.index(check_identity(identity))
+        return layout.names(await self._run(scripts.NAMES, [index], self._now_ms()))
+
+    async def remove_session(self, identity: str, session_id: str) -> None:
+        identity, session_id = check_names(identity, session_id)
+        member = layout.member(session_id)
+        await self._run(scripts.REMOVE, self._pair(identity, member), member)
+
+    async def get_all_session_ids(self) -> list[str]:
+        now = self._now_ms()
+        return [
+            name
+            async for indexes in self._indexes()
+            for name in layout.names(await self._run(scripts.NAMES, indexes, now))
+        ]
+
+    async def clear_all(self) -> None:
+        async for page in self._pages(self._keys.everything):
+            indexes = {layout.index_beside(key) for key in page}
+            keys = [*indexes, *(set(page) - indexes)]
+            while not await self._run(scripts.CLEAR, keys, len(indexes), AT_ONCE):
+                pass
+
+    async def cleanup_expired_sessions(self) -> None:
+        now = self._now_ms()
+        async for indexes in self._indexes():
+            while not await self._run(scripts.SWEEP, indexes, now, AT_ONCE):
+                pass
+
+    async def disconnect(self) -> None:
+        self._open = False
+        if not self._has_forked:
+            await self._pool.close()
+
+    def _pair(self, identity: str, member: bytes) -> list[bytes]:
+        """A session's hash and its identity's index."""
+        return [self._keys.session(identity, member), self._keys.index(identity)]
+
+    def _moments(self, ttl: float | None) -> tuple[int, bytes]:
+        """When a session written now expires, and when the server may drop it (nothing: never), in milliseconds."""
+        expiry = self._expiry_ms(ttl)
+        return expiry, b"" if self._slack is None else b"%d" % (expiry + self._slack)
+
+    async def _seal(self, identity: str, session_id: str, key: bytes, member: bytes) -> None:
+        """Seal the secrets of a session that was written without a key (MX-5), unless they change meanwhile."""
+        packed = await self._run(scripts.READ, [key], member)
+        if packed is None:
+            return
+        stored = {name.decode(): value for name, value in layout.unpack(packed)[1].items()}
+        held = {name.encode(): stored[name] for name in layout.SECRETS if name in stored}
+        clear = layout.record(identity, session_id, held)
+        sealed = self._codec.harden(clear)
+        swaps: list[bytes] = []
+        for name in layout.SECRETS:
+            changed = sealed.get(name) is not clear.get(name)
+            expected = b"=" + stored[name] if name in stored else b""
+            swaps += (name.encode(), expected, layout.fields({name: sealed[name]})[1] if changed else b"")
+        await self._run(scripts.SEAL, [key], *swaps)
+
+    async def _indexes(self) -> AsyncIterator[list[bytes]]:
+        """Every index, each once, in groups that one script may take."""
+        seen: set[bytes] = set()
+        async for page in self._pages(self._keys.indexes):
+            fresh = set(page) - seen
+            seen |= fresh
+            if fresh:
+                yield list(fresh)
+
+    async def _pages(self, pattern: bytes) -> AsyncIterator[list[bytes]]:
+        """The keys that match, in groups that one script may take. A key may come twice."""
+        self._require_open()
+        connection = self._pool.here()
+        pages = connection.scan(pattern)
+        while True:
+            try:
+                page = await anext(pages)
+            except StopAsyncIteration:
+                return
+            except FAILURES as error:
+                problem = explain(error, self._pool.server)
+            else:
+                for group in _groups(page) if connection.one_slot else [page]:
+                    if group:
+                        yield group
+                continue
+            raise problem
+
+    async def _run(self, script: scripts.Script, keys: list[bytes], *arguments: bytes | int) -> Any:
+        self._require_open()
+        return await run(self._pool.here(), self._pool.server, script, keys, *arguments)
+
+
+def _groups(keys: list[bytes]) -> list[list[bytes]]:
+    """The keys by identity: those of one share a slot."""
+    groups: dict[bytes, list[bytes]] = defaultdict(list)
+    for key in keys:
+        groups[layout.index_beside(key)].append(key)
+    return list(groups.values())

@@ -1,0 +1,241 @@
+"""One event loop's way to the server: each command is sent at most once, and answered within a limit.
+
+redis-py's own ``execute_command`` sends a command again when its answer is lost, so that a create could fail over its
+own first attempt, or undo a removal in between. Here a command is sent once. Connecting is tried as often as the
+client's ``Retry`` says: nothing was sent by then.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Protocol
+
+from redis import exceptions as theirs
+from redis.asyncio import ConnectionPool, Redis, RedisCluster
+from redis.client import NEVER_DECODE
+from redis.exceptions import NoScriptError, ReadOnlyError, ResponseError
+
+from reference_backends.core.errors import ConfigurationError
+from reference_backends.redis.errors import FAILURES, denial, explain, refusal
+from reference_backends.redis.scripts import READ, TRY, Script
+
+if TYPE_CHECKING:
+    from redis.asyncio.cluster import ClusterNode
+    from redis.asyncio.connection import AbstractConnection
+
+MOST_CONNECTIONS = 64
+"""How many calls of one loop are sent at once; the rest wait."""
+
+CLOSING = 1.0
+"""Seconds that closing idle connections may take: TLS says goodbye, and an outage may swallow that."""
+
+LOST = (ConnectionError, theirs.ConnectionError)
+"""What a connection that has ended raises."""
+
+PAGE = 1000
+"""How many keys SCAN looks at in a step."""
+
+SCAN = b"""
+local step = redis.call('SCAN', ARGV[1], 'MATCH', ARGV[2], 'COUNT', ARGV[3])
+return {step[1], table.concat(step[2], '\\0')}
+"""
+"""One step of SCAN, its keys joined by NULs: redis-py takes longer to parse a thousand texts than to ask for them."""
+
+Argument = bytes | int
+
+
+class Connection(Protocol):
+    """What the store needs of a server, or of a cluster of them."""
+
+    one_slot: bool
+    """Whether the keys of a call must share a slot."""
+
+    async def ask(self, command: str, *arguments: Argument, key: bytes | None = None) -> Any:
+        """Return the answer to a command, in bytes. ``key`` says which node of a cluster. Raises redis-py's errors."""
+
+    def scan(self, pattern: bytes) -> AsyncIterator[list[bytes]]:
+        """Yield the keys that match, in pages; a key may come twice."""
+        ...
+
+    async def close(self) -> None:
+        """Close what nobody uses just now."""
+
+
+class ServerConnection:
+    """One server, by a pool of this object's own, whose connections are made as the client's pool makes them."""
+
+    one_slot = False
+
+    def __init__(self, client: Redis, limit: float) -> None:
+        self._client = client
+        self._pool = _Pool(client.connection_pool)
+        self._limit = limit
+        self._turns = asyncio.Semaphore(self._pool.max_connections)
+
+    async def ask(self, command: str, *arguments: Argument, key: bytes | None = None) -> Any:
+        async with asyncio.timeout(self._limit), self._turns:
+            pool = self._pool
+            connection = pool.get_available_connection()  # type: ignore[no-untyped-call]
+            try:
+                await pool.ensure_connection(connection)
+                await connection.send_command(command, *arguments)
+                return await connection.read_response(disable_decoding=True)
+            except BaseException as error:
+                if not isinstance(error, ResponseError) or _is_demoted(error):
+                    await connection.disconnect(nowait=True)  # a late answer must not meet the next command
+                if isinstance(error, LOST) and pool is self._pool:
+                    await self.close()  # what ended this connection has ended others
+                raise
+            finally:
+                if pool is not self._pool:
+                    await connection.disconnect(nowait=True)
+                await pool.release(connection)
+
+    async def scan(self, pattern: bytes) -> AsyncIterator[list[bytes]]:
+        cursor = b"0"
+        while True:
+            cursor, page = await self.ask("EVAL", SCAN, 0, cursor, pattern, PAGE)
+            yield page.split(b"\0") if page else []
+            if cursor == b"0":
+                return
+
+    async def close(self) -> None:
+        """Close what nobody uses just now; each call that is being sent closes its own connection after it."""
+        closing, self._pool = self._pool, _Pool(self._client.connection_pool)
+        with suppress(*FAILURES):
+            async with asyncio.timeout(CLOSING):
+                await closing.disconnect(inuse_connections=False)
+
+
+class _Pool(ConnectionPool):
+    """A pool that has its connections made by another one, which may be of any kind."""
+
+    def __init__(self, maker: ConnectionPool) -> None:
+        super().__init__(max_connections=min(maker.max_connections, MOST_CONNECTIONS))
+        self._maker = maker
+
+    def make_connection(self) -> AbstractConnection:
+        connection: AbstractConnection = self._maker.make_connection()  # type: ignore[no-untyped-call]
+        connection.socket_timeout = None  # each of its timers would cost as much as the limit around them all
+        return connection
+
+
+class ClusterConnection:
+    """A cluster: each call goes to the node that holds its slot, the store-wide ones to every primary.
+
+    A client that is ``borrowed`` stays open when the connection is closed.
+    """
+
+    one_slot = True
+
+    def __init__(self, client: RedisCluster, limit: float, *, borrowed: bool) -> None:
+        self._client = client
+        self._borrowed = borrowed
+        self._limit = limit
+        self._turns = asyncio.Semaphore(MOST_CONNECTIONS)
+
+    async def ask(self, command: str, *arguments: Argument, key: bytes | None = None) -> Any:
+        async with asyncio.timeout(self._limit), self._turns:
+            await self._client.initialize()
+            node = self._client.get_default_node() if key is None else self._client.get_node_from_key(key.decode())
+            return await self._ask(node, command, *arguments)
+
+    async def scan(self, pattern: bytes) -> AsyncIterator[list[bytes]]:
+        async with asyncio.timeout(self._limit):
+            await self._client.initialize()
+        for node in self._client.get_primaries():
+            cursor = b"0"
+            while True:
+                async with asyncio.timeout(self._limit), self._turns:
+                    cursor, page = await self._ask(node, "EVAL", SCAN, 0, cursor, pattern, PAGE)
+                yield page.split(b"\0") if page else []
+                if cursor == b"0":
+                    break
+
+    async def close(self) -> None:
+        if not self._borrowed:
+            await self._client.aclose()
+
+    async def _ask(self, node: ClusterNode | None, command: str, *arguments: Argument) -> Any:
+        # With a node named, redis-py follows a moved slot but sends nothing twice.
+        options: dict[str, Any] = {"target_nodes": node, NEVER_DECODE: True}
+        return await self._client.execute_command(command, *arguments, **options)
+
+
+async def examine(connection: Connection, server: str) -> None:
+    """See that a server which is asked alone is no node of a cluster, and no replica. Raises :class:`StorageError`.
+
+    A cluster's node would serve a third of all identities, and walk a third of all keys without an error.
+    """
+    if connection.one_slot:
+        return
+    try:
+        answer = await connection.ask("HELLO")
+    except ResponseError:  # forbidden, or older than it: the first script shows what works
+        return
+    except FAILURES as error:
+        problem = explain(error, server)
+    else:
+        facts = answer if isinstance(answer, dict) else dict(zip(answer[::2], answer[1::2], strict=False))
+        if facts.get(b"mode") == b"cluster":
+            problem = refusal("MOVED", server)
+        elif facts.get(b"role") == b"replica":
+            problem = refusal("READONLY", server)
+        else:
+            return
+    raise problem
+
+
+async def try_rights(connection: Connection, server: str, keys: list[bytes]) -> None:
+    """Try what the store will need on keys that no session has. Raises :class:`StorageError` for what is forbidden.
+
+    By EVAL, and a script by EVALSHA as every call has it: a server that others use may know all scripts.
+    """
+    try:
+        denied = await connection.ask("EVAL", TRY.source, len(keys), *keys, key=keys[0])
+    except FAILURES as error:
+        problem = explain(error, server)
+    else:
+        if not denied:
+            await run(connection, server, READ, keys[:1], b"")
+            return
+        problem = denial([command.decode() for command in denied], server)
+    raise problem
+
+
+async def run(connection: Connection, server: str, script: Script, keys: list[bytes], *arguments: Argument) -> Any:
+    """Run a script on ``keys``, which share a slot if the connection asks for it. Raises :class:`StorageError`."""
+    try:
+        try:
+            return await connection.ask("EVALSHA", script.digest, len(keys), *keys, *arguments, key=keys[0])
+        except NoScriptError:  # nothing has run: this server does not know the script yet, or any more
+            return await connection.ask("EVAL", script.source, len(keys), *keys, *arguments, key=keys[0])
+    except FAILURES as error:
+        problem = explain(error, server)
+    raise problem
+
+
+def connection_by(client: Redis | RedisCluster, limit: float, *, borrowed: bool) -> Connection:
+    """Return a connection by this client, for the running event loop; ``borrowed``: somebody else closes the client.
+
+    Raises :class:`ConfigurationError` for anything else than an asyncio client.
+    """
+    if isinstance(client, RedisCluster):
+        return ClusterConnection(client, limit, borrowed=borrowed)
+    if isinstance(client, Redis):
+        return ServerConnection(client, limit)
+    raise ConfigurationError("RedisStorageBackend takes a client of redis.asyncio, or a function that returns one")
+
+
+async def close(connection: Connection, limit: float) -> None:
+    """Close a connection, within a limit. An outage is no reason to stay open."""
+    with suppress(*FAILURES):
+        async with asyncio.timeout(limit):
+            await connection.close()
+
+
+def _is_demoted(error: ResponseError) -> bool:
+    """Return whether the server is no primary any more: a new connection may lead to the one that is."""
+    return isinstance(error, ReadOnlyError) or "READONLY" in str(error)

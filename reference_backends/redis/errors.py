@@ -1,0 +1,101 @@
+"""What went wrong in Redis, in the store's own words: no text of the server's, which may repeat what it was sent."""
+
+from __future__ import annotations
+
+import re
+
+from redis import exceptions as theirs
+
+from reference_backends.core.connect_errors import obstacle
+from reference_backends.core.errors import ConfigurationError, StorageError, StorageSetupError, StorageUnavailableError
+
+FAILURES = (theirs.RedisError, theirs.RedisClusterException, OSError)
+"""Everything that a call of redis-py may raise on purpose. A time limit's ``TimeoutError`` is an ``OSError``."""
+
+_REMEDIES: dict[str, tuple[type[StorageError], str]] = {
+    "NOAUTH": (ConfigurationError, "asks for a password: give the client the right one"),
+    "WRONGPASS": (ConfigurationError, "refused the client's user name or password: correct them"),
+    "AUTH": (ConfigurationError, "does not let the client in: give it the right user name and password"),
+    "NOPERM": (
+        StorageSetupError,
+        "forbids this user a command or a key of the store: see the least rights in docs/stores.md",
+    ),
+    "WRONGTYPE": (StorageSetupError, "holds other data under the store's keys: choose another prefix"),
+    "OOM": (StorageSetupError, "has no memory left: raise maxmemory, or clean up expired sessions"),
+    "MISCONF": (StorageSetupError, "can't save its data to its disk and takes no writes: see its log"),
+    "CROSSSLOT": (StorageSetupError, "is a cluster: use redis.asyncio.RedisCluster as the client"),
+    "MOVED": (StorageSetupError, "is a cluster: use redis.asyncio.RedisCluster as the client"),
+    "READONLY": (StorageUnavailableError, "is a read-only replica: connect to the primary"),
+    "LOADING": (StorageUnavailableError, "is still loading its data: try again"),
+    "BUSY": (StorageUnavailableError, "is busy with a script: try again, or end it with SCRIPT KILL"),
+    "TRYAGAIN": (StorageUnavailableError, "is moving this identity to another node: try again"),
+    "CLUSTERDOWN": (StorageUnavailableError, "is a cluster that does not serve all slots: see CLUSTER INFO"),
+    "MASTERDOWN": (StorageUnavailableError, "is a replica that has lost its primary"),
+    "NOREPLICAS": (StorageUnavailableError, "has fewer replicas than it asks for: see min-replicas-to-write"),
+}
+_CODE = re.compile(rf"\b({'|'.join(_REMEDIES)})\b")
+
+# redis-py cuts the code off a message that has a class of its own.
+_CODE_OF_CLASS = (
+    (theirs.AuthenticationError, "AUTH"),
+    (theirs.AuthenticationWrongNumberOfArgsError, "AUTH"),
+    (theirs.NoPermissionError, "NOPERM"),
+    (theirs.OutOfMemoryError, "OOM"),
+    (theirs.ReadOnlyError, "READONLY"),
+    (theirs.BusyLoadingError, "LOADING"),
+    (theirs.MasterDownError, "MASTERDOWN"),
+    (theirs.ClusterDownError, "CLUSTERDOWN"),
+    (theirs.TryAgainError, "TRYAGAIN"),
+    (theirs.MovedError, "MOVED"),
+    (theirs.ClusterCrossSlotError, "CROSSSLOT"),
+)
+
+
+_DENIED_IN_A_SCRIPT = ("ACL failure in script", "The user executing the script")
+"""How Redis 7 and Valkey, and Redis 6.2, word what they answer with NOPERM outside of scripts."""
+
+
+def explain(error: BaseException, server: str) -> StorageError:
+    """The store's error for one of redis-py. ``server`` says which server it was. Raise it outside the handler."""
+    code = _code(error)
+    if code is not None:
+        return refusal(code, server)
+    if isinstance(error, theirs.MaxConnectionsError):
+        return StorageUnavailableError(f"{server}: the client's connections are all in use: raise max_connections")
+    if "max number of clients" in str(error):
+        return StorageUnavailableError(
+            f"{server} takes no more connections: raise maxclients, or lower max_connections"
+        )
+    if isinstance(error, (TimeoutError, theirs.TimeoutError)):
+        return StorageUnavailableError(f"{server} did not answer in time; the call may or may not have been done")
+    if why := obstacle(error):
+        return StorageUnavailableError(f"{server} can't be reached{why}")
+    if isinstance(error, theirs.ConnectionError | theirs.RedisClusterException | theirs.ClusterError | OSError):
+        return StorageUnavailableError(f"{server} can't be reached, or hung up; the call may or may not have been done")
+    if isinstance(error, theirs.InvalidResponse):
+        return StorageSetupError(f"{server} does not speak Redis's protocol: correct the address")
+    return StorageSetupError(f"{server} refused a command that the store needs (is it Redis 6.2, Valkey or newer?)")
+
+
+def denial(commands: list[str], server: str) -> StorageError:
+    """Return the error for commands that the server forbids this user on the store's keys."""
+    rules = " ".join(f"+{command.lower()}" for command in commands)
+    return StorageSetupError(
+        f"{server} forbids this user {', '.join(commands)} on the store's keys: allow {rules} and the keys of the "
+        "store's prefix; see the least rights in docs/stores.md (NOPERM)"
+    )
+
+
+def refusal(code: str, server: str) -> StorageError:
+    """The store's error for what a server begins its refusal with."""
+    kind, remedy = _REMEDIES[code]
+    return kind(f"{server} {remedy} ({code})")
+
+
+def _code(error: BaseException) -> str | None:
+    if any(words in str(error) for words in _DENIED_IN_A_SCRIPT):
+        return "NOPERM"
+    found = _CODE.search(str(error))
+    if found is not None:
+        return found[1]
+    return next((code for kind, code in _CODE_OF_CLASS if isinstance(error, kind)), None)

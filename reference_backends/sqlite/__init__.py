@@ -1,0 +1,6 @@
+"""The SQLite store: sessions in one database file.
+
+- ``backend``: ``SqliteStorageBackend``.
+- ``table``: the rows of the table.
+- ``database``: the file and its connection.
+"""

@@ -1,0 +1,244 @@
+"""The sessions of one SQLite table, in the layout of ``@mcp-ts/sdk``: ``data`` is the JSON of a camelCase session."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from reference_backends.core.errors import StorageError, StorageUnavailableError
+from reference_backends.core.fork import watch_forks
+from reference_backends.core.record import Record, from_wire
+from reference_backends.embedded.backend import Engine
+from reference_backends.embedded.filesystem import make_folder, real
+from reference_backends.embedded.polling import LOCK_TIMEOUT, attempts
+from reference_backends.embedded.rows import decoded, row_text
+from reference_backends.sqlite.database import open_database, reopen_database, typed_errors
+from reference_backends.sqlite.execute import execute
+
+# The + keeps the planner off the index on expiresAt. Data is read as a BLOB: sqlite3 puts text that is not UTF-8 into
+# the message of its error.
+_FIND = """
+    SELECT CAST(data AS BLOB) FROM mcp_sessions
+    WHERE sessionId = ? AND identity = ? AND (expiresAt IS NULL OR expiresAt > ?)
+"""
+_FIND_ALL = """
+    SELECT sessionId, CAST(data AS BLOB) FROM mcp_sessions
+    WHERE identity = ? AND (+expiresAt IS NULL OR +expiresAt > ?)
+"""
+_IDS_OF = "SELECT sessionId FROM mcp_sessions WHERE identity = ? AND (+expiresAt IS NULL OR +expiresAt > ?)"
+_IDS = "SELECT sessionId FROM mcp_sessions WHERE +expiresAt IS NULL OR +expiresAt > ?"
+_INSERT = """
+    INSERT INTO mcp_sessions (sessionId, identity, data, expiresAt) VALUES (?, ?, ?, ?)
+    ON CONFLICT (sessionId) DO NOTHING RETURNING 1
+"""
+_SUPERSEDE = """
+    UPDATE mcp_sessions SET identity = ?, data = ?, expiresAt = ? WHERE sessionId = ? AND expiresAt <= ? RETURNING 1
+"""
+_REPLACE = "UPDATE mcp_sessions SET data = ?, expiresAt = ? WHERE sessionId = ? AND identity = ?"
+_DELETE = "DELETE FROM mcp_sessions WHERE sessionId = ? AND identity = ? RETURNING CAST(data AS BLOB)"
+_DELETE_ALL = "DELETE FROM mcp_sessions"
+_DELETE_EXPIRED = "DELETE FROM mcp_sessions WHERE expiresAt <= ?"
+_ADOPT = "UPDATE mcp_sessions SET expiresAt = ? WHERE expiresAt IS NULL"
+_OF_CALLS = (_FIND, _FIND_ALL, _IDS_OF, _IDS, _INSERT, _SUPERSEDE, _REPLACE, _DELETE, _DELETE_ALL, _DELETE_EXPIRED)
+_MARK = "CREATE TABLE IF NOT EXISTS mcp_sessions_remnants (legible TEXT)"
+_IS_MARKED = "SELECT 1 FROM sqlite_master WHERE name = 'mcp_sessions_remnants'"
+_UNMARK = "DROP TABLE IF EXISTS mcp_sessions_remnants"
+
+SCRUB_TIMEOUT = 0.5
+"""Seconds to wait for other connections before a scrub is put off to the next write."""
+
+COMPACT_AT_ONCE = 4 * 2**20
+"""Bytes up to which a scrub compacts the database at once. A larger one is marked by a table ``mcp_sessions_remnants``,
+for the ``cleanup_expired_sessions`` of whichever handle comes next."""
+
+
+class SessionTable(Engine):
+    """The engine of the SQLite store; ``stamp`` is the expiry of rows that have none.
+
+    SQLite keeps the locks of a process by the file, and a child inherits the belief that its parent's are its own: it
+    would write without any. So no connection is open while a process forks; the next call makes a new one.
+    """
+
+    def __init__(self, path: Path, stamp: Callable[[], int]) -> None:
+        self._path = path
+        self._stamp = stamp
+        self._connection: sqlite3.Connection | None = None
+        self._status: os.stat_result | None = None
+        self._log_due = False
+        self._compact_due = False
+        self._compact_limit = COMPACT_AT_ONCE
+        self._turn = threading.RLock()
+        """Held by whoever uses the connection: the store's thread, or one that forks."""
+        watch_forks(self)
+
+    def open(self) -> None:
+        with self._turn:
+            if self._status is not None:
+                with self.reading():
+                    return
+            try:
+                with typed_errors(self._path):
+                    self._path = real(self._path)
+                    make_folder(self._path.parent)
+                    self._connection = open_database(self._path)
+                    self._status = self._path.stat()
+                self._try_what_calls_need()
+            except BaseException:
+                self.close()
+                raise
+
+    def close(self) -> None:
+        with self._turn:
+            if self._connection is not None:
+                self._scrub()
+                self._connection.close()
+            self._connection = self._status = None
+
+    def before_fork(self) -> None:
+        self._turn.acquire()
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def after_fork(self, *, in_child: bool) -> None:
+        self._turn.release()
+
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        with self._turn, typed_errors(self._path):
+            self._reach()
+            yield
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        with self._turn:
+            with typed_errors(self._path):
+                self._reach()
+                self._execute("BEGIN IMMEDIATE")
+                try:
+                    yield
+                    self._execute("COMMIT")
+                except BaseException:
+                    self._roll_back()
+                    raise
+            self._scrub()
+
+    def find(self, identity: str, session_id: str, now: int) -> Record | None:
+        rows = self._execute(_FIND, (session_id, identity, now))
+        return _record(identity, session_id, rows[0][0]) if rows else None
+
+    def find_all(self, identity: str, now: int) -> list[Record]:
+        return [_record(identity, session_id, data) for session_id, data in self._execute(_FIND_ALL, (identity, now))]
+
+    def ids_of(self, identity: str, now: int) -> list[str]:
+        return [session_id for (session_id,) in self._execute(_IDS_OF, (identity, now))]
+
+    def ids(self, now: int) -> list[str]:
+        return [session_id for (session_id,) in self._execute(_IDS, (now,))]
+
+    def insert(self, record: Record, expires_at: int, now: int) -> bool:
+        session_id, identity, text = record["session_id"], record["identity"], row_text(record)
+        if self._execute(_INSERT, (session_id, identity, text, expires_at)):
+            return True
+        superseded = bool(self._execute(_SUPERSEDE, (identity, text, expires_at, session_id, now)))
+        self._log_due |= superseded
+        return superseded
+
+    def replace(self, record: Record, expires_at: int) -> None:
+        self._execute(_REPLACE, (row_text(record), expires_at, record["session_id"], record["identity"]))
+
+    def delete(self, identity: str, session_id: str) -> Record | None:
+        rows = self._execute(_DELETE, (session_id, identity))
+        row = decoded(rows[0][0]) if rows else None
+        return from_wire(row) if isinstance(row, dict) else None
+
+    def delete_all(self) -> None:
+        self._execute(_DELETE_ALL)
+
+    def delete_expired(self, now: int) -> None:
+        self._execute(_ADOPT, (self._stamp(),))
+        self._execute(_DELETE_EXPIRED, (now,))
+        self._log_due = True
+        self._compact_due |= bool(self._execute(_IS_MARKED))
+        self._compact_limit = sys.maxsize
+
+    def scrub(self) -> None:
+        self._execute(_MARK)
+        self._log_due = self._compact_due = True
+
+    def _execute(
+        self, sql: str, values: Sequence[object] = (), *, timeout: float = LOCK_TIMEOUT
+    ) -> list[tuple[Any, ...]]:
+        if self._connection is None:
+            raise StorageError("this sqlite store is not open; await init() first")
+        return execute(self._connection, sql, values, timeout=timeout)
+
+    def _reach(self) -> None:
+        """A database that was moved or replaced still takes writes, and they are lost: refuse."""
+        try:
+            there = os.stat(self._path)
+        except FileNotFoundError:
+            there = None
+        if there is None or self._status is None or not os.path.samestat(there, self._status):
+            raise StorageUnavailableError(
+                f"{self._path} was moved or replaced; bring it back, or disconnect() and init() to begin anew"
+            )
+        if self._connection is None:  # this process has forked since the last call
+            self._connection = reopen_database(self._path)
+
+    def _try_what_calls_need(self) -> None:
+        """Compile every statement, and commit one page.
+
+        A trigger, a constraint or an index of another application on this table may need functions that only that
+        application has. The commit shows a full disk or a quota; it changes nothing but the unstamped rows.
+        """
+        with self.writing():
+            for sql in _OF_CALLS:
+                self._execute(f"EXPLAIN {sql}", (None,) * sql.count("?"))
+            self._execute(_ADOPT, (self._stamp(),))
+            [(version,)] = self._execute("PRAGMA user_version")
+            self._execute(f"PRAGMA user_version = {version}")
+
+    def _roll_back(self) -> None:
+        if self._connection is not None and self._connection.in_transaction:
+            with contextlib.suppress(sqlite3.Error):
+                self._connection.execute("ROLLBACK")
+
+    def _scrub(self) -> None:
+        """Compact the database, then move the log into it and empty that, where clear text has just been replaced.
+
+        ``secure_delete`` wipes freed pages and cells, but where rows move between pages their old places stay
+        legible until the page is used up; only ``VACUUM`` leaves nothing. The write itself is done already: what
+        fails here is tried again at the next one.
+        """
+        limit, self._compact_limit = self._compact_limit, COMPACT_AT_ONCE
+        with contextlib.suppress(sqlite3.Error, StorageError):
+            if self._compact_due and self._size() <= limit:
+                self._execute("VACUUM", timeout=SCRUB_TIMEOUT)
+                self._execute(_UNMARK, timeout=SCRUB_TIMEOUT)
+                self._compact_due, self._log_due = False, True
+            if self._log_due:
+                for _ in attempts(SCRUB_TIMEOUT):
+                    [(blocked, _, _)] = self._execute("PRAGMA wal_checkpoint(TRUNCATE)")
+                    if not blocked:
+                        self._log_due = False
+                        break
+
+    def _size(self) -> int:
+        [(pages,)], [(page_size,)] = self._execute("PRAGMA page_count"), self._execute("PRAGMA page_size")
+        return int(pages) * int(page_size)
+
+
+def _record(identity: str, session_id: str, data: object) -> Record:
+    """The record in a row, with the ids of its columns: upstream lets an update change those in the JSON."""
+    row = decoded(data) if isinstance(data, bytes) else None
+    if not isinstance(row, dict):
+        raise StorageError(f"the stored session {session_id!r} is damaged: its data is not a JSON object")
+    return {**from_wire(row), "identity": identity, "session_id": session_id}

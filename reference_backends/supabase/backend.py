@@ -1,0 +1,215 @@
+"""Sessions in a Supabase project: the table ``mcp_sessions``, over PostgREST.
+
+Each write is one request, which the database does wholly or not at all and which is never sent twice: where its answer
+is lost, the old session or the new one is there. Expiry is judged by the handle's clock, in the filter of each request.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Unpack
+
+from reference_backends.core.base import BackendOptions, BaseBackend, logger
+from reference_backends.core.errors import ConfigurationError, SessionExistsError, SessionNotFoundError, StorageError
+from reference_backends.core.record import CREDENTIALS
+from reference_backends.core.session import SessionData, SessionUpdate
+from reference_backends.core.validation import check_changes, check_identity, check_names, check_session
+from reference_backends.supabase.role import role_of
+from reference_backends.supabase.rows import (
+    SECRET_COLUMNS,
+    SESSION_COLUMNS,
+    TABLE_COLUMNS,
+    VERSION,
+    Row,
+    changed_columns,
+    expiry,
+    moment,
+    new_row,
+    record_of,
+)
+from reference_backends.supabase.table import SupabaseTable, equal
+
+if TYPE_CHECKING:
+    from postgrest import AsyncSelectRequestBuilder
+    from supabase import AsyncClient
+
+TIME_LIMIT = 8.0
+SEALING_ATTEMPTS = 5
+
+# HTTP/2's codec logs each header at DEBUG, the key among them; whoever wants to see that sets the level again.
+logging.getLogger("hpack").setLevel(logging.INFO)
+
+
+class SupabaseOptions(BackendOptions, total=False):
+    """The keyword arguments of :class:`SupabaseStorageBackend`."""
+
+    seal_all: bool
+    time_limit: float
+
+
+class SupabaseStorageBackend(BaseBackend):
+    """A :class:`StorageBackend` in the table that ``mcp-storage supabase-init`` sets up.
+
+    ``client`` is supabase-py's async client (``await acreate_client(url, key)``), with the service role key or signed
+    in as a user. It stays the caller's: it is used in the event loop that it was made in, and ``disconnect`` leaves it
+    open. An id is unique in the table, so the same one under two identities is refused (ID-4).
+
+    ``seal_all``: seal ``code_verifier`` and the ``client_secret`` in client information too, not only tokens and
+    headers (EN-11); ``@mcp-ts/sdk``, where it reads the same table, cannot open those two. ``time_limit``: seconds
+    after which a request without an answer raises ``StorageUnavailableError``, whatever the client's own timeout is.
+    """
+
+    label = "supabase"
+
+    def __init__(
+        self,
+        client: AsyncClient,
+        *,
+        seal_all: bool = False,
+        time_limit: float = TIME_LIMIT,
+        **options: Unpack[BackendOptions],
+    ) -> None:
+        super().__init__(seal_all=seal_all, **options)
+        self._client = _asynchronous(client)
+        self._table = SupabaseTable(client, time_limit)
+        self._guarded = (SECRET_COLUMNS if seal_all else CREDENTIALS) if self._codec.seals else ()
+        self._introduced = False
+        self._key_variable = "a public key (SUPABASE_PUBLISHABLE_KEY, SUPABASE_ANON_KEY)"
+
+    async def init(self) -> None:
+        """Check that table and columns are there, by a SELECT of no row.
+
+        Raises ``StorageSetupError``, ``ConfigurationError`` for a key that is refused, ``StorageUnavailableError``.
+        """
+        if not self._introduced and self._acts_as_anon():
+            logger.warning(
+                "[mcp-storage] supabase: %s is used for server-side storage, and row-level security "
+                "hides every row from it; use SUPABASE_SECRET_KEY or SUPABASE_SERVICE_ROLE_KEY, or sign in",
+                self._key_variable,
+            )
+        self._introduced = True
+        await self._table.rows(self._table.reading(*TABLE_COLUMNS).limit(0))
+        logger.info("[mcp-storage] supabase: table mcp_sessions verified")
+        self._opened()
+
+    async def create_session(self, session: SessionData, ttl: float | None = None) -> None:
+        record = self._codec.record(check_session(session))
+        row = new_row(record, expiry(self._expiry(ttl)))
+        self._require_open()
+        try:
+            return await self._table.insert(row)
+        except SessionExistsError:
+            pass  # alive, or expired and in the way
+        expired = self._table.deleting().lte("expires_at", self._now())
+        await self._table.delete(equal(expired, "session_id", session.session_id))
+        # Inserted anew even where nothing was deleted: a clean-up may have been quicker.
+        try:
+            return await self._table.insert(row)
+        except SessionExistsError:
+            pass
+        raise SessionExistsError(f"session {session.session_id!r} exists already")
+
+    async def update_session(
+        self, identity: str, session_id: str, changes: SessionUpdate, ttl: float | None = None
+    ) -> None:
+        identity, session_id = check_names(identity, session_id)
+        named = self._codec.harden(check_changes(changes))
+        row = changed_columns(named) | {"expires_at": expiry(self._expiry(ttl))}
+        self._require_open()
+        if not await self._update(identity, session_id, row):
+            raise SessionNotFoundError(f"there is no live session {session_id!r} of this identity")
+
+    async def get_session(self, identity: str, session_id: str) -> SessionData | None:
+        identity, session_id = check_names(identity, session_id)
+        self._require_open()
+        found = await self._table.rows(self._live(self._table.reading(*SESSION_COLUMNS), identity, session_id))
+        return self._session(found[0]) if found else None
+
+    async def get_identity_sessions_data(self, identity: str) -> list[SessionData]:
+        return [self._session(row) for row in await self._listed(*SESSION_COLUMNS, identity=check_identity(identity))]
+
+    async def get_identity_mcp_sessions(self, identity: str) -> list[str]:
+        return [row["session_id"] for row in await self._listed("session_id", identity=check_identity(identity))]
+
+    async def remove_session(self, identity: str, session_id: str) -> None:
+        identity, session_id = check_names(identity, session_id)
+        self._require_open()
+        await self._table.delete(equal(equal(self._table.deleting(), "identity", identity), "session_id", session_id))
+
+    async def get_all_session_ids(self) -> list[str]:
+        return [row["session_id"] for row in await self._listed("session_id", "id")]
+
+    async def clear_all(self) -> None:
+        self._require_open()
+        await self._table.delete_in_pages()
+
+    async def cleanup_expired_sessions(self) -> None:
+        self._require_open()
+        await self._table.delete_in_pages(expired_at=self._now())
+
+    async def disconnect(self) -> None:
+        """Close this handle; the client stays open."""
+        self._open = False
+
+    def _acts_as_anon(self) -> bool:
+        return role_of(self._client) == "anon"
+
+    def _now(self) -> str:
+        return moment(self._clock())
+
+    def _live(self, request: AsyncSelectRequestBuilder, identity: str, session_id: str) -> AsyncSelectRequestBuilder:
+        """The request, narrowed to this session while it is alive."""
+        named = equal(equal(request, "identity", identity), "session_id", session_id)
+        return named.gt("expires_at", self._now())
+
+    async def _listed(self, *columns: str, identity: str | None = None) -> list[Row]:
+        self._require_open()
+        pages = self._table.pages(*columns, live_at=self._now(), identity=identity)
+        return [row async for page in pages for row in page]
+
+    def _session(self, row: Row) -> SessionData:
+        try:
+            record = record_of(row)
+        except (ValueError, TypeError, AttributeError, KeyError):
+            record = None
+        if record is None:
+            raise StorageError(f"the stored session {row.get('session_id')!r} is damaged: created_at is no timestamp")
+        return self._codec.session(record)
+
+    async def _update(self, identity: str, session_id: str, row: Row) -> bool:
+        """Whether a live session was there to be changed.
+
+        With a key, secrets that still lie there in clear are sealed by the same request (MX-5): the first one changes
+        the row only where nothing lies in clear; where something does, it is read, and sealed by a second one that
+        changes the row only where it is still the one that was read.
+        """
+        table = self._table
+        left = [column for column in self._guarded if column not in row]
+        for _ in range(SEALING_ATTEMPTS if left else 0):
+            request = table.changing(row, nothing_in_clear=left)
+            if await table.change(self._live(request, identity, session_id)):
+                return True
+            found = await table.rows(self._live(table.reading(*left, VERSION), identity, session_id))
+            if not found:
+                return False
+            version = found[0].pop(VERSION)
+            request = table.changing(self._codec.harden(found[0]) | row).eq(VERSION, version)
+            if await table.change(self._live(request, identity, session_id)):
+                return True
+        # Others have written between each reading and sealing: the change itself must not be lost.
+        return await table.change(self._live(table.changing(row), identity, session_id))
+
+
+def create_supabase_storage_backend(client: AsyncClient, **options: Unpack[SupabaseOptions]) -> SupabaseStorageBackend:
+    """A backend on a client that the application already has; ``await init()`` it. Options as in the class."""
+    return SupabaseStorageBackend(client, **options)
+
+
+def _asynchronous(client: object) -> AsyncClient:
+    from supabase import AsyncClient
+
+    if isinstance(client, AsyncClient):
+        return client
+    raise ConfigurationError(
+        "the Supabase backend needs supabase-py's async client; make one with: await supabase.acreate_client(url, key)"
+    )

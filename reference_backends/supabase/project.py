@@ -1,0 +1,80 @@
+"""A Supabase project told by its URL and key: a backend that makes its client, and closes it."""
+
+from __future__ import annotations
+
+from typing import Unpack
+
+import httpx
+from supabase import AsyncClient, AsyncClientOptions, AsyncSupabaseException
+
+from reference_backends.core.errors import ConfigurationError
+from reference_backends.http_environment import CLIENT_FAULTS, environment_error
+from reference_backends.supabase.backend import TIME_LIMIT, SupabaseOptions, SupabaseStorageBackend
+from reference_backends.supabase.table import SupabaseTable
+
+AT_ONCE = 100
+"""How many requests are under way at once, each on a connection of its own; the rest wait in line."""
+
+
+class SupabaseProjectBackend(SupabaseStorageBackend):
+    """A :class:`SupabaseStorageBackend` whose client is its own: ``disconnect`` closes it, ``init`` makes a new one.
+
+    ``anon``: the key is known to be a public one; ``variable`` is where it was found, for the warning. Raises
+    :class:`ConfigurationError` for a URL or a key that cannot be one.
+    """
+
+    def __init__(
+        self, url: str, key: str, *, anon: bool = False, variable: str = "", **options: Unpack[SupabaseOptions]
+    ) -> None:
+        self._url = url
+        self._key = key
+        self._anon = anon
+        self._connected = True
+        self._time_limit = options.get("time_limit", TIME_LIMIT)
+        super().__init__(_client(url, key, self._time_limit), **options)
+        self._key_variable = variable or self._key_variable
+
+    async def init(self) -> None:
+        if not self._connected:
+            self._client = _client(self._url, self._key, self._time_limit)
+            self._table = SupabaseTable(self._client, self._time_limit)
+            self._connected = True
+        await super().init()
+
+    async def disconnect(self) -> None:
+        await super().disconnect()
+        self._connected = False
+        http = self._client.options.httpx_client
+        if http is not None:
+            await http.aclose()
+
+    def _acts_as_anon(self) -> bool:
+        return self._anon or super()._acts_as_anon()
+
+
+def _client(url: str, key: str, time_limit: float) -> AsyncClient:
+    """A client that follows no redirection: one that is followed turns an INSERT into a SELECT.
+
+    By HTTP/1.1: where a gateway ends an HTTP/2 connection in good order, as each does now and then, httpx fails the
+    calls that are under way on it, although they are answered.
+    """
+    http = _http(time_limit)
+    try:
+        return AsyncClient(
+            url, key, AsyncClientOptions(httpx_client=http, auto_refresh_token=False, persist_session=False)
+        )
+    except (AsyncSupabaseException, ValueError, httpx.InvalidURL):
+        pass  # their text shows what was given
+    raise ConfigurationError(
+        "SUPABASE_URL or the key cannot be right: the URL looks like https://<project>.supabase.co, "
+        "and the key is one line of ASCII"
+    )
+
+
+def _http(time_limit: float) -> httpx.AsyncClient:
+    limits = httpx.Limits(max_connections=AT_ONCE, max_keepalive_connections=AT_ONCE, keepalive_expiry=5.0)
+    try:
+        return httpx.AsyncClient(follow_redirects=False, limits=limits, timeout=time_limit)
+    except CLIENT_FAULTS as fault:
+        problem = environment_error(fault)
+    raise problem

@@ -1,0 +1,102 @@
+"""How much of a store's own code a run has exercised: what is followed, what is counted, and what is reported."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from pytest_mcp_storage.engine.exercised import BranchMeter, exercised
+from pytest_mcp_storage.engine.loop import SuiteLoop
+from pytest_mcp_storage.report.model import Report
+
+pytest_plugins = ["pytester"]
+
+CODE = '''
+def halve(number):
+    """Return the half of an even number."""
+    if number % 2:
+        number -= 1
+        number -= 0
+    return number // 2
+
+
+def never():
+    return 1
+'''
+STORE = """
+import asyncio
+from helper import checked
+from reference_backends import MemoryStorageBackend
+
+class Store(MemoryStorageBackend):
+    async def get_session(self, identity, session_id):
+        if session_id == "a name that nobody draws":
+            return None
+        await asyncio.to_thread(checked, identity)
+        return await super().get_session(identity, session_id)
+"""
+HELPER = """
+def checked(identity):
+    if identity == "another name that nobody draws":
+        return ""
+    return identity
+"""
+
+
+def measured(loop: SuiteLoop, folder: Path, numbers: list[int]) -> dict[str, list[tuple[int, int]]]:
+    file = folder / "halves.py"
+    file.write_text(CODE)
+    names: dict[str, object] = {}
+    exec(compile(CODE, str(file), "exec"), names)
+    meter = BranchMeter([file], loop)
+
+    async def work() -> None:
+        for number in numbers:
+            names["halve"](number)  # type: ignore[operator]
+
+    with meter.following():
+        loop.run(work())
+    return meter.arcs()
+
+
+def test_each_side_of_a_condition_and_each_function_is_a_branch(loop: SuiteLoop, tmp_path: Path) -> None:
+    found = exercised([measured(loop, tmp_path, [2])])
+    assert (found.branches, found.seen) == (4, 2)
+    assert [(each.first, each.last, each.source) for each in found.missed] == [
+        (5, 6, "if number % 2"),
+        (11, 11, "never called"),
+    ]
+    assert found.words == "saw 50 % of 4 branches"
+
+
+def test_what_several_processes_saw_counts_together(loop: SuiteLoop, tmp_path: Path) -> None:
+    parts = [json.loads(json.dumps(measured(loop, tmp_path, [number]))) for number in (2, 3)]
+    assert [(exercised([each]).seen, exercised([each]).branches) for each in parts] == [(2, 4), (2, 4)]
+    assert exercised(parts).seen == 3
+
+
+def test_nothing_followed_is_nothing_claimed() -> None:
+    assert exercised([]).words == ""
+
+
+@pytest.mark.parametrize("more", [(), ("-n2", "-pxdist")])
+def test_a_run_reports_what_it_did_not_exercise(pytester: pytest.Pytester, more: tuple[str, ...]) -> None:
+    pytester.makepyfile(mystore=STORE, helper=HELPER)
+    command = ("--mcp-backend=mystore:Store", "--mcp-tier=smoke", "--mcp-clause=RT-1,LC-2", "--mcp-report=r.json")
+    run = pytester.runpytest_subprocess(*command, *more, "-pno:randomly")
+    (backend,) = Report.load(pytester.path / "r.json").backends
+    assert {(each.file, each.source) for each in backend.exercised.missed} == {
+        ("mystore.py", 'if session_id == "a name that nobody draws"'),
+        ("helper.py", 'if identity == "another name that nobody draws"'),
+    }
+    assert f"saw {100 * backend.exercised.seen // backend.exercised.branches} % of" in run.stdout.str()
+    run.stdout.fnmatch_lines(["*not exercised: 2 branches of the store's code", "*helper.py:3 (if identity == *"])
+
+
+def test_it_can_be_switched_off(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(mystore=STORE, helper=HELPER)
+    command = ("--mcp-backend=mystore:Store", "--mcp-tier=smoke", "--mcp-clause=LC-2", "--mcp-no-coverage")
+    run = pytester.runpytest_subprocess(*command, "-pno:randomly")
+    assert "branches" not in run.stdout.str()

@@ -1,0 +1,172 @@
+"""Processes that are killed at work, on a real store."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+import pytest
+
+from pytest_mcp_storage.engine.recording import Call
+from pytest_mcp_storage.faults import Step, Worker, WorkerError
+from pytest_mcp_storage.faults.worker_protocol import (
+    WorkerCallError,
+    arguments_from_json,
+    arguments_to_json,
+    outcome_from_json,
+    outcome_to_json,
+)
+from pytest_mcp_storage.harnesses.redis import RedisHarness
+from reference_backends import SessionData, SessionExistsError, SessionNotFoundError
+
+KEY = "5e" * 32
+
+
+def session(session_id: str, **fields: Any) -> SessionData:
+    plain = {"server_url": "u", "transport_type": "sse", "callback_url": "c", "created_at": 0}
+    return SessionData(session_id=session_id, identity="alice", **{**plain, **fields})
+
+
+def creations(count: int) -> list[Step]:
+    return [Step("create_session", (session(f"s{place}", tokens={"n": place}),)) for place in range(count)]
+
+
+@pytest.fixture
+async def harness() -> AsyncIterator[RedisHarness]:
+    async with RedisHarness() as harness:
+        yield harness
+
+
+async def told(worker: Worker) -> list[Call]:
+    return [call async for call in worker]
+
+
+def created(calls: Sequence[Call]) -> dict[str, SessionData]:
+    sessions = [call.arguments[0] for call in calls]
+    return {each.session_id: each for each in sessions if isinstance(each, SessionData)}
+
+
+async def stored(harness: RedisHarness) -> dict[str, SessionData]:
+    backend = await harness.open(encryption_key=KEY)
+    sessions = await backend.get_identity_sessions_data("alice")
+    await backend.disconnect()
+    return {each.session_id: each for each in sessions}
+
+
+async def test_what_a_killed_worker_told_is_there_and_the_rest_is_known(harness: RedisHarness) -> None:
+    acknowledged = []
+    async with Worker(harness, creations(5000), encryption_key=KEY, callers=3) as worker:
+        worker.go()
+        async for call in worker:
+            acknowledged.append(call)
+            if len(acknowledged) == 40:
+                worker.kill()
+    assert 40 <= len(acknowledged) < 5000
+    certain, maybe = created(acknowledged), created(worker.unacknowledged())
+    assert len(maybe) == 3
+    there = await stored(harness)
+    assert certain.items() <= there.items() <= (certain | maybe).items()
+
+
+async def test_a_plan_that_is_done_tells_every_call_with_its_result_and_its_time(harness: RedisHarness) -> None:
+    plan = [
+        Step("create_session", (session("s1", headers={"a": "b"}),), ttl=60),
+        Step("create_session", (session("s1"),)),
+        Step("update_session", ("alice", "s1", {"active": True, "headers": None})),
+        Step("update_session", ("alice", "s2", {})),
+        Step("get_session", ("alice", "s1")),
+        Step("get_session", ("alice", "s2")),
+        Step("get_identity_sessions_data", ("alice",)),
+        Step("get_identity_mcp_sessions", ("alice",)),
+    ]
+    async with Worker(harness, plan, name="w") as worker:
+        worker.go()
+        calls = await told(worker)
+    assert worker.unacknowledged() == []
+    assert [(call.handle, call.method, call.arguments, call.ttl) for call in calls] == [
+        ("w", step.method, step.arguments, step.ttl) for step in plan
+    ]
+    assert all(call.start < call.end for call in calls)
+    results = [call.result for call in calls]
+    assert isinstance(results[1], SessionExistsError)
+    assert isinstance(results[3], SessionNotFoundError)
+    whole = session("s1", active=True)
+    assert [results[0], results[2], *results[4:]] == [None, None, whole, None, [whole], ["s1"]]
+
+
+async def test_of_two_workers_one_creates_each_session(harness: RedisHarness) -> None:
+    async with Worker(harness, creations(300), name="a") as first, Worker(harness, creations(300), name="b") as second:
+        first.go()
+        second.go()
+        one, two = await asyncio.gather(told(first), told(second))
+    assert sum(call.result is None for call in one + two) == 300
+    assert len(one) == len(two) == 300
+    assert {type(call.result) for call in one + two} == {type(None), SessionExistsError}
+
+
+async def test_a_worker_s_clock_stands_where_it_is_told_to(harness: RedisHarness) -> None:
+    async with Worker(harness, creations(1), encryption_key=KEY, now=1000.0) as worker:
+        worker.go()
+        await told(worker)
+    assert await stored(harness) == {}
+    backend = await harness.open(clock=lambda: 1000.0)
+    assert await backend.get_identity_mcp_sessions("alice") == ["s0"]
+    await backend.disconnect()
+
+
+async def test_a_worker_that_cannot_open_its_store_says_why(harness: RedisHarness) -> None:
+    with pytest.raises(WorkerError, match="64 hexadecimal digits"):
+        async with Worker(harness, [], encryption_key="short"):
+            pass
+
+
+async def test_a_harness_that_no_worker_can_import_is_named(harness: RedisHarness) -> None:
+    class Local(RedisHarness):
+        pass
+
+    with pytest.raises(WorkerError, match="Local"):
+        async with Worker(Local.attach(harness.locator()), []):
+            pass
+
+
+async def test_a_worker_that_dies_by_itself_is_an_error(harness: RedisHarness) -> None:
+    async with Worker(harness, creations(5000)) as worker:
+        worker.go()
+        os.kill(worker.pid, signal.SIGTERM)
+        with pytest.raises(WorkerError, match="ended before its plan"):
+            await told(worker)
+
+
+async def test_a_worker_ends_with_its_parent(harness: RedisHarness) -> None:
+    """Its input ends, as it does however the parent dies."""
+    async with Worker(harness, creations(10_000)) as worker:
+        worker.go()
+        assert worker._process.stdin is not None
+        worker._process.stdin.close()
+        with pytest.raises(WorkerError):
+            await told(worker)
+
+
+@pytest.mark.parametrize(
+    ("method", "result"),
+    [
+        ("get_session", session("s", tokens={"a": [], "b": 1.5}, active=False)),
+        ("get_session", None),
+        ("get_identity_sessions_data", [session("s"), session("t")]),
+        ("get_all_session_ids", ["s", "é"]),
+    ],
+)
+def test_results_cross_the_wire_whole(method: str, result: object) -> None:
+    assert outcome_from_json(method, outcome_to_json(result)) == result
+
+
+def test_errors_and_oddities_cross_the_wire_by_name() -> None:
+    refused = outcome_from_json("get_session", outcome_to_json(SessionNotFoundError("gone")))
+    assert (type(refused), str(refused)) == (SessionNotFoundError, "gone")
+    assert isinstance(outcome_from_json("get_session", outcome_to_json(KeyError("x"))), WorkerCallError)
+    assert outcome_from_json("get_session", outcome_to_json({"not": "a session"})) == "<dict>"
+    sent = arguments_to_json("create_session", (session("s"),))
+    assert arguments_from_json("create_session", sent) == (session("s"),)

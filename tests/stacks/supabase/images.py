@@ -1,0 +1,119 @@
+"""An engine and images for the docker provider's test, made from what this machine has: no registry is asked."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import io
+import os
+import shutil
+import subprocess
+import tarfile
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from pytest_mcp_storage.stacks.supabase import binaries
+
+POSTGRES = "pytest-mcp-storage-test/postgres:latest"
+POSTGREST = "pytest-mcp-storage-test/postgrest:latest"
+
+# What the official image promises: a superuser postgres with POSTGRES_PASSWORD, on port 5432, never root.
+ENTRY = """#!/bin/sh
+set -e
+mkdir -p /data /var/run/postgresql
+chown 65534:65534 /data /var/run/postgresql
+echo "$POSTGRES_PASSWORD" > /password
+run="setpriv --reuid 65534 --regid 65534 --clear-groups {programs}"
+$run/initdb -D /data -U postgres -E UTF8 --locale=C.UTF-8 --no-sync -A scram-sha-256 --pwfile /password
+echo "host all all all scram-sha-256" >> /data/pg_hba.conf
+exec $run/postgres -D /data -c listen_addresses='*' -c fsync=off
+"""
+SHELL = ("/bin/sh", "/bin/mkdir", "/bin/chown", "/usr/bin/setpriv")
+
+
+@contextlib.contextmanager
+def alone() -> Iterator[None]:
+    """One process at a time: two engines of ours get in each other's way, and so do two users of our images."""
+    with (Path(tempfile.gettempdir()) / "pytest-mcp-storage-docker.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+@contextlib.contextmanager
+def engine(folder: Path) -> Iterator[str | None]:
+    """``DOCKER_HOST`` of an engine that answers: the one that runs, else one of our own in ``folder``."""
+    if _answers(os.environ.get("DOCKER_HOST")):
+        yield os.environ.get("DOCKER_HOST")
+        return
+    if (dockerd := shutil.which("dockerd")) is None or os.geteuid() != 0:
+        yield None
+        return
+    host = f"unix://{folder}/docker.sock"
+    flags = ["--host", host, *(f"--{name}={folder}/{name}" for name in ("data-root", "exec-root", "pidfile"))]
+    with (folder / "log").open("w") as log, subprocess.Popen([dockerd, *flags], stdout=log, stderr=log) as process:
+        try:
+            limit = time.monotonic() + 60
+            while not _answers(host):
+                assert process.poll() is None, (folder / "log").read_text()[-2000:]
+                assert time.monotonic() < limit, "dockerd does not answer"
+                time.sleep(0.1)
+            yield host
+        finally:
+            process.terminate()
+    shutil.rmtree(folder)
+
+
+def build(host: str) -> None:
+    """Make the two images."""
+    programs = binaries.postgres_programs()
+    share = Path("/usr/share/postgresql") / programs.parent.name
+    paths = [*map(Path, SHELL), programs.parent, share, Path("/usr/lib/locale/C.utf8"), Path("/usr/share/zoneinfo")]
+    needed = [programs / "postgres", programs / "initdb", *map(Path, SHELL)]
+    entry = ENTRY.format(programs=programs).encode()
+    _load(host, POSTGRES, "/entry.sh", [*paths, Path("/etc/passwd"), *_libraries(needed)], {"/entry.sh": entry})
+    _load(host, POSTGREST, "/postgrest", [], {"/postgrest": binaries.postgrest_program(print).read_bytes()})
+
+
+def remove(host: str) -> None:
+    """Take them away again."""
+    _docker(host, "image", "rm", "--force", POSTGRES, POSTGREST)
+
+
+def _load(host: str, name: str, command: str, paths: list[Path], files: dict[str, bytes]) -> None:
+    change = ["--change", f'CMD ["{command}"]', "--change", "ENV PATH=/usr/bin:/bin"]
+    image = subprocess.Popen(
+        ["docker", "import", *change, "-", name],
+        env={**os.environ, "DOCKER_HOST": host},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+    )
+    with image:
+        with tarfile.open(fileobj=image.stdin, mode="w|", dereference=True) as tar:
+            for path in paths:
+                tar.add(path)
+                tar.inodes = {}  # no hard links: each name of a library is a file
+            for path, content in files.items():
+                info = tarfile.TarInfo(path)
+                info.size, info.mode = len(content), 0o755
+                tar.addfile(info, io.BytesIO(content))
+        assert image.stdin is not None
+        image.stdin.close()
+    assert image.returncode == 0
+
+
+def _libraries(programs: list[Path]) -> set[Path]:
+    """The shared libraries of ``programs``, the loader among them."""
+    told = subprocess.run(["ldd", *programs], capture_output=True, text=True, check=True).stdout
+    words = (word for line in told.splitlines() if line.startswith("\t") for word in line.split())
+    return {Path(word) for word in words if word.startswith("/")}
+
+
+def _answers(host: str | None) -> bool:
+    return shutil.which("docker") is not None and _docker(host, "version") == 0
+
+
+def _docker(host: str | None, *arguments: str) -> int:
+    environment = {**os.environ, **({"DOCKER_HOST": host} if host else {})}
+    return subprocess.run(["docker", *arguments], env=environment, capture_output=True, check=False).returncode

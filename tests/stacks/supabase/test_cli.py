@@ -1,0 +1,173 @@
+"""The cli provider against a stand-in: Supabase's images can't be had everywhere, so a script plays its command.
+
+What the real command says without its images is in test_docker.py; its ``db push`` is in tests/supabase.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from pytest_mcp_storage.stacks.supabase import cli
+from pytest_mcp_storage.stacks.supabase.keys import ProjectKeys
+from pytest_mcp_storage.stacks.supabase.schema import migrations
+from pytest_mcp_storage.stacks.supabase.stack import MAX_ROWS
+from reference_backends.core.errors import StorageSetupError
+
+TOLD = {
+    "API_URL": "http://127.0.0.1:54321",  # the stand-in puts its project's ports here
+    "DB_URL": "postgresql://postgres:postgres@127.0.0.1:54322/postgres",
+    "ANON_KEY": "anon",
+    "SERVICE_ROLE_KEY": "service",
+    "JWT_SECRET": "a-secret-of-at-least-32-characters",
+    "PUBLISHABLE_KEY": "sb_publishable_x",
+    "SECRET_KEY": "sb_secret_x",
+    "STUDIO_URL": None,
+}
+
+# It notes what it is asked, with the project's files at that moment.
+STAND_IN = """#!{python}
+import json, pathlib, re, sys
+notes = pathlib.Path({notes!r})
+told = sys.argv[1:]
+project = pathlib.Path(told[told.index("--workdir") + 1] if "--workdir" in told else ".", "supabase")
+files = {{str(path.relative_to(project)): path.read_text() for path in project.rglob("*") if path.is_file()}}
+with notes.open("a") as out:
+    out.write(json.dumps([told, files]) + "\\n")
+if told[0] == "status" and "--workdir" not in told and not {up}:
+    print("failed to inspect container health", file=sys.stderr)
+    sys.exit(1)
+if told[0] == "status":
+    print("Stopped services: [studio]")
+    ports = re.findall("port = ([0-9]+)", files.get("config.toml", ""))
+    status = {status!r}
+    print(status.replace("54321", ports[0]).replace("54322", ports[1]) if ports else status)
+"""
+
+
+class Stage:
+    """A PATH with the stand-in on it, and what it noted."""
+
+    def __init__(self, folder: Path, *, up: bool, status: str) -> None:
+        self.notes = folder / "notes"
+        self.program = folder / "supabase"
+        self.up = up
+        self.play(status)
+
+    def play(self, status: str) -> None:
+        """Put the stand-in on the stage: it prints ``status`` when asked for it."""
+        text = STAND_IN.format(python=sys.executable, notes=str(self.notes), up=self.up, status=status)
+        self.program.write_text(text)
+        self.program.chmod(0o755)
+
+    def asked(self) -> list[tuple[str, dict[str, str]]]:
+        lines = self.notes.read_text().splitlines() if self.notes.exists() else []
+        return [(told[0], files) for told, files in map(json.loads, lines)]
+
+
+@pytest.fixture
+def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Stage:
+    settings = {"up": False, "status": json.dumps(TOLD), **getattr(request, "param", {})}
+    (tmp_path / "bin").mkdir()
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"), prepend=":")
+    monkeypatch.setattr(cli, "check_docker", lambda: None)
+    monkeypatch.chdir(tmp_path)
+    return Stage(tmp_path / "bin", **settings)
+
+
+def test_it_starts_a_project_of_its_own_and_ends_it(stage: Stage) -> None:
+    with cli.start() as server:
+        stack = server.store()
+        url = stack.url
+        assert (stack.service_role_key, stack.jwt_secret) == (TOLD["SERVICE_ROLE_KEY"], TOLD["JWT_SECRET"])
+        assert (stack.publishable_key, stack.secret_key) == (TOLD["PUBLISHABLE_KEY"], TOLD["SECRET_KEY"])
+        assert (stack.provider, stack.owned, stack.isolated) == ("cli", True, True)
+        with pytest.raises(StorageSetupError, match="one store"):
+            server.store()
+        with pytest.raises(StorageSetupError, match="not ours"):
+            server.pause(stack)
+    (first, files), *rest = stage.asked()
+    assert (first, [command for command, _ in rest]) == ("start", ["status", "stop"])
+    assert {name for name in files if name.startswith("migrations/")} == {
+        f"migrations/{one.name}" for one in migrations()
+    }
+    config = tomllib.loads(files["config.toml"])
+    assert config["api"]["max_rows"] == 1000
+    assert len({config["api"]["port"], config["db"]["port"], config["db"]["shadow_port"]}) == 3
+    assert url == f"http://127.0.0.1:{config['api']['port']}"
+
+
+def test_what_failed_first_is_told_however_much_was_said(stage: Stage) -> None:
+    """A progress bar is one long line, and what ends a project fails like what starts it."""
+    stage.program.write_text(
+        "#!/bin/sh\nhead -c 200000 /dev/zero | tr '\\0' . >&2\nprintf '\\n%s found no room\\n' $1 >&2\nexit 1\n"
+    )
+    with pytest.raises(StorageSetupError, match=r"supabase start failed: .*start found no room$") as raised:
+        cli.start()
+    assert len(str(raised.value)) < 1000
+
+
+async def test_its_store_is_emptied_for_the_next_caller(tmp_path: Path, database: psycopg.Connection[Any]) -> None:
+    servers = cli.CliServers(tmp_path, ProjectKeys.generate(), program="supabase")
+    servers.told = {"API_URL": "http://u", "DB_URL": f"{database.info.dsn} password={database.info.password}"}
+    database.execute(
+        "insert into mcp_sessions"
+        " (session_id, user_id, identity, server_url, transport_type, callback_url, expires_at)"
+        " values ('s', 'u', 'u', '', 'sse', '', now())"
+    )
+    await servers.add("one", migrated=True, max_rows=MAX_ROWS)
+    await servers.remove("one")
+    assert database.execute("select count(*) from mcp_sessions").fetchone() == (0,)
+    assert (await servers.add("two", migrated=True, max_rows=MAX_ROWS)).address == "http://u"
+
+
+@pytest.mark.parametrize("stage", [{"up": True}], indirect=True)
+@pytest.mark.parametrize("configuration", ["config.toml", "config.json"])
+def test_a_project_that_is_up_is_used_and_left_up(stage: Stage, tmp_path: Path, configuration: str) -> None:
+    (tmp_path / "supabase").mkdir()
+    (tmp_path / "supabase" / configuration).write_text("")
+    with cli.start() as server:
+        stack = server.store()
+        assert (stack.url, stack.owned, stack.isolated) == (TOLD["API_URL"], False, False)
+    assert [command for command, _ in stage.asked()] == ["status"]
+
+
+def test_a_users_project_that_is_down_is_not_started(stage: Stage, tmp_path: Path) -> None:
+    (tmp_path / "supabase").mkdir()
+    (tmp_path / "supabase" / "config.toml").write_text("# mine")
+    with cli.start() as server:
+        assert server.store().owned
+    assert [command for command, _ in stage.asked()] == ["status", "start", "status", "stop"]
+    assert "# mine" not in stage.asked()[1][1]["config.toml"]
+
+
+@pytest.mark.parametrize(
+    "stage", [{"status": json.dumps({**TOLD, "ANON_KEY": "", "SERVICE_ROLE_KEY": "", "JWT_SECRET": ""})}], indirect=True
+)
+@pytest.mark.usefixtures("stage")
+def test_a_project_without_the_legacy_keys_is_used() -> None:
+    with cli.start() as server:
+        stack = server.store()
+        assert (stack.server_key, stack.public_key, stack.jwt_secret) == ("sb_secret_x", "sb_publishable_x", None)
+
+
+@pytest.mark.parametrize("stage", [{"status": "{}"}], indirect=True)
+def test_a_status_without_keys_says_what_to_do(stage: Stage) -> None:
+    with pytest.raises(StorageSetupError, match="npm install supabase"):
+        cli.start()
+    assert [command for command, _ in stage.asked()] == ["start", "status", "stop"]
+
+
+def test_without_docker_it_fails_before_anything_is_fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/none.sock")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("MCP_STORAGE_CACHE", str(tmp_path / "cache"))
+    with pytest.raises(StorageSetupError, match="no Docker engine"):
+        cli.start()
+    assert not (tmp_path / "cache").exists()
