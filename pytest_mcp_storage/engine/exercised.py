@@ -95,7 +95,7 @@ def exercised(parts: Iterable[Arcs]) -> Exercised:
     for arcs in parts:
         for file, jumps in arcs.items():
             merged.setdefault(file, set()).update((first, last) for first, last in jumps)
-    existing = {file: jumps for file, jumps in merged.items() if Path(file).is_file()}
+    existing = {file: jumps for file, jumps in merged.items() if jumps and Path(file).is_file()}
     if not existing:
         return Exercised()
     coverage = _coverage(map(Path, existing))
