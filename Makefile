@@ -47,6 +47,7 @@ test: lint types tests containers zoo conformance-all  ## Lint, types, every tes
 lint: $(READY)  ## Style, and that the contract's document is the contract
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/python tools/prose.py
 	$(BIN)/mcp-storage contract --check CONFORMANCE.md
 
 types: $(READY)  ## mypy --strict
