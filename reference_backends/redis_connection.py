@@ -63,8 +63,30 @@ class Connection(Protocol):
         """Close what nobody uses just now."""
 
 
+class _Call:
+    """A command, and the answer that its caller waits for; who gives up cancels that."""
+
+    __slots__ = ("answer", "command")
+
+    def __init__(self, command: tuple[str | Argument, ...]) -> None:
+        self.command = command
+        self.answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+
+    def fail(self, error: BaseException) -> None:
+        if self.answer.done():
+            return
+        if isinstance(error, asyncio.CancelledError):
+            self.answer.cancel()
+        else:
+            self.answer.set_exception(error)
+
+
 class ServerConnection:
-    """One server, by a pool of this object's own, whose connections are made as the client's pool makes them."""
+    """One server, by a pool of this object's own, whose connections are made as the client's pool makes them.
+
+    What waits at one moment is sent together, as a pipeline: for many callers that is faster than a connection each.
+    Each caller gets its own answer, also if others have given up. A caller that seems to be alone sends at once.
+    """
 
     one_slot = False
 
@@ -73,25 +95,61 @@ class ServerConnection:
         self._pool = _Pool(client.connection_pool)
         self._limit = limit
         self._turns = asyncio.Semaphore(self._pool.max_connections)
+        self._waiting: list[_Call] = []
+        self._exchanges = 0
+        """How many are under way."""
+        self._latest = 1
+        """How many calls were sent together the last time."""
+        self._senders: set[asyncio.Task[None]] = set()
 
     async def ask(self, command: str, *arguments: Argument, key: bytes | None = None) -> Any:
-        async with asyncio.timeout(self._limit), self._turns:
-            pool = self._pool
-            connection = pool.get_available_connection()  # type: ignore[no-untyped-call]
-            try:
-                await pool.ensure_connection(connection)
-                await connection.send_command(command, *arguments)
-                return await connection.read_response(disable_decoding=True)
-            except BaseException as error:
-                if not isinstance(error, ResponseError) or _is_demoted(error):
-                    await connection.disconnect(nowait=True)  # a late answer must not meet the next command
-                if isinstance(error, LOST) and pool is self._pool:
-                    await self.close()  # what ended this connection has ended others
+        call = _Call((command, *arguments))
+        if self._latest == 1 and not self._exchanges and not self._waiting:
+            async with asyncio.timeout(self._limit):
+                await self._exchange([call])
+            return call.answer.result()
+        self._waiting.append(call)
+        if len(self._waiting) == 1:
+            sender = asyncio.create_task(self._send_what_waits())
+            self._senders.add(sender)  # else nothing keeps it
+            sender.add_done_callback(self._senders.discard)
+        return await call.answer
+
+    async def _send_what_waits(self) -> None:
+        calls: list[_Call] = []
+        try:
+            async with asyncio.timeout(self._limit), self._turns:
+                calls, self._waiting = self._waiting, []
+                if wanted := [call for call in calls if not call.answer.done()]:
+                    await self._exchange(wanted)
+        except BaseException as error:
+            if not calls:  # all connections are in use, for too long
+                calls, self._waiting = self._waiting, []
+            for call in calls:
+                call.fail(error)
+            if not isinstance(error, Exception):
                 raise
-            finally:
-                if pool is not self._pool:
-                    await connection.disconnect(nowait=True)
-                await pool.release(connection)
+
+    async def _exchange(self, calls: list[_Call]) -> None:
+        """Send the commands, each once, and hand out the answers. Raises what ends the connection."""
+        pool = self._pool
+        connection = pool.get_available_connection()  # type: ignore[no-untyped-call]
+        keep = False
+        self._latest = len(calls)
+        self._exchanges += 1
+        try:
+            await pool.ensure_connection(connection)
+            await connection.send_packed_command(connection.pack_commands([call.command for call in calls]))
+            keep = all([await _answered(connection, call) for call in calls])
+        except LOST:
+            if pool is self._pool:
+                await self.close()  # what ended this connection has ended others
+            raise
+        finally:
+            self._exchanges -= 1
+            if not keep or pool is not self._pool:
+                await connection.disconnect(nowait=True)  # a late answer must not meet the next command
+            await pool.release(connection)
 
     async def scan(self, pattern: bytes) -> AsyncIterator[list[bytes]]:
         cursor = b"0"
@@ -120,6 +178,18 @@ class _Pool(ConnectionPool):
         connection: AbstractConnection = self._maker.make_connection()  # type: ignore[no-untyped-call]
         connection.socket_timeout = None  # each of its timers would cost as much as the limit around them all
         return connection
+
+
+async def _answered(connection: AbstractConnection, call: _Call) -> bool:
+    """Give a call its answer; return whether the server is still the primary, as far as the answer shows."""
+    try:
+        answer = await connection.read_response(disable_decoding=True)
+    except ResponseError as error:
+        call.fail(error)
+        return not (isinstance(error, ReadOnlyError) or "READONLY" in str(error))
+    if not call.answer.done():
+        call.answer.set_result(answer)
+    return True
 
 
 class ClusterConnection:
@@ -234,8 +304,3 @@ async def close(connection: Connection, limit: float) -> None:
     with suppress(*FAILURES):
         async with asyncio.timeout(limit):
             await connection.close()
-
-
-def _is_demoted(error: ResponseError) -> bool:
-    """Return whether the server is no primary any more: a new connection may lead to the one that is."""
-    return isinstance(error, ReadOnlyError) or "READONLY" in str(error)
