@@ -14,7 +14,7 @@ from reference_backends import redis_scripts as scripts
 from reference_backends.arguments import check_changes, check_identity, check_names, check_session
 from reference_backends.errors import ConfigurationError, SessionExistsError, SessionNotFoundError
 from reference_backends.handle import Handle, HandleOptions
-from reference_backends.redis_connection import examine, run, try_rights
+from reference_backends.redis_calls import examine, run, try_rights
 from reference_backends.redis_errors import FAILURES, explain
 from reference_backends.redis_pool import Client, Pool
 from reference_backends.session import SessionData, SessionUpdate

@@ -15,11 +15,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 from redis import exceptions as theirs
 from redis.asyncio import ConnectionPool, Redis, RedisCluster
 from redis.client import NEVER_DECODE
-from redis.exceptions import NoScriptError, ReadOnlyError, ResponseError
+from redis.exceptions import ReadOnlyError, ResponseError
 
 from reference_backends.errors import ConfigurationError
-from reference_backends.redis_errors import FAILURES, denial, explain, refusal
-from reference_backends.redis_scripts import READ, TRY, Script
+from reference_backends.redis_errors import FAILURES
 
 if TYPE_CHECKING:
     from redis.asyncio.cluster import ClusterNode
@@ -232,59 +231,6 @@ class ClusterConnection:
         # With a node named, redis-py follows a moved slot but sends nothing twice.
         options: dict[str, Any] = {"target_nodes": node, NEVER_DECODE: True}
         return await self._client.execute_command(command, *arguments, **options)
-
-
-async def examine(connection: Connection, server: str) -> None:
-    """See that a server which is asked alone is no node of a cluster, and no replica. Raises :class:`StorageError`.
-
-    A cluster's node would serve a third of all identities, and walk a third of all keys without an error.
-    """
-    if connection.one_slot:
-        return
-    try:
-        answer = await connection.ask("HELLO")
-    except ResponseError:  # forbidden, or older than it: the first script shows what works
-        return
-    except FAILURES as error:
-        problem = explain(error, server)
-    else:
-        facts = answer if isinstance(answer, dict) else dict(zip(answer[::2], answer[1::2], strict=False))
-        if facts.get(b"mode") == b"cluster":
-            problem = refusal("MOVED", server)
-        elif facts.get(b"role") == b"replica":
-            problem = refusal("READONLY", server)
-        else:
-            return
-    raise problem
-
-
-async def try_rights(connection: Connection, server: str, keys: list[bytes]) -> None:
-    """Try what the store will need on keys that no session has. Raises :class:`StorageError` for what is forbidden.
-
-    By EVAL, and a script by EVALSHA as every call has it: a server that others use may know all scripts.
-    """
-    try:
-        denied = await connection.ask("EVAL", TRY.source, len(keys), *keys, key=keys[0])
-    except FAILURES as error:
-        problem = explain(error, server)
-    else:
-        if not denied:
-            await run(connection, server, READ, keys[:1], b"")
-            return
-        problem = denial([command.decode() for command in denied], server)
-    raise problem
-
-
-async def run(connection: Connection, server: str, script: Script, keys: list[bytes], *arguments: Argument) -> Any:
-    """Run a script on ``keys``, which share a slot if the connection asks for it. Raises :class:`StorageError`."""
-    try:
-        try:
-            return await connection.ask("EVALSHA", script.digest, len(keys), *keys, *arguments, key=keys[0])
-        except NoScriptError:  # nothing has run: this server does not know the script yet, or any more
-            return await connection.ask("EVAL", script.source, len(keys), *keys, *arguments, key=keys[0])
-    except FAILURES as error:
-        problem = explain(error, server)
-    raise problem
 
 
 def connection_by(client: Redis | RedisCluster, limit: float, *, borrowed: bool) -> Connection:
