@@ -1,4 +1,4 @@
-"""What the store asks of a connection: what the server is, what the user may do, and a script. In the store's errors."""
+"""What the store asks of a connection: what the server is, what the user may do, and to run a script."""
 
 from __future__ import annotations
 
