@@ -14,7 +14,7 @@ from reference_backends.core.errors import ConfigurationError, SessionExistsErro
 from reference_backends.core.session import SessionData, SessionUpdate
 from reference_backends.core.validation import check_changes, check_identity, check_names, check_session
 from reference_backends.redis import layout, scripts
-from reference_backends.redis.connection import examine, run, try_rights
+from reference_backends.redis.calls import examine, run, try_rights
 from reference_backends.redis.errors import FAILURES, explain
 from reference_backends.redis.pool import Client, Pool
 

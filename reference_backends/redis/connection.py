@@ -15,11 +15,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 from redis import exceptions as theirs
 from redis.asyncio import ConnectionPool, Redis, RedisCluster
 from redis.client import NEVER_DECODE
-from redis.exceptions import NoScriptError, ReadOnlyError, ResponseError
+from redis.exceptions import ReadOnlyError, ResponseError
 
 from reference_backends.core.errors import ConfigurationError
-from reference_backends.redis.errors import FAILURES, denial, explain, refusal
-from reference_backends.redis.scripts import READ, TRY, Script
+from reference_backends.redis.errors import FAILURES
 
 if TYPE_CHECKING:
     from redis.asyncio.cluster import ClusterNode
@@ -63,8 +62,30 @@ class Connection(Protocol):
         """Close what nobody uses just now."""
 
 
+class _Call:
+    """A command, and the answer that its caller waits for; who gives up cancels that."""
+
+    __slots__ = ("answer", "command")
+
+    def __init__(self, command: tuple[str | Argument, ...]) -> None:
+        self.command = command
+        self.answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+
+    def fail(self, error: BaseException) -> None:
+        if self.answer.done():
+            return
+        if isinstance(error, asyncio.CancelledError):
+            self.answer.cancel()
+        else:
+            self.answer.set_exception(error)
+
+
 class ServerConnection:
-    """One server, by a pool of this object's own, whose connections are made as the client's pool makes them."""
+    """One server, by a pool of this object's own, whose connections are made as the client's pool makes them.
+
+    What waits at one moment is sent together, as a pipeline: for many callers that is faster than a connection each.
+    Each caller gets its own answer, also if others have given up. A caller that seems to be alone sends at once.
+    """
 
     one_slot = False
 
@@ -73,25 +94,61 @@ class ServerConnection:
         self._pool = _Pool(client.connection_pool)
         self._limit = limit
         self._turns = asyncio.Semaphore(self._pool.max_connections)
+        self._waiting: list[_Call] = []
+        self._exchanges = 0
+        """How many are under way."""
+        self._latest = 1
+        """How many calls were sent together the last time."""
+        self._senders: set[asyncio.Task[None]] = set()
 
     async def ask(self, command: str, *arguments: Argument, key: bytes | None = None) -> Any:
-        async with asyncio.timeout(self._limit), self._turns:
-            pool = self._pool
-            connection = pool.get_available_connection()  # type: ignore[no-untyped-call]
-            try:
-                await pool.ensure_connection(connection)
-                await connection.send_command(command, *arguments)
-                return await connection.read_response(disable_decoding=True)
-            except BaseException as error:
-                if not isinstance(error, ResponseError) or _is_demoted(error):
-                    await connection.disconnect(nowait=True)  # a late answer must not meet the next command
-                if isinstance(error, LOST) and pool is self._pool:
-                    await self.close()  # what ended this connection has ended others
+        call = _Call((command, *arguments))
+        if self._latest == 1 and not self._exchanges and not self._waiting:
+            async with asyncio.timeout(self._limit):
+                await self._exchange([call])
+            return call.answer.result()
+        self._waiting.append(call)
+        if len(self._waiting) == 1:
+            sender = asyncio.create_task(self._send_what_waits())
+            self._senders.add(sender)  # else nothing keeps it
+            sender.add_done_callback(self._senders.discard)
+        return await call.answer
+
+    async def _send_what_waits(self) -> None:
+        calls: list[_Call] = []
+        try:
+            async with asyncio.timeout(self._limit), self._turns:
+                calls, self._waiting = self._waiting, []
+                if wanted := [call for call in calls if not call.answer.done()]:
+                    await self._exchange(wanted)
+        except BaseException as error:
+            if not calls:  # all connections are in use, for too long
+                calls, self._waiting = self._waiting, []
+            for call in calls:
+                call.fail(error)
+            if not isinstance(error, Exception):
                 raise
-            finally:
-                if pool is not self._pool:
-                    await connection.disconnect(nowait=True)
-                await pool.release(connection)
+
+    async def _exchange(self, calls: list[_Call]) -> None:
+        """Send the commands, each once, and hand out the answers. Raises what ends the connection."""
+        pool = self._pool
+        connection = pool.get_available_connection()  # type: ignore[no-untyped-call]
+        keep = False
+        self._latest = len(calls)
+        self._exchanges += 1
+        try:
+            await pool.ensure_connection(connection)
+            await connection.send_packed_command(connection.pack_commands([call.command for call in calls]))
+            keep = all([await _answered(connection, call) for call in calls])
+        except LOST:
+            if pool is self._pool:
+                await self.close()  # what ended this connection has ended others
+            raise
+        finally:
+            self._exchanges -= 1
+            if not keep or pool is not self._pool:
+                await connection.disconnect(nowait=True)  # a late answer must not meet the next command
+            await pool.release(connection)
 
     async def scan(self, pattern: bytes) -> AsyncIterator[list[bytes]]:
         cursor = b"0"
@@ -120,6 +177,18 @@ class _Pool(ConnectionPool):
         connection: AbstractConnection = self._maker.make_connection()  # type: ignore[no-untyped-call]
         connection.socket_timeout = None  # each of its timers would cost as much as the limit around them all
         return connection
+
+
+async def _answered(connection: AbstractConnection, call: _Call) -> bool:
+    """Give a call its answer; return whether the server is still the primary, as far as the answer shows."""
+    try:
+        answer = await connection.read_response(disable_decoding=True)
+    except ResponseError as error:
+        call.fail(error)
+        return not (isinstance(error, ReadOnlyError) or "READONLY" in str(error))
+    if not call.answer.done():
+        call.answer.set_result(answer)
+    return True
 
 
 class ClusterConnection:
@@ -164,59 +233,6 @@ class ClusterConnection:
         return await self._client.execute_command(command, *arguments, **options)
 
 
-async def examine(connection: Connection, server: str) -> None:
-    """See that a server which is asked alone is no node of a cluster, and no replica. Raises :class:`StorageError`.
-
-    A cluster's node would serve a third of all identities, and walk a third of all keys without an error.
-    """
-    if connection.one_slot:
-        return
-    try:
-        answer = await connection.ask("HELLO")
-    except ResponseError:  # forbidden, or older than it: the first script shows what works
-        return
-    except FAILURES as error:
-        problem = explain(error, server)
-    else:
-        facts = answer if isinstance(answer, dict) else dict(zip(answer[::2], answer[1::2], strict=False))
-        if facts.get(b"mode") == b"cluster":
-            problem = refusal("MOVED", server)
-        elif facts.get(b"role") == b"replica":
-            problem = refusal("READONLY", server)
-        else:
-            return
-    raise problem
-
-
-async def try_rights(connection: Connection, server: str, keys: list[bytes]) -> None:
-    """Try what the store will need on keys that no session has. Raises :class:`StorageError` for what is forbidden.
-
-    By EVAL, and a script by EVALSHA as every call has it: a server that others use may know all scripts.
-    """
-    try:
-        denied = await connection.ask("EVAL", TRY.source, len(keys), *keys, key=keys[0])
-    except FAILURES as error:
-        problem = explain(error, server)
-    else:
-        if not denied:
-            await run(connection, server, READ, keys[:1], b"")
-            return
-        problem = denial([command.decode() for command in denied], server)
-    raise problem
-
-
-async def run(connection: Connection, server: str, script: Script, keys: list[bytes], *arguments: Argument) -> Any:
-    """Run a script on ``keys``, which share a slot if the connection asks for it. Raises :class:`StorageError`."""
-    try:
-        try:
-            return await connection.ask("EVALSHA", script.digest, len(keys), *keys, *arguments, key=keys[0])
-        except NoScriptError:  # nothing has run: this server does not know the script yet, or any more
-            return await connection.ask("EVAL", script.source, len(keys), *keys, *arguments, key=keys[0])
-    except FAILURES as error:
-        problem = explain(error, server)
-    raise problem
-
-
 def connection_by(client: Redis | RedisCluster, limit: float, *, borrowed: bool) -> Connection:
     """Return a connection by this client, for the running event loop; ``borrowed``: somebody else closes the client.
 
@@ -234,8 +250,3 @@ async def close(connection: Connection, limit: float) -> None:
     with suppress(*FAILURES):
         async with asyncio.timeout(limit):
             await connection.close()
-
-
-def _is_demoted(error: ResponseError) -> bool:
-    """Return whether the server is no primary any more: a new connection may lead to the one that is."""
-    return isinstance(error, ReadOnlyError) or "READONLY" in str(error)

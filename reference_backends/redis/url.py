@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from typing import Any
-from urllib.parse import SplitResult, parse_qsl, urlencode, urlsplit
+from urllib.parse import SplitResult, parse_qsl, urlencode, urlsplit, urlunsplit
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
@@ -112,7 +112,7 @@ def _plain(text: str, name: str) -> str:
             raise ConfigurationError(f"{name} names two databases, one after / and one after ?db=: remove one")
     elif not parts.path:
         raise ConfigurationError(f"{name} names no socket: it looks like unix:///run/redis.sock?db=0")
-    return parts._replace(scheme=scheme, query=urlencode(kept)).geturl()
+    return urlunsplit((scheme, parts.netloc, parts.path, urlencode(kept), ""))
 
 
 def _split(text: str, name: str) -> SplitResult:

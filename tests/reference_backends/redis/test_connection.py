@@ -17,6 +17,7 @@ from pytest_mcp_storage.stacks.redis.server import RedisServer
 from reference_backends import (
     ConfigurationError,
     RedisStorageBackend,
+    SessionData,
     StorageSetupError,
     StorageUnavailableError,
 )
@@ -95,6 +96,58 @@ async def test_a_late_answer_never_meets_the_next_question(server: RedisServer, 
         assert await backend.get_identity_mcp_sessions("bob") == []
 
 
+async def test_what_waits_at_one_moment_is_sent_together(client: Redis, opened: Open) -> None:
+    backend = await opened(client)
+    before = len(await client.client_list())
+    names = [f"s{place}" for place in range(300)]
+    await asyncio.gather(*(backend.create_session(session(name)) for name in names))
+    for _ in range(3):
+        read = await asyncio.gather(*(backend.get_session("alice", name) for name in names))
+        assert [each and each.session_id for each in read] == names
+    assert len(await client.client_list()) <= before + 2
+
+
+async def test_a_caller_among_many_that_gives_up_disturbs_no_other(server: RedisServer, proxy: FaultProxy) -> None:
+    async with through(proxy, server) as backend:
+        names = [f"s{place}" for place in range(40)]
+        await asyncio.gather(*(backend.create_session(session(name)) for name in names))
+        for turns in (0, 1, 2, 3, 5, 8, 30):
+            proxy.delay = 0.02
+            calls = [asyncio.create_task(backend.get_session("alice", name)) for name in names]
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            for call in calls[::2]:
+                call.cancel()
+            answers = await asyncio.gather(*calls, return_exceptions=True)
+            assert all(isinstance(answer, asyncio.CancelledError) for answer in answers[::2])
+            assert [each.session_id for each in answers[1::2] if isinstance(each, SessionData)] == names[1::2]
+            proxy.delay = 0.0
+            assert await backend.get_session("bob", "s1") is None
+
+
+async def test_a_refusal_among_many_reaches_its_caller_alone(client: Redis, opened: Open) -> None:
+    backend = await opened(client)
+    await client.set("mcp-storage:{bob}:session:s1", "theirs")
+    await client.script_flush()  # the first to ask load the script again
+    calls = [backend.create_session(session(identity=name)) for name in ("alice", "bob", "carol", "alice")]
+    answers = await asyncio.gather(*calls, return_exceptions=True)
+    assert [type(answer).__name__ for answer in answers] == [
+        "NoneType", "StorageSetupError", "NoneType", "SessionExistsError"
+    ]  # fmt: skip
+
+
+async def test_nothing_is_sent_twice_if_many_lose_their_answers(server: RedisServer, proxy: FaultProxy) -> None:
+    async with through(proxy, server) as backend:
+        await asyncio.gather(*(backend.create_session(session(f"a{place}")) for place in range(20)))
+        before = await backend.get_all_session_ids()
+        async with proxy.fault(Fault.DROP_ANSWER):
+            calls = [backend.update_session("alice", name, {"active": True}) for name in before]
+            answers = await asyncio.gather(*calls, return_exceptions=True)
+        assert all(isinstance(answer, StorageUnavailableError) for answer in answers)
+        assert all("may or may not" in str(answer) or "can't be reached" in str(answer) for answer in answers)
+        assert sorted(await backend.get_all_session_ids()) == sorted(before)
+
+
 async def test_more_callers_than_connections_wait_in_line(server: RedisServer, opened: Open) -> None:
     for client in (
         Redis.from_url(server.url, max_connections=2),
@@ -120,9 +173,10 @@ async def test_refusals_are_told_with_a_remedy(client: Redis, backend: RedisStor
 
 
 async def test_a_server_with_too_many_clients_is_told_with_a_remedy(client: Redis, opened: Open) -> None:
-    crowd = await opened(client)
+    crowd = [await opened(client) for _ in range(20)]
     await client.config_set("maxclients", 2)
-    answers = await asyncio.gather(*(crowd.get_session("alice", "s1") for _ in range(20)), return_exceptions=True)
+    await ask(client, "CLIENT KILL", "TYPE", "normal")
+    answers = await asyncio.gather(*(each.get_session("alice", "s1") for each in crowd), return_exceptions=True)
     refused = [answer for answer in answers if answer is not None]
     assert all(isinstance(error, StorageUnavailableError) for error in refused)
     assert "raise maxclients" in str(refused)  # a reset may overtake the server's word to one or another

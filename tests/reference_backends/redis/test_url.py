@@ -51,7 +51,10 @@ ACCEPTED: list[tuple[str, dict[str, Any]]] = [
     ("redis://h?connectTimeout=0", {"host": "h"}),
     ("redis://h?lazyConnect=true&maxRetriesPerRequest=3&enableReadyCheck=false&keyPrefix=", {"host": "h"}),
     ("redis://u:p@h?allowUsernameInURI=true", {"username": "u"}),
-    ("redis://h?protocol=2&socket_timeout=1.5&decode_responses=True", {"protocol": 2, "socket_timeout": 1.5}),
+    (
+        "redis://h?protocol=2&socket_timeout=1.5&decode_responses=True",
+        {"socket_timeout": 1.5, "decode_responses": "True"},
+    ),
     ("redis://h?tls=false", {"host": "h"}),
 ]
 
