@@ -12,6 +12,7 @@ COMMANDS = {
     "contract": "pytest_mcp_storage.commands.contract:contract",
     "key": "pytest_mcp_storage.commands.key:key",
     "migrate": "pytest_mcp_storage.commands.migrate:migrate",
+    "reseal": "pytest_mcp_storage.commands.reseal:reseal",
     "report": "pytest_mcp_storage.report.command:report",
     "stack": "pytest_mcp_storage.stacks.commands:stack",
     "zoo": "pytest_mcp_storage.zoo.commands:zoo",

@@ -63,6 +63,11 @@ class Handle(StorageBackend):
         self._open = False
         self._warned = False
 
+    @property
+    def encrypts(self) -> bool:
+        """Whether an encryption key is set."""
+        return self._codec.seals
+
     def generate_session_id(self) -> str:
         return new_session_id()
 
