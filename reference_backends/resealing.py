@@ -19,7 +19,7 @@ from reference_backends.errors import (
     StorageUnavailableError,
 )
 
-AT_ONCE = 32
+AT_ONCE = 100
 """Sessions that are worked on at once. The file and the SQLite store write them in one commit."""
 
 Name = tuple[str, str]
