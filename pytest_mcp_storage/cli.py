@@ -13,6 +13,7 @@ COMMANDS = {
     "contract": "pytest_mcp_storage.commands.contract:contract",
     "key": "pytest_mcp_storage.commands.key:key",
     "migrate": "pytest_mcp_storage.commands.migrate:migrate",
+    "reseal": "pytest_mcp_storage.commands.reseal:reseal",
     "report": "pytest_mcp_storage.commands.report:report",
     "stack": "pytest_mcp_storage.commands.stack:stack",
     "zoo": "pytest_mcp_storage.commands.zoo:zoo",

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import re
-import textwrap
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,8 +14,8 @@ from pytest_mcp_storage.harnesses.file import FileHarness
 from pytest_mcp_storage.harnesses.folder import FolderHarness
 from pytest_mcp_storage.harnesses.sqlite import SqliteHarness
 from reference_backends import DecryptionError, SessionData
+from reference_backends.resealing import reseal
 
-PAGE = (Path(__file__).parents[1] / "docs" / "security.md").read_text(encoding="utf-8")
 OLD, NEW = "0f" * 32, "f0" * 32
 STORES = [FileHarness, SqliteHarness]
 
@@ -40,7 +37,7 @@ def run(work: Callable[[], Awaitable[None]]) -> None:
 
 
 @pytest.mark.parametrize("store", STORES)
-def test_nothing_of_the_clear_text_is_left_once_it_was_sealed(store: type[FolderHarness]) -> None:
+def test_nothing_of_the_clear_text_is_left_after_a_reseal(store: type[FolderHarness]) -> None:
     async def work() -> None:
         canaries = Canaries()
         async with store() as harness:
@@ -53,8 +50,9 @@ def test_nothing_of_the_clear_text_is_left_once_it_was_sealed(store: type[Folder
             assert canaries.found_in(await harness.stored_bytes())
             await plain.disconnect()
             sealed = await harness.open(encryption_key=NEW)
-            for each in await sealed.get_identity_sessions_data("alice"):
+            for each in (await sealed.get_identity_sessions_data("alice"))[::2]:
                 await sealed.update_session("alice", each.session_id, {"server_name": "n"})
+            assert (await reseal(sealed)).complete
             assert canaries.found_in(await harness.stored_bytes()) == ""
             await sealed.disconnect()
             assert canaries.found_in(await harness.stored_bytes()) == ""
@@ -63,10 +61,7 @@ def test_nothing_of_the_clear_text_is_left_once_it_was_sealed(store: type[Folder
 
 
 @pytest.mark.parametrize("store", STORES)
-def test_the_pages_way_to_seal_anew_frees_the_old_key(store: type[FolderHarness]) -> None:
-    (code,) = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
-    names: dict[str, Any] = {}
-    exec(textwrap.dedent(code), names)
+def test_a_reseal_frees_the_old_key(store: type[FolderHarness]) -> None:
     tokens, headers = {"access_token": "t"}, {"Authorization": "Bearer t"}
 
     async def work() -> None:
@@ -76,7 +71,7 @@ def test_the_pages_way_to_seal_anew_frees_the_old_key(store: type[FolderHarness]
             await before.create_session(session(2, client_information={"client_secret": "s", "client_id": "c"}))
             await before.disconnect()
             both = await harness.open(encryption_key=[NEW, OLD])
-            await names["seal_anew"](both, "alice")
+            assert (await reseal(both)).complete
             await both.disconnect()
             for field, value in (("tokens", tokens), ("headers", headers)):
                 assert flaw((await harness.stored_fields("alice", "s1"))[field], value, NEW) == ""

@@ -65,6 +65,11 @@ class BaseBackend(StorageBackend):
         self._process = os.getpid()
         self._warned = False
 
+    @property
+    def encrypts(self) -> bool:
+        """Whether an encryption key is set."""
+        return self._codec.seals
+
     def generate_session_id(self) -> str:
         return new_session_id()
 

@@ -10,7 +10,7 @@ from typing import Any
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from reference_backends.core import envelope
-from reference_backends.core.errors import ConfigurationError
+from reference_backends.core.errors import ConfigurationError, DecryptionError
 
 _KEY = re.compile(r"[0-9a-fA-F]{64}")
 
@@ -41,6 +41,14 @@ class Keyring:
     def open(self, text: str) -> Any:
         """The value in an envelope. Raises :class:`DecryptionError` where no key fits or the envelope was altered."""
         return envelope.open_envelope(self._ciphers, text)
+
+    def is_current(self, text: object) -> bool:
+        """Return whether the envelope opens with the first key."""
+        try:
+            envelope.open_envelope(self._ciphers[:1], text)
+        except DecryptionError:
+            return False
+        return True
 
     def __repr__(self) -> str:
         return f"<Keyring of {len(self._ciphers)}>"

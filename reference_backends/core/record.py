@@ -58,22 +58,31 @@ class RecordCodec:
             sealed["client_information"] = {**record["client_information"], "client_secret": secret}
         return {**record, **sealed}
 
-    def exposes(self, record: Record) -> bool:
-        """Whether a secret lies in the record in clear although a key is set."""
-        return self._keyring is not None and bool(self._in_clear(record))
-
     def updated(self, record: Record, changes: Mapping[str, Any]) -> Record:
         """The record after an update: named fields replaced, ``None`` ones gone, secrets still in clear sealed.
 
         What is not a session's field is another program's, and stays as it is.
         """
         merged = {**record, **changes}
-        kept = {key: value for key, value in merged.items() if value is not None or key not in FIELDS}
-        try:
-            return self.harden(kept)
-        except InvalidSessionError as error:  # the changes are checked: it is what lay there already
-            reason = str(error)
-        raise _damaged(record, reason)
+        return self._hardened({key: value for key, value in merged.items() if value is not None or key not in FIELDS})
+
+    def resealed(self, record: Record) -> Record:
+        """Return the record with every secret sealed under the first key; the record itself if that is so already.
+
+        Raise :class:`DecryptionError` for a secret that no key opens.
+        """
+        fresh: Record = {}
+        for field in CREDENTIALS:
+            if record.get(field) is not None and not isinstance(record[field], dict):
+                fresh[field] = self._resealed(record, field, record[field], dict)
+        if _looks_sealed(record.get("code_verifier")):
+            fresh["code_verifier"] = self._resealed(record, "code_verifier", record["code_verifier"], str)
+        information = record.get("client_information")
+        if isinstance(information, dict) and _looks_sealed(old := information.get("client_secret")):
+            secret = self._resealed(record, "client_secret", old, object)
+            fresh["client_information"] = information if secret is old else {**information, "client_secret": secret}
+        changed = any(fresh[field] is not record[field] for field in fresh)
+        return self._hardened({**record, **fresh} if changed else record)
 
     def session(self, record: Mapping[str, Any]) -> SessionData:
         """The session in a record.
@@ -105,6 +114,20 @@ class RecordCodec:
             secret = self._open(session_id, "client_secret", information["client_secret"], object)
             fields["client_information"] = {**information, "client_secret": secret}
         return fields
+
+    def _hardened(self, record: Record) -> Record:
+        """Return :meth:`harden` of what is stored already: if that can't be sealed, it is damaged."""
+        try:
+            return self.harden(record)
+        except InvalidSessionError as error:
+            reason = str(error)
+        raise _damaged(record, reason)
+
+    def _resealed(self, record: Record, field: str, stored: Any, kind: type) -> Any:
+        """Return the envelope itself if the first key opens it, else a new one."""
+        if self._keyring is None or self._keyring.is_current(stored):
+            return stored
+        return self._keyring.seal(self._open(record.get("session_id"), field, stored, kind))
 
     def _open(self, session_id: Any, field: str, stored: Any, kind: type) -> Any:
         if self._keyring is None:

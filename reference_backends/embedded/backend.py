@@ -16,6 +16,9 @@ from reference_backends.core.session import SessionData, SessionUpdate
 from reference_backends.core.validation import check_changes, check_identity, check_names, check_session
 from reference_backends.embedded.worker import STORE_TIME_LIMIT, Scopes, Worker
 
+COMPACTING_TIME_LIMIT = 3600.0
+"""Seconds that rewriting the files may take."""
+
 Stamp = Callable[[], int]
 """The moment, in ms since the epoch, at which a row found without an expiry shall expire."""
 
@@ -41,8 +44,8 @@ class Engine(Scopes, Protocol):
         """Their session ids."""
         ...
 
-    def ids(self, now: int) -> list[str]:
-        """The session id of every live record."""
+    def names(self, now: int) -> list[tuple[str, str]]:
+        """Return identity and session id of every live record."""
         ...
 
     def insert(self, record: Record, expires_at: int, now: int) -> bool:
@@ -52,8 +55,11 @@ class Engine(Scopes, Protocol):
     def replace(self, record: Record, expires_at: int) -> None:
         """Put the record in the place of the one that ``find`` gave in this ``writing()``."""
 
-    def delete(self, identity: str, session_id: str) -> Record | None:
-        """Forget one record, live or not, and return it where it was there."""
+    def rewrite(self, record: Record) -> None:
+        """Put the record in the place of the one that ``find`` gave in this ``writing()``, and keep its expiry."""
+
+    def delete(self, identity: str, session_id: str) -> None:
+        """Forget one record, live or not."""
 
     def delete_all(self) -> None:
         """Forget every record."""
@@ -61,8 +67,8 @@ class Engine(Scopes, Protocol):
     def delete_expired(self, now: int) -> None:
         """Forget every record that is not live."""
 
-    def scrub(self) -> None:
-        """After this ``writing()`` no trace of what it replaced may stay."""
+    def compact(self) -> None:
+        """Rewrite the files, so that they hold nothing but what is stored now. Call it outside both scopes."""
 
 
 class _Service(NamedTuple):
@@ -136,8 +142,6 @@ class EmbeddedStorage(BaseBackend):
             if record is None:
                 raise SessionNotFoundError(f"there is no live session {session_id!r} of this identity")
             engine.replace(self._codec.updated(record, named), expires_at)
-            if self._codec.exposes(record):
-                engine.scrub()
 
         await worker.write(update)
 
@@ -169,33 +173,47 @@ class EmbeddedStorage(BaseBackend):
     async def remove_session(self, identity: str, session_id: str) -> None:
         identity, session_id = check_names(identity, session_id)
         engine, worker = self._service()
-
-        def remove() -> None:
-            record = engine.delete(identity, session_id)
-            if record is not None and self._codec.exposes(record):
-                engine.scrub()
-
-        await worker.write(remove)
+        await worker.write(lambda: engine.delete(identity, session_id))
 
     async def get_all_session_ids(self) -> list[str]:
-        now = self._now_ms()
-        engine, worker = self._service()
-        return await worker.read(lambda: engine.ids(now), STORE_TIME_LIMIT)
+        return [session_id for _, session_id in await self.session_names()]
 
     async def clear_all(self) -> None:
         engine, worker = self._service()
-
-        def clear() -> None:
-            engine.delete_all()
-            if self._codec.seals:
-                engine.scrub()
-
-        await worker.write(clear, STORE_TIME_LIMIT)
+        await worker.write(engine.delete_all, STORE_TIME_LIMIT)
 
     async def cleanup_expired_sessions(self) -> None:
         now = self._now_ms()
         engine, worker = self._service()
         await worker.write(lambda: engine.delete_expired(now), STORE_TIME_LIMIT)
+
+    async def session_names(self) -> list[tuple[str, str]]:
+        """Return identity and session id of every live session."""
+        now = self._now_ms()
+        engine, worker = self._service()
+        return await worker.read(lambda: engine.names(now), STORE_TIME_LIMIT)
+
+    async def reseal_session(self, identity: str, session_id: str, *, dry_run: bool = False) -> bool | None:
+        """Seal a session's secrets under the first key and keep its expiry, in one step; see :mod:`resealing`."""
+        now = self._now_ms()
+        engine, worker = self._service()
+
+        def reseal() -> bool | None:
+            record = engine.find(identity, session_id, now)
+            if record is None:
+                return None
+            fresh = self._codec.resealed(record)
+            if fresh is not record and not dry_run:
+                engine.rewrite(fresh)
+            return fresh is not record
+
+        return await (worker.read if dry_run else worker.write)(reseal, STORE_TIME_LIMIT)
+
+    async def compact(self) -> str:
+        """Rewrite the store's files, so that nothing is left in them of what was replaced or removed."""
+        engine, worker = self._service()
+        await worker.open(engine.compact, COMPACTING_TIME_LIMIT)
+        return ""
 
     async def disconnect(self) -> None:
         service = self._serving

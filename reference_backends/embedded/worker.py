@@ -111,9 +111,9 @@ class Worker:
         self._thread = threading.Thread(target=self._serve, name=name, daemon=True)
         self._thread.start()
 
-    async def open(self, job: Callable[[], Answer]) -> Answer:
+    async def open(self, job: Callable[[], Answer], limit: float = STORE_TIME_LIMIT) -> Answer:
         """Run a job outside both scopes."""
-        return await self._ask(job, nullcontext, STORE_TIME_LIMIT)
+        return await self._ask(job, nullcontext, limit)
 
     async def read(self, job: Callable[[], Answer], limit: float = TIME_LIMIT) -> Answer:
         """Run a job inside ``reading()``. Raises :class:`StorageUnavailableError` after ``limit`` seconds."""

@@ -16,8 +16,8 @@ from reference_backends.embedded.polling import attempts
 class FileLock:
     """``with lock:`` holds ``flock`` on the file at ``path``, which is made where it is missing and never removed.
 
-    Raises :class:`StorageUnavailableError` where another holds it for longer than ``timeout`` seconds. The kernel
-    lets go of it when the process ends, however it ends, and a child of a fork does not keep it. POSIX only.
+    It raises :class:`StorageUnavailableError` if another holds it for longer than ``timeout`` seconds. The kernel
+    releases it when the process ends, however it ends, and a child of a fork does not keep it. POSIX only.
     """
 
     def __init__(self, path: Path, timeout: float) -> None:
@@ -54,10 +54,11 @@ class FileLock:
             self._descriptor = None
 
     def before_fork(self) -> None:
-        """A parent that is at work keeps the lock."""
+        """Do nothing: a parent that is writing keeps the lock."""
 
     def after_fork(self, *, in_child: bool) -> None:
-        if in_child:  # flock belongs to the descriptor, of which the child has a copy
+        """Close the child's copy: the lock belongs to the open file, and would outlive a parent that is killed."""
+        if in_child:
             self.close()
 
     def _is_in_place(self, descriptor: int) -> bool:

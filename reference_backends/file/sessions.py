@@ -113,8 +113,8 @@ class SessionFile(Engine):
     def ids_of(self, identity: str, now: int) -> list[str]:
         return [session_id for session_id, entry in self._entries.get(identity, {}).items() if entry.live(now)]
 
-    def ids(self, now: int) -> list[str]:
-        return [session_id for identity in self._entries for session_id in self.ids_of(identity, now)]
+    def names(self, now: int) -> list[tuple[str, str]]:
+        return [(identity, session_id) for identity in self._entries for session_id in self.ids_of(identity, now)]
 
     def insert(self, record: Record, expires_at: int, now: int) -> bool:
         if self.find(record["identity"], record["session_id"], now) is not None:
@@ -126,15 +126,17 @@ class SessionFile(Engine):
         self._put(Entry.of(record, expires_at))
         self._changed = True
 
-    def delete(self, identity: str, session_id: str) -> Record | None:
+    def rewrite(self, record: Record) -> None:
+        expires_at = self._entries[record["identity"]][record["session_id"]].expires_at
+        assert expires_at is not None  # writing() has stamped the rows without one
+        self.replace(record, expires_at)
+
+    def delete(self, identity: str, session_id: str) -> None:
         sessions = self._entries.get(identity, {})
-        entry = sessions.pop(session_id, None)
-        if entry is None:
-            return None
+        if sessions.pop(session_id, None) is not None:
+            self._changed = True
         if not sessions:
-            del self._entries[identity]
-        self._changed = True
-        return entry.record
+            self._entries.pop(identity, None)
 
     def delete_all(self) -> None:
         self._entries = {}
@@ -145,8 +147,8 @@ class SessionFile(Engine):
         self._changed = self._changed or len(live) < sum(map(len, self._entries.values()))
         self._arrange(live)
 
-    def scrub(self) -> None:
-        """Nothing to do: each write replaces the whole file."""
+    def compact(self) -> None:
+        """Do nothing: each write has replaced the whole file."""
 
     def _open(self) -> None:
         self._path = filesystem.real(self._path)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 import time
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from functools import partial
 from typing import Any, Unpack
 
 from reference_backends.core.base import BackendOptions, BaseBackend
-from reference_backends.core.errors import ConfigurationError, SessionExistsError, SessionNotFoundError
+from reference_backends.core.errors import ConfigurationError, SessionExistsError, SessionNotFoundError, StorageError
+from reference_backends.core.record import Record
 from reference_backends.core.session import SessionData, SessionUpdate
 from reference_backends.core.validation import check_changes, check_identity, check_names, check_session
 from reference_backends.redis import layout, scripts
@@ -26,6 +27,8 @@ TIMEOUT = 6.0
 
 AT_ONCE = 10_000
 """How many sessions one script removes before the server may serve others."""
+
+RESEALING_ATTEMPTS = 5
 
 _CREATED = _UPDATED = 1
 _IN_CLEAR = 2
@@ -161,6 +164,41 @@ class RedisStorageBackend(BaseBackend):
             while not await self._run(scripts.SWEEP, indexes, now, AT_ONCE):
                 pass
 
+    async def session_names(self) -> list[tuple[str, str]]:
+        """Return identity and session id of every live session."""
+        now = self._now_ms()
+        return [
+            (layout.identity(index), name)
+            async for indexes in self._indexes()
+            for index, joined in zip(indexes, await self._run(scripts.NAMES, indexes, now), strict=True)
+            for name in layout.names([joined])
+        ]
+
+    async def reseal_session(self, identity: str, session_id: str, *, dry_run: bool = False) -> bool | None:
+        """Seal a session's secrets under the first key and keep its expiry, in one step; see :mod:`resealing`."""
+        identity, session_id = check_names(identity, session_id)
+        member = layout.member(session_id)
+        key = self._keys.session(identity, member)
+        for _ in range(RESEALING_ATTEMPTS):
+            packed = await self._run(scripts.READ, [key], member)
+            stored = {} if packed is None else layout.unpack(packed)[1]
+            if not layout.is_live(stored, self._now_ms()):
+                return None
+            old = layout.secrets(identity, session_id, stored)
+            new = self._codec.resealed(old)
+            if new is old:
+                return False
+            if dry_run or await self._swap(key, stored, old, new):
+                return True
+        raise StorageError(f"session {session_id!r} changed at each attempt; try again")
+
+    async def compact(self) -> str:
+        """Do nothing: only the server's administrator can rewrite its files."""
+        return (
+            "the server's append-only file and snapshots hold the old values until they are rewritten; "
+            "run BGREWRITEAOF and BGSAVE there"
+        )
+
     async def disconnect(self) -> None:
         self._open = False
         if not self._has_forked:
@@ -178,18 +216,20 @@ class RedisStorageBackend(BaseBackend):
     async def _seal(self, identity: str, session_id: str, key: bytes, member: bytes) -> None:
         """Seal the secrets of a session that was written without a key (MX-5), unless they change meanwhile."""
         packed = await self._run(scripts.READ, [key], member)
-        if packed is None:
-            return
-        stored = {name.decode(): value for name, value in layout.unpack(packed)[1].items()}
-        held = {name.encode(): stored[name] for name in layout.SECRETS if name in stored}
-        clear = layout.record(identity, session_id, held)
-        sealed = self._codec.harden(clear)
+        if packed is not None:
+            _, stored = layout.unpack(packed)
+            clear = layout.secrets(identity, session_id, stored)
+            await self._swap(key, stored, clear, self._codec.harden(clear))
+
+    async def _swap(self, key: bytes, stored: Mapping[bytes, bytes], old: Record, new: Record) -> bool:
+        """Replace the secrets of a session, unless they have changed since ``stored`` was read."""
         swaps: list[bytes] = []
         for name in layout.SECRETS:
-            changed = sealed.get(name) is not clear.get(name)
-            expected = b"=" + stored[name] if name in stored else b""
-            swaps += (name.encode(), expected, layout.fields({name: sealed[name]})[1] if changed else b"")
-        await self._run(scripts.SEAL, [key], *swaps)
+            held = stored.get(name.encode())
+            expected = b"" if held is None else b"=" + held
+            changed = new.get(name) is not old.get(name)
+            swaps += (name.encode(), expected, layout.fields({name: new[name]})[1] if changed else b"")
+        return bool(await self._run(scripts.SEAL, [key], *swaps))
 
     async def _indexes(self) -> AsyncIterator[list[bytes]]:
         """Every index, each once, in groups that one script may take."""

@@ -56,6 +56,11 @@ class Keys:
         return f"{self._prefix}{quote(identity, safe='')}}}:session:".encode() + member
 
 
+def identity(index: bytes) -> str:
+    """Return the identity that an index belongs to."""
+    return unquote_to_bytes(index[index.rindex(b"{") + 1 : index.rindex(b"}")]).decode(errors="surrogateescape")
+
+
 def index_beside(key: bytes) -> bytes:
     """The index of the identity that any of its keys belongs to."""
     return key[: key.rindex(b"}") + 1] + b":sessions"
@@ -89,6 +94,12 @@ def record(identity: str, session_id: str, stored: Mapping[bytes, bytes]) -> Rec
             name, read = known
             record[name] = read(value)
     return record
+
+
+def secrets(identity: str, session_id: str, stored: Mapping[bytes, bytes]) -> Record:
+    """Return the part of the record in a hash that may hold secrets."""
+    held = {name.encode() for name in SECRETS}
+    return record(identity, session_id, {name: value for name, value in stored.items() if name in held})
 
 
 def unpack(packed: bytes) -> tuple[str, dict[bytes, bytes]]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
-import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -33,7 +32,7 @@ _FIND_ALL = """
     WHERE identity = ? AND (+expiresAt IS NULL OR +expiresAt > ?)
 """
 _IDS_OF = "SELECT sessionId FROM mcp_sessions WHERE identity = ? AND (+expiresAt IS NULL OR +expiresAt > ?)"
-_IDS = "SELECT sessionId FROM mcp_sessions WHERE +expiresAt IS NULL OR +expiresAt > ?"
+_NAMES = "SELECT identity, sessionId FROM mcp_sessions WHERE +expiresAt IS NULL OR +expiresAt > ?"
 _INSERT = """
     INSERT INTO mcp_sessions (sessionId, identity, data, expiresAt) VALUES (?, ?, ?, ?)
     ON CONFLICT (sessionId) DO NOTHING RETURNING 1
@@ -42,21 +41,27 @@ _SUPERSEDE = """
     UPDATE mcp_sessions SET identity = ?, data = ?, expiresAt = ? WHERE sessionId = ? AND expiresAt <= ? RETURNING 1
 """
 _REPLACE = "UPDATE mcp_sessions SET data = ?, expiresAt = ? WHERE sessionId = ? AND identity = ?"
-_DELETE = "DELETE FROM mcp_sessions WHERE sessionId = ? AND identity = ? RETURNING CAST(data AS BLOB)"
+_REWRITE = "UPDATE mcp_sessions SET data = ? WHERE sessionId = ? AND identity = ?"
+_DELETE = "DELETE FROM mcp_sessions WHERE sessionId = ? AND identity = ?"
 _DELETE_ALL = "DELETE FROM mcp_sessions"
 _DELETE_EXPIRED = "DELETE FROM mcp_sessions WHERE expiresAt <= ?"
 _ADOPT = "UPDATE mcp_sessions SET expiresAt = ? WHERE expiresAt IS NULL"
-_OF_CALLS = (_FIND, _FIND_ALL, _IDS_OF, _IDS, _INSERT, _SUPERSEDE, _REPLACE, _DELETE, _DELETE_ALL, _DELETE_EXPIRED)
-_MARK = "CREATE TABLE IF NOT EXISTS mcp_sessions_remnants (legible TEXT)"
-_IS_MARKED = "SELECT 1 FROM sqlite_master WHERE name = 'mcp_sessions_remnants'"
-_UNMARK = "DROP TABLE IF EXISTS mcp_sessions_remnants"
+_OF_CALLS = (
+    _FIND,
+    _FIND_ALL,
+    _IDS_OF,
+    _NAMES,
+    _INSERT,
+    _SUPERSEDE,
+    _REPLACE,
+    _REWRITE,
+    _DELETE,
+    _DELETE_ALL,
+    _DELETE_EXPIRED,
+)
 
-SCRUB_TIMEOUT = 0.5
-"""Seconds to wait for other connections before a scrub is put off to the next write."""
-
-COMPACT_AT_ONCE = 4 * 2**20
-"""Bytes up to which a scrub compacts the database at once. A larger one is marked by a table ``mcp_sessions_remnants``,
-for the ``cleanup_expired_sessions`` of whichever handle comes next."""
+_OLD_MARK = "DROP TABLE IF EXISTS mcp_sessions_remnants"
+"""Releases up to 0.1 marked a database with this table if it was to be compacted."""
 
 
 class SessionTable(Engine):
@@ -71,9 +76,6 @@ class SessionTable(Engine):
         self._stamp = stamp
         self._connection: sqlite3.Connection | None = None
         self._status: os.stat_result | None = None
-        self._log_due = False
-        self._compact_due = False
-        self._compact_limit = COMPACT_AT_ONCE
         self._turn = threading.RLock()
         """Held by whoever uses the connection: the store's thread, or one that forks."""
         watch_forks(self)
@@ -97,7 +99,6 @@ class SessionTable(Engine):
     def close(self) -> None:
         with self._turn:
             if self._connection is not None:
-                self._scrub()
                 self._connection.close()
             self._connection = self._status = None
 
@@ -118,17 +119,15 @@ class SessionTable(Engine):
 
     @contextmanager
     def writing(self) -> Iterator[None]:
-        with self._turn:
-            with typed_errors(self._path):
-                self._reach()
-                self._execute("BEGIN IMMEDIATE")
-                try:
-                    yield
-                    self._execute("COMMIT")
-                except BaseException:
-                    self._roll_back()
-                    raise
-            self._scrub()
+        with self._turn, typed_errors(self._path):
+            self._reach()
+            self._execute("BEGIN IMMEDIATE")
+            try:
+                yield
+                self._execute("COMMIT")
+            except BaseException:
+                self._roll_back()
+                raise
 
     def find(self, identity: str, session_id: str, now: int) -> Record | None:
         rows = self._execute(_FIND, (session_id, identity, now))
@@ -140,24 +139,23 @@ class SessionTable(Engine):
     def ids_of(self, identity: str, now: int) -> list[str]:
         return [session_id for (session_id,) in self._execute(_IDS_OF, (identity, now))]
 
-    def ids(self, now: int) -> list[str]:
-        return [session_id for (session_id,) in self._execute(_IDS, (now,))]
+    def names(self, now: int) -> list[tuple[str, str]]:
+        return [(identity, session_id) for identity, session_id in self._execute(_NAMES, (now,))]
 
     def insert(self, record: Record, expires_at: int, now: int) -> bool:
         session_id, identity, text = record["session_id"], record["identity"], row_text(record)
         if self._execute(_INSERT, (session_id, identity, text, expires_at)):
             return True
-        superseded = bool(self._execute(_SUPERSEDE, (identity, text, expires_at, session_id, now)))
-        self._log_due |= superseded
-        return superseded
+        return bool(self._execute(_SUPERSEDE, (identity, text, expires_at, session_id, now)))
 
     def replace(self, record: Record, expires_at: int) -> None:
         self._execute(_REPLACE, (row_text(record), expires_at, record["session_id"], record["identity"]))
 
-    def delete(self, identity: str, session_id: str) -> Record | None:
-        rows = self._execute(_DELETE, (session_id, identity))
-        row = decoded(rows[0][0]) if rows else None
-        return from_wire(row) if isinstance(row, dict) else None
+    def rewrite(self, record: Record) -> None:
+        self._execute(_REWRITE, (row_text(record), record["session_id"], record["identity"]))
+
+    def delete(self, identity: str, session_id: str) -> None:
+        self._execute(_DELETE, (session_id, identity))
 
     def delete_all(self) -> None:
         self._execute(_DELETE_ALL)
@@ -165,13 +163,24 @@ class SessionTable(Engine):
     def delete_expired(self, now: int) -> None:
         self._execute(_ADOPT, (self._stamp(),))
         self._execute(_DELETE_EXPIRED, (now,))
-        self._log_due = True
-        self._compact_due |= bool(self._execute(_IS_MARKED))
-        self._compact_limit = sys.maxsize
 
-    def scrub(self) -> None:
-        self._execute(_MARK)
-        self._log_due = self._compact_due = True
+    def compact(self) -> None:
+        """Rewrite the database, then move the log into it and empty that.
+
+        ``secure_delete`` wipes freed pages and cells, but when rows move between pages their old places stay readable
+        until the page is used up. Only ``VACUUM`` leaves nothing.
+        """
+        with self.reading():
+            self._execute(_OLD_MARK)
+            self._execute("VACUUM")
+            for _ in attempts(LOCK_TIMEOUT):
+                [(blocked, _, _)] = self._execute("PRAGMA wal_checkpoint(TRUNCATE)")
+                if not blocked:
+                    return
+        raise StorageUnavailableError(
+            f"{self._path} was compacted, but another process reads its log, which may still hold old values; end that "
+            "process, then try again"
+        )
 
     def _execute(
         self, sql: str, values: Sequence[object] = (), *, timeout: float = LOCK_TIMEOUT
@@ -210,30 +219,6 @@ class SessionTable(Engine):
         if self._connection is not None and self._connection.in_transaction:
             with contextlib.suppress(sqlite3.Error):
                 self._connection.execute("ROLLBACK")
-
-    def _scrub(self) -> None:
-        """Compact the database, then move the log into it and empty that, where clear text has just been replaced.
-
-        ``secure_delete`` wipes freed pages and cells, but where rows move between pages their old places stay
-        legible until the page is used up; only ``VACUUM`` leaves nothing. The write itself is done already: what
-        fails here is tried again at the next one.
-        """
-        limit, self._compact_limit = self._compact_limit, COMPACT_AT_ONCE
-        with contextlib.suppress(sqlite3.Error, StorageError):
-            if self._compact_due and self._size() <= limit:
-                self._execute("VACUUM", timeout=SCRUB_TIMEOUT)
-                self._execute(_UNMARK, timeout=SCRUB_TIMEOUT)
-                self._compact_due, self._log_due = False, True
-            if self._log_due:
-                for _ in attempts(SCRUB_TIMEOUT):
-                    [(blocked, _, _)] = self._execute("PRAGMA wal_checkpoint(TRUNCATE)")
-                    if not blocked:
-                        self._log_due = False
-                        break
-
-    def _size(self) -> int:
-        [(pages,)], [(page_size,)] = self._execute("PRAGMA page_count"), self._execute("PRAGMA page_size")
-        return int(pages) * int(page_size)
 
 
 def _record(identity: str, session_id: str, data: object) -> Record:

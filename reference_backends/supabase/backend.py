@@ -147,6 +147,34 @@ class SupabaseStorageBackend(BaseBackend):
         self._require_open()
         await self._table.delete_in_pages(expired_at=self._now())
 
+    async def session_names(self) -> list[tuple[str, str]]:
+        """Return identity and session id of every live session."""
+        return [(row["identity"], row["session_id"]) for row in await self._listed("identity", "session_id", "id")]
+
+    async def reseal_session(self, identity: str, session_id: str, *, dry_run: bool = False) -> bool | None:
+        """Seal a session's secrets under the first key and keep its expiry, in one step; see :mod:`resealing`."""
+        identity, session_id = check_names(identity, session_id)
+        self._require_open()
+        table = self._table
+        for _ in range(SEALING_ATTEMPTS):
+            found = await table.rows(self._live(table.reading(*SECRET_COLUMNS, VERSION), identity, session_id))
+            if not found:
+                return None
+            version = found[0].pop(VERSION)
+            old = found[0] | {"session_id": session_id}
+            new = self._codec.resealed(old)
+            if new is old:
+                return False
+            changed = {column: new[column] for column in SECRET_COLUMNS if new[column] is not old[column]}
+            request = table.changing(changed).eq(VERSION, version)
+            if dry_run or await table.rows(self._live(request, identity, session_id)):
+                return True
+        raise StorageError(f"session {session_id!r} changed at each attempt; try again")
+
+    async def compact(self) -> str:
+        """Do nothing: PostgREST runs no VACUUM."""
+        return "PostgreSQL keeps old rows until they are vacuumed; run VACUUM FULL mcp_sessions in the SQL editor"
+
     async def disconnect(self) -> None:
         """Close this handle; the client stays open."""
         self._open = False

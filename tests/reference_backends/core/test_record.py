@@ -92,11 +92,8 @@ def test_an_update_neither_opens_nor_needs_the_right_key(full: SessionData, keye
 
 def test_an_update_seals_what_still_lies_in_clear(full: SessionData, keyed: RecordCodec, plain: RecordCodec) -> None:
     record = plain.record(full)
-    assert keyed.exposes(record)
     updated = keyed.updated(record, {"server_name": "new"})
     assert SECRET not in repr(updated)
-    assert not keyed.exposes(updated)
-    assert not plain.exposes(record)
     assert keyed.session(updated).tokens == full.tokens
 
 
@@ -104,12 +101,41 @@ def test_what_lies_there_and_cannot_be_sealed_is_damaged(
     full: SessionData, keyed: RecordCodec, plain: RecordCodec
 ) -> None:
     record = plain.record(full) | {"tokens": {"access_token": "\ud800"}}  # JSON may hold it, UTF-8 may not
-    assert keyed.exposes(record)
     with pytest.raises(StorageError, match="damaged") as raised:
         keyed.updated(record, {"server_name": "n"})
     assert not isinstance(raised.value, InvalidSessionError)
     assert raised.value.__context__ is None
-    assert not keyed.exposes(keyed.updated(record, {"tokens": {"access_token": "new"}}))
+    assert keyed.updated(record, {"tokens": {"access_token": "new"}})["tokens"].startswith("enc:1:")
+
+
+SECRETS = ("tokens", "headers", "code_verifier", "client_information")
+
+
+@pytest.mark.parametrize("before", ["in clear", "an old key", "the first key", "some of each"])
+@pytest.mark.parametrize("seal_all", [True, False])
+def test_resealing_leaves_the_first_key_alone(
+    full: SessionData, keyed: RecordCodec, plain: RecordCodec, key: str, other_key: str, before: str, seal_all: bool
+) -> None:
+    old = RecordCodec(Keyring(other_key))
+    record = {"in clear": plain, "an old key": old, "the first key": keyed, "some of each": keyed}[before].record(full)
+    if before == "some of each":
+        record |= {"tokens": old.record(full)["tokens"], "headers": full.headers}
+    both = RecordCodec(Keyring([key, other_key]), seal_all=seal_all)
+    resealed = both.resealed(record)
+    assert (resealed is record) == (before == "the first key")
+    assert both.resealed(resealed) is resealed
+    alone = RecordCodec(Keyring(key), seal_all=seal_all)
+    assert alone.session(resealed) == full
+    sealed = ("tokens", "headers") if before == "in clear" and not seal_all else SECRETS
+    assert all(SECRET not in repr(resealed[field]) for field in sealed)
+    kept = [field for field in SECRETS if before == "some of each" and field not in ("tokens", "headers")]
+    assert all(resealed[field] == record[field] for field in kept)
+
+
+def test_resealing_refuses_what_no_key_opens(full: SessionData, keyed: RecordCodec, other_key: str) -> None:
+    with pytest.raises(DecryptionError, match="tokens of session") as raised:
+        RecordCodec(Keyring(other_key)).resealed(keyed.record(full))
+    assert raised.value.session_id == full.session_id
 
 
 def test_another_programs_fields_stay(session: Build, plain: RecordCodec) -> None:

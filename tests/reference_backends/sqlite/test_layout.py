@@ -222,11 +222,11 @@ def test_a_database_in_memory_is_refused() -> None:
 
 def test_no_call_of_one_identity_looks_at_the_rows_of_others(path: Path) -> None:
     connection = sqlite_database.open_database(path)
-    for sql in (sqlite_table._FIND, sqlite_table._REPLACE, sqlite_table._DELETE):
+    for sql in (sqlite_table._FIND, sqlite_table._REPLACE, sqlite_table._REWRITE, sqlite_table._DELETE):
         assert "USING INDEX sqlite_autoindex_mcp_sessions_1 (sessionId=?)" in plan(connection, sql)
     for sql in (sqlite_table._FIND_ALL, sqlite_table._IDS_OF):
         assert "USING INDEX idx_mcp_sessions_identity (identity=?)" in plan(connection, sql)
-    assert plan(connection, sqlite_table._IDS) == "SCAN mcp_sessions"  # not by way of an index, row by row
+    assert plan(connection, sqlite_table._NAMES) == "SCAN mcp_sessions"  # not by way of an index, row by row
     for sql in (sqlite_table._DELETE_EXPIRED, sqlite_table._ADOPT):
         assert "idx_mcp_sessions_expires_at (expiresAt" in plan(connection, sql)
     connection.close()
