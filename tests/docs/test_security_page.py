@@ -18,7 +18,7 @@ from pytest_mcp_storage.harnesses.folder import FolderHarness
 from pytest_mcp_storage.harnesses.sqlite import SqliteHarness
 from reference_backends import DecryptionError, SessionData
 
-PAGE = (Path(__file__).parents[1] / "docs" / "security.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).parents[2] / "docs" / "security.md").read_text(encoding="utf-8")
 OLD, NEW = "0f" * 32, "f0" * 32
 STORES = [FileHarness, SqliteHarness]
 
