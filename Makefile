@@ -9,7 +9,7 @@ READY  := $(VENV)/.ready
 TIER   ?= standard
 
 .DEFAULT_GOAL := help
-.PHONY: help conformance conformance-all lowest zoo test lint types tests containers contract pictures api benchmarks mutation system upstream clean
+.PHONY: help conformance conformance-all lowest zoo test lint types tests containers contract pictures docs benchmarks mutation system upstream clean
 
 help:  ## Show these lines
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 16
@@ -65,8 +65,8 @@ contract: $(READY)  ## Write CONFORMANCE.md anew from the contract
 pictures: $(READY)  ## Draw the pictures of the docs anew, from real runs
 	$(BIN)/python docs/pictures/draw.py
 
-api: $(READY)  ## Build the API reference into build/api
-	$(BIN)/python docs/api.py build/api
+docs: $(READY)  ## Build the site into build/site; a dead link or a missing page fails it
+	NO_MKDOCS_2_WARNING=1 DISABLE_MKDOCS_2_WARNING=true $(BIN)/mkdocs build --strict
 
 BENCHMARKS := idle_plugin tiers envelope embedded_stores sqlite_listing redis_store supabase_store stack_start bridge report_page
 

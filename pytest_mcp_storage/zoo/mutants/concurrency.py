@@ -156,7 +156,8 @@ class _ReadsByHalves(InMemoryBackend):
 
 class ReadsByHalves(InMemoryHarness):
     """Keeps secrets in a table of their own and reads one after the other: tokens of one update, and the rest of
-    another."""
+    another.
+    """
 
     breaks = "CO-3"
     backend = _ReadsByHalves

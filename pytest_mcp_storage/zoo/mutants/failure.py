@@ -157,7 +157,8 @@ class _IndexesLater(InMemoryBackend):
 
 class IndexesLater(InMemoryHarness):
     """Stores the session, then enters it into its owner's index, as upstream's Redis store: cut between, it is found
-    by its id and never listed, so its user can't revoke it."""
+    by its id and never listed, so its user can't revoke it.
+    """
 
     breaks = "FA-3"
     backend: ClassVar[type[InMemoryBackend]] = _IndexesLater
