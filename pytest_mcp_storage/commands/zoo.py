@@ -15,7 +15,8 @@ from rich.progress import MofNCompleteColumn, Progress, SpinnerColumn, TextColum
 from rich.table import Column, Table
 
 from pytest_mcp_storage.spec.clauses import load_clauses
-from pytest_mcp_storage.zoo.mutant import Mutant, all_mutants, conforming_stores
+from pytest_mcp_storage.zoo.mutant import Mutant
+from pytest_mcp_storage.zoo.registry import all_mutants, conforming_stores
 from pytest_mcp_storage.zoo.run import KillResult, run_mutant
 
 

@@ -6,11 +6,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-from pytest_mcp_storage.engine.recording import Call
 from pytest_mcp_storage.engine.violation import Violation
 from pytest_mcp_storage.oracle.linearizability import BOUND, Fields, Kind, Operation, frozen, is_linearizable
 from pytest_mcp_storage.oracle.model import Name
 from pytest_mcp_storage.oracle.timeline import brief, timeline
+from pytest_mcp_storage.spec.call import Call
 from pytest_mcp_storage.spec.comparison import FIELDS
 from reference_backends import SessionData, SessionExistsError, SessionNotFoundError
 

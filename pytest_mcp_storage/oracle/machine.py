@@ -11,10 +11,11 @@ from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 from pytest_mcp_storage.engine.context import TestContext
 from pytest_mcp_storage.engine.executor import Executor
 from pytest_mcp_storage.engine.recording import RecordingBackend
-from pytest_mcp_storage.engine.violation import Violation, outcome_of, told
+from pytest_mcp_storage.engine.violation import Violation, outcome_of
 from pytest_mcp_storage.oracle.generators import changes, sessions, ttls
 from pytest_mcp_storage.oracle.model import Model, Name, Presence
 from pytest_mcp_storage.spec.comparison import difference
+from pytest_mcp_storage.spec.describe import told
 from reference_backends import SessionData, SessionExistsError, SessionNotFoundError
 
 IDENTITIES = st.sampled_from(["alice", "alice2", "a:b"])

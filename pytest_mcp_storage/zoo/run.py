@@ -6,14 +6,16 @@ import time
 from dataclasses import dataclass, field
 from importlib import import_module
 
-from pytest_mcp_storage.engine.clause_test import ClauseTest, measure, tests_in
+from pytest_mcp_storage.engine.clause_test import ClauseTest, tests_in
 from pytest_mcp_storage.engine.environment import Environment
 from pytest_mcp_storage.engine.loop import SuiteLoop
+from pytest_mcp_storage.engine.measure import measure
 from pytest_mcp_storage.engine.tiers import TIERS
 from pytest_mcp_storage.session.collection import suite_files
 from pytest_mcp_storage.spec.clauses import Clause, load_clauses
 from pytest_mcp_storage.spec.outcome import Measurement, Outcome
-from pytest_mcp_storage.zoo.mutant import Mutant, all_mutants, conforming_stores
+from pytest_mcp_storage.zoo.mutant import Mutant
+from pytest_mcp_storage.zoo.registry import all_mutants, conforming_stores
 
 
 @dataclass
