@@ -21,9 +21,9 @@ MODULES = tuple(f"reference_backends.{each}" for each in ("core.base", "core.pro
 
 def build(folder: Path) -> None:
     """Write a page a module into ``folder``. Raises pdoc's first warning, such as a public name that is not there."""
-    for name in PACKAGES:
+    for name in (*PACKAGES, *MODULES):
         package = import_module(name)
-        for public in package.__all__:
+        for public in getattr(package, "__all__", ()):
             value = getattr(package, public)
             setattr(package, public, value)  # a name is loaded when it is used, and pdoc sees what is loaded
             if isinstance(value, type) and issubclass(value, BaseModel):

@@ -108,7 +108,7 @@ def test_a_sentence_of_the_contract_as_markdown(text: str, markdown: str) -> Non
 
 
 def test_the_command_prints_writes_and_checks_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str) -> None:
-    monkeypatch.setattr(conformance_document, "known_defects", tuple)
+    monkeypatch.setattr(conformance_document, "all_mutants", tuple)
     path = tmp_path / "CONFORMANCE.md"
     run = CliRunner().invoke
     assert run(contract).output == text
