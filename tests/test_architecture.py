@@ -39,7 +39,7 @@ Edges = dict[str, set[str]]
 
 
 def module_in(name: str) -> str | None:
-    """The module that a dotted name begins with, unless it is a package as a whole."""
+    """Return the module that a dotted name begins with; ``None`` for a package as a whole."""
     parts = name.split(".")
     for end in range(len(parts), 1, -1):
         if (module := ".".join(parts[:end])) in MODULES:
@@ -48,7 +48,7 @@ def module_in(name: str) -> str | None:
 
 
 def named_in(tree: ast.Module) -> Iterator[str]:
-    """The modules that a source names in its strings: docstrings and names of loggers left out."""
+    """Yield the modules that a source names in its strings, except in docstrings and names of loggers."""
     spoken: set[int] = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
@@ -68,7 +68,7 @@ def named_in(tree: ast.Module) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def by_name() -> Edges:
-    """What each module loads by name: a lazy command, a harness, a clause test, a program of ``python -m``."""
+    """Return what each module loads by name: a command, a harness, a clause test, a program of ``python -m``."""
     edges: Edges = {}
     for module, path in MODULES.items():
         named = named_in(ast.parse(path.read_text(encoding="utf-8")))
@@ -78,7 +78,7 @@ def by_name() -> Edges:
 
 @pytest.fixture(scope="module")
 def imports() -> Edges:
-    """What each module imports, also in functions and for types alone."""
+    """Return what each module imports, also in functions and for types only."""
     graph = grimp.build_graph(*PACKAGES, cache_dir=None)
     return {module: set(graph.find_modules_directly_imported_by(module)) for module in MODULES}
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pytest_mcp_storage.engine.context import TestContext
 from pytest_mcp_storage.engine.recording import RecordingBackend
 from pytest_mcp_storage.engine.violation import Violation
-from pytest_mcp_storage.oracle.model import Name
+from pytest_mcp_storage.oracle.model import SessionKey
 from pytest_mcp_storage.spec.comparison import difference
 from reference_backends import SessionData
 
@@ -54,7 +54,7 @@ class View:
         return ""
 
 
-async def view(context: TestContext, store: RecordingBackend, name: Name) -> View:
+async def view(context: TestContext, store: RecordingBackend, name: SessionKey) -> View:
     """Ask each read; for all ids only where the store is ours, since there may be a million others.
 
     Session ids must differ between identities.

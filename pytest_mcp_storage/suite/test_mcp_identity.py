@@ -16,7 +16,7 @@ from pytest_mcp_storage.oracle.confusables import TwoNames, confusables, hardly_
 from pytest_mcp_storage.oracle.edge_cases import EDGE_CASE_NAMES, EDGE_CASES, EMPTY, FILLED, TEXT_FIELDS
 from pytest_mcp_storage.oracle.generators import ABSENT, families, sessions
 from pytest_mcp_storage.oracle.machine import ListingMachine
-from pytest_mcp_storage.oracle.model import ROUNDING, Name
+from pytest_mcp_storage.oracle.model import ROUNDING, SessionKey
 from pytest_mcp_storage.spec.comparison import difference
 from pytest_mcp_storage.spec.describe import told
 from reference_backends import SessionData, SessionExistsError
@@ -147,7 +147,7 @@ async def test_long_names_and_numbers_are_kept_apart(context: TestContext, templ
         await keep_apart(context, pair, template)
 
 
-async def keep_apart(context: TestContext, names: Sequence[Name], template: SessionData) -> None:
+async def keep_apart(context: TestContext, names: Sequence[SessionKey], template: SessionData) -> None:
     """Two sessions under names that look alike: each is found under its own name, changed alone and removed alone."""
     store = await context.store()
     first, second = names

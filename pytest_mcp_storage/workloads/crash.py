@@ -70,7 +70,8 @@ async def assert_survives_a_kill(
     rng: random.Random, *, callers: int,
 ) -> None:  # fmt: skip
     """Create the sessions, let a process carry out the plan, kill it, and open the store anew: what every read shows
-    can be explained by all the calls that were acknowledged, with or without those that were under way."""
+    can be explained by all the calls that were acknowledged, with or without those that were under way.
+    """
     before = len(context.history.calls())
     store = await _open(context, harness)
     for session in sessions:

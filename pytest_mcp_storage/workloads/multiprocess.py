@@ -46,7 +46,8 @@ class Fixture:
 
 async def assert_holds_across_processes(context: TestContext, session: SessionData, number: int) -> None:
     """CO-1, CO-2 and CO-3 among processes: each creates the same sessions, updates its field of a common one, and
-    does what comes to mind with two more. ``number``: of the round; with the seed it decides what that is."""
+    does what comes to mind with two more. ``number``: of the round; with the seed it decides what that is.
+    """
     store, fixture = await context.store(), Fixture.of(session)
     earlier = len(context.history.calls())
     await store.create_session(fixture.shared)

@@ -134,7 +134,7 @@ def _install(npm: str, package: NpmPackage, folder: Path) -> None:
 
 
 def _npm_environment() -> dict[str, str]:
-    """npm keeps a cache in the user's home; where there is none to write to, in ours."""
+    """Npm keeps a cache in the user's home; where there is none to write to, in ours."""
     if os.access(os.path.expanduser("~"), os.W_OK):
         return dict(os.environ)
     return {"npm_config_cache": str(cache_folder("npm-cache")), **os.environ}
