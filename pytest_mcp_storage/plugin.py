@@ -76,7 +76,7 @@ class JudgingHooks:
         return self.judging.status(report)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        self.judging.collect(report)
+        self.judging.collect_report(report)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:

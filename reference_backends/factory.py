@@ -27,7 +27,7 @@ from reference_backends.core.base import BackendOptions, logger
 from reference_backends.core.errors import ConfigurationError, StorageError
 from reference_backends.core.keyring import Keyring
 from reference_backends.core.protocol import StorageBackend
-from reference_backends.environment import PUBLIC_KEYS, SERVICE_KEYS, Settings
+from reference_backends.core.settings import PUBLIC_KEYS, SERVICE_KEYS, Settings
 from reference_backends.lazy import LazyStorage
 from reference_backends.memory import MemoryStorageBackend
 

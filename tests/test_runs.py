@@ -120,10 +120,10 @@ def test_a_clause_that_was_lost_fails_the_run(pytester: pytest.Pytester, lost: t
 STUCK_STORE = """
 import asyncio, os, signal, threading
 from pytest_mcp_storage import BackendHarness
-from pytest_mcp_storage.engine import environment, loop, clause_test
+from pytest_mcp_storage.engine import environment, loop, measure
 from reference_backends import MemoryStorageBackend
 
-environment.LONGEST_END_OF_HUNG = environment.GRACE = loop.GRACE = clause_test.GRACE = 0.1
+environment.LONGEST_END_OF_HUNG = environment.GRACE = loop.GRACE = measure.GRACE = 0.1
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job inherits that it is ignored
 
 class Stuck(MemoryStorageBackend):

@@ -5,10 +5,8 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from importlib import import_module
 from importlib.resources import files
 from pathlib import Path
-from typing import Protocol
 
 import click
 from jinja2 import Environment, StrictUndefined
@@ -16,33 +14,23 @@ from jinja2 import Environment, StrictUndefined
 from pytest_mcp_storage.spec.capabilities import Capability
 from pytest_mcp_storage.spec.clause_ids import compact
 from pytest_mcp_storage.spec.clauses import LATEST, Clause, ContractError, Level, load_clauses
+from pytest_mcp_storage.zoo.mutant import Mutant
+from pytest_mcp_storage.zoo.registry import all_mutants
 
-ZOO = "pytest_mcp_storage.zoo"
 _NAMES = re.compile(r"\b\w*_\w+\b|\b[A-Z]\w+Error\b|\bSessionData\b")
 _MARKUP = re.compile(r"[\\*_<>\[\]|`]")
 
 
-class Defect(Protocol):
-    """A broken store of the zoo: the clauses that catch it, and why a real author writes it so."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def clauses(self) -> tuple[str, ...]: ...
-    @property
-    def why(self) -> str: ...
-
-
-def document(revision: str = LATEST, defects: Iterable[Defect] | None = None) -> str:
-    """CONFORMANCE.md as it should stand. ``defects``: those of the zoo by default.
+def document(revision: str = LATEST, mutants: Iterable[Mutant] | None = None) -> str:
+    """CONFORMANCE.md as it should stand. ``mutants``: those of the zoo by default.
 
     Raises :class:`ContractError` for a revision that is not known, and for a clause whose test is not there.
     """
     clauses = load_clauses(revision)
-    caught: defaultdict[str, list[Defect]] = defaultdict(list)
-    for defect in known_defects() if defects is None else defects:
-        for clause in defect.clauses:
-            caught[clause].append(defect)
+    killed_by: defaultdict[str, list[Mutant]] = defaultdict(list)
+    for mutant in all_mutants() if mutants is None else mutants:
+        for clause in mutant.clauses:
+            killed_by[clause].append(mutant)
     modules = homes()
     if lost := [test for clause in clauses for test in clause.tests if test not in modules]:
         raise ContractError(f"the contract names tests that the suite does not have: {', '.join(lost)}")
@@ -57,7 +45,7 @@ def document(revision: str = LATEST, defects: Iterable[Defect] | None = None) ->
         groups=_grouped(clauses),
         capabilities={each: _needed_by(each, clauses) for each in Capability},
         homes=modules,
-        caught=caught,
+        killed_by=killed_by,
         musts=sum(1 for clause in clauses if clause.level is Level.MUST),
     )
 
@@ -80,12 +68,6 @@ def homes() -> Mapping[str, str]:
         for module, source in sorted(modules.items())
         for test in re.findall(r"^(?:async )?def (test_\w+)\(", source, re.MULTILINE)
     }
-
-
-def known_defects() -> Iterable[Defect]:
-    """The broken stores of the zoo. It stands above this room, so it is known here by its name alone."""
-    defects: Iterable[Defect] = import_module(ZOO).all_mutants()
-    return defects
 
 
 @click.command()

@@ -18,8 +18,9 @@ import click
 
 from pytest_mcp_storage.stacks.folders import cache_folder
 from pytest_mcp_storage.stacks.supabase import state
+from pytest_mcp_storage.stacks.supabase.providers import STARTED, Choice, start_stack
 from pytest_mcp_storage.stacks.supabase.schema import migrations
-from pytest_mcp_storage.stacks.supabase.stack import STARTED, VARIABLES, Choice, SupabaseStack, start_stack
+from pytest_mcp_storage.stacks.supabase.stack import VARIABLES, SupabaseStack
 from reference_backends.core.errors import StorageError
 
 NEXT_STEPS = """

@@ -13,8 +13,9 @@ from pytest_mcp_storage.engine.environment import Environment
 from pytest_mcp_storage.engine.recording import LONGEST_CALL, History, RecordingBackend, blame
 from pytest_mcp_storage.engine.tiers import Tier
 from pytest_mcp_storage.engine.timeouts import Overdue, ended, in_time
-from pytest_mcp_storage.engine.violation import NoReturn, Violation, shortly
+from pytest_mcp_storage.engine.violation import NoReturn, Violation
 from pytest_mcp_storage.spec.capabilities import Capability
+from pytest_mcp_storage.spec.describe import shortly
 from pytest_mcp_storage.spec.harness import BackendHarness
 from reference_backends import SessionData, StorageBackend
 

@@ -5,20 +5,18 @@ from __future__ import annotations
 import inspect
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from hypothesis import HealthCheck, Phase, Verbosity, given, seed, settings
 from hypothesis.errors import HypothesisException
 from hypothesis.stateful import RuleBasedStateMachine, run_state_machine_as_test
 from hypothesis.strategies import fixed_dictionaries
 
+from pytest_mcp_storage.engine.clause_test import ClauseTest
 from pytest_mcp_storage.engine.context import TestContext
 from pytest_mcp_storage.engine.recording import LONGEST_CALL
 from pytest_mcp_storage.engine.violation import NoReturn
 from pytest_mcp_storage.spec.harness import NotMeasurable
-
-if TYPE_CHECKING:
-    from pytest_mcp_storage.engine.clause_test import ClauseTest
 
 LONGEST_EXAMPLE = 600.0
 """Seconds after which an example counts as hung."""

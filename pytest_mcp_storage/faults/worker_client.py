@@ -12,8 +12,8 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import IO, Any, Self
 
-from pytest_mcp_storage.engine.recording import Call
 from pytest_mcp_storage.faults.worker_protocol import LONGEST_LINE, arguments_to_json, outcome_from_json
+from pytest_mcp_storage.spec.call import Call
 from pytest_mcp_storage.spec.harness import BackendHarness, HarnessFault
 
 START_LIMIT = 60.0

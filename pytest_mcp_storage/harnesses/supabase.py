@@ -19,7 +19,8 @@ from pytest_mcp_storage.harnesses.supabase_clients import Clients
 from pytest_mcp_storage.harnesses.supabase_database import Database
 from pytest_mcp_storage.spec.capabilities import Capability
 from pytest_mcp_storage.spec.harness import BackendHarness
-from pytest_mcp_storage.stacks.supabase.stack import Choice, Say, StackServer, SupabaseStack, start_stack
+from pytest_mcp_storage.stacks.supabase.providers import Choice, start_stack
+from pytest_mcp_storage.stacks.supabase.stack import Say, StackServer, SupabaseStack
 
 if TYPE_CHECKING:
     from reference_backends import Clock, SessionData, SupabaseStorageBackend

@@ -103,7 +103,7 @@ class Judging:
         """The category, letter and word of a clause's test."""
         return STATUS[report.mcp["category"]] if hasattr(report, "mcp") else None
 
-    def collect(self, report: pytest.TestReport) -> None:
+    def collect_report(self, report: pytest.TestReport) -> None:
         """Gather a measurement, from this process or from a worker."""
         if hasattr(report, "mcp"):
             about = json.loads(report.mcp["backend"])

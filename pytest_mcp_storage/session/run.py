@@ -46,7 +46,7 @@ class Run:
 
     def measure(self, test: ClauseTest, backend: str) -> Measurement:
         """Measure one test on one backend; a backend that can't be provisioned measures nothing."""
-        from pytest_mcp_storage.engine.clause_test import measure
+        from pytest_mcp_storage.engine.measure import measure
 
         clause = self.clauses[test.clause]
         if backend in self._refusals:
@@ -103,10 +103,11 @@ class Run:
         if not self.options.coverage:
             return nullcontext()
         if environment.name not in self._meters:
-            from pytest_mcp_storage.engine.exercised import BranchMeter, modules_of
-            from pytest_mcp_storage.engine.source_files import project_files
+            from pytest_mcp_storage.engine.exercised import BranchMeter
+            from pytest_mcp_storage.engine.source_files import modules_of, project_files
 
-            self._meters[environment.name] = BranchMeter(project_files(modules_of(environment)), self.loop)
+            modules = modules_of(environment.harness, environment.backend_type)
+            self._meters[environment.name] = BranchMeter(project_files(modules), self.loop)
         return self._meters[environment.name].following()
 
     def _environment(self, backend: str) -> Environment:

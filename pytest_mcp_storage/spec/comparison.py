@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pytest_mcp_storage.engine.violation import shortly
+from pytest_mcp_storage.spec.describe import shortly
 from reference_backends import SessionData
 
 FIELDS = set(SessionData.model_fields)

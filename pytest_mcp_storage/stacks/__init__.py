@@ -1,7 +1,7 @@
-"""Servers for a run.
+"""Servers for a run. It knows nothing of the suite.
 
 - ``supabase``: a Supabase stack that is found or started.
 - ``redis``: a Redis or Valkey server that is found or started.
 - ``processes``: child processes that end with their parent.
-- ``folders``: cache and run folders.
+- ``folders``: the cache folder, and a folder for each run.
 """

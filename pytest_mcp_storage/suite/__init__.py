@@ -1,1 +1,1 @@
-"""The tests of the contract: up to three modules a clause group, a function a statement, to be checked by eye."""
+"""The clause tests: one, two or three modules a clause group, short enough to compare with the contract by eye."""

@@ -8,10 +8,9 @@ from hypothesis import strategies as st
 
 from pytest_mcp_storage.engine.clause_test import clause_test, every
 from pytest_mcp_storage.engine.context import TestContext
-from pytest_mcp_storage.oracle.assertions import assert_shows
+from pytest_mcp_storage.oracle.assertions import assert_gone, assert_live, assert_shows, shown_by
 from pytest_mcp_storage.oracle.generators import changes, sessions
 from pytest_mcp_storage.oracle.model import ROUNDING
-from pytest_mcp_storage.oracle.presence_assertions import assert_gone, assert_live, shown_by
 from pytest_mcp_storage.spec.capabilities import Capability
 from pytest_mcp_storage.workloads.callers import VALUES, Action, plans
 from pytest_mcp_storage.workloads.contention import (

@@ -14,12 +14,13 @@ from typing import Any
 from pytest_mcp_storage.engine.clause_test import clause_test
 from pytest_mcp_storage.engine.context import TestContext
 from pytest_mcp_storage.engine.recording import RecordingBackend
-from pytest_mcp_storage.engine.violation import Violation, outcome_of, told
+from pytest_mcp_storage.engine.violation import Violation, outcome_of
 from pytest_mcp_storage.faults.damage import DAMAGES, inflict, main_file, parts
 from pytest_mcp_storage.oracle.assertions import assert_shows
 from pytest_mcp_storage.oracle.edge_cases import FILLED
 from pytest_mcp_storage.oracle.generators import changes, families, sessions
 from pytest_mcp_storage.oracle.model import ROUNDING
+from pytest_mcp_storage.spec.describe import told
 from pytest_mcp_storage.spec.harness import BackendHarness, NotMeasurable
 from pytest_mcp_storage.workloads.crash import assert_survives_a_kill, comings_and_goings, large_updates
 from reference_backends import SessionData, StorageSetupError

@@ -12,11 +12,12 @@ from pytest_mcp_storage.canary.tampering import LABEL, LABELS, OTHER_TEXTS, Tamp
 from pytest_mcp_storage.engine.clause_test import clause_test, every
 from pytest_mcp_storage.engine.context import TestContext
 from pytest_mcp_storage.engine.recording import RecordingBackend
-from pytest_mcp_storage.engine.violation import Violation, assert_raises, outcome_of, shortly, told
+from pytest_mcp_storage.engine.violation import Violation, assert_raises, outcome_of
 from pytest_mcp_storage.faults import Step, Worker
 from pytest_mcp_storage.oracle.generators import ABSENT, CREDENTIALS, changes, sessions
 from pytest_mcp_storage.spec.capabilities import Capability
 from pytest_mcp_storage.spec.comparison import difference
+from pytest_mcp_storage.spec.describe import shortly, told
 from reference_backends import ConfigurationError, DecryptionError, SessionData, StorageError
 
 CLIENT_SECRETS = ("code_verifier", "client_information")

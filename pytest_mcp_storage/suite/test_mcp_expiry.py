@@ -13,14 +13,20 @@ from pytest_mcp_storage.engine.clause_test import clause_test
 from pytest_mcp_storage.engine.context import TestContext
 from pytest_mcp_storage.engine.recording import RecordingBackend
 from pytest_mcp_storage.engine.violation import Violation, assert_raises
-from pytest_mcp_storage.oracle.assertions import assert_shows
+from pytest_mcp_storage.oracle.assertions import (
+    JUST_BEFORE,
+    assert_absent,
+    assert_gone,
+    assert_live,
+    assert_shows,
+    shown_by,
+)
 from pytest_mcp_storage.oracle.bulk_create import create_many
 from pytest_mcp_storage.oracle.confusables import known_confusables
 from pytest_mcp_storage.oracle.edge_cases import FILLED
 from pytest_mcp_storage.oracle.generators import ABSENT, families, sessions, ttls
 from pytest_mcp_storage.oracle.machine import ExpiryMachine
 from pytest_mcp_storage.oracle.model import ROUNDING
-from pytest_mcp_storage.oracle.presence_assertions import JUST_BEFORE, assert_absent, assert_gone, assert_live, shown_by
 from pytest_mcp_storage.spec.capabilities import Capability
 from pytest_mcp_storage.workloads.callers import all_at_once
 from reference_backends import SessionData, SessionNotFoundError

@@ -9,9 +9,10 @@ from typing import Any, Literal
 from pytest_mcp_storage.engine.clause_test import clause_test
 from pytest_mcp_storage.engine.context import TestContext
 from pytest_mcp_storage.engine.recording import RecordingBackend
-from pytest_mcp_storage.engine.violation import Violation, outcome_of, told
+from pytest_mcp_storage.engine.violation import Violation, outcome_of
 from pytest_mcp_storage.oracle.assertions import assert_shows
 from pytest_mcp_storage.oracle.generators import changes, sessions
+from pytest_mcp_storage.spec.describe import told
 from pytest_mcp_storage.workloads.callers import at_once
 from pytest_mcp_storage.workloads.outages import (
     assert_unavailable,

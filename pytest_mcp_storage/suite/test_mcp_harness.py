@@ -9,12 +9,12 @@ from uuid import uuid4
 
 from pytest_mcp_storage.engine.clause_test import clause_test
 from pytest_mcp_storage.engine.context import TestContext
-from pytest_mcp_storage.engine.violation import Violation, outcome_of, told
+from pytest_mcp_storage.engine.violation import Violation, outcome_of
 from pytest_mcp_storage.faults.damage import main_file
-from pytest_mcp_storage.oracle.assertions import assert_shows
-from pytest_mcp_storage.oracle.presence_assertions import assert_gone, assert_live
+from pytest_mcp_storage.oracle.assertions import assert_gone, assert_live, assert_shows
 from pytest_mcp_storage.spec.capabilities import Capability
 from pytest_mcp_storage.spec.comparison import difference
+from pytest_mcp_storage.spec.describe import told
 from pytest_mcp_storage.spec.harness import BackendHarness
 from pytest_mcp_storage.spec.outcome import UNDECLARED
 from pytest_mcp_storage.workloads.declarations import (

@@ -9,15 +9,16 @@ from itertools import product
 from pytest_mcp_storage.engine.clause_test import clause_test, every
 from pytest_mcp_storage.engine.context import TestContext
 from pytest_mcp_storage.engine.recording import RecordingBackend
-from pytest_mcp_storage.engine.violation import Violation, outcome_of, told
+from pytest_mcp_storage.engine.violation import Violation, outcome_of
+from pytest_mcp_storage.oracle.assertions import assert_absent, assert_live
 from pytest_mcp_storage.oracle.bulk_create import create_many
 from pytest_mcp_storage.oracle.confusables import TwoNames, confusables, hardly_different, known_confusables, known_ends
 from pytest_mcp_storage.oracle.edge_cases import EDGE_CASE_NAMES, EDGE_CASES, EMPTY, FILLED, TEXT_FIELDS
 from pytest_mcp_storage.oracle.generators import ABSENT, families, sessions
 from pytest_mcp_storage.oracle.machine import ListingMachine
-from pytest_mcp_storage.oracle.model import ROUNDING, Name
-from pytest_mcp_storage.oracle.presence_assertions import assert_absent, assert_live
+from pytest_mcp_storage.oracle.model import ROUNDING, SessionKey
 from pytest_mcp_storage.spec.comparison import difference
+from pytest_mcp_storage.spec.describe import told
 from reference_backends import SessionData, SessionExistsError
 
 MORE_THAN_A_PAGE = 1100
@@ -146,7 +147,7 @@ async def test_long_names_and_numbers_are_kept_apart(context: TestContext, templ
         await keep_apart(context, pair, template)
 
 
-async def keep_apart(context: TestContext, names: Sequence[Name], template: SessionData) -> None:
+async def keep_apart(context: TestContext, names: Sequence[SessionKey], template: SessionData) -> None:
     """Two sessions under names that look alike: each is found under its own name, changed alone and removed alone."""
     store = await context.store()
     first, second = names

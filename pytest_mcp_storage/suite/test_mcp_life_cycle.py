@@ -10,15 +10,15 @@ from typing import Any
 from pytest_mcp_storage.engine.clause_test import clause_test, every
 from pytest_mcp_storage.engine.context import TestContext
 from pytest_mcp_storage.engine.violation import Violation, assert_raises, outcome_of
-from pytest_mcp_storage.oracle.assertions import assert_shows
+from pytest_mcp_storage.oracle.assertions import assert_absent, assert_gone, assert_shows
 from pytest_mcp_storage.oracle.bulk_create import create_many
 from pytest_mcp_storage.oracle.edge_cases import EDGE_CASE_NAMES, EMPTY, FILLED
 from pytest_mcp_storage.oracle.generators import ABSENT, OPTIONAL_FIELDS, REQUIRED_FIELDS, changes, families, sessions
 from pytest_mcp_storage.oracle.machine import LifeCycleMachine
 from pytest_mcp_storage.oracle.model import ROUNDING
-from pytest_mcp_storage.oracle.presence_assertions import assert_absent, assert_gone
 from pytest_mcp_storage.spec.capabilities import Capability
 from pytest_mcp_storage.spec.comparison import difference
+from pytest_mcp_storage.workloads.other_key import sessions_of_another_key
 from reference_backends import InvalidSessionError, SessionData, SessionExistsError, SessionNotFoundError, StorageError
 
 COLUMNS = ("id", "_id", "key", "user_id", "expires_at", "expiresAt", "ttl", "updated_at")
@@ -52,21 +52,11 @@ async def test_a_renewed_session_cannot_be_created_again(context: TestContext, s
 
 @clause_test("LC-1", at_most=2, session=sessions())
 async def test_a_session_of_another_key_cannot_be_created_again(context: TestContext, session: SessionData) -> None:
-    for each in await _of_another_key(context, session):
+    for each in await sessions_of_another_key(context, session):
         again = (await context.store()).create_session(each)
         await assert_raises(SessionExistsError, again, doing="creating a live session, sealed with another key, again")
         owner = await context.holder(context.other_key)
         await assert_shows(context, owner, [each], when="after the refused create", should="leave it as it was")
-
-
-async def _of_another_key(context: TestContext, session: SessionData) -> list[SessionData]:
-    """A session that the usual handle has no key for. None at all where that can't be arranged."""
-    if not (context.can(Capability.KEY) and context.one_store):
-        context.leave_out("a session that can't be decrypted (needs KEY, and SHARED or DURABLE)")
-        return []
-    sealed = session.model_copy(update=FILLED)
-    await (await context.holder(context.other_key)).create_session(sealed)
-    return [sealed]
 
 
 @clause_test("LC-2", session=sessions())
@@ -294,7 +284,7 @@ async def test_a_new_session_inherits_nothing_of_a_removed_one(context: TestCont
 
 @clause_test("LC-8", at_most=2, session=sessions())
 async def test_a_session_of_another_key_can_be_removed(context: TestContext, session: SessionData) -> None:
-    for each in await _of_another_key(context, session):
+    for each in await sessions_of_another_key(context, session):
         store = await context.store()
         await store.remove_session(each.identity, each.session_id)
         await assert_shows(context, store, gone=[each], when="after the removal", should="show nothing of it")
@@ -342,7 +332,7 @@ async def test_clear_all_leaves_nothing_under_odd_names(context: TestContext, se
 
 @clause_test("LC-10", at_most=2, session=sessions())
 async def test_clear_all_needs_no_key(context: TestContext, session: SessionData) -> None:
-    for each in await _of_another_key(context, session):
+    for each in await sessions_of_another_key(context, session):
         store = await context.store()
         await store.clear_all()
         await assert_shows(context, store, gone=[each], when="after clear_all", should="show nothing, whatever its key")

@@ -12,13 +12,14 @@ from hypothesis import strategies as st
 from pytest_mcp_storage.engine.clause_test import clause_test, every
 from pytest_mcp_storage.engine.context import TestContext
 from pytest_mcp_storage.engine.recording import RecordingBackend
-from pytest_mcp_storage.engine.violation import Violation, assert_raises, outcome_of, told
+from pytest_mcp_storage.engine.violation import Violation, assert_raises, outcome_of
+from pytest_mcp_storage.oracle.assertions import JUST_BEFORE, assert_gone, assert_live
 from pytest_mcp_storage.oracle.generators import changes, sessions, ttls
 from pytest_mcp_storage.oracle.limits import DEFAULT_TTL, LONGEST_TTL
 from pytest_mcp_storage.oracle.model import ROUNDING
-from pytest_mcp_storage.oracle.presence_assertions import JUST_BEFORE, assert_gone, assert_live
 from pytest_mcp_storage.spec.capabilities import Capability
 from pytest_mcp_storage.spec.comparison import difference
+from pytest_mcp_storage.spec.describe import told
 from pytest_mcp_storage.spec.harness import NotMeasurable
 from reference_backends import InvalidSessionError, SessionData, SessionUpdate
 

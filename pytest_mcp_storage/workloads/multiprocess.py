@@ -8,13 +8,14 @@ from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 
 from pytest_mcp_storage.engine.context import TestContext
-from pytest_mcp_storage.engine.recording import Call
-from pytest_mcp_storage.engine.violation import Violation, told
+from pytest_mcp_storage.engine.violation import Violation
 from pytest_mcp_storage.faults.worker_client import Step, Worker
 from pytest_mcp_storage.oracle.assertions import assert_shows, view
 from pytest_mcp_storage.oracle.history import assert_linearizable, subject
 from pytest_mcp_storage.oracle.timeline import timeline
+from pytest_mcp_storage.spec.call import Call
 from pytest_mcp_storage.spec.capabilities import Capability
+from pytest_mcp_storage.spec.describe import told
 from pytest_mcp_storage.workloads.callers import ACTIONS, VALUES, Action, all_at_once, has_failed, steps
 from reference_backends import SessionData
 

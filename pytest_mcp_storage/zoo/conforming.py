@@ -28,7 +28,7 @@ from reference_backends.file.content import replace
 
 logger = logging.getLogger("pytest_mcp_storage.zoo")
 
-Answer = TypeVar("Answer")
+Result = TypeVar("Result")
 
 
 class Plain(InMemoryHarness):
@@ -85,7 +85,7 @@ class WholeSeconds(InMemoryHarness):
 
 
 class _Slow(InMemoryBackend):
-    async def request(self, work: Callable[[Rows], Answer]) -> Answer:
+    async def request(self, work: Callable[[Rows], Result]) -> Result:
         await asyncio.sleep(0.005)
         return await super().request(work)
 
@@ -97,7 +97,7 @@ class Slow(InMemoryHarness):
 
 
 class _EvictsAtOnce(InMemoryBackend):
-    async def request(self, work: Callable[[Rows], Answer]) -> Answer:
+    async def request(self, work: Callable[[Rows], Result]) -> Result:
         def evict(rows: Rows) -> None:
             for name in [name for name in rows if not self.live(rows, name)]:
                 del rows[name]
@@ -227,7 +227,7 @@ class WarnsByPython(InMemoryHarness):
 class _Pauses(InMemoryBackend):
     until = 0.0
 
-    async def request(self, work: Callable[[Rows], Answer]) -> Answer:
+    async def request(self, work: Callable[[Rows], Result]) -> Result:
         now = asyncio.get_running_loop().time()
         if now < self.until:
             raise StorageUnavailableError("the circuit is open for a moment")

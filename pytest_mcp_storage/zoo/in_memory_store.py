@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from typing import Any, ClassVar, Literal, NamedTuple, TypeVar, Unpack
 
 from pytest_mcp_storage.harnesses.options import backend_options
+from pytest_mcp_storage.oracle.model import SessionKey
 from pytest_mcp_storage.spec.capabilities import Capability
 from pytest_mcp_storage.spec.harness import BackendHarness
 from reference_backends import (
@@ -25,9 +26,6 @@ from reference_backends.core.base import BackendOptions, BaseBackend
 from reference_backends.core.record import Record
 from reference_backends.core.validation import check_changes, check_identity, check_names, check_session
 
-Name = tuple[str, str]
-"""Identity and session id."""
-
 
 class Row(NamedTuple):
     """A record, and the moment in seconds since the epoch at which it expires."""
@@ -36,8 +34,8 @@ class Row(NamedTuple):
     expires_at: float
 
 
-Rows = MutableMapping[Name, Row]
-Answer = TypeVar("Answer")
+Rows = MutableMapping[SessionKey, Row]
+Result = TypeVar("Result")
 
 
 class InMemoryStore:
@@ -50,7 +48,7 @@ class InMemoryStore:
         self.mute = False
         self.rng = random.Random(1)
 
-    async def request(self, work: Callable[[Rows], Answer]) -> Answer:
+    async def request(self, work: Callable[[Rows], Result]) -> Result:
         """One round trip: other callers may come between before and after, never in the middle.
 
         Raises ``ConnectionError`` where the store can't be reached, and where the answer is lost.
@@ -70,7 +68,7 @@ class InMemoryStore:
         for _ in range(self.rng.choice((1, 1, 1, 2, 4))):
             await asyncio.sleep(0)
 
-    def done(self, work: Callable[[Rows], Answer]) -> Answer:
+    def done(self, work: Callable[[Rows], Result]) -> Result:
         """Do the work upon the rows."""
         return work(self.rows)
 
@@ -151,12 +149,12 @@ class InMemoryBackend(BaseBackend):
         self._open = False
         self.store.leave()
 
-    async def call(self, work: Callable[[Rows], Answer]) -> Answer:
+    async def call(self, work: Callable[[Rows], Result]) -> Result:
         """A request of an open handle."""
         self._require_open()
         return await self.request(work)
 
-    async def request(self, work: Callable[[Rows], Answer]) -> Answer:
+    async def request(self, work: Callable[[Rows], Result]) -> Result:
         """A round trip, its failures typed."""
         try:
             return await self.store.request(work)
@@ -168,7 +166,7 @@ class InMemoryBackend(BaseBackend):
         if self.store.state != "ready":
             raise StorageSetupError(f"the table is {self.store.state}; run `store setup`")
 
-    def key(self, identity: str, session_id: str) -> Name:
+    def key(self, identity: str, session_id: str) -> SessionKey:
         """Under which the row lies."""
         return identity, session_id
 
@@ -184,7 +182,7 @@ class InMemoryBackend(BaseBackend):
         """What is read of a record."""
         return self._codec.session(record)
 
-    def live(self, rows: Rows, name: Name) -> Row | None:
+    def live(self, rows: Rows, name: SessionKey) -> Row | None:
         """The row, where it has not expired."""
         row = rows.get(name)
         return row if row is not None and self._clock() < row.expires_at else None

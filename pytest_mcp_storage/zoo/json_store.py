@@ -15,7 +15,7 @@ from reference_backends.core.record import from_wire, to_wire
 from reference_backends.file.content import replace
 from reference_backends.file.lock import FileLock
 
-Answer = TypeVar("Answer")
+Result = TypeVar("Result")
 
 
 class JsonStore(InMemoryStore):
@@ -26,7 +26,7 @@ class JsonStore(InMemoryStore):
         self.path = path
         self.lock = FileLock(path.with_name(f"{path.name}.lock"), timeout=5)
 
-    def done(self, work: Callable[[Rows], Answer]) -> Answer:
+    def done(self, work: Callable[[Rows], Result]) -> Result:
         with self.lock:
             rows = self.load()
             before = dict(rows)

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from reference_backends.core.errors import StorageError
 
-Answer = TypeVar("Answer")
+Result = TypeVar("Result")
 
 FAREWELL_LIMIT = 2.0
 """Seconds that the farewell may take when the interpreter ends."""
@@ -32,7 +32,7 @@ class LoopThread:
         self._process = os.getpid()
         self._ended = False
 
-    async def answer(self, call: Callable[[], Coroutine[Any, Any, Answer]]) -> Answer:
+    async def answer(self, call: Callable[[], Coroutine[Any, Any, Result]]) -> Result:
         """Run a call on the loop and await its answer; cancelling the one cancels the other.
 
         Raises :class:`StorageError` once the interpreter is ending.

@@ -1,6 +1,7 @@
 """The file store: sessions in one JSON file.
 
 - ``backend``: ``FileStorageBackend``.
-- ``sessions``: the content of the file.
+- ``sessions``: the sessions of the file.
+- ``content``: reads the file and replaces it as a whole.
 - ``lock``: the lock between handles and processes.
 """

@@ -13,9 +13,9 @@ from postgrest import APIResponse
 from postgrest.types import CountMethod, ReturnMethod
 
 from reference_backends.core.errors import StorageSetupError
-from reference_backends.http_environment import proxy_of
 from reference_backends.supabase.answers import not_postgrest, refusal_of, refused
 from reference_backends.supabase.errors import FAULTS, Caller, typed_error
+from reference_backends.supabase.http_environment import proxy_of
 from reference_backends.supabase.role import role_of
 from reference_backends.supabase.rows import GLIMPSE, NOT_IN_CLEAR, TABLE, Row
 
@@ -31,7 +31,7 @@ _VALUE = re.compile(r"[-+]?(?:0[box][\da-f]+|[\d.]+(?:e[-+]?\d+)?|infinity|nan)|
 """What a server may take for a number or another value, and not for the text that it is."""
 
 
-class Answer(NamedTuple):
+class Reply(NamedTuple):
     """A success: its HTTP status, its rows, and how many rows match the filters if that was asked for."""
 
     status: int
@@ -151,7 +151,7 @@ class SupabaseTable:
             await self.delete(request)
             last = not found
 
-    async def answer(self, request: Request) -> Answer:
+    async def answer(self, request: Request) -> Reply:
         """Send a request, once: the retries of supabase-py would only delay the report of an outage."""
         try:
             async with asyncio.timeout(self._time_limit):
@@ -166,7 +166,7 @@ class SupabaseTable:
                 rows: Any = success.data
                 if isinstance(rows, list) and all(isinstance(row, dict) for row in rows):
                     extent = response.headers.get("Content-Range", "")
-                    return Answer(response.status_code, rows, success.count, extent)
+                    return Reply(response.status_code, rows, success.count, extent)
                 problem = not_postgrest()
         raise problem
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -13,21 +12,20 @@ from markdown_it import MarkdownIt
 from pytest_mcp_storage.commands import contract as conformance_document
 from pytest_mcp_storage.commands.contract import contract, document, homes, prose
 from pytest_mcp_storage.spec.clauses import Clause, ContractError, load_clauses
+from pytest_mcp_storage.zoo.in_memory_store import InMemoryHarness
+from pytest_mcp_storage.zoo.mutant import Mutant
 
 ROOT = Path(__file__).parents[2]
 GITHUB = MarkdownIt("gfm-like", {"linkify": False}).enable("table")
 
 
-@dataclass(frozen=True)
-class Mutant:
-    name: str
-    clauses: tuple[str, ...]
-    why: str
+def mutant(name: str, clauses: tuple[str, ...], why: str) -> Mutant:
+    return Mutant(name, clauses, why, InMemoryHarness)
 
 
 @pytest.fixture(scope="module")
 def text() -> str:
-    return document(defects=())
+    return document(mutants=())
 
 
 def section(text: str, id: str) -> str:
@@ -77,8 +75,8 @@ def test_it_renders_without_a_stray_element_or_a_lost_character(text: str) -> No
 
 
 def test_the_broken_stores_that_a_clause_catches_are_named() -> None:
-    zoo = [Mutant("Forgetful", ("EX-2", "EX-4"), "A cache is not told."), Mutant("Eager", ("EX-2",), "It rounds_.")]
-    text = document(defects=zoo)
+    zoo = [mutant("Forgetful", ("EX-2", "EX-4"), "A cache is not told."), mutant("Eager", ("EX-2",), "It rounds_.")]
+    text = document(mutants=zoo)
     assert (
         section(text, "EX-2")
         .rstrip()
@@ -92,7 +90,7 @@ def test_a_clause_whose_test_is_not_in_the_suite_is_refused(monkeypatch: pytest.
     tests = {test: home for test, home in homes().items() if test != "test_get_returns_what_was_created"}
     monkeypatch.setattr(conformance_document, "homes", lambda: tests)
     with pytest.raises(ContractError, match="test_get_returns_what_was_created"):
-        document(defects=())
+        document(mutants=())
 
 
 @pytest.mark.parametrize(
@@ -110,7 +108,7 @@ def test_a_sentence_of_the_contract_as_markdown(text: str, markdown: str) -> Non
 
 
 def test_the_command_prints_writes_and_checks_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str) -> None:
-    monkeypatch.setattr(conformance_document, "known_defects", tuple)
+    monkeypatch.setattr(conformance_document, "all_mutants", tuple)
     path = tmp_path / "CONFORMANCE.md"
     run = CliRunner().invoke
     assert run(contract).output == text

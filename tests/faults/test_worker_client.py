@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from pytest_mcp_storage.engine.recording import Call
 from pytest_mcp_storage.faults import Step, Worker, WorkerError
 from pytest_mcp_storage.faults.worker_protocol import (
     WorkerCallError,
@@ -20,6 +19,7 @@ from pytest_mcp_storage.faults.worker_protocol import (
     outcome_to_json,
 )
 from pytest_mcp_storage.harnesses.redis import RedisHarness
+from pytest_mcp_storage.spec.call import Call
 from reference_backends import SessionData, SessionExistsError, SessionNotFoundError
 
 KEY = "5e" * 32

@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from pytest_mcp_storage import BackendHarness, Outcome, load_clauses
-from pytest_mcp_storage.engine.clause_test import ClauseTest, measure, tests_in
+from pytest_mcp_storage.engine.clause_test import ClauseTest, tests_in
 from pytest_mcp_storage.engine.environment import Environment
 from pytest_mcp_storage.engine.loop import SuiteLoop
+from pytest_mcp_storage.engine.measure import measure
 from pytest_mcp_storage.engine.tiers import TIERS
 from pytest_mcp_storage.session.collection import suite_files
 from pytest_mcp_storage.spec.outcome import Measurement

@@ -12,7 +12,7 @@ from pytest_mcp_storage.harnesses.memory import MemoryHarness
 from pytest_mcp_storage.spec.outcome import Measurement
 from pytest_mcp_storage.zoo.in_memory_store import InMemoryBackend, InMemoryHarness
 from pytest_mcp_storage.zoo.json_store import JsonStoreHarness
-from pytest_mcp_storage.zoo.mutant import all_mutants
+from pytest_mcp_storage.zoo.registry import all_mutants
 from pytest_mcp_storage.zoo.sealing import SealingBackend
 from reference_backends import StorageSetupError
 from reference_backends.core.record import Record, RecordCodec

@@ -35,7 +35,7 @@ LONGEST_TTL = 3_155_760_000
 SECRETS = ("tokens", "headers", "code_verifier", "client_information")
 FIXED = {"session_id", "identity"}
 LETTERS = string.ascii_letters
-Answer = TypeVar("Answer")
+Result = TypeVar("Result")
 
 
 class DiskcacheBackend:
@@ -155,12 +155,12 @@ class DiskcacheBackend:
             file.chmod(0o600)
         return cache
 
-    async def _transact(self, work: Callable[[diskcache.Cache], Answer]) -> Answer:
+    async def _transact(self, work: Callable[[diskcache.Cache], Result]) -> Result:
         cache = self.cache
         if cache is None:
             raise StorageError("this store is not open; await init() first")
 
-        def run() -> Answer:
+        def run() -> Result:
             with cache.transact():
                 return work(cache)
 
@@ -169,7 +169,7 @@ class DiskcacheBackend:
         except (diskcache.Timeout, sqlite3.OperationalError, OSError) as error:
             raise StorageUnavailableError("the cache did not answer in time; try again") from error
 
-    async def _threaded(self, work: Callable[[], Answer]) -> Answer:
+    async def _threaded(self, work: Callable[[], Result]) -> Result:
         return await asyncio.get_running_loop().run_in_executor(self.thread, work)
 
     async def _listing(self, identity: str) -> list[tuple[str, str]]:

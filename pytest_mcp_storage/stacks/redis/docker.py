@@ -8,7 +8,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Mapping
 
-from pytest_mcp_storage.stacks.redis.server import REMEDY, RedisServer, answers, release
+from pytest_mcp_storage.stacks.redis.endpoint import REMEDY, RedisServer, answers, release
 from reference_backends.core.errors import StorageSetupError
 
 IMAGE_VARIABLE = "MCP_STORAGE_REDIS_IMAGE"

@@ -14,7 +14,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from pytest_mcp_storage.stacks.folders import run_folder
-from pytest_mcp_storage.stacks.redis.server import RedisServer, answers, release
+from pytest_mcp_storage.stacks.redis.endpoint import RedisServer, answers, release
 from reference_backends.core.errors import StorageSetupError
 
 PROGRAMS = ("valkey-server", "redis-server")

@@ -14,14 +14,14 @@ from urllib.parse import urlsplit
 
 from pytest_mcp_storage.stacks.supabase.binaries import supabase_program
 from pytest_mcp_storage.stacks.supabase.docker import check_docker
-from pytest_mcp_storage.stacks.supabase.environment import supabase_cli_environment
 from pytest_mcp_storage.stacks.supabase.keys import ProjectKeys
 from pytest_mcp_storage.stacks.supabase.postgres import free_port
 from pytest_mcp_storage.stacks.supabase.schema import migrations
+from pytest_mcp_storage.stacks.supabase.servers import Note, Upstream
 from pytest_mcp_storage.stacks.supabase.stack import MAX_ROWS, Say, StackServer, SupabaseStack
-from pytest_mcp_storage.stacks.supabase.supervisor import Note, Upstream
 from pytest_mcp_storage.stacks.supabase.supervisor_client import SupervisedServer
 from pytest_mcp_storage.stacks.supabase.url import GivenServer
+from pytest_mcp_storage.stacks.supabase.variables import supabase_cli_environment
 from reference_backends.core.errors import StorageSetupError
 
 STATUS_LIMIT = 30.0

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_mcp_storage.stacks.supabase.keys import ProjectKeys
 from pytest_mcp_storage.stacks.supabase.schema import BARE, PREPARED, install
+from pytest_mcp_storage.stacks.supabase.servers import Note, Upstream
 from pytest_mcp_storage.stacks.supabase.stack import Say
-from pytest_mcp_storage.stacks.supabase.supervisor import Note, Upstream
 from pytest_mcp_storage.stacks.supabase.supervisor_client import SupervisedServer
 from reference_backends.core.errors import StorageSetupError
 

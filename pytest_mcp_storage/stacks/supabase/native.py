@@ -14,8 +14,8 @@ from pytest_mcp_storage.stacks.supabase.keys import ProjectKeys
 from pytest_mcp_storage.stacks.supabase.postgres import FORGETFUL, Postgres
 from pytest_mcp_storage.stacks.supabase.postgrest import Postgrest
 from pytest_mcp_storage.stacks.supabase.schema import BARE, PREPARED
+from pytest_mcp_storage.stacks.supabase.servers import Note, Upstream
 from pytest_mcp_storage.stacks.supabase.stack import Say
-from pytest_mcp_storage.stacks.supabase.supervisor import Note, Upstream
 from pytest_mcp_storage.stacks.supabase.supervisor_client import SupervisedServer
 from pytest_mcp_storage.stacks.supabase.template import lay_out, template
 from reference_backends.core.errors import StorageSetupError

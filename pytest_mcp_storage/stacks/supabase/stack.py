@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from importlib import import_module
-from typing import Any, Literal, Self
+from typing import Any, Self
 from urllib.parse import urlsplit
 
 from reference_backends.core.errors import ConfigurationError, StorageSetupError
 
 MAX_ROWS = 1000
 """How many rows a listing may hold, here as in a hosted project."""
-
-STARTED = ("native", "docker", "cli")
-PROVIDERS = ("url", *STARTED)
-"""The providers, in the order in which ``auto`` tries them; each is the module of that name."""
 
 VARIABLES = {
     "SUPABASE_URL": "url",
@@ -30,7 +24,6 @@ VARIABLES = {
 }
 """Environment variable -> attribute of :class:`SupabaseStack`."""
 
-Choice = Literal["auto", "url", "native", "docker", "cli"]
 Say = Callable[[str], None]
 
 
@@ -132,36 +125,3 @@ class StackServer(ABC):
     @abstractmethod
     def close(self) -> None:
         """End what was started, and nothing else. May be called twice."""
-
-
-def start_stack(
-    choice: Choice = "auto", *, environ: Mapping[str, str] | None = None, say: Say = lambda text: None
-) -> StackServer:
-    """Find or start a stack: ``choice`` names a provider, ``auto`` takes the first that can.
-
-    They are tried in the order ``url`` (only where ``SUPABASE_URL`` is set, and then no other), ``native``,
-    ``docker``, ``cli``. ``say`` gets a line for each thing that is going on.
-
-    Raises :class:`ConfigurationError`, :class:`StorageSetupError` or :class:`StorageUnavailableError`, each with what
-    to do about it; under ``auto`` a :class:`StorageSetupError` that tells what each provider lacked.
-    """
-    environ = os.environ if environ is None else environ
-    if choice == "auto" and environ.get("SUPABASE_URL"):
-        choice = "url"
-    if choice != "auto":
-        return _start(choice, environ, say)
-    lacking = []
-    for provider in STARTED:
-        try:
-            return _start(provider, environ, say)
-        except StorageSetupError as error:
-            lacking.append(f"{provider}: {error}")
-            say(f"Supabase stack: {provider} can't be used: {error}")
-    raise StorageSetupError("no Supabase stack can be started.\n  " + "\n  ".join(lacking))
-
-
-def _start(provider: str, environ: Mapping[str, str], say: Say) -> StackServer:
-    if provider not in PROVIDERS:
-        raise ConfigurationError(f"no Supabase provider is called {provider!r}; there are: {', '.join(PROVIDERS)}")
-    start: Callable[..., StackServer] = import_module(f"pytest_mcp_storage.stacks.supabase.{provider}").start
-    return start(environ=environ, say=say)

@@ -13,8 +13,8 @@ import threading
 from collections.abc import Mapping
 from typing import Any
 
-from pytest_mcp_storage.stacks.supabase.environment import without_libpq
 from pytest_mcp_storage.stacks.supabase.stack import MAX_ROWS, Say, StackServer, SupabaseStack
+from pytest_mcp_storage.stacks.supabase.variables import without_libpq
 from reference_backends.core.errors import StorageSetupError, StorageUnavailableError
 
 

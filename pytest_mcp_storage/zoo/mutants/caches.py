@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any, ClassVar
 
-from pytest_mcp_storage.zoo.in_memory_store import InMemoryBackend, Name, Row
+from pytest_mcp_storage.oracle.model import SessionKey
+from pytest_mcp_storage.zoo.in_memory_store import InMemoryBackend, Row
 from pytest_mcp_storage.zoo.mutant import broken
 from reference_backends import SessionData, SessionUpdate
 from reference_backends.core.validation import check_names
@@ -161,7 +162,7 @@ class _Publishing(InMemoryBackend):
 
     def __init__(self, store: Any, **options: Any) -> None:
         super().__init__(store, **options)
-        self.cache: dict[Name, Row] = {}
+        self.cache: dict[SessionKey, Row] = {}
         self.handles: list[_Publishing] = vars(store).setdefault("handles", [])
         self.handles.append(self)
 

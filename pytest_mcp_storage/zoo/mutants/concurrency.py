@@ -14,7 +14,7 @@ from reference_backends import SessionData, SessionExistsError, SessionNotFoundE
 from reference_backends.core.base import BackendOptions
 from reference_backends.core.validation import check_changes, check_session
 
-Answer = TypeVar("Answer")
+Result = TypeVar("Result")
 PIECE = 4096
 
 
@@ -39,7 +39,7 @@ class _WritesTheWhole(JsonStore):
         super().__init__(path)
         self.copy: Rows | None = None
 
-    async def request(self, work: Callable[[Rows], Answer]) -> Answer:
+    async def request(self, work: Callable[[Rows], Result]) -> Result:
         if self.copy is None:
             self.copy = self.load()
         before = dict(self.copy)
@@ -239,7 +239,7 @@ class _KeepsItsOwnCopy(InMemoryBackend):
         await super().init()
         self.copy = dict(self.store.rows)
 
-    async def request(self, work: Callable[[Rows], Answer]) -> Answer:
+    async def request(self, work: Callable[[Rows], Result]) -> Result:
         before = dict(self.copy)
         try:
             return await super().request(lambda rows: work(self.copy))
@@ -275,7 +275,7 @@ class LocksItself(InMemoryHarness):
 
 
 class _LocksNoOtherProcess(JsonStore):
-    def done(self, work: Callable[[Rows], Answer]) -> Answer:
+    def done(self, work: Callable[[Rows], Result]) -> Result:
         rows = self.load()
         before = dict(rows)
         answer = work(rows)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from pytest_mcp_storage.zoo.in_memory_store import InMemoryBackend, Name, Row, Rows
+from pytest_mcp_storage.oracle.model import SessionKey
+from pytest_mcp_storage.zoo.in_memory_store import InMemoryBackend, Row, Rows
 from pytest_mcp_storage.zoo.mutant import broken
 from reference_backends import SessionData
 from reference_backends.core.record import Record
@@ -47,7 +48,7 @@ class TakesAWordForNothing(InMemoryBackend):
 class JoinsByAnOddSign(InMemoryBackend):
     """Joins identity and session id by a sign that it takes to be in no name."""
 
-    def key(self, identity: str, session_id: str) -> Name:
+    def key(self, identity: str, session_id: str) -> SessionKey:
         whole = f"{identity}\u241f{session_id}"
         return "key", whole
 

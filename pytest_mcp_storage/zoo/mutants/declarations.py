@@ -11,8 +11,9 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Literal, Self, Unpack
 
+from pytest_mcp_storage.oracle.model import SessionKey
 from pytest_mcp_storage.spec.capabilities import Capability
-from pytest_mcp_storage.zoo.in_memory_store import InMemoryBackend, InMemoryHarness, InMemoryStore, Name, Row, Rows
+from pytest_mcp_storage.zoo.in_memory_store import InMemoryBackend, InMemoryHarness, InMemoryStore, Row, Rows
 from pytest_mcp_storage.zoo.json_store import JsonStoreHarness
 from pytest_mcp_storage.zoo.mutants.row_security import GuardedHarness
 from reference_backends import Clock, SessionData, StorageUnavailableError
@@ -60,13 +61,13 @@ class IgnoresTheClock(InMemoryHarness):
 class _TwoClocks(InMemoryBackend):
     def __init__(self, store: InMemoryStore, **options: Unpack[BackendOptions]) -> None:
         super().__init__(store, **options)
-        self.ends: dict[Name, float] = {}
+        self.ends: dict[SessionKey, float] = {}
 
     async def create_session(self, session: SessionData, ttl: float | None = None) -> None:
         await super().create_session(session, ttl)
         self.ends[session.identity, session.session_id] = time.time() + math.ceil(self._lifetime(ttl))
 
-    def live(self, rows: Rows, name: Name) -> Row | None:
+    def live(self, rows: Rows, name: SessionKey) -> Row | None:
         return super().live(rows, name) if time.time() < self.ends.get(name, math.inf) else None
 
 
@@ -269,7 +270,7 @@ class ShowsOldFields(InMemoryHarness):
 
     def __init__(self) -> None:
         super().__init__()
-        self.shown: dict[Name, Mapping[str, Any]] = {}
+        self.shown: dict[SessionKey, Mapping[str, Any]] = {}
 
     async def stored_fields(self, identity: str, session_id: str) -> Mapping[str, Any]:
         if (identity, session_id) not in self.shown:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any, ClassVar
 
-from pytest_mcp_storage.zoo.in_memory_store import InMemoryBackend, Name, Row, Rows
+from pytest_mcp_storage.oracle.model import SessionKey
+from pytest_mcp_storage.zoo.in_memory_store import InMemoryBackend, Row, Rows
 from pytest_mcp_storage.zoo.mutant import broken
 from reference_backends import SessionData, SessionUpdate
 
@@ -70,7 +71,7 @@ class DefaultOfTheReader(InMemoryBackend):
     def _lifetime(self, ttl: float | None) -> float:
         return self.written if ttl is None else super()._lifetime(ttl)
 
-    def live(self, rows: Rows, name: Name) -> Row | None:
+    def live(self, rows: Rows, name: SessionKey) -> Row | None:
         row = super().live(rows, name)
         if row is None or row.expires_at < self.written:
             return row

@@ -13,14 +13,15 @@ from typing import Any, TypeVar
 
 from pytest_mcp_storage.harnesses.options import backend_options
 from pytest_mcp_storage.harnesses.sqlite import SqliteHarness
-from pytest_mcp_storage.zoo.in_memory_store import InMemoryBackend, InMemoryHarness, Name, Row, Rows
+from pytest_mcp_storage.oracle.model import SessionKey
+from pytest_mcp_storage.zoo.in_memory_store import InMemoryBackend, InMemoryHarness, Row, Rows
 from pytest_mcp_storage.zoo.json_store import JsonStore, JsonStoreHarness
 from reference_backends import Clock, SessionData, SqliteStorageBackend, StorageSetupError
 from reference_backends.core.record import to_wire
 from reference_backends.embedded.filesystem import StrPath
 from reference_backends.file.content import replace
 
-Answer = TypeVar("Answer")
+Result = TypeVar("Result")
 
 
 class _TimesInMemory(JsonStore):
@@ -45,7 +46,7 @@ class TimesInMemory(JsonStoreHarness):
 
 
 class _ClearsItsCopy(InMemoryBackend):
-    cleared: frozenset[Name] = frozenset()
+    cleared: frozenset[SessionKey] = frozenset()
 
     async def clear_all(self) -> None:
         self.cleared = await self.call(frozenset)
@@ -54,7 +55,7 @@ class _ClearsItsCopy(InMemoryBackend):
         self.cleared -= {(session.identity, session.session_id)}
         await super().create_session(session, ttl)
 
-    def live(self, rows: Rows, name: Name) -> Row | None:
+    def live(self, rows: Rows, name: SessionKey) -> Row | None:
         return None if name in self.cleared else super().live(rows, name)
 
 
@@ -71,7 +72,7 @@ class _WritesLater(JsonStore):
         self.copy: Rows | None = None
         self.timer: asyncio.TimerHandle | None = None
 
-    def done(self, work: Callable[[Rows], Answer]) -> Answer:
+    def done(self, work: Callable[[Rows], Result]) -> Result:
         if self.copy is None:
             self.copy = self.load()
         answer = work(self.copy)
@@ -238,7 +239,7 @@ class _TokensApart(JsonStore):
             for name, row in super().load().items()
         }
 
-    def tokens(self) -> dict[Name, Any]:
+    def tokens(self) -> dict[SessionKey, Any]:
         try:
             return {(identity, id): tokens for identity, id, tokens in json.loads(self.beside.read_bytes())}
         except (OSError, ValueError, TypeError):

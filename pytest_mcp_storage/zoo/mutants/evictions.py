@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from pytest_mcp_storage.zoo.in_memory_store import InMemoryBackend, InMemoryStore, Name
+from pytest_mcp_storage.oracle.model import SessionKey
+from pytest_mcp_storage.zoo.in_memory_store import InMemoryBackend, InMemoryStore
 from pytest_mcp_storage.zoo.mutant import broken
 from reference_backends import SessionData
 from reference_backends.core.validation import check_identity, check_names, check_session
@@ -14,13 +15,13 @@ from reference_backends.core.validation import check_identity, check_names, chec
 class _Evicting(InMemoryBackend):
     """Base: looks for the dead in one step, and removes them in the next."""
 
-    async def dead(self, *names: Name) -> list[Name]:
+    async def dead(self, *names: SessionKey) -> list[SessionKey]:
         """Those of the names, or of all, under which an expired row lies."""
         return await self.call(
             lambda rows: [name for name in names or list(rows) if name in rows and not self.live(rows, name)]
         )
 
-    async def evict(self, *names: Name) -> None:
+    async def evict(self, *names: SessionKey) -> None:
         for name in names:
             await self.call(lambda rows, name=name: rows.pop(name, None))  # type: ignore[misc]
 

@@ -6,8 +6,9 @@ import math
 import time
 from typing import Any, ClassVar
 
+from pytest_mcp_storage.oracle.model import SessionKey
 from pytest_mcp_storage.spec.capabilities import Capability
-from pytest_mcp_storage.zoo.in_memory_store import InMemoryBackend, InMemoryHarness, Name, Row, Rows
+from pytest_mcp_storage.zoo.in_memory_store import InMemoryBackend, InMemoryHarness, Row, Rows
 from pytest_mcp_storage.zoo.mutant import broken
 from pytest_mcp_storage.zoo.mutants.lifetimes import Bounded
 from reference_backends import SessionData, SessionExistsError, SessionUpdate
@@ -19,7 +20,7 @@ DAY = 86_400.0
 class _Everlasting(InMemoryBackend):
     """Base: reads do not ask for the time."""
 
-    def row(self, rows: Rows, name: Name) -> Row | None:
+    def row(self, rows: Rows, name: SessionKey) -> Row | None:
         return rows.get(name)
 
 
@@ -35,7 +36,7 @@ class IgnoresTtl(Bounded):
 class ServesUntilCleanup(InMemoryBackend):
     """Leaves expiry to the cleanup job, as upstream's SQLite and Supabase stores."""
 
-    def live(self, rows: Rows, name: Name) -> Row | None:
+    def live(self, rows: Rows, name: SessionKey) -> Row | None:
         return rows.get(name)
 
     async def cleanup_expired_sessions(self) -> None:
@@ -108,7 +109,7 @@ class ReadingRenews(InMemoryBackend):
         await self.call(slide)
         return found
 
-    def live(self, rows: Rows, name: Name) -> Row | None:
+    def live(self, rows: Rows, name: SessionKey) -> Row | None:
         row = rows.get(name)
         return row if row is not None and self._clock() < row.expires_at + 10 else None
 
@@ -119,7 +120,7 @@ class CacheOutlivesTheTtl(InMemoryBackend):
 
     def __init__(self, store: Any, **options: Any) -> None:
         super().__init__(store, **options)
-        self.cache: dict[Name, SessionData] = {}
+        self.cache: dict[SessionKey, SessionData] = {}
 
     async def get_session(self, identity: str, session_id: str) -> SessionData | None:
         name = identity, session_id
@@ -354,9 +355,9 @@ class ForgetsExpiryOnDisk(InMemoryBackend):
 class NativeTimer(InMemoryBackend):
     """Lets the server's own timer end sessions, whatever the clock says that it was given."""
 
-    born: ClassVar[dict[Name, float]] = {}
+    born: ClassVar[dict[SessionKey, float]] = {}
 
-    def live(self, rows: Rows, name: Name) -> Row | None:
+    def live(self, rows: Rows, name: SessionKey) -> Row | None:
         row = super().live(rows, name)
         return row if row is not None and time.time() < self.born.get(name, math.inf) else None
 

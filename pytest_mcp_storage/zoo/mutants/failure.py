@@ -6,11 +6,12 @@ import asyncio
 from collections.abc import Callable
 from typing import ClassVar, TypeVar, Unpack
 
-from pytest_mcp_storage.zoo.in_memory_store import InMemoryBackend, InMemoryHarness, InMemoryStore, Name, Row, Rows
+from pytest_mcp_storage.oracle.model import SessionKey
+from pytest_mcp_storage.zoo.in_memory_store import InMemoryBackend, InMemoryHarness, InMemoryStore, Row, Rows
 from reference_backends import SessionData, SessionExistsError, StorageSetupError, StorageUnavailableError
 from reference_backends.core.base import BackendOptions
 
-Answer = TypeVar("Answer")
+Result = TypeVar("Result")
 
 
 class _Swallows(InMemoryBackend):
@@ -59,7 +60,7 @@ class PretendsToRemove(InMemoryHarness):
 
 
 class _LetsTheDriverSpeak(InMemoryBackend):
-    async def request(self, work: Callable[[Rows], Answer]) -> Answer:
+    async def request(self, work: Callable[[Rows], Result]) -> Result:
         return await self.store.request(work)
 
 
@@ -71,7 +72,7 @@ class LetsTheDriverSpeak(InMemoryHarness):
 
 
 class _WaitsForEver(InMemoryBackend):
-    async def request(self, work: Callable[[Rows], Answer]) -> Answer:
+    async def request(self, work: Callable[[Rows], Result]) -> Result:
         while True:
             try:
                 return await super().request(work)
@@ -118,7 +119,7 @@ class _GivesUp(InMemoryBackend):
         super().__init__(store, **options)
         self.broken = False
 
-    async def request(self, work: Callable[[Rows], Answer]) -> Answer:
+    async def request(self, work: Callable[[Rows], Result]) -> Result:
         if self.broken:
             raise StorageUnavailableError("the connection was closed")
         try:
@@ -141,7 +142,7 @@ class _Indexed(InMemoryStore):
 
     def __init__(self) -> None:
         super().__init__()
-        self.index: list[Name] = []
+        self.index: list[SessionKey] = []
 
 
 class _IndexesLater(InMemoryBackend):
@@ -217,7 +218,7 @@ class _AsksAtFirstUse(InMemoryBackend):
     def check(self) -> None:
         pass
 
-    async def call(self, work: Callable[[Rows], Answer]) -> Answer:
+    async def call(self, work: Callable[[Rows], Result]) -> Result:
         super().check()
         return await super().call(work)
 

@@ -6,7 +6,8 @@ import re
 import unicodedata
 from fnmatch import fnmatchcase
 
-from pytest_mcp_storage.zoo.in_memory_store import InMemoryBackend, Name, Row, Rows
+from pytest_mcp_storage.oracle.model import SessionKey
+from pytest_mcp_storage.zoo.in_memory_store import InMemoryBackend, Row, Rows
 from pytest_mcp_storage.zoo.mutant import broken
 from reference_backends import SessionData, SessionExistsError, SessionUpdate
 
@@ -64,7 +65,7 @@ class ListsStaleCopies(InMemoryBackend):
 
     def __init__(self, store, **options) -> None:  # type: ignore[no-untyped-def]
         super().__init__(store, **options)
-        self.cache: dict[Name, SessionData] = {}
+        self.cache: dict[SessionKey, SessionData] = {}
 
     async def get_identity_sessions_data(self, identity: str) -> list[SessionData]:
         found = await super().get_identity_sessions_data(identity)
@@ -140,7 +141,7 @@ class FoldsCase(_Matching):
 class FoldsNormalForms(InMemoryBackend):
     """Normalises names, so that two users become one."""
 
-    def key(self, identity: str, session_id: str) -> Name:
+    def key(self, identity: str, session_id: str) -> SessionKey:
         return unicodedata.normalize("NFC", identity), unicodedata.normalize("NFC", session_id)
 
 
@@ -156,7 +157,7 @@ class IgnoresTrailingSpaces(_Matching):
 class JoinsByColon(InMemoryBackend):
     """Keys by ``identity:session``, as upstream: ('a:b', 'c') is ('a', 'b:c')."""
 
-    def key(self, identity: str, session_id: str) -> Name:
+    def key(self, identity: str, session_id: str) -> SessionKey:
         return "", f"{identity}:{session_id}"
 
 
@@ -164,7 +165,7 @@ class JoinsByColon(InMemoryBackend):
 class JoinsBySlash(InMemoryBackend):
     """Makes a path of the two names."""
 
-    def key(self, identity: str, session_id: str) -> Name:
+    def key(self, identity: str, session_id: str) -> SessionKey:
         return "", f"{identity}/{session_id}"
 
 
@@ -172,7 +173,7 @@ class JoinsBySlash(InMemoryBackend):
 class FoldsSessionIds(InMemoryBackend):
     """Looks ids up without regard to case, as file names on some systems."""
 
-    def key(self, identity: str, session_id: str) -> Name:
+    def key(self, identity: str, session_id: str) -> SessionKey:
         return identity, session_id.lower()
 
 
@@ -180,7 +181,7 @@ class FoldsSessionIds(InMemoryBackend):
 class QuotesAway(InMemoryBackend):
     """Escapes quotes by dropping them."""
 
-    def key(self, identity: str, session_id: str) -> Name:
+    def key(self, identity: str, session_id: str) -> SessionKey:
         return identity.replace("'", "").replace("\\", ""), session_id
 
 
@@ -231,7 +232,7 @@ class ExpiryById(InMemoryBackend):
         super().__init__(store, **options)
         self.ends: dict[str, float] = vars(store).setdefault("ends", {})
 
-    def live(self, rows: Rows, name: Name) -> Row | None:
+    def live(self, rows: Rows, name: SessionKey) -> Row | None:
         row = rows.get(name)
         return row if row is not None and self._clock() < self.ends.get(name[1], row.expires_at) else None
 
@@ -250,7 +251,7 @@ class ExpiryById(InMemoryBackend):
 class FindsByIdAlone(InMemoryBackend):
     """Has ``WHERE session_id = ?`` in the read: whoever knows the id gets the tokens."""
 
-    def live(self, rows: Rows, name: Name) -> Row | None:
+    def live(self, rows: Rows, name: SessionKey) -> Row | None:
         return super().live(rows, name) or next(
             (
                 found

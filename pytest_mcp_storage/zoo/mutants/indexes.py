@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from pytest_mcp_storage.zoo.in_memory_store import InMemoryBackend, Name, Row, Rows
+from pytest_mcp_storage.oracle.model import SessionKey
+from pytest_mcp_storage.zoo.in_memory_store import InMemoryBackend, Row, Rows
 from pytest_mcp_storage.zoo.mutant import broken
 from reference_backends import SessionData, SessionExistsError, SessionUpdate
 from reference_backends.core.validation import check_names, check_session
@@ -123,7 +124,7 @@ class _Timed(InMemoryBackend):
 
     def __init__(self, store: Any, **options: Any) -> None:
         super().__init__(store, **options)
-        self.ends: dict[Name, float] = vars(store).setdefault("ends", {})
+        self.ends: dict[SessionKey, float] = vars(store).setdefault("ends", {})
 
     async def create_session(self, session: SessionData, ttl: float | None = None) -> None:
         await super().create_session(session, ttl)

@@ -8,14 +8,15 @@ import uuid
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from pytest_mcp_storage.zoo.in_memory_store import InMemoryBackend, Name, Rows
+from pytest_mcp_storage.oracle.model import SessionKey
+from pytest_mcp_storage.zoo.in_memory_store import InMemoryBackend, Rows
 from pytest_mcp_storage.zoo.mutant import broken
 from reference_backends import SessionData, SessionNotFoundError
 from reference_backends.core.bounds import LONGEST_NAME
 from reference_backends.core.record import Record
 from reference_backends.core.validation import check_names
 
-Answer = TypeVar("Answer")
+Result = TypeVar("Result")
 
 
 @broken("LC-1")
@@ -114,7 +115,7 @@ class MarksAsRemoved(InMemoryBackend):
 
     def __init__(self, store: Any, **options: Any) -> None:
         super().__init__(store, **options)
-        self.marked: set[Name] = set()
+        self.marked: set[SessionKey] = set()
 
     async def create_session(self, session: SessionData, ttl: float | None = None) -> None:
         if (session.identity, session.session_id) in self.marked:
@@ -147,7 +148,7 @@ class NewFromTheRemoved(InMemoryBackend):
 
     def __init__(self, store: Any, **options: Any) -> None:
         super().__init__(store, **options)
-        self.removed: dict[Name, Record] = {}
+        self.removed: dict[SessionKey, Record] = {}
 
     async def remove_session(self, identity: str, session_id: str) -> None:
         row = await self.call(lambda rows: rows.get((identity, session_id)))
@@ -313,7 +314,7 @@ class ConnectsAgain(InMemoryBackend):
         await super().disconnect()
         self.closed = True
 
-    async def call(self, work: Callable[[Rows], Answer]) -> Answer:
+    async def call(self, work: Callable[[Rows], Result]) -> Result:
         if self.closed:
             self._open = True
         return await super().call(work)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from pytest_mcp_storage.zoo.in_memory_store import InMemoryBackend, Name, Row, Rows
+from pytest_mcp_storage.oracle.model import SessionKey
+from pytest_mcp_storage.zoo.in_memory_store import InMemoryBackend, Row, Rows
 from pytest_mcp_storage.zoo.mutant import broken
 from reference_backends import SessionData, SessionUpdate
 from reference_backends.core.validation import check_names, check_session
@@ -312,7 +313,7 @@ class _Sliding(InMemoryBackend):
 
     def __init__(self, store: Any, **options: Any) -> None:
         super().__init__(store, **options)
-        self.lifetimes: dict[Name, float] = {}
+        self.lifetimes: dict[SessionKey, float] = {}
 
     async def create_session(self, session: SessionData, ttl: float | None = None) -> None:
         await super().create_session(session, ttl)

@@ -6,7 +6,8 @@ import re
 import unicodedata
 from urllib.parse import unquote
 
-from pytest_mcp_storage.zoo.in_memory_store import InMemoryBackend, Name, Rows
+from pytest_mcp_storage.oracle.model import SessionKey
+from pytest_mcp_storage.zoo.in_memory_store import InMemoryBackend, Rows
 from pytest_mcp_storage.zoo.mutant import broken
 from reference_backends import InvalidSessionError, SessionData, SessionNotFoundError, SessionUpdate
 from reference_backends.core.validation import check_names
@@ -15,7 +16,7 @@ from reference_backends.core.validation import check_names
 class _Folding(InMemoryBackend):
     """Base: a row lies under its two names, ``folded``."""
 
-    def key(self, identity: str, session_id: str) -> Name:
+    def key(self, identity: str, session_id: str) -> SessionKey:
         return self.folded(identity), self.folded(session_id)
 
     def folded(self, name: str) -> str:
@@ -26,7 +27,7 @@ class _Folding(InMemoryBackend):
 class StripsIds(InMemoryBackend):
     """Strips white space from ids, which came from a URL once; identities it takes as they are."""
 
-    def key(self, identity: str, session_id: str) -> Name:
+    def key(self, identity: str, session_id: str) -> SessionKey:
         return identity, session_id.strip()
 
 

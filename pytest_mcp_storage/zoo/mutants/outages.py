@@ -12,7 +12,7 @@ from reference_backends import SessionData, SessionUpdate, StorageSetupError, St
 from reference_backends.core.base import BackendOptions
 from reference_backends.core.validation import check_identity, check_names
 
-Answer = TypeVar("Answer")
+Result = TypeVar("Result")
 
 
 class _Remembers(InMemoryBackend):
@@ -80,7 +80,7 @@ class KeepsItsLock(InMemoryHarness):
 class _LosesConnections(InMemoryBackend):
     pool = 10
 
-    async def call(self, work: Callable[[Rows], Answer]) -> Answer:
+    async def call(self, work: Callable[[Rows], Result]) -> Result:
         if not self.pool:
             raise StorageUnavailableError("no connection is free")
         self.pool -= 1
@@ -100,7 +100,7 @@ class LosesConnections(InMemoryHarness):
 class _TripsForGood(InMemoryBackend):
     failures = 0
 
-    async def request(self, work: Callable[[Rows], Answer]) -> Answer:
+    async def request(self, work: Callable[[Rows], Result]) -> Result:
         if self.failures >= 5:
             raise StorageUnavailableError("the circuit is open")
         try:

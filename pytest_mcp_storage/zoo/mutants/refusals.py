@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from pytest_mcp_storage.zoo.in_memory_store import InMemoryBackend, Name, Rows
+from pytest_mcp_storage.oracle.model import SessionKey
+from pytest_mcp_storage.zoo.in_memory_store import InMemoryBackend, Rows
 from pytest_mcp_storage.zoo.mutant import broken
 from reference_backends import InvalidSessionError, SessionData, SessionExistsError, SessionNotFoundError, SessionUpdate
 from reference_backends.core.record import CREDENTIALS, from_wire
@@ -14,10 +15,10 @@ from reference_backends.core.validation import check_changes, check_names, check
 class _TouchesById(InMemoryBackend):
     """Base: sets the end of every session of an id, whoever has it."""
 
-    async def touch(self, session_id: str, ttl: float | None) -> list[Name]:
+    async def touch(self, session_id: str, ttl: float | None) -> list[SessionKey]:
         expires_at = self._expiry(ttl)
 
-        def touch(rows: Rows) -> list[Name]:
+        def touch(rows: Rows) -> list[SessionKey]:
             found = [name for name in rows if name[1] == session_id and self.live(rows, name)]
             for name in found:
                 rows[name] = rows[name]._replace(expires_at=expires_at)

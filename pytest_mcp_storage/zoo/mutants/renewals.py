@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Unpack
 
-from pytest_mcp_storage.zoo.in_memory_store import InMemoryBackend, InMemoryStore, Name, Row, Rows
+from pytest_mcp_storage.oracle.model import SessionKey
+from pytest_mcp_storage.zoo.in_memory_store import InMemoryBackend, InMemoryStore, Row, Rows
 from pytest_mcp_storage.zoo.mutant import broken
 from reference_backends import SessionData, SessionExistsError, SessionNotFoundError, SessionUpdate
 from reference_backends.core.base import BackendOptions
@@ -66,8 +67,8 @@ class _Firsts(InMemoryBackend):
 
     def __init__(self, store: InMemoryStore, **options: Unpack[BackendOptions]) -> None:
         super().__init__(store, **options)
-        self.born: dict[Name, float] = vars(store).setdefault("born", {})
-        self.ends: dict[Name, float] = vars(store).setdefault("ends", {})
+        self.born: dict[SessionKey, float] = vars(store).setdefault("born", {})
+        self.ends: dict[SessionKey, float] = vars(store).setdefault("ends", {})
 
     async def create_session(self, session: SessionData, ttl: float | None = None) -> None:
         row = Row(self.kept(check_session(session)), self._expiry(ttl))
@@ -81,7 +82,7 @@ class _Firsts(InMemoryBackend):
 
         await self.call(insert)
 
-    def taken(self, rows: Rows, name: Name) -> bool:
+    def taken(self, rows: Rows, name: SessionKey) -> bool:
         return self.live(rows, name) is not None
 
 
@@ -89,7 +90,7 @@ class _Firsts(InMemoryBackend):
 class CreatesByTheFirstEnd(_Firsts):
     """Keeps the end in the row and in the server's own TTL; a renewal moves that, and a create asks the row."""
 
-    def taken(self, rows: Rows, name: Name) -> bool:
+    def taken(self, rows: Rows, name: SessionKey) -> bool:
         return super().taken(rows, name) and self._clock() < self.ends[name]
 
 
@@ -143,9 +144,9 @@ class NullIsNotLess(InMemoryBackend):
 
     def __init__(self, store: InMemoryStore, **options: Unpack[BackendOptions]) -> None:
         super().__init__(store, **options)
-        self.null: set[Name] = vars(store).setdefault("null", set())
+        self.null: set[SessionKey] = vars(store).setdefault("null", set())
 
-    def mark(self, name: Name, ttl: float | None) -> None:
+    def mark(self, name: SessionKey, ttl: float | None) -> None:
         (self.null.add if ttl is None else self.null.discard)(name)
 
     async def create_session(self, session: SessionData, ttl: float | None = None) -> None:
@@ -171,9 +172,9 @@ class _Touching(InMemoryBackend):
 
     def __init__(self, store: InMemoryStore, **options: Unpack[BackendOptions]) -> None:
         super().__init__(store, **options)
-        self.touched: dict[Name, float] = {}
+        self.touched: dict[SessionKey, float] = {}
 
-    def live(self, rows: Rows, name: Name) -> Row | None:
+    def live(self, rows: Rows, name: SessionKey) -> Row | None:
         row = rows.get(name)
         return row if row is not None and self._clock() < self.touched.get(name, row.expires_at) else None
 

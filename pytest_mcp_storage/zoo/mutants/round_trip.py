@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from errno import ENAMETOOLONG
 from typing import Any
 
-from pytest_mcp_storage.zoo.in_memory_store import InMemoryBackend, Name
+from pytest_mcp_storage.oracle.model import SessionKey
+from pytest_mcp_storage.zoo.in_memory_store import InMemoryBackend
 from pytest_mcp_storage.zoo.mutant import broken
 from reference_backends import SessionData, StorageError
 from reference_backends.core.record import Record
@@ -190,7 +191,7 @@ class TrueIsOne(_Altering):
 class NamesInBytes(InMemoryBackend):
     """Makes a file of each session, named by its id; a file's name has 255 bytes, not characters."""
 
-    def key(self, identity: str, session_id: str) -> Name:
+    def key(self, identity: str, session_id: str) -> SessionKey:
         if len(session_id.encode()) > 255:
             raise OSError(ENAMETOOLONG, "File name too long")
         return super().key(identity, session_id)

@@ -7,12 +7,13 @@ from typing import ClassVar, TypeVar
 from uuid import UUID
 
 from pytest_mcp_storage.harnesses.options import backend_options
+from pytest_mcp_storage.oracle.model import SessionKey
 from pytest_mcp_storage.spec.capabilities import Capability
-from pytest_mcp_storage.zoo.in_memory_store import InMemoryBackend, InMemoryHarness, InMemoryStore, Name, Row, Rows
+from pytest_mcp_storage.zoo.in_memory_store import InMemoryBackend, InMemoryHarness, InMemoryStore, Row, Rows
 from reference_backends import Clock, SessionData, StorageError
 from reference_backends.core.validation import LONGEST_TTL
 
-Answer = TypeVar("Answer")
+Result = TypeVar("Result")
 
 User = str | None
 """A signed-in user's id; ``None``: nobody."""
@@ -50,39 +51,39 @@ class Guarded(InMemoryStore):
     def __init__(self, policies: Policies) -> None:
         super().__init__()
         self.policies = policies
-        self.owners: dict[Name, str] = {}
+        self.owners: dict[SessionKey, str] = {}
 
-    def owner(self, name: Name) -> str:
+    def owner(self, name: SessionKey) -> str:
         return self.owners.get(name, name[0])
 
 
-class UsersRows(MutableMapping[Name, Row]):
+class UsersRows(MutableMapping[SessionKey, Row]):
     """The rows as a user has them."""
 
     def __init__(self, store: Guarded, user: User) -> None:
         self.store = store
         self.user = user
 
-    def __getitem__(self, name: Name) -> Row:
+    def __getitem__(self, name: SessionKey) -> Row:
         if not self.may("selects", name):
             raise KeyError(name)
         return self.store.rows[name]
 
-    def __setitem__(self, name: Name, row: Row) -> None:
+    def __setitem__(self, name: SessionKey, row: Row) -> None:
         self.put(name, row, name[0])
 
-    def __delitem__(self, name: Name) -> None:
+    def __delitem__(self, name: SessionKey) -> None:
         if name in self.store.rows and self.may("deletes", name):
             del self.store.rows[name]
             self.store.owners.pop(name, None)
 
-    def __iter__(self) -> Iterator[Name]:
+    def __iter__(self) -> Iterator[SessionKey]:
         return iter([name for name in self.store.rows if self.may("selects", name)])
 
     def __len__(self) -> int:
         return len(list(iter(self)))
 
-    def pop(self, name: Name, *default: object) -> None:  # type: ignore[override]
+    def pop(self, name: SessionKey, *default: object) -> None:  # type: ignore[override]
         """A delete without a look before it, as SQL's."""
         del self[name]
 
@@ -90,10 +91,10 @@ class UsersRows(MutableMapping[Name, Row]):
         for name in list(self.store.rows):
             del self[name]
 
-    def may(self, what: str, name: Name) -> bool:
+    def may(self, what: str, name: SessionKey) -> bool:
         return bool(getattr(self.store.policies, what)(self.user, self.store.owner(name), name[0]))
 
-    def put(self, name: Name, row: Row, owner: str) -> None:
+    def put(self, name: SessionKey, row: Row, owner: str) -> None:
         """Insert the row, or change the one with its session id that the user sees, with that owner."""
         existing = [each for each in self.store.rows if each[1] == name[1]]
         seen = [each for each in existing if self.may("selects", each)]
@@ -115,7 +116,7 @@ class UsersInMemoryStore(InMemoryStore):
         self.whole = store
         self.user = user
 
-    def done(self, work: Callable[[Rows], Answer]) -> Answer:
+    def done(self, work: Callable[[Rows], Result]) -> Result:
         return work(UsersRows(self.whole, self.user))
 
 

@@ -26,7 +26,7 @@ from reference_backends.core.record import Record, RecordCodec
 
 logger = logging.getLogger("pytest_mcp_storage.zoo")
 
-Answer = TypeVar("Answer")
+Result = TypeVar("Result")
 
 # -- EN-1: what stays in the store ------------------------------------------------------------------------------------
 

@@ -9,7 +9,8 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
-from pytest_mcp_storage.zoo.in_memory_store import InMemoryBackend, Name, Rows
+from pytest_mcp_storage.oracle.model import SessionKey
+from pytest_mcp_storage.zoo.in_memory_store import InMemoryBackend, Rows
 from pytest_mcp_storage.zoo.mutant import broken
 from pytest_mcp_storage.zoo.sealing import Ring, SealingBackend, broken_codec, broken_ring
 from reference_backends import DecryptionError, SessionData
@@ -136,7 +137,7 @@ class SkipsNewerHeaders(RecordCodec):
 class LosesPatience(InMemoryBackend):
     """Removes a session at the third read that fails: three failures are no accident."""
 
-    failures: ClassVar[Counter[Name]] = Counter()
+    failures: ClassVar[Counter[SessionKey]] = Counter()
 
     async def get_session(self, identity: str, session_id: str) -> SessionData | None:
         try:

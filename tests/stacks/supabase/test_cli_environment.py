@@ -18,10 +18,10 @@ import pytest
 from pytest_mcp_storage.stacks.supabase import cli
 from pytest_mcp_storage.stacks.supabase.binaries import NpmPackage, npm_folder
 from pytest_mcp_storage.stacks.supabase.cli import CliServers
-from pytest_mcp_storage.stacks.supabase.environment import supabase_cli_environment
 from pytest_mcp_storage.stacks.supabase.keys import ProjectKeys
+from pytest_mcp_storage.stacks.supabase.servers import Note
 from pytest_mcp_storage.stacks.supabase.stack import MAX_ROWS
-from pytest_mcp_storage.stacks.supabase.supervisor import Note
+from pytest_mcp_storage.stacks.supabase.variables import supabase_cli_environment
 from reference_backends.core.errors import StorageSetupError
 from tests.stacks.supabase.conftest import missing
 

@@ -13,7 +13,7 @@ import httpx
 import psycopg
 import pytest
 
-from pytest_mcp_storage.stacks.supabase.stack import start_stack
+from pytest_mcp_storage.stacks.supabase.providers import start_stack
 from reference_backends.core.errors import StorageSetupError
 from tests.stacks import images
 from tests.stacks.supabase.conftest import ROW, Rest, listed, missing
@@ -25,7 +25,7 @@ ENVIRONMENT = {"MCP_STORAGE_POSTGRES_IMAGE": images.POSTGRES, "MCP_STORAGE_POSTG
 
 HOLDER = """
 import json, os, sys
-from pytest_mcp_storage.stacks.supabase.stack import start_stack
+from pytest_mcp_storage.stacks.supabase.providers import (start_stack)
 server = start_stack("docker")
 server.store()
 print(json.dumps(server.facts()["containers"]), flush=True)
