@@ -15,7 +15,7 @@ COMMANDS = {
     "report": "pytest_mcp_storage.report.command:report",
     "stack": "pytest_mcp_storage.stacks.commands:stack",
     "zoo": "pytest_mcp_storage.zoo.commands:zoo",
-    "supabase-init": "pytest_mcp_storage.stacks.commands:supabase_init",
+    "supabase-init": "pytest_mcp_storage.commands.supabase_init:supabase_init",
 }
 """Command name -> ``module:attribute`` of a :class:`click.Command`."""
 
