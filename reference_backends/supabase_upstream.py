@@ -23,7 +23,7 @@ SUGGESTED = "mcp_storage_sessions"
 async def verify(table: SupabaseTable) -> None:
     """Check that the table and the columns that the store needs are there. Raises ``StorageSetupError``."""
     try:
-        await table.rows(table.reading(*TABLE_COLUMNS).limit(0))
+        await table.rows(table.reading_none(*TABLE_COLUMNS))
     except StorageSetupError as error:
         problem = error
     else:
@@ -40,7 +40,7 @@ async def table_kind(table: SupabaseTable) -> TableKind:
     request raises for every other refusal.
     """
     for columns, kind in ((TABLE_COLUMNS, "ours"), (("identity",), "older")):
-        answer = await table.send(table.reading(*columns).limit(0))
+        answer = await table.send(table.reading_none(*columns))
         if answer.is_success:
             return cast(TableKind, kind)
         refusal = refusal_of(answer)

@@ -130,7 +130,7 @@ async def test_ours_goes_next_to_theirs(
 
 
 async def created(backend: SupabaseStorageBackend, session: SessionData) -> None:
-    """Create a session as soon as PostgREST knows the table: it reads the schema again some moments after it is told."""
+    """Create a session as soon as PostgREST knows the table: it reads the schema again a moment after it is told."""
     async with asyncio.timeout(20):
         while True:
             try:
