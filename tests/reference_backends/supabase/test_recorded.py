@@ -64,7 +64,6 @@ RECORDED = {
         "No suitable key or wrong key type",
         ConfigurationError,
         "not signed by this project",
-        details="None of the keys was able to decode the JWT",
     ),
     "12 to 16, no secret": Recorded(500, body("PGRST300", "Server lacks JWT secret"), StorageSetupError, "JWT secret"),
     "12 to 16, no anonymous role": Recorded(
