@@ -33,12 +33,14 @@ class Call:
     result: object = None
     waiting: bool = False
     """Whether somebody waits for it now."""
+    cancelled: bool = False
+    """Whether it was cancelled before it returned: it may have been done or not."""
 
     def __str__(self) -> str:
         given = [_shown(argument) for argument in self.arguments]
         if self.ttl is not None:
             given.append(f"ttl={self.ttl!r}")
-        answer = _answer(self.result) if self.end else "did not return"
+        answer = _answer(self.result) if self.end else "was cancelled" if self.cancelled else "did not return"
         return f"{self.handle}.{self.method}({', '.join(given)})  →  {answer}"
 
 
@@ -91,10 +93,14 @@ class Witness:
         self._history = history
         self._lost = lost
         self._spares = spares
+        self.limit = LONGEST_CALL
+        """Seconds after which a call counts as one that never returns."""
 
     def called(self, name: str) -> Witness:
         """The same handle in the hands of another caller."""
-        return Witness(self.backend, name, self._history, self._lost, spares=self._spares)
+        caller = Witness(self.backend, name, self._history, self._lost, spares=self._spares)
+        caller.limit = self.limit
+        return caller
 
     def generate_session_id(self) -> str:
         try:
@@ -159,9 +165,10 @@ class Witness:
         self._history().entries.append(call)
         options = {} if ttl is None else {"ttl": ttl}
         try:
-            call.result = await in_time(method, function, *arguments, limit=LONGEST_CALL, **options)
+            call.result = await in_time(method, function, *arguments, limit=self.limit, **options)
         except Overdue as error:
-            self._lost()
+            if self.limit >= LONGEST_CALL:
+                self._lost()
             raise NoReturn(str(error), should="return") from None
         except Exception as error:
             call.result = error
@@ -169,6 +176,7 @@ class Witness:
             blame(error, method)
             raise
         except (asyncio.CancelledError, GeneratorExit):
+            call.cancelled = True
             raise
         except BaseException as error:  # SystemExit would end the suite's loop, and pytest.skip() the test
             call.result, call.end = error, time.monotonic_ns()

@@ -37,6 +37,7 @@ HOUSES: tuple[str, ...] = (
     "mixed",
     "durability",
     "concurrency",
+    "cancellation",
     "failure",
     "outages",
     "row_security",
