@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -61,11 +62,16 @@ def place(method: str, at: int, answered: bool) -> str:
 
 
 def moments(trial: Trial, count: int) -> list[int]:
-    """The suspension points to cancel a call at, of as many as it has: all, or as many as the tier allows."""
-    most = 2 + 4 * trial.tier.faults
+    """The suspension points to cancel a call at, of ``count``: all, or as many as tier and store allow.
+
+    The first and the last are always among them, and the others differ from example to example.
+    """
+    tier = trial.tier
+    most = max(4, round((2 + 4 * tier.faults) * (1 if tier.unhurried else trial.bench.pace)))
     if count <= most:
         return list(range(1, count + 1))
-    return sorted({1 + round(number * (count - 1) / (most - 1)) for number in range(most)})
+    between = random.Random(f"{trial.seed} {trial.number}").sample(range(2, count), most - 2)
+    return [1, *sorted(between), count]
 
 
 async def suspensions(call: Awaitable[Any]) -> int:

@@ -69,7 +69,7 @@ class Followers:
 
     def _about_nobody(self, store: Witness) -> list[Follower]:
         identity, session_id = self.trial.identity("nobody"), self.trial.session_id(f"none {self._rounds}")
-        new = self.session.model_copy(update={"identity": identity, "session_id": session_id})
+        new = self.session.model_copy(update={"identity": self.trial.identity("new"), "session_id": session_id})
         return [
             ("get_session of an unknown id", lambda: store.get_session(identity, session_id), _is_nothing),
             ("a listing of an unknown identity", lambda: store.get_identity_sessions_data(identity), _is_empty),
@@ -79,7 +79,7 @@ class Followers:
                 lambda got: isinstance(got, SessionNotFoundError),
             ),
             ("create_session of a new session", lambda: store.create_session(new), _is_nothing),
-            ("remove_session of a session", lambda: store.remove_session(identity, session_id), _is_nothing),
+            ("remove_session of a session", lambda: store.remove_session(new.identity, session_id), _is_nothing),
         ]
 
     def _is_it(self, got: object) -> bool:

@@ -38,6 +38,7 @@ HOUSES: tuple[str, ...] = (
     "durability",
     "concurrency",
     "cancellation",
+    "cancelled_callers",
     "failure",
     "outages",
     "row_security",
