@@ -37,6 +37,7 @@ HOUSES: tuple[str, ...] = (
     "mixed",
     "durability",
     "concurrency",
+    "company",
     "cancellation",
     "cancelled_callers",
     "failure",
