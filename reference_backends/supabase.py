@@ -57,6 +57,8 @@ class SupabaseStorageBackend(Handle):
     ``seal_all``: seal ``code_verifier`` and the ``client_secret`` in client information too, not only tokens and
     headers (EN-11); ``@mcp-ts/sdk``, where it reads the same table, cannot open those two. ``time_limit``: seconds
     after which a request without an answer raises ``StorageUnavailableError``, whatever the client's own timeout is.
+
+    A call that is cancelled ends at once; a request that it has begun goes on, and ``disconnect`` waits for it.
     """
 
     label = "supabase"
@@ -148,6 +150,7 @@ class SupabaseStorageBackend(Handle):
     async def disconnect(self) -> None:
         """Close this handle; the client stays open."""
         self._open = False
+        await self._table.settled()
 
     def _acts_as_anon(self) -> bool:
         return acts_as_anon(self._client)

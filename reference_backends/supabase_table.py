@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from postgrest.types import CountMethod, ReturnMethod
 
+from reference_backends.errors import StorageError
 from reference_backends.supabase_errors import FAULTS, not_postgrest, typed_error
 from reference_backends.supabase_rows import GLIMPSE, NOT_IN_CLEAR, TABLE, Row
 
@@ -48,6 +49,7 @@ class SupabaseTable:
     def __init__(self, client: AsyncClient, time_limit: float) -> None:
         self._client = client
         self._time_limit = time_limit
+        self._under_way: set[asyncio.Task[Answer | StorageError]] = set()
         with warnings.catch_warnings():
             # supabase-py warns of its own call of a deprecated argument when it builds its REST client.
             warnings.simplefilter("ignore", DeprecationWarning)
@@ -129,17 +131,33 @@ class SupabaseTable:
             last = not found
 
     async def answer(self, request: Request) -> Answer:
-        """Send a request, once. supabase-py's retries would only hold back the news of an outage."""
+        """Send a request, once, in a task that outlives a cancelled caller.
+
+        httpcore loses a connection of its pool for good if a request is cancelled just after it has connected.
+        """
+        sending = asyncio.ensure_future(self._sent(request))
+        self._under_way.add(sending)
+        sending.add_done_callback(self._under_way.discard)
+        outcome = await asyncio.shield(sending)
+        if isinstance(outcome, Answer):
+            return outcome
+        raise outcome
+
+    async def settled(self) -> None:
+        """Wait for the requests whose callers were cancelled; each ends within the time limit."""
+        if self._under_way:
+            await asyncio.wait(self._under_way)
+
+    async def _sent(self, request: Request) -> Answer | StorageError:
+        """What came of the request. supabase-py's retries would only hold back the news of an outage."""
         try:
             async with asyncio.timeout(self._time_limit):
                 response = await request.retry(False).execute()
         except FAULTS as fault:
-            problem = typed_error(fault)
-        else:
-            if isinstance(response.data, list) and all(isinstance(row, dict) for row in response.data):
-                return Answer(response.data, response.count)
-            problem = not_postgrest()
-        raise problem
+            return typed_error(fault)
+        if isinstance(response.data, list) and all(isinstance(row, dict) for row in response.data):
+            return Answer(response.data, response.count)
+        return not_postgrest()
 
 
 def equal(request: AsyncSelectRequestBuilder, column: str, text: str) -> AsyncSelectRequestBuilder:
