@@ -42,6 +42,7 @@ HOUSES: tuple[str, ...] = (
     "cancelled_callers",
     "failure",
     "outages",
+    "resources",
     "row_security",
     "declarations",
 )
