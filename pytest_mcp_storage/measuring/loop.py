@@ -6,13 +6,14 @@ import asyncio
 import inspect
 import threading
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import Future, wait
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from importlib import import_module
 from typing import Any, TypeVar
 
 from pytest_mcp_storage.measuring.patience import GRACE
+from pytest_mcp_storage.measuring.schedule import ScheduledLoop
 
 Returned = TypeVar("Returned")
 
@@ -24,7 +25,7 @@ class SuiteLoop:
     """An asyncio loop on a daemon thread; ``run`` blocks the caller, ``submit`` awaits from any other loop."""
 
     def __init__(self) -> None:
-        self._loop = asyncio.new_event_loop()
+        self._loop = ScheduledLoop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="mcp-storage-suite", daemon=True)
         self._thread.start()
 
@@ -47,6 +48,10 @@ class SuiteLoop:
             _drop(work)
             raise TimeoutError(f"nothing came back within {limit:g} s")
         return future.result()
+
+    def schedule(self, choices: Sequence[int]) -> AbstractContextManager[None]:
+        """Draw the order of ready tasks from these numbers; to be entered on this loop."""
+        return self._loop.schedule(choices)
 
     def answers(self) -> bool:
         """Whether anything runs on the loop; a store may block it."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,7 +30,7 @@ class Attempt:
     session: SessionData
     before: SessionData | None
     after: SessionData | None
-    call: Callable[[Witness], Awaitable[Any]]
+    call: Callable[[Witness], Coroutine[Any, Any, Any]]
 
     async def prepare(self, store: Witness, ttl: float | None = None) -> None:
         """Bring the session into the state ``before``."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pytest_mcp_storage.capabilities import Capability
@@ -56,7 +57,7 @@ class Churn:
         self._expiring: list[str] = []
         self._ended = False
 
-    async def run(self, lister: Witness, reads: tuple[str, ...]) -> None:
+    async def run(self, lister: Witness, reads: Sequence[str]) -> None:
         """List with each of the reads, again and again, while sessions come and go. Raises :class:`Violation`."""
         await self._begin()
         await all_at_once([self._list(lister, reads), self._all_writes()])
@@ -72,7 +73,7 @@ class Churn:
                 self._expiring.append(each.session_id)
             self._doomed = self._doomed[1::2]
 
-    async def _list(self, lister: Witness, reads: tuple[str, ...]) -> None:
+    async def _list(self, lister: Witness, reads: Sequence[str]) -> None:
         while True:
             last = self._ended
             for read in reads:

@@ -26,7 +26,7 @@ PAUSE = 0.02
 """Seconds between two looks: what has been closed may take a moment to end."""
 FEWEST = 4
 """Things left that are no accident."""
-SAMPLE = 0.002
+SAMPLE = 0.01
 """Seconds between two looks at how many connections there are."""
 
 

@@ -145,6 +145,7 @@ async def test_many_cancelled_calls_use_nothing_up(trial: Trial, session: Sessio
 
 @measures(
     "CA-3",
+    shuffled=True,
     at_most=40,
     session=sessions(),
     which=st.integers(0, 4),
@@ -162,7 +163,7 @@ async def test_a_cancelled_call_changes_the_answer_of_no_other(
             await must_not_harm_its_company(trial, store, _numbered(session, at), method, which, at, answered=answered)
 
 
-@measures("CA-3", session=sessions(), deeds=plans(), cuts=CUTS)
+@measures("CA-3", shuffled=True, session=sessions(), deeds=plans(), cuts=CUTS)
 async def test_what_the_others_see_stays_linearizable(
     trial: Trial, session: SessionData, deeds: list[list[Deed]], cuts: list[int]
 ) -> None:

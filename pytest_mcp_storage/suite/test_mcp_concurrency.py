@@ -34,12 +34,12 @@ UPDATERS = st.integers(2, len(VALUES))
 TIMES = st.integers(1, 3)
 
 
-@measures("CO-1", session=sessions(), callers=MANY)
+@measures("CO-1", shuffled=True, session=sessions(), callers=MANY)
 async def test_one_of_many_concurrent_creates_succeeds(trial: Trial, session: SessionData, callers: int) -> None:
     await must_let_one_create_succeed(trial, named([await trial.store()], callers), session)
 
 
-@measures("CO-1", waits=True, session=sessions(), callers=MANY)
+@measures("CO-1", shuffled=True, waits=True, session=sessions(), callers=MANY)
 async def test_one_of_many_creates_over_an_expired_session_succeeds(
     trial: Trial, session: SessionData, callers: int
 ) -> None:
@@ -57,7 +57,7 @@ async def test_sessions_created_at_once_are_all_there(trial: Trial, session: Ses
             await must_keep_every_create(trial, harness, again, CREATES)
 
 
-@measures("CO-2", session=sessions(), updaters=UPDATERS, times=TIMES)
+@measures("CO-2", shuffled=True, session=sessions(), updaters=UPDATERS, times=TIMES)
 async def test_concurrent_updates_of_different_fields_are_all_kept(
     trial: Trial, session: SessionData, updaters: int, times: int
 ) -> None:
@@ -65,7 +65,7 @@ async def test_concurrent_updates_of_different_fields_are_all_kept(
     await must_keep_every_update(trial, callers, session, times=times, beside_create=False)
 
 
-@measures("CO-2", session=sessions(), updaters=UPDATERS, times=TIMES)
+@measures("CO-2", shuffled=True, session=sessions(), updaters=UPDATERS, times=TIMES)
 async def test_updates_beside_a_create_are_kept_or_refused(
     trial: Trial, session: SessionData, updaters: int, times: int
 ) -> None:
@@ -73,14 +73,14 @@ async def test_updates_beside_a_create_are_kept_or_refused(
     await must_keep_every_update(trial, callers, session, times=times, beside_create=True)
 
 
-@measures("CO-2", session=sessions(), updaters=UPDATERS)
+@measures("CO-2", shuffled=True, session=sessions(), updaters=UPDATERS)
 async def test_no_concurrent_update_brings_a_removed_session_back(
     trial: Trial, session: SessionData, updaters: int
 ) -> None:
     await must_let_removal_win(trial, named([await trial.store()], 1 + updaters), session)
 
 
-@measures("CO-2", session=sessions(), updaters=UPDATERS, ttl=every(None, 3600))
+@measures("CO-2", shuffled=True, session=sessions(), updaters=UPDATERS, ttl=every(None, 3600))
 async def test_renewals_undo_no_concurrent_update(
     trial: Trial, session: SessionData, updaters: int, ttl: float | None
 ) -> None:
@@ -88,21 +88,21 @@ async def test_renewals_undo_no_concurrent_update(
     await must_keep_every_update(trial, callers, session, times=2, ttl=ttl, renewing=True)
 
 
-@measures("CO-2", session=sessions(), updaters=UPDATERS, ttl=every(None, 3600))
+@measures("CO-2", shuffled=True, session=sessions(), updaters=UPDATERS, ttl=every(None, 3600))
 async def test_no_concurrent_renewal_brings_a_removed_session_back(
     trial: Trial, session: SessionData, updaters: int, ttl: float | None
 ) -> None:
     await must_let_removal_win(trial, named([await trial.store()], 1 + updaters), session, ttl=ttl, renewing=True)
 
 
-@measures("CO-3", session=sessions(), deeds=plans())
+@measures("CO-3", shuffled=True, session=sessions(), deeds=plans())
 async def test_what_concurrent_callers_see_is_linearizable(
     trial: Trial, session: SessionData, deeds: list[list[Deed]]
 ) -> None:
     await must_be_one_history(trial, named([await trial.store()], len(deeds)), session, deeds)
 
 
-@measures("CO-3", session=sessions(), callers=MANY)
+@measures("CO-3", shuffled=True, session=sessions(), callers=MANY)
 async def test_a_clearance_beside_creates_leaves_no_half(trial: Trial, session: SessionData, callers: int) -> None:
     if not trial.store_is_ours:
         return trial.leave_out("clear_all, since the store may hold others' data")
@@ -178,12 +178,12 @@ async def test_two_handles_see_each_others_renewals(trial: Trial, session: Sessi
             await must_be_live(trial, one, each, until=renewed + 600)
 
 
-@measures("CO-5", session=sessions(), callers=MANY)
+@measures("CO-5", shuffled=True, session=sessions(), callers=MANY)
 async def test_one_concurrent_create_succeeds_across_handles(trial: Trial, session: SessionData, callers: int) -> None:
     await must_let_one_create_succeed(trial, named(await trial.handles(HANDLES), callers), session)
 
 
-@measures("CO-5", waits=True, session=sessions(), callers=MANY)
+@measures("CO-5", shuffled=True, waits=True, session=sessions(), callers=MANY)
 async def test_one_create_over_an_expired_session_succeeds_across_handles(
     trial: Trial, session: SessionData, callers: int
 ) -> None:
@@ -192,7 +192,7 @@ async def test_one_create_over_an_expired_session_succeeds_across_handles(
         await must_let_one_create_succeed(trial, named(handles, callers), session)
 
 
-@measures("CO-5", session=sessions(), updaters=UPDATERS, times=TIMES)
+@measures("CO-5", shuffled=True, session=sessions(), updaters=UPDATERS, times=TIMES)
 async def test_updates_of_different_fields_are_all_kept_across_handles(
     trial: Trial, session: SessionData, updaters: int, times: int
 ) -> None:
@@ -200,7 +200,7 @@ async def test_updates_of_different_fields_are_all_kept_across_handles(
     await must_keep_every_update(trial, callers, session, times=times, beside_create=False)
 
 
-@measures("CO-5", session=sessions(), deeds=plans())
+@measures("CO-5", shuffled=True, session=sessions(), deeds=plans())
 async def test_what_callers_of_several_handles_see_is_linearizable(
     trial: Trial, session: SessionData, deeds: list[list[Deed]]
 ) -> None:

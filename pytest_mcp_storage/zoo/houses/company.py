@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
+from functools import partial
 from typing import Any, TypeVar, Unpack
 
-from pytest_mcp_storage.zoo.shelf import Row, Shelf, ShelfBackend
+from pytest_mcp_storage.zoo.shelf import Row, Rows, Shelf, ShelfBackend
 from pytest_mcp_storage.zoo.specimens import broken
-from reference_backends import SessionData
+from reference_backends import SessionData, SessionUpdate
 from reference_backends.handle import HandleOptions
 
 Answer = TypeVar("Answer")
@@ -22,10 +24,13 @@ class ListsByOffset(ShelfBackend):
         found: list[tuple[str, Row]] = []
         while True:
             start = len(found)
-            page = await self.call(lambda rows, start=start: [*self.of(rows, identity).items()][start : start + PAGE])
+            page = await self.call(partial(self._page, identity, start))
             found += page
             if len(page) < PAGE:
                 return found
+
+    def _page(self, identity: str, start: int, rows: Rows) -> list[tuple[str, Row]]:
+        return [*self.of(rows, identity).items()][start : start + PAGE]
 
     async def get_identity_sessions_data(self, identity: str) -> list[SessionData]:
         return [self.shown(row.record) for _, row in await self._pages(identity)]
@@ -42,10 +47,13 @@ class ListsNewestFirst(ShelfBackend):
         found: list[str] = []
         while True:
             start = len(found)
-            page = await self.call(lambda rows, start=start: [*self.of(rows, identity)][::-1][start : start + PAGE])
+            page = await self.call(partial(self._page, identity, start))
             found += page
             if len(page) < PAGE:
                 return found
+
+    def _page(self, identity: str, start: int, rows: Rows) -> list[str]:
+        return [*self.of(rows, identity)][::-1][start : start + PAGE]
 
 
 @broken("CO-6")
@@ -117,3 +125,40 @@ class AnswersInTheOrderOfArrival(ShelfBackend):
         answer = await super().get_identity_sessions_data(identity)
         self.asked.pop(0).set_result(answer)
         return list(await mine)
+
+
+@broken("CO-3")
+class CachesInStep(ShelfBackend):
+    """Caches what it has read a turn later, and empties the cache a turn after a write: in step, none is too late.
+
+    Only a task that is overtaken between its two steps puts an old session back, as happens on a busy machine.
+    """
+
+    def __init__(self, shelf: Shelf, **options: Unpack[HandleOptions]) -> None:
+        super().__init__(shelf, **options)
+        self.cache: dict[tuple[str, str], SessionData] = {}
+
+    async def request(self, work: Callable[[Rows], Answer]) -> Answer:
+        return self.shelf.done(work)
+
+    async def get_session(self, identity: str, session_id: str) -> SessionData | None:
+        name = identity, session_id
+        if name not in self.cache:
+            session = await super().get_session(identity, session_id)
+            await asyncio.sleep(0)
+            if session is None:
+                return None
+            self.cache[name] = session
+        return self.cache[name].model_copy(deep=True)
+
+    async def update_session(
+        self, identity: str, session_id: str, changes: SessionUpdate, ttl: float | None = None
+    ) -> None:
+        await super().update_session(identity, session_id, changes, ttl)
+        await asyncio.sleep(0)
+        self.cache.pop((identity, session_id), None)
+
+    async def remove_session(self, identity: str, session_id: str) -> None:
+        await super().remove_session(identity, session_id)
+        await asyncio.sleep(0)
+        self.cache.pop((identity, session_id), None)
