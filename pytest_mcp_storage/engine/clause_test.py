@@ -40,6 +40,7 @@ class ClauseTest:
     at_most: int | None
     waits: bool
     needs: frozenset[Capability] = frozenset()
+    shuffled: bool = False
 
     @property
     def name(self) -> str:
@@ -60,6 +61,7 @@ def clause_test(
     at_most: int | None = None,
     waits: bool = False,
     needs: Iterable[Capability] = (),
+    shuffled: bool = False,
     **arguments: SearchStrategy[Any] | Every,
 ) -> Callable[[Body], Body]:
     """Mark a function as a test of ``clause``. It is handed a :class:`TestContext`, and an example of each strategy.
@@ -67,14 +69,14 @@ def clause_test(
     An argument may also be :func:`every` one of some values, among which the examples are shared, one each at least.
     ``at_most``: no more examples than so many, for costly tests. ``waits``: it lets time pass, so that a store
     without CLOCK gets one example, in real time. ``needs``: capabilities beyond the clause's own, for a test that
-    measures one of its ``optional_parts``.
+    measures one of its ``optional_parts``. ``shuffled``: the order in which ready tasks run is drawn too.
     """
     strategies = {name: value for name, value in arguments.items() if not isinstance(value, Every)}
     taken = {name: value.values for name, value in arguments.items() if isinstance(value, Every)}
     parameters = [dict(zip(taken, values, strict=True)) for values in product(*taken.values())]
 
     def mark(body: Body) -> Body:
-        test = ClauseTest(clause, body, strategies, parameters, at_most, waits, frozenset(needs))
+        test = ClauseTest(clause, body, strategies, parameters, at_most, waits, frozenset(needs), shuffled)
         body.__clause_test__ = test  # type: ignore[attr-defined]
         return body
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import inspect
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from hypothesis import HealthCheck, Phase, Verbosity, given, seed, settings
 from hypothesis.errors import HypothesisException
 from hypothesis.stateful import RuleBasedStateMachine, run_state_machine_as_test
-from hypothesis.strategies import fixed_dictionaries
+from hypothesis.strategies import SearchStrategy, binary, fixed_dictionaries
 
 from pytest_mcp_storage.engine.clause_test import ClauseTest
 from pytest_mcp_storage.engine.context import TestContext
@@ -20,6 +20,14 @@ from pytest_mcp_storage.spec.harness import NotMeasurable
 
 LONGEST_EXAMPLE = 600.0
 """Seconds after which an example counts as hung."""
+
+
+SCHEDULE = "schedule of ready tasks"
+"""Under this name a schedule is drawn; no argument of a test can have it."""
+
+
+MOMENTS = 150
+"""Moments of an example at which a task may overtake others; later ones leave the order as it is."""
 
 
 class Enough(BaseException):
@@ -89,16 +97,31 @@ class Executor:
         )
 
     def _execute_examples(self) -> None:
-        drawn = fixed_dictionaries(self.test.strategies)
+        strategies = self.test.strategies | ({SCHEDULE: schedules()} if self.test.shuffled else {})
+        drawn = fixed_dictionaries(strategies)
         for number, taken in enumerate(self.test.parameters):
             seed(self.context.seed + number)(self.settings()(given(drawn)(self._example_of(taken))))()
 
     def _example_of(self, taken: dict[str, Any]) -> Callable[[dict[str, Any]], None]:
         def example(drawn: dict[str, Any]) -> None:
             self.begin()
-            self.call(lambda: self.test.body(self.context, **self.context.own(drawn), **taken))
+            order = drawn.pop(SCHEDULE, ())
+            self.call(lambda: self._scheduled(order, {**self.context.own(drawn), **taken}))
 
         return example
+
+    def _scheduled(self, order: Sequence[int], arguments: dict[str, Any]) -> Any:
+        """The test's body; where ``order`` changes anything, tasks that are ready run in the order that it says."""
+        work = self.test.body(self.context, **arguments)
+        if not any(order):
+            return work
+        switches = sum(map(bool, order))
+        self.context.history.note(f"… ready tasks overtake each other at up to {switches} drawn moments …")
+        return self._on_schedule(work, order)
+
+    async def _on_schedule(self, work: Any, order: Sequence[int]) -> Any:
+        with self.context.environment.loop.schedule(order):
+            return await work
 
     def _once(self) -> None:
         self.begin()
@@ -123,6 +146,13 @@ class Executor:
             self.failure, self.history, self._shortest = error, lines, length
         nothing_smaller = isinstance(error, (NotMeasurable, TimeoutError, NoReturn)) or self.test.at_most == 1
         self._deadline = min(self._deadline, time.monotonic() + (0 if nothing_smaller else self.context.tier.shrinking))
+
+
+def schedules() -> SearchStrategy[list[int]]:
+    """Schedules in which half of the moments let another task run first. They shrink to few such moments."""
+    return binary(min_size=MOMENTS // 4, max_size=MOMENTS).map(
+        lambda drawn: [byte % 4 if byte >= 128 else 0 for byte in drawn]
+    )
 
 
 async def _awaited(result: Any) -> Any:

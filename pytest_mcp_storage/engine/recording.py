@@ -70,10 +70,14 @@ class RecordingBackend:
         self._history = history
         self._lost = lost
         self._spares = spares
+        self.limit = LONGEST_CALL
+        """Seconds after which a call counts as one that never returns."""
 
     def called(self, name: str) -> RecordingBackend:
         """The same handle in the hands of another caller."""
-        return RecordingBackend(self.backend, name, self._history, self._lost, spares=self._spares)
+        caller = RecordingBackend(self.backend, name, self._history, self._lost, spares=self._spares)
+        caller.limit = self.limit
+        return caller
 
     def generate_session_id(self) -> str:
         try:
@@ -138,9 +142,10 @@ class RecordingBackend:
         self._history().entries.append(call)
         options = {} if ttl is None else {"ttl": ttl}
         try:
-            call.result = await in_time(method, function, *arguments, limit=LONGEST_CALL, **options)
+            call.result = await in_time(method, function, *arguments, limit=self.limit, **options)
         except Overdue as error:
-            self._lost()
+            if self.limit >= LONGEST_CALL:
+                self._lost()
             raise NoReturn(str(error), should="return") from None
         except Exception as error:
             call.result = error
@@ -148,6 +153,7 @@ class RecordingBackend:
             blame(error, method)
             raise
         except (asyncio.CancelledError, GeneratorExit):
+            call.cancelled = True
             raise
         except BaseException as error:  # SystemExit would end the suite's loop, and pytest.skip() the test
             call.result, call.end = error, time.monotonic_ns()

@@ -22,12 +22,14 @@ class Call:
     result: object = None
     waiting: bool = False
     """Whether somebody waits for it now."""
+    cancelled: bool = False
+    """Whether it was cancelled before it returned: it may have been done or not."""
 
     def __str__(self) -> str:
         given = [_shown(argument) for argument in self.arguments]
         if self.ttl is not None:
             given.append(f"ttl={self.ttl!r}")
-        answer = _answer(self.result) if self.end else "did not return"
+        answer = _answer(self.result) if self.end else "was cancelled" if self.cancelled else "did not return"
         return f"{self.handle}.{self.method}({', '.join(given)})  →  {answer}"
 
 

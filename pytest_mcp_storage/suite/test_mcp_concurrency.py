@@ -33,14 +33,14 @@ UPDATERS = st.integers(2, len(VALUES))
 TIMES = st.integers(1, 3)
 
 
-@clause_test("CO-1", session=sessions(), callers=MANY)
+@clause_test("CO-1", shuffled=True, session=sessions(), callers=MANY)
 async def test_one_of_many_concurrent_creates_succeeds(
     context: TestContext, session: SessionData, callers: int
 ) -> None:
     await assert_lets_one_create_succeed(context, named([await context.store()], callers), session)
 
 
-@clause_test("CO-1", waits=True, session=sessions(), callers=MANY)
+@clause_test("CO-1", shuffled=True, waits=True, session=sessions(), callers=MANY)
 async def test_one_of_many_creates_over_an_expired_session_succeeds(
     context: TestContext, session: SessionData, callers: int
 ) -> None:
@@ -58,7 +58,7 @@ async def test_sessions_created_at_once_are_all_there(context: TestContext, sess
             await assert_keeps_every_create(context, harness, again, CREATES)
 
 
-@clause_test("CO-2", session=sessions(), updaters=UPDATERS, times=TIMES)
+@clause_test("CO-2", shuffled=True, session=sessions(), updaters=UPDATERS, times=TIMES)
 async def test_concurrent_updates_of_different_fields_are_all_kept(
     context: TestContext, session: SessionData, updaters: int, times: int
 ) -> None:
@@ -66,7 +66,7 @@ async def test_concurrent_updates_of_different_fields_are_all_kept(
     await assert_keeps_every_update(context, callers, session, times=times, beside_create=False)
 
 
-@clause_test("CO-2", session=sessions(), updaters=UPDATERS, times=TIMES)
+@clause_test("CO-2", shuffled=True, session=sessions(), updaters=UPDATERS, times=TIMES)
 async def test_updates_beside_a_create_are_kept_or_refused(
     context: TestContext, session: SessionData, updaters: int, times: int
 ) -> None:
@@ -74,14 +74,14 @@ async def test_updates_beside_a_create_are_kept_or_refused(
     await assert_keeps_every_update(context, callers, session, times=times, beside_create=True)
 
 
-@clause_test("CO-2", session=sessions(), updaters=UPDATERS)
+@clause_test("CO-2", shuffled=True, session=sessions(), updaters=UPDATERS)
 async def test_no_concurrent_update_brings_a_removed_session_back(
     context: TestContext, session: SessionData, updaters: int
 ) -> None:
     await assert_lets_removal_win(context, named([await context.store()], 1 + updaters), session)
 
 
-@clause_test("CO-2", session=sessions(), updaters=UPDATERS, ttl=every(None, 3600))
+@clause_test("CO-2", shuffled=True, session=sessions(), updaters=UPDATERS, ttl=every(None, 3600))
 async def test_renewals_undo_no_concurrent_update(
     context: TestContext, session: SessionData, updaters: int, ttl: float | None
 ) -> None:
@@ -89,7 +89,7 @@ async def test_renewals_undo_no_concurrent_update(
     await assert_keeps_every_update(context, callers, session, times=2, ttl=ttl, renewing=True)
 
 
-@clause_test("CO-2", session=sessions(), updaters=UPDATERS, ttl=every(None, 3600))
+@clause_test("CO-2", shuffled=True, session=sessions(), updaters=UPDATERS, ttl=every(None, 3600))
 async def test_no_concurrent_renewal_brings_a_removed_session_back(
     context: TestContext, session: SessionData, updaters: int, ttl: float | None
 ) -> None:
@@ -98,14 +98,14 @@ async def test_no_concurrent_renewal_brings_a_removed_session_back(
     )
 
 
-@clause_test("CO-3", session=sessions(), actions=plans())
+@clause_test("CO-3", shuffled=True, session=sessions(), actions=plans())
 async def test_what_concurrent_callers_see_is_linearizable(
     context: TestContext, session: SessionData, actions: list[list[Action]]
 ) -> None:
     await assert_one_history(context, named([await context.store()], len(actions)), session, actions)
 
 
-@clause_test("CO-3", session=sessions(), callers=MANY)
+@clause_test("CO-3", shuffled=True, session=sessions(), callers=MANY)
 async def test_a_clearance_beside_creates_leaves_no_half(
     context: TestContext, session: SessionData, callers: int
 ) -> None:
@@ -183,14 +183,14 @@ async def test_two_handles_see_each_others_renewals(context: TestContext, sessio
             await assert_live(context, one, each, until=renewed + 600)
 
 
-@clause_test("CO-5", session=sessions(), callers=MANY)
+@clause_test("CO-5", shuffled=True, session=sessions(), callers=MANY)
 async def test_one_concurrent_create_succeeds_across_handles(
     context: TestContext, session: SessionData, callers: int
 ) -> None:
     await assert_lets_one_create_succeed(context, named(await context.handles(HANDLES), callers), session)
 
 
-@clause_test("CO-5", waits=True, session=sessions(), callers=MANY)
+@clause_test("CO-5", shuffled=True, waits=True, session=sessions(), callers=MANY)
 async def test_one_create_over_an_expired_session_succeeds_across_handles(
     context: TestContext, session: SessionData, callers: int
 ) -> None:
@@ -199,7 +199,7 @@ async def test_one_create_over_an_expired_session_succeeds_across_handles(
         await assert_lets_one_create_succeed(context, named(handles, callers), session)
 
 
-@clause_test("CO-5", session=sessions(), updaters=UPDATERS, times=TIMES)
+@clause_test("CO-5", shuffled=True, session=sessions(), updaters=UPDATERS, times=TIMES)
 async def test_updates_of_different_fields_are_all_kept_across_handles(
     context: TestContext, session: SessionData, updaters: int, times: int
 ) -> None:
@@ -207,7 +207,7 @@ async def test_updates_of_different_fields_are_all_kept_across_handles(
     await assert_keeps_every_update(context, callers, session, times=times, beside_create=False)
 
 
-@clause_test("CO-5", session=sessions(), actions=plans())
+@clause_test("CO-5", shuffled=True, session=sessions(), actions=plans())
 async def test_what_callers_of_several_handles_see_is_linearizable(
     context: TestContext, session: SessionData, actions: list[list[Action]]
 ) -> None:

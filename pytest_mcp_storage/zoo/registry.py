@@ -17,8 +17,10 @@ MODULES: dict[str, tuple[str, ...]] = {
     "EN": ("secrets", "remnants", "telling", "envelopes", "encryption", "trust", "unreadable"),
     "MX": ("mixed",),
     "DU": ("durability",),
-    "CO": ("concurrency",),
+    "CO": ("concurrency", "company"),
+    "CA": ("cancellation", "cancelled_callers"),
     "FA": ("failure", "outages"),
+    "RE": ("resources",),
     "RS": ("row_security",),
     "HA": ("declarations",),
 }

@@ -62,6 +62,8 @@ class SupabaseStorageBackend(BaseBackend):
     many seconds a request without an answer raises ``StorageUnavailableError``, even if the client would wait longer.
     ``table``: another name, for ``mcp-storage supabase-init --table NAME``. The key is read from the client's
     ``supabase_key`` for each request, so that a rotated key can be set there; ``api_key`` is called instead if given.
+
+    A call that is cancelled ends at once; a request that it has begun goes on, and ``disconnect`` waits for it.
     """
 
     label = "supabase"
@@ -187,6 +189,7 @@ class SupabaseStorageBackend(BaseBackend):
     async def disconnect(self) -> None:
         """Close this handle; the client stays open."""
         self._open = False
+        await self._table.settled()
 
     def _acts_as_anon(self) -> bool:
         return self._table.role() == "anon"

@@ -12,7 +12,7 @@ from httpx import Headers, Response
 from postgrest import APIResponse
 from postgrest.types import CountMethod, ReturnMethod
 
-from reference_backends.core.errors import ConfigurationError, StorageSetupError
+from reference_backends.core.errors import ConfigurationError, StorageError, StorageSetupError
 from reference_backends.supabase.answers import Caller, not_postgrest, refusal_of, refused
 from reference_backends.supabase.credentials import Credentials
 from reference_backends.supabase.errors import FAULTS, typed_error
@@ -74,6 +74,7 @@ class SupabaseTable:
         self._api_key = api_key
         self._credentials = Credentials(client, api_key)
         self._time_limit = time_limit
+        self._in_flight: set[asyncio.Task[Response | StorageError]] = set()
         self._rows()
 
     def on(self, client: AsyncClient) -> SupabaseTable:
@@ -193,16 +194,32 @@ class SupabaseTable:
         return Reply(response.status_code, rows, success.count, response.headers.get("Content-Range", ""))
 
     async def send(self, request: Request) -> Response:
-        """Send a request, once: the retries of supabase-py would only delay the report of an outage."""
+        """Send a request, once, in a task that outlives a cancelled caller.
+
+        httpcore loses a connection of its pool for good if a request is cancelled just after it has connected.
+        """
         self._credentials.apply(request.request.headers)
+        sending = asyncio.ensure_future(self._sent(request))
+        self._in_flight.add(sending)
+        sending.add_done_callback(self._in_flight.discard)
+        outcome = await asyncio.shield(sending)
+        if isinstance(outcome, StorageError):
+            raise outcome
+        return outcome
+
+    async def settled(self) -> None:
+        """Wait for the requests whose callers were cancelled; each ends within the time limit."""
+        if self._in_flight:
+            await asyncio.wait(self._in_flight)
+
+    async def _sent(self, request: Request) -> Response | StorageError:
+        """Return the response, or the error that it means. The retries of supabase-py would only delay an outage's report."""
         try:
             async with asyncio.timeout(self._time_limit):
                 response: Response = await request.request.send(Headers())
         except FAULTS as fault:
-            problem = typed_error(fault, self.caller())
-        else:
-            return response
-        raise problem
+            return typed_error(fault, self.caller())
+        return response
 
     def caller(self) -> Caller:
         """Return who sends the requests of now."""
