@@ -44,6 +44,11 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("mcp_backend_harness", names or [none], indirect=True)
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_ignore_collect(collection_path: Path) -> bool | None:
+    return True if options.is_of_the_suite(collection_path) else None
+
+
 class JudgingHooks:
     """The hooks of a run that judges backends; without one they are not even registered."""
 
@@ -61,9 +66,14 @@ class JudgingHooks:
     def pytest_testnodedown(self, node: Any) -> None:
         self.judging.take_leave(node)  # xdist's hook
 
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_pycollect_makemodule(self, module_path: Path, parent: pytest.Collector) -> pytest.Module | None:
-        return self.judging.suite_module(module_path, parent)
+    @pytest.hookimpl(wrapper=True)
+    def pytest_make_collect_report(
+        self, collector: pytest.Collector
+    ) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+        report = yield
+        if isinstance(collector, pytest.Session):
+            self.judging.collect(collector, report)
+        return report
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(self, item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:

@@ -1,49 +1,109 @@
-"""The suite's tests as pytest items: an item a test and backend, independent of the user's settings."""
+"""The suite's tests as pytest items: one item per test and backend, independent of the user's settings.
+
+The suite is no argument of pytest: its modules are nodes below the session. Where the package is installed, and what
+pytest makes of the files there, has no effect on what is collected.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import functools
+import os
+import pkgutil
+from collections.abc import Iterable, Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from pytest_mcp_storage.outcome import Measurement
+from pytest_mcp_storage.running.options import PREFIX
 from pytest_mcp_storage.running.run import Run
 
+PACKAGE = "pytest_mcp_storage.suite"
 SUITE = Path(__file__).parents[1] / "suite"
 
 
+@functools.cache
+def suite_modules() -> tuple[str, ...]:
+    """Return the names of the suite's modules, without the package's."""
+    found = pkgutil.iter_modules(import_module(PACKAGE).__path__)  # a zip file is no folder that one could list
+    return tuple(sorted(module.name for module in found if module.name.startswith(PREFIX)))
+
+
 def suite_files() -> list[str]:
-    """The files that a run which judges a backend collects, beside whatever else it collects."""
-    return [str(path) for path in sorted(SUITE.glob("test_mcp_*.py"))]
+    """Return the paths of the suite's modules."""
+    return [str(SUITE / f"{name}.py") for name in suite_modules()]
 
 
-def located(argument: str) -> str:
-    """``argument``, with the suite's folder before it where it is one of the suite's node ids.
+def suite_id(argument: str, config: pytest.Config) -> str | None:
+    """Return the node id in the suite that an argument of pytest names; ``None`` if it names something else.
 
-    They begin with a bare file name, and people paste them from pytest's summary; editors send them back.
+    People paste ids from pytest's summary, which begin with a bare file name. Editors send the path of the file, and
+    ``--pyargs`` takes the name of the module.
     """
-    file, colons, _ = argument.partition("::")
-    ours = colons and not Path(file).exists() and str(SUITE / file) in suite_files()
-    return str(SUITE / argument) if ours else argument
+    file, colons, rest = argument.partition("::")
+    if config.option.pyargs and file.startswith(f"{PACKAGE}."):
+        file = f"{file.removeprefix(f'{PACKAGE}.')}.py"
+    path = config.invocation_params.dir / file
+    if path.stem not in suite_modules() or path.suffix != ".py":
+        return None
+    if path.exists() and Path(os.path.realpath(path)).parent != Path(os.path.realpath(SUITE)):
+        return None  # a file of the user's with the same name
+    return f"{path.name}{colons}{rest}"
 
 
-class SuiteModule(pytest.Module):
-    """A module of the suite. Its functions become items here, so that no naming rule of the user's can lose one."""
+def suite_nodes(session: pytest.Session, run: Run, ids: Iterable[str] = ()) -> list[SuiteModule]:
+    """Return the collectors of the suite. ``ids``: only these tests, if there are any.
+
+    Raises ``pytest.UsageError`` for an id that names no test.
+    """
+    wanted = tuple(ids)
+    nodes = [SuiteModule.of(session, name, run, wanted) for name in suite_modules()]
+    there = [id for node in nodes for id in node.ids()]
+    if missing := [id for id in wanted if not any(_named(each, id) for each in there)]:
+        raise pytest.UsageError(*(f"not found: {id}\n(no such test of the suite in this run)" for id in missing))
+    return [node for node in nodes if not wanted or any(id.partition("::")[0] == node.name for id in wanted)]
+
+
+class SuiteModule(pytest.Collector):
+    """A module of the suite. Its functions become items here, so that no naming rule of the user's can lose one.
+
+    It is no ``pytest.File``: ``--lf`` skips files that hold no known failure, and looks for them below rootdir.
+    """
 
     run: Run
+    wanted: tuple[str, ...]
+    obj: Any
+
+    @classmethod
+    def of(cls, session: pytest.Session, name: str, run: Run, wanted: tuple[str, ...]) -> SuiteModule:
+        """Return the collector of the module ``name`` of the suite."""
+        file = SUITE / f"{name}.py"
+        path = next(each for each in (file, *file.parents) if each.exists())  # in a zip file: that file
+        node: SuiteModule = cls.from_parent(session, name=file.name, path=path, nodeid=file.name)
+        node.run, node.wanted, node.obj = run, wanted, import_module(f"{PACKAGE}.{name}")
+        return node
+
+    def ids(self) -> list[str]:
+        """Return the node ids of its items."""
+        return [id for id, _, _ in self._tests()]
 
     def collect(self) -> Iterator[pytest.Item]:
+        for id, test, backend in self._tests():
+            name = id.partition("::")[2]
+            # The whole id as text: pytest parts the brackets from the name, and --lf looks for it so.
+            yield ClauseItem.from_parent(self, name=name, nodeid=id, test=test, backend=backend)
+
+    def _tests(self) -> Iterator[tuple[str, Any, str]]:
         from pytest_mcp_storage.measuring.measure import tests_in
 
         for test in tests_in(self.obj):
             if test.clause in self.run.clauses and test.clause in self.run.options.selected:
                 for backend in self.run.options.backends:
-                    name = f"{test.name}[{backend}]"
-                    # The whole id as text: pytest parts the brackets from the name, and --lf looks for it so.
-                    id = f"{self.nodeid}::{name}"
-                    yield ClauseItem.from_parent(self, name=name, nodeid=id, test=test, backend=backend)
+                    id = f"{self.nodeid}::{test.name}[{backend}]"
+                    if not self.wanted or any(_named(id, each) for each in self.wanted):
+                        yield id, test, backend
 
 
 class ClauseItem(pytest.Item):
@@ -75,3 +135,8 @@ class ClauseItem(pytest.Item):
     def reportinfo(self) -> tuple[Path, int, str]:
         line = self.test.body.__code__.co_firstlineno - 1
         return self.path, line, f"{self.test.clause} {self.test.name}[{self.backend}]"
+
+
+def _named(id: str, wanted: str) -> bool:
+    """Say whether ``wanted`` is the id, or that of the module or function that it belongs to."""
+    return id == wanted or id.startswith((f"{wanted}::", f"{wanted}["))

@@ -16,7 +16,7 @@ from pytest_mcp_storage.report import terminal
 from pytest_mcp_storage.report.model import Report
 from pytest_mcp_storage.report.write import write
 from pytest_mcp_storage.running import options
-from pytest_mcp_storage.running.collection import ClauseItem, SuiteModule, located, suite_files
+from pytest_mcp_storage.running.collection import ClauseItem, suite_id, suite_nodes
 from pytest_mcp_storage.running.deviations import Deviation, DeviationsError, load_deviations
 from pytest_mcp_storage.running.loading import BackendNameError
 from pytest_mcp_storage.running.run import Run
@@ -55,13 +55,10 @@ class Judging:
         self._described: dict[str, dict[str, Any]] = {}
         self._left_behind: list[str] = []
         self._written: list[Path] = []
-        named = [located(argument) for argument in config.args]
-        ours_are_named = named != config.args
-        self.stands_aside = not ours_are_named and options.stands_aside(config)
-        if ours_are_named:
-            config.args[:] = named
-        elif not self.stands_aside:
-            config.args += [path for path in suite_files() if path not in config.args]
+        ids = {argument: suite_id(argument, config) for argument in config.args}
+        self._wanted = [id for id in ids.values() if id is not None]
+        self.stands_aside = not self._wanted and options.stands_aside(config)
+        config.args[:] = [argument for argument in config.args if ids[argument] is None]
 
     def header(self) -> str:
         """The line about this run at pytest's beginning."""
@@ -70,13 +67,10 @@ class Judging:
             return f"mcp-storage: tests are named, so that {names} is not judged; --mcp-backend names it for this run"
         return f"mcp-storage: judging {names} · tier {self.options.tier.name} · seed {self.options.seed}"
 
-    def suite_module(self, path: Path, parent: pytest.Collector) -> pytest.Module | None:
-        """The collector of a module of the suite; ``None`` for any other module."""
-        if str(path) not in suite_files():
-            return None
-        module: SuiteModule = SuiteModule.from_parent(parent, path=path, nodeid=path.name)
-        module.run = self.run
-        return module
+    def collect(self, session: pytest.Session, report: pytest.CollectReport) -> None:
+        """Add the suite to what the session has collected."""
+        if not self.stands_aside:
+            report.result = [*(report.result or ()), *suite_nodes(session, self.run, self._wanted)]
 
     def tell(self, item: pytest.Item, report: pytest.TestReport) -> None:
         """Give the report of a clause's test the outcome that was measured, and let it travel along."""

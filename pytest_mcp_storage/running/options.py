@@ -21,6 +21,8 @@ DEFAULT_TIER = "standard"
 PROVIDERS = ("auto", "url", "native", "docker", "cli")
 REPEATED = ("--mcp-revision", "--mcp-supabase")
 """Options that say what was judged and by what: a command that reproduces a failure must not lead elsewhere."""
+PREFIX = "test_mcp_"
+"""How the names of the suite's modules begin."""
 SLIP = "mcp_backend"
 """What people write for ``mcp_backends``. Pytest would only warn, and a run that judges nothing is green."""
 SEED = "mcp_seed"
@@ -97,12 +99,22 @@ def stands_aside(config: pytest.Config) -> bool:
     """Whether the suite stays out of the run: somebody typed files or node ids, and no option of ours.
 
     Backends in the ini file are for plain ``pytest``; who asks for a test of their own wants that one. A folder is no
-    such wish: in CI it stands for the whole, and a run that judges nothing must not look green.
+    such wish, nor is a package that ``--pyargs`` takes: in CI it stands for the whole, and a run that judges nothing
+    must not look green.
     """
     typed = {str(word) for word in config.invocation_params.args}
-    tests = [word for word in typed.intersection(config.args) if "::" in word or not Path(word).is_dir()]
+    folder = config.invocation_params.dir
+    tests = [word for word in typed.intersection(config.args) if "::" in word or (folder / word).is_file()]
     named = config.args_source is pytest.Config.ArgsSource.ARGS and bool(tests)
     return named and not any(word.startswith("--mcp-") for word in typed)
+
+
+def is_of_the_suite(path: Path) -> bool:
+    """Say whether a file is a module of the suite, which pytest must not collect as the user's own.
+
+    The package may be below an argument: vendored, in a virtual environment, or behind a symbolic link.
+    """
+    return path.name.startswith(PREFIX) and path.parts[-3:-1] == ("pytest_mcp_storage", "suite")
 
 
 def folders(config: pytest.Config) -> tuple[Path, ...]:
