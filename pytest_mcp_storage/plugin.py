@@ -8,6 +8,7 @@ import pytest
 
 from pytest_mcp_storage.running import options
 from pytest_mcp_storage.running.fixtures import RUN, mcp_backend, mcp_backend_harness
+from pytest_mcp_storage.running.suite_paths import is_of_the_suite
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -46,7 +47,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_ignore_collect(collection_path: Path) -> bool | None:
-    return True if options.is_of_the_suite(collection_path) else None
+    return True if is_of_the_suite(collection_path) else None
 
 
 class JudgingHooks:
@@ -75,10 +76,12 @@ class JudgingHooks:
             self.judging.collect(collector, report)
         return report
 
-    @pytest.hookimpl(wrapper=True)
-    def pytest_runtest_makereport(self, item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    @pytest.hookimpl(wrapper=True, trylast=True)  # innermost: other plugins see the outcome that was measured
+    def pytest_runtest_makereport(
+        self, item: pytest.Item, call: pytest.CallInfo[None]
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
         report = yield
-        self.judging.tell(item, report)
+        self.judging.tell(item, call, report)
         return report
 
     @pytest.hookimpl(tryfirst=True)

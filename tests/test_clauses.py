@@ -15,7 +15,7 @@ from pytest_mcp_storage import clauses as module
 from pytest_mcp_storage.capabilities import Capability
 from pytest_mcp_storage.clauses import LATEST, Clause, ContractError, Level, load_clauses, revisions, select
 from pytest_mcp_storage.measuring import measure
-from pytest_mcp_storage.running.collection import suite_files
+from pytest_mcp_storage.running.suite_paths import suite_files
 
 ROW = {"id": "AA-1", "level": "MUST", "statement": "It  holds\n always.", "why": "Because.", "tests": ["test_a"]}
 OTHER = {**ROW, "id": "AA-2", "tests": ["test_b"]}

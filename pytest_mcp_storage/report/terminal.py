@@ -67,7 +67,10 @@ def lines(report: Report, width: int | None = None) -> list[Line]:
         found += [*_heading(report, backend), *_table(report, backend, width), *_remarks(backend, width), []]
     for problem in report.problems:
         found += _wrapped("problem: ", one_line(problem), width, {"red": True})
-    return found + [[verdict(backend)] for backend in report.backends]
+    found += [[verdict(backend)] for backend in report.backends]
+    if count := len(report.problems):
+        found.append([(f"the run fails: {count} problem{'s' if count > 1 else ''}, above", COLOURS["failed"])])
+    return found
 
 
 def verdict(backend: BackendReport) -> Segment:

@@ -6,9 +6,6 @@ pytest makes of the files there, has no effect on what is collected.
 
 from __future__ import annotations
 
-import functools
-import os
-import pkgutil
 from collections.abc import Iterable, Iterator
 from importlib import import_module
 from pathlib import Path
@@ -17,40 +14,8 @@ from typing import Any
 import pytest
 
 from pytest_mcp_storage.outcome import Measurement
-from pytest_mcp_storage.running.options import PREFIX
 from pytest_mcp_storage.running.run import Run
-
-PACKAGE = "pytest_mcp_storage.suite"
-SUITE = Path(__file__).parents[1] / "suite"
-
-
-@functools.cache
-def suite_modules() -> tuple[str, ...]:
-    """Return the names of the suite's modules, without the package's."""
-    found = pkgutil.iter_modules(import_module(PACKAGE).__path__)  # a zip file is no folder that one could list
-    return tuple(sorted(module.name for module in found if module.name.startswith(PREFIX)))
-
-
-def suite_files() -> list[str]:
-    """Return the paths of the suite's modules."""
-    return [str(SUITE / f"{name}.py") for name in suite_modules()]
-
-
-def suite_id(argument: str, config: pytest.Config) -> str | None:
-    """Return the node id in the suite that an argument of pytest names; ``None`` if it names something else.
-
-    People paste ids from pytest's summary, which begin with a bare file name. Editors send the path of the file, and
-    ``--pyargs`` takes the name of the module.
-    """
-    file, colons, rest = argument.partition("::")
-    if config.option.pyargs and file.startswith(f"{PACKAGE}."):
-        file = f"{file.removeprefix(f'{PACKAGE}.')}.py"
-    path = config.invocation_params.dir / file
-    if path.stem not in suite_modules() or path.suffix != ".py":
-        return None
-    if path.exists() and Path(os.path.realpath(path)).parent != Path(os.path.realpath(SUITE)):
-        return None  # a file of the user's with the same name
-    return f"{path.name}{colons}{rest}"
+from pytest_mcp_storage.running.suite_paths import PACKAGE, SUITE, suite_modules
 
 
 def suite_nodes(session: pytest.Session, run: Run, ids: Iterable[str] = ()) -> list[SuiteModule]:
@@ -127,6 +92,8 @@ class ClauseItem(pytest.Item):
         self.measurement: Measurement | None = None
         self.add_marker(pytest.mark.mcp_conformance(test.clause))
         self.extra_keyword_matches |= {test.clause, test.clause.partition("-")[0], backend}
+        if self.config.pluginmanager.has_plugin("allure_pytest"):  # which reads no properties
+            self.add_marker(pytest.mark.allure_label(test.clause, backend, label_type="tag"))
         self.user_properties += [("mcp_clause", test.clause), ("mcp_backend", backend)]
 
     def runtest(self) -> None:

@@ -5,34 +5,36 @@ from __future__ import annotations
 import datetime
 import json
 from collections import defaultdict
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from pytest_mcp_storage.clauses import Level
+from pytest_mcp_storage.measuring.loop import patched_by
 from pytest_mcp_storage.outcome import Measurement, Outcome
 from pytest_mcp_storage.report import terminal
 from pytest_mcp_storage.report.model import Report
 from pytest_mcp_storage.report.write import write
-from pytest_mcp_storage.running import options
-from pytest_mcp_storage.running.collection import ClauseItem, suite_id, suite_nodes
+from pytest_mcp_storage.running import leaks, options
+from pytest_mcp_storage.running.collection import ClauseItem, suite_nodes
 from pytest_mcp_storage.running.deviations import Deviation, DeviationsError, load_deviations
+from pytest_mcp_storage.running.leaks import Leak
 from pytest_mcp_storage.running.loading import BackendNameError
-from pytest_mcp_storage.running.run import Run
+from pytest_mcp_storage.running.run import PATCHED, Run
+from pytest_mcp_storage.running.suite_paths import suite_id
 from pytest_mcp_storage.running.verdict import judge, left_alone, passes
 from pytest_mcp_storage.running.wording import explained
 
 STATUS = {
-    "passed": ("passed", ".", "PASSED"),
-    "failed": ("failed", "F", "FAILED"),
     "fault": ("failed", "F", "NOT MEASURED"),
     "deviation": ("deviation", "d", "DEVIATION"),
     "advice": ("failed SHOULD", "a", "FAILED SHOULD"),
     "not_applicable": ("not applicable", "-", "NOT APPLICABLE"),
     "not_measured": ("not measured", "?", "NOT MEASURED"),
 }
-"""How pytest's progress and summary name what became of a test."""
+"""How pytest's progress and summary name what became of a test, where pytest's own words for it are others."""
 LEFT_BEHIND = "mcp_left_behind"
 """Under which xdist's workers tell of stores that they could not destroy."""
 
@@ -41,6 +43,8 @@ class Judging:
     """A run that judges backends. In xdist's workers it only measures; the controller judges."""
 
     def __init__(self, config: pytest.Config) -> None:
+        if library := patched_by():
+            raise pytest.UsageError(f"--mcp-backend: {PATCHED.format(library)}")
         self.config = config
         self.is_worker = hasattr(config, "workerinput")
         self.options = options.read(config)
@@ -53,6 +57,7 @@ class Judging:
         self._today = datetime.datetime.now(datetime.UTC).date()
         self._measured: defaultdict[str, list[Measurement]] = defaultdict(list)
         self._described: dict[str, dict[str, Any]] = {}
+        self._leaks: list[Leak] = []
         self._left_behind: list[str] = []
         self._written: list[Path] = []
         ids = {argument: suite_id(argument, config) for argument in config.args}
@@ -72,28 +77,40 @@ class Judging:
         if not self.stands_aside:
             report.result = [*(report.result or ()), *suite_nodes(session, self.run, self._wanted)]
 
-    def tell(self, item: pytest.Item, report: pytest.TestReport) -> None:
+    def tell(self, item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport) -> None:
         """Give the report of a clause's test the outcome that was measured, and let it travel along."""
-        if not isinstance(item, ClauseItem) or item.measurement is None or report.when != "call":
+        if not isinstance(item, ClauseItem):
+            return
+        traceback = self._leaked(item, call, report)
+        if item.measurement is None or report.when != "call":
             return
         measured, clause = item.measurement, self.run.clauses[item.measurement.clause]
         about = self.run.describe(item.backend)
         category = self._category(item.backend, measured)
-        report.mcp = {"category": category, "backend": json.dumps(about), "measured": json.dumps(measured.to_json())}  # type: ignore[attr-defined]
         report.sections.clear()  # what the store logged meanwhile; the history tells more, and no secret
         if category in ("failed", "fault"):
             report.outcome = "failed"
-            report.longrepr = explained(measured, clause, about, self.options.reproduce(item.backend, clause.id))
+            text = explained(measured, clause, about, self.options.reproduce(item.backend, clause.id))
+            report.longrepr = f"{text}\n\n{traceback}".rstrip()
+        elif traceback:
+            category, report.outcome, report.longrepr = "failed", "failed", traceback
         elif category != "passed":
             report.outcome = "skipped"
             report.longrepr = (str(item.path), item.reportinfo()[1] + 1, f"{clause.id}: {measured.message}")
+        report.mcp = {  # type: ignore[attr-defined]
+            "category": category, "outcome": report.outcome,
+            "backend": json.dumps(about), "measured": json.dumps(measured.to_json()),
+        }  # fmt: skip
 
     def status(self, report: Any) -> tuple[str, str, str] | None:
-        """The category, letter and word of a clause's test."""
-        return STATUS[report.mcp["category"]] if hasattr(report, "mcp") else None
+        """The category, letter and word of a clause's test; none if another plugin has changed its outcome."""
+        ours = getattr(report, "mcp", None)
+        return STATUS.get(ours["category"]) if ours and ours["outcome"] == report.outcome else None
 
     def take(self, report: pytest.TestReport) -> None:
         """Gather a measurement, from this process or from a worker."""
+        if hasattr(report, "mcp_leak"):
+            self._leaks.append(Leak(**report.mcp_leak))
         if hasattr(report, "mcp"):
             about = json.loads(report.mcp["backend"])
             known = self._described.setdefault(about["name"], about)
@@ -106,14 +123,15 @@ class Judging:
 
     def finish(self, session: pytest.Session) -> None:
         """Destroy the stores; then, where this is the controller, judge, write the reports and set the exit code."""
-        self._left_behind += self.run.close()
+        with leaks.end_of_run(self._left_behind):
+            self._left_behind += self.run.close()
         if self.is_worker:
             self.config.workeroutput[LEFT_BEHIND] = self._left_behind  # type: ignore[attr-defined]  # xdist's
             return
         if self.config.option.collectonly or self.stands_aside:
             return
         self.report = judge(self.options, self.deviations, self._measured, self._described)
-        self.report.problems += self._left_behind
+        self.report.problems += [*leaks.problems(self._leaks), *self._left_behind]
         for path in self.options.reports:
             try:
                 write(self.report, path)
@@ -143,6 +161,17 @@ class Judging:
             with capture.global_and_fixture_disabled():
                 reporter.ensure_newline()
                 reporter.line(f"mcp-storage: {text}")
+
+    def _leaked(self, item: ClauseItem, call: pytest.CallInfo[None], report: pytest.TestReport) -> str:
+        """Note what failed a clause's test other than its judgement. Returns the text of the failure, or none."""
+        if not report.failed or call.excinfo is None or (item.measurement is None and report.when == "call"):
+            return ""
+        error = call.excinfo.value
+        leak = Leak(item.backend, item.test.clause, item.test.name, leaks.what_failed(error))
+        report.mcp_leak = asdict(leak)  # type: ignore[attr-defined]
+        text = leaks.explained(leak, error, report.longreprtext)
+        report.longrepr = text
+        return text
 
     def _category(self, backend: str, measured: Measurement) -> str:
         if measured.outcome is Outcome.NOT_MEASURED:

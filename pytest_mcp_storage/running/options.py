@@ -21,8 +21,6 @@ DEFAULT_TIER = "standard"
 PROVIDERS = ("auto", "url", "native", "docker", "cli")
 REPEATED = ("--mcp-revision", "--mcp-supabase")
 """Options that say what was judged and by what: a command that reproduces a failure must not lead elsewhere."""
-PREFIX = "test_mcp_"
-"""How the names of the suite's modules begin."""
 SLIP = "mcp_backend"
 """What people write for ``mcp_backends``. Pytest would only warn, and a run that judges nothing is green."""
 SEED = "mcp_seed"
@@ -107,14 +105,6 @@ def stands_aside(config: pytest.Config) -> bool:
     tests = [word for word in typed.intersection(config.args) if "::" in word or (folder / word).is_file()]
     named = config.args_source is pytest.Config.ArgsSource.ARGS and bool(tests)
     return named and not any(word.startswith("--mcp-") for word in typed)
-
-
-def is_of_the_suite(path: Path) -> bool:
-    """Say whether a file is a module of the suite, which pytest must not collect as the user's own.
-
-    The package may be below an argument: vendored, in a virtual environment, or behind a symbolic link.
-    """
-    return path.name.startswith(PREFIX) and path.parts[-3:-1] == ("pytest_mcp_storage", "suite")
 
 
 def folders(config: pytest.Config) -> tuple[Path, ...]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_mcp_storage.harness import NotMeasurable
-from pytest_mcp_storage.measuring.loop import SuiteLoop
+from pytest_mcp_storage.measuring.loop import SuiteLoop, patched_by
 from pytest_mcp_storage.outcome import Measurement, Outcome
 from pytest_mcp_storage.running.backends import MakeHarness, described, resolve
 from pytest_mcp_storage.running.options import Options
@@ -18,6 +18,11 @@ from pytest_mcp_storage.running.options import Options
 if TYPE_CHECKING:
     from pytest_mcp_storage.measuring.bench import Bench
     from pytest_mcp_storage.measuring.measure import ClauseTest
+
+PATCHED = (
+    "{0} has replaced Python's threads, and the suite needs real ones. Run it in a process that does not call "
+    "{0}'s monkey patching: without the conftest.py, plugin or import that does so"
+)
 
 
 class Run:
@@ -95,6 +100,8 @@ class Run:
         from pytest_mcp_storage.measuring.bench import Bench
 
         if backend not in self._benches:
+            if library := patched_by():
+                raise NotMeasurable(PATCHED.format(library))
             bench = Bench(backend, self.makers[backend], self.loop)
             with announced(self._say):
                 bench.start()

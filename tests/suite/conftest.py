@@ -15,7 +15,7 @@ from pytest_mcp_storage.measuring.loop import SuiteLoop
 from pytest_mcp_storage.measuring.measure import ClauseTest, measure, tests_in
 from pytest_mcp_storage.measuring.tiers import TIERS
 from pytest_mcp_storage.outcome import Measurement
-from pytest_mcp_storage.running.collection import suite_files
+from pytest_mcp_storage.running.suite_paths import suite_files
 
 Judge = Callable[..., list[Measurement]]
 
