@@ -16,6 +16,7 @@ from pytest_mcp_storage.measuring.patience import Overdue, ended, in_time
 from pytest_mcp_storage.measuring.tiers import Tier
 from pytest_mcp_storage.measuring.violation import NoReturn, Violation, shortly
 from pytest_mcp_storage.measuring.witness import LONGEST_CALL, History, Witness, blame
+from pytest_mcp_storage.outcome import LEFT_OUT
 from reference_backends import SessionData, StorageBackend
 
 KEY = "5e" * 32
@@ -235,7 +236,7 @@ class Trial:
 
     def leave_out(self, what: str) -> None:
         """Note, once, a half of the clause that could not be looked at here."""
-        if (note := f"left out: {what}") not in self.notes:
+        if (note := f"{LEFT_OUT}{what}") not in self.notes:
             self.notes.append(note)
 
     # -- the end -------------------------------------------------------------------------------------------------

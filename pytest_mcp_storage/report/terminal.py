@@ -67,17 +67,17 @@ def lines(report: Report, width: int | None = None) -> list[Line]:
         found += [*_heading(report, backend), *_table(report, backend, width), *_remarks(backend, width), []]
     for problem in report.problems:
         found += _wrapped("problem: ", one_line(problem), width, {"red": True})
-    found += [[verdict(backend)] for backend in report.backends]
-    if count := len(report.problems):
-        found.append([(f"the run fails: {count} problem{'s' if count > 1 else ''}, above", COLOURS["failed"])])
-    return found
+    return found + [[verdict(backend, report.tier, problems=len(report.problems))] for backend in report.backends]
 
 
-def verdict(backend: BackendReport) -> Segment:
+def verdict(backend: BackendReport, tier: str, *, problems: int = 0) -> Segment:
     """The verdict line of a backend."""
     sign = signs.verdict(backend)
     counts = [f"{count} {each.words}" for each, count in signs.counts(backend).items()]
-    text = f"{one_line(backend.name)}: {one_line(sign.words).upper()} ({', '.join(counts) or 'nothing was judged'})"
+    said = f"{one_line(sign.words).upper()} ({signs.extent(backend, tier)}{', '.join(counts) or 'nothing was judged'})"
+    text = f"{one_line(backend.name)}: {said}"
+    if problems and signs.extent(backend, tier):  # a good verdict alone would hide that the exit code is not 0
+        text += f", but the run fails: {problems} problem{'s' if problems > 1 else ''}, above"
     return text, {**COLOURS[sign.key], "bold": True}
 
 
@@ -133,6 +133,9 @@ def _remarks(backend: BackendReport, width: int) -> list[Line]:
         for reason, ids in backend.reasons(outcome).items():
             start = f"  {sign.mark} {sign.words}: "
             found += _wrapped(start, f"{one_line(backend.folded(ids))}: {one_line(reason)}", width, COLOURS[sign.key])
+    for what, ids in backend.in_part().items():
+        found += _wrapped("  ½ judged in part: ", f"{one_line(backend.folded(ids))}: without {one_line(what)}", width,
+                          COLOURS["not-applicable"])  # fmt: skip
     if backend.undeclared:
         names = ", ".join(map(one_line, backend.undeclared))
         found += _wrapped("  + there, but not declared: ", names, width, {"yellow": True})

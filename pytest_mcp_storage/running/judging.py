@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import tracemalloc
 from collections import defaultdict
 from dataclasses import asdict
 from pathlib import Path
@@ -70,7 +71,8 @@ class Judging:
         names = ", ".join(self.options.backends)
         if self.stands_aside:
             return f"mcp-storage: tests are named, so that {names} is not judged; --mcp-backend names it for this run"
-        return f"mcp-storage: judging {names} · tier {self.options.tier.name} · seed {self.options.seed}"
+        slow = " · tracemalloc is on, which makes the suite about 25 times slower" if tracemalloc.is_tracing() else ""
+        return f"mcp-storage: judging {names} · tier {self.options.tier.name} · seed {self.options.seed}{slow}"
 
     def collect(self, session: pytest.Session, report: pytest.CollectReport) -> None:
         """Add the suite to what the session has collected."""

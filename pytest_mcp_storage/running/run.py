@@ -78,7 +78,8 @@ class Run:
         harness = self._benches[backend].harness
         source, release = self._origins.get(backend) or self._origins.setdefault(backend, described(harness))
         capabilities = sorted(each.name for each in harness.capabilities)
-        return {"name": backend, "harness": source, "version": release, "capabilities": capabilities}
+        return {"name": backend, "harness": source, "version": release, "capabilities": capabilities,
+                "title": harness.name}  # fmt: skip
 
     def close(self) -> list[str]:
         """Destroy every store that was provisioned. What was not destroyed, in words."""
