@@ -12,6 +12,7 @@ from pytest_mcp_storage.capabilities import Capability
 from pytest_mcp_storage.harness import BackendHarness
 from pytest_mcp_storage.measuring.bench import Bench
 from pytest_mcp_storage.measuring.clock import SuiteClock
+from pytest_mcp_storage.measuring.leftovers import names_in, remove_renamed
 from pytest_mcp_storage.measuring.patience import Overdue, ended, in_time
 from pytest_mcp_storage.measuring.tiers import Tier
 from pytest_mcp_storage.measuring.violation import NoReturn, Violation, shortly
@@ -260,6 +261,12 @@ class Trial:
             return
         for name in written:
             await self._patiently(backend.remove_session, *name)
+        if not self.bench.hung:
+            results = [call.result for history in self._histories for call in history.calls()]
+            left = await remove_renamed(backend, self._patiently, written, names_in(results), _process)
+            if left:
+                told = f"{len(left)} sessions of this test are left in the store, such as {shortly(left[0])}"
+                self.notes.append(f"{told}: the store keeps them under names that they were not written under")
 
     async def _patiently(self, call: Callable[..., Awaitable[object]], *arguments: str) -> None:
         """Call the store, whatever it answers, unless it has hung before; the bench is told where it hangs now."""

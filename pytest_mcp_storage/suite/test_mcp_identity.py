@@ -12,7 +12,7 @@ from pytest_mcp_storage.measuring.trial import Trial
 from pytest_mcp_storage.measuring.violation import Violation, outcome_of, told
 from pytest_mcp_storage.measuring.witness import Witness
 from pytest_mcp_storage.oracle.awkward import AWKWARD, AWKWARD_NAMES, EMPTY, FILLED, TEXT_FIELDS
-from pytest_mcp_storage.oracle.bulk import create_many
+from pytest_mcp_storage.oracle.bulk import MORE_THAN_A_SMALL_PAGE, create_many
 from pytest_mcp_storage.oracle.look_alikes import (
     TwoNames,
     hardly_different,
@@ -255,7 +255,10 @@ async def test_another_identitys_session_reads_as_none(trial: Trial, session: Se
 @measures("ID-6", at_most=1, session=sessions())
 async def test_listings_are_complete_past_any_page_size(trial: Trial, session: SessionData) -> None:
     store = await trial.store()
-    expected = {each.session_id for each in await create_many(trial, store, session, trial.tier.listed)}
+    expected = {
+        each.session_id
+        for each in await create_many(trial, store, session, trial.tier.listed, least=MORE_THAN_A_SMALL_PAGE)
+    }
     ids = await store.get_identity_mcp_sessions(session.identity)
     data = await store.get_identity_sessions_data(session.identity)
     for method, seen in (
@@ -318,7 +321,10 @@ async def test_all_ids_follow_every_change(trial: Trial, first: SessionData, oth
 async def test_all_ids_are_complete_past_a_thousand(trial: Trial, session: SessionData) -> None:
     store = await trial.store()
     before = set(await store.get_all_session_ids())
-    expected = {each.session_id for each in await create_many(trial, store, session, MORE_THAN_A_PAGE)}
+    expected = {
+        each.session_id
+        for each in await create_many(trial, store, session, MORE_THAN_A_PAGE, least=MORE_THAN_A_SMALL_PAGE)
+    }
     seen = [each for each in await store.get_all_session_ids() if each not in before]
     if set(seen) != expected or len(seen) != len(expected):
         told_ = f"{len(seen)} new ids, {len(set(seen))} of them different"
