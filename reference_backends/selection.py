@@ -67,7 +67,7 @@ async def create_storage(environ: Environ = os.environ) -> StorageBackend:
         if strict:
             raise problem
         failed = True
-        logger.error("[mcp-storage] %s cannot be used: %s", choice.name, problem)
+        logger.error("[mcp-storage] %s cannot be used: %s", _shown(choice.name, given), problem)
     if strict:
         raise ConfigurationError(
             f"no storage is chosen: set MCP_TS_STORAGE_TYPE to one of {', '.join(TYPES)}, or all variables of one"
@@ -82,6 +82,9 @@ async def create_storage(environ: Environ = os.environ) -> StorageBackend:
     return await _initialised(MemoryStorageBackend(**options))
 
 
+LONGEST_NAME = 20
+"""Characters of a type that are shown in a log: what is longer may be a URL with its password."""
+
 storage: StorageBackend = ReadyMadeStorage(create_storage)
 """The ready-made store: chooses its backend from ``os.environ`` at its first call."""
 
@@ -89,6 +92,12 @@ storage: StorageBackend = ReadyMadeStorage(create_storage)
 def type_named(environ: Environ) -> str:
     """What ``MCP_TS_STORAGE_TYPE`` says, known or not; empty where it is not set."""
     return environ.get("MCP_TS_STORAGE_TYPE", "").strip().lower()
+
+
+def _shown(name: str, given: Environ) -> str:
+    """Return the name of a choice; of an unknown one what was set, if it is short enough to be a name."""
+    wanted = type_named(given)
+    return f"MCP_TS_STORAGE_TYPE={wanted!r}" if name == "unknown" and len(wanted) <= LONGEST_NAME else name
 
 
 async def _initialised(backend: StorageBackend) -> StorageBackend:

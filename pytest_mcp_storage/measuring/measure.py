@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-import traceback
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import product
@@ -17,8 +16,8 @@ from pytest_mcp_storage.clauses import Clause
 from pytest_mcp_storage.harness import HarnessFault, NotMeasurable
 from pytest_mcp_storage.measuring.bench import Bench
 from pytest_mcp_storage.measuring.patience import GRACE
-from pytest_mcp_storage.measuring.places import raised_at
-from pytest_mcp_storage.measuring.search import LONGEST_EXAMPLE, Search
+from pytest_mcp_storage.measuring.places import called_in, raised_at, traceback_of
+from pytest_mcp_storage.measuring.search import LONGEST_EXAMPLE, EndedByTimeout, Search
 from pytest_mcp_storage.measuring.tiers import Tier
 from pytest_mcp_storage.measuring.trial import Trial
 from pytest_mcp_storage.measuring.violation import Violation, told
@@ -119,7 +118,7 @@ def measure(test: ClauseTest, clause: Clause, bench: Bench, tier: Tier, seed: in
     except BaseException:  # Ctrl-C: whoever waits at the terminal has waited long enough
         tidy(trial, limit=GRACE)
         raise
-    tidy(trial, limit=LONGEST_EXAMPLE)
+    tidy(trial, limit=GRACE if isinstance(search.failure, EndedByTimeout) else LONGEST_EXAMPLE)
     measurement.seconds = time.perf_counter() - start
     measurement.examples = search.examples
     measurement.notes += trial.notes
@@ -148,9 +147,12 @@ def _judge(measurement: Measurement, error: Exception) -> None:
     method = blamed(error)
     if isinstance(error, NotMeasurable):
         measurement.outcome, measurement.message = Outcome.NOT_MEASURED, error.reason
+    elif isinstance(error, EndedByTimeout):
+        measurement.outcome = Outcome.NOT_MEASURED
+        measurement.message = measurement.fault = f"the run's own timeout ended the test: {error}"
     elif isinstance(error, HarnessFault):
         measurement.outcome, measurement.message = Outcome.NOT_MEASURED, f"the harness broke down: {error}"
-        measurement.fault = "".join(traceback.format_exception(error))
+        measurement.fault = traceback_of(error)
     elif isinstance(error, Violation):
         measurement.outcome, measurement.message, measurement.should = Outcome.FAILED, error.seen, error.should
         measurement.notes += _place(error.__cause__)
@@ -163,8 +165,9 @@ def _judge(measurement: Measurement, error: Exception) -> None:
         measurement.should = "answer"
     else:
         measurement.outcome = Outcome.NOT_MEASURED
-        measurement.message = f"the harness or the suite broke down: {told(error)}"
-        measurement.fault = "".join(traceback.format_exception(error))
+        method = called_in(error)
+        measurement.message = f"the harness or the suite broke down: {method and f'{method}() '}{told(error)}"
+        measurement.fault = traceback_of(error)
 
 
 def _place(error: BaseException | None) -> list[str]:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+import pytest
 from hypothesis import HealthCheck, Phase, Verbosity, given, seed, settings
 from hypothesis.errors import HypothesisException
 from hypothesis.stateful import RuleBasedStateMachine, run_state_machine_as_test
@@ -26,6 +27,10 @@ LONGEST_EXAMPLE = 600.0
 
 class Enough(BaseException):
     """Ends a search that has had its time; hypothesis lets it through."""
+
+
+class EndedByTimeout(Exception):
+    """The run's own limit for a test, as pytest-timeout sets it, has ended the search."""
 
 
 class Search:
@@ -49,8 +54,12 @@ class Search:
                 self._once()
         except Enough:
             pass
-        except Exception as error:
-            if self.failure is None:
+        except (Exception, pytest.fail.Exception) as error:
+            if timeout := _timeout_in(error):
+                self.failure, self.history = EndedByTimeout(str(timeout)), self.trial.history.lines()
+            elif not isinstance(error, Exception):
+                raise
+            elif self.failure is None:
                 self.failure = error
 
     def begin(self) -> None:
@@ -68,6 +77,9 @@ class Search:
                 return self.trial.bench.loop.run(_awaited(result), limit=LONGEST_EXAMPLE, look=self._look)
         except HypothesisException:
             raise
+        except pytest.fail.Exception as error:  # raised here by a signal: what the store raises is contained
+            self.failure, self.history = EndedByTimeout(str(error)), self.trial.history.lines()
+            raise Enough from None  # hypothesis would take it for the store's failure, and try it again
         except Exception as error:
             self._keep(error)
             raise
@@ -125,6 +137,13 @@ class Search:
             self.failure, self.history, self._shortest = error, lines, length
         nothing_smaller = isinstance(error, (NotMeasurable, TimeoutError, NoReturn)) or self.test.at_most == 1
         self._deadline = min(self._deadline, time.monotonic() + (0 if nothing_smaller else self.trial.tier.shrinking))
+
+
+def _timeout_in(error: BaseException) -> BaseException | None:
+    """Return the failure by which pytest-timeout ended a draw, which hypothesis wraps in its own."""
+    if isinstance(error, BaseExceptionGroup):
+        return next((found for each in error.exceptions if (found := _timeout_in(each))), None)
+    return error if isinstance(error, pytest.fail.Exception) and "imeout" in str(error) else None
 
 
 async def _awaited(result: Any) -> Any:

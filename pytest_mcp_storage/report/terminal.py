@@ -125,10 +125,11 @@ def _remarks(backend: BackendReport, width: int) -> list[Line]:
     for clause in backend.clauses:
         if clause.outcome in (Outcome.FAILED, Outcome.DEVIATION):
             sign = signs.sign(clause)
-            should = f" (should {clause.should})" if clause.should else ""
-            what = f"known: {clause.deviation}" if clause.outcome is Outcome.DEVIATION else clause.message + should
             start = f"  {sign.mark} {one_line(clause.id)} ({one_line(clause.level)}): "
-            found += _wrapped(start, one_line(what), width, COLOURS[sign.key])
+            if clause.outcome is Outcome.DEVIATION:
+                found += _wrapped(start, one_line(f"known: {clause.deviation}"), width, COLOURS[sign.key])
+            else:
+                found += _seen_and_expected(start, clause, width, COLOURS[sign.key])
     for outcome, sign in ((Outcome.NOT_MEASURED, signs.UNMEASURED), (Outcome.NOT_APPLICABLE, signs.NOT_APPLICABLE)):
         for reason, ids in backend.reasons(outcome).items():
             start = f"  {sign.mark} {sign.words}: "
@@ -142,13 +143,23 @@ def _remarks(backend: BackendReport, width: int) -> list[Line]:
     return [[], *found] if found else []
 
 
-def _wrapped(start: str, text: str, width: int, markup: dict[str, bool]) -> list[Line]:
+def _seen_and_expected(start: str, clause: ClauseReport, width: int, markup: dict[str, bool]) -> list[Line]:
+    """What was seen, and what should have been, which is never cut: a long text of an exception is."""
+    should = f" (should {one_line(clause.should)})" if clause.should else ""
+    whole = _wrapped(start, one_line(clause.message) + should, width, markup, most=None)
+    if len(whole) <= MOST_ROWS:
+        return whole
+    seen = _wrapped(start, one_line(clause.message), width, markup)
+    return seen + (_wrapped(" " * 6, should.strip(), width, markup, most=None) if should else [])
+
+
+def _wrapped(start: str, text: str, width: int, markup: dict[str, bool], *, most: int | None = MOST_ROWS) -> list[Line]:
     rows = textwrap.wrap(
         text,
         width,
         initial_indent=start,
         subsequent_indent=" " * 6,
-        max_lines=MOST_ROWS,
+        max_lines=most,
         placeholder=" …",
         break_on_hyphens=False,  # an option that is broken in two can't be copied
     ) or [start.rstrip()]

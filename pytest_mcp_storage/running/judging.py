@@ -59,6 +59,8 @@ class Judging:
         self._measured: defaultdict[str, list[Measurement]] = defaultdict(list)
         self._described: dict[str, dict[str, Any]] = {}
         self._leaks: list[Leak] = []
+        self._advice: list[str] = []
+        self._faults: dict[tuple[str, str], str] = {}
         self._left_behind: list[str] = []
         self._written: list[Path] = []
         ids = {argument: suite_id(argument, config) for argument in config.args}
@@ -89,10 +91,11 @@ class Judging:
         measured, clause = item.measurement, self.run.clauses[item.measurement.clause]
         about = self.run.describe(item.backend)
         category = self._category(item.backend, measured)
+        reproduce = self.options.reproduce(item.backend, clause.id)
         report.sections.clear()  # what the store logged meanwhile; the history tells more, and no secret
         if category in ("failed", "fault"):
             report.outcome = "failed"
-            text = explained(measured, clause, about, self.options.reproduce(item.backend, clause.id))
+            text = self._once(item, measured, explained(measured, clause, about, reproduce))
             report.longrepr = f"{text}\n\n{traceback}".rstrip()
         elif traceback:
             category, report.outcome, report.longrepr = "failed", "failed", traceback
@@ -102,6 +105,7 @@ class Judging:
         report.mcp = {  # type: ignore[attr-defined]
             "category": category, "outcome": report.outcome,
             "backend": json.dumps(about), "measured": json.dumps(measured.to_json()),
+            "advice": explained(measured, clause, about, reproduce) if category == "advice" else "",
         }  # fmt: skip
 
     def status(self, report: Any) -> tuple[str, str, str] | None:
@@ -117,6 +121,7 @@ class Judging:
             about = json.loads(report.mcp["backend"])
             known = self._described.setdefault(about["name"], about)
             known.update({key: value for key, value in about.items() if value})
+            self._advice += [report.mcp["advice"]] if report.mcp["advice"] else []
             self._measured[about["name"]].append(Measurement.from_json(json.loads(report.mcp["measured"])))
 
     def take_leave(self, worker: Any) -> None:
@@ -148,6 +153,9 @@ class Judging:
         """Print the summary under the run."""
         if self.report is None:
             return
+        if self._advice:
+            reporter.section("SHOULD clauses that failed; --mcp-strict makes them fail the run")
+            reporter.line("\n\n".join(self._advice))
         reporter.section("MCP storage conformance")
         terminal.show(self.report, reporter)
         for remark in left_alone(self.options, self.deviations):
@@ -163,6 +171,15 @@ class Judging:
             with capture.global_and_fixture_disabled():
                 reporter.ensure_newline()
                 reporter.line(f"mcp-storage: {text}")
+
+    def _once(self, item: ClauseItem, measured: Measurement, text: str) -> str:
+        """Return the text of a failure; of a fault of the harness that was shown before, only where."""
+        if measured.outcome is not Outcome.NOT_MEASURED:
+            return text
+        first = self._faults.setdefault((item.backend, measured.message), item.nodeid)
+        if first == item.nodeid:
+            return text
+        return f"{measured.clause}: not measured: {measured.message}\n  the same fault as in {first}, shown there"
 
     def _leaked(self, item: ClauseItem, call: pytest.CallInfo[None], report: pytest.TestReport) -> str:
         """Note what failed a clause's test other than its judgement. Returns the text of the failure, or none."""

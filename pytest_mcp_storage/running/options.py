@@ -195,7 +195,10 @@ def _writable(config: pytest.Config, name: str) -> Path:
     path = config.invocation_params.dir / name
     if path.suffix not in REPORT_ENDINGS:
         raise pytest.UsageError(f"--mcp-report {name}: the ending must be one of {', '.join(REPORT_ENDINGS)}")
-    folder = path.parent
-    if path.is_dir() or not folder.is_dir() or not os.access(path if path.exists() else folder, os.W_OK):
-        raise pytest.UsageError(f"--mcp-report {name} can't be written: its folder must exist and be writable")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise pytest.UsageError(f"--mcp-report {name} can't be written: {error.strerror}: {error.filename}") from None
+    if path.is_dir() or not os.access(path if path.exists() else path.parent, os.W_OK):
+        raise pytest.UsageError(f"--mcp-report {name} can't be written: it is a folder, or its folder is read-only")
     return path

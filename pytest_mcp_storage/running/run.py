@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
-import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import pytest
 
 from pytest_mcp_storage.harness import NotMeasurable
 from pytest_mcp_storage.measuring.loop import SuiteLoop, patched_by
@@ -62,8 +63,14 @@ class Run:
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # pytest.skip() too: a backend that was asked for is never skipped
-            self._refusals[backend] = f"backend {backend!r} can't be opened: {type(error).__name__}: {error}"
-            fault = "".join(traceback.format_exception(error))
+            if isinstance(error, pytest.fail.Exception):  # by a signal: what the harness raises is contained
+                why = f"the run's own timeout ended the test while {backend!r} was opened: {error}"
+            else:
+                why = f"backend {backend!r} can't be opened: {type(error).__name__}: {error}"
+            self._refusals[backend] = why
+            from pytest_mcp_storage.measuring.places import traceback_of
+
+            fault = traceback_of(error)
             return Measurement(clause.id, test.name, Outcome.NOT_MEASURED, self._refusals[backend], fault=fault)
         options = self.options
         measured = measure(test, clause, bench, options.tier, options.seed, destructive=options.destructive)

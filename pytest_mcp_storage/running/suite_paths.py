@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import pytest
 
+HARNESS = "test_mcp_harness"
+"""Judges the harness itself, and comes first: what is wrong with it shows in every other module."""
 PREFIX = "test_mcp_"
 """How the names of the suite's modules begin."""
 PACKAGE = "pytest_mcp_storage.suite"
@@ -22,7 +24,8 @@ SUITE = Path(__file__).parents[1] / "suite"
 def suite_modules() -> tuple[str, ...]:
     """Return the names of the suite's modules, without the package's."""
     found = pkgutil.iter_modules(import_module(PACKAGE).__path__)  # a zip file is no folder that one could list
-    return tuple(sorted(module.name for module in found if module.name.startswith(PREFIX)))
+    names = [module.name for module in found if module.name.startswith(PREFIX)]
+    return tuple(sorted(names, key=lambda name: (name != HARNESS, name)))
 
 
 def suite_files() -> list[str]:

@@ -138,3 +138,14 @@ def test_it_is_written_in_pytests_words_for_colours(every_outcome: Report) -> No
     writer = Writer()
     terminal.show(every_outcome, writer)
     assert [line.rstrip() for line in writer.text.splitlines()] == terminal.plain(every_outcome).splitlines()
+
+
+def test_what_should_have_been_is_never_cut(every_outcome: Report) -> None:
+    clause = every_outcome.backends[0].clauses[1]
+    clause.message, clause.should = (
+        "get_session raised ValueError: " + "word " * 400,
+        "return the session that was created",
+    )
+    text = " ".join(terminal.plain(every_outcome, 60).split())
+    assert "(should return the session that was created)" in text
+    assert text.count("word") < 30

@@ -13,8 +13,8 @@ from pytest_mcp_storage.running import leaks
 pytest_plugins = ["pytester"]
 
 STORES = """
-import threading
-from pytest_mcp_storage import BackendHarness
+import asyncio, threading
+from pytest_mcp_storage import BackendHarness, Capability
 from reference_backends import MemoryStorageBackend
 
 class Broken:
@@ -46,6 +46,27 @@ class Forgetful(Kept):
     class store(MemoryStorageBackend):
         async def get_session(self, identity, session_id):
             return None
+
+class Slow(Kept):
+    class store(MemoryStorageBackend):
+        async def get_session(self, identity, session_id):
+            if identity != "mcp-storage-pace":  # asked once, when the store is opened
+                await asyncio.sleep(2)
+            return await super().get_session(identity, session_id)
+
+class Open(Kept):
+    class store(MemoryStorageBackend):
+        async def disconnect(self): ...
+
+class Faulty(Kept):
+    capabilities = frozenset({Capability.AT_REST})
+    async def stored_bytes(self):
+        return b""
+    async def stored_fields(self, identity, session_id):
+        return {}[self.missing()]
+    def missing(self):
+        return "no such column"
+    async def replace_stored_field(self, identity, session_id, field, value): ...
 
 class LeakyHarness(Kept):
     async def __aexit__(self, *exc):
@@ -207,3 +228,35 @@ def test_threads_that_are_not_real_are_refused_at_start(pytester: pytest.Pyteste
     result = run(pytester, "Kept")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines([f"ERROR: *{library} has replaced Python's threads, and the suite needs real ones*"])
+
+
+# -- limits and faults -----------------------------------------------------------------------------------------------
+
+
+def test_pytest_timeout_is_obeyed_and_reported_as_a_timeout(pytester: pytest.Pytester) -> None:
+    result = run(pytester, "Slow", "--timeout=6", clause="RT-1")
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stdout.fnmatch_lines(["RT-1 (MUST): not measured: the run's own timeout ended the test: *imeout*"])
+    result.stdout.no_fnmatch_line("*Flaky*")
+
+
+def test_a_failed_should_is_shown_with_its_history(pytester: pytest.Pytester) -> None:
+    result = run(pytester, "Open", clause="LC-12")
+    assert result.ret == pytest.ExitCode.OK
+    result.stdout.fnmatch_lines(
+        ["*SHOULD clauses that failed*", "LC-12 (SHOULD): *", "*should:*", "*history:*", "*reproduce: *"]
+    )
+
+
+def test_a_fault_of_the_harness_names_its_method_and_is_shown_once(pytester: pytest.Pytester) -> None:
+    result = run(pytester, "Faulty", clause="HA-1,LC-10,EX-5")
+    text = result.stdout.str()
+    assert "broke down: stored_fields() raised KeyError: 'no such column'" in text
+    assert text.count("Traceback (most recent call last)") == 1
+    assert "the same fault as in test_mcp_harness.py::" in text
+    assert "/measuring/" not in text
+
+
+def test_the_folder_of_a_report_is_made(pytester: pytest.Pytester) -> None:
+    assert run(pytester, "Kept", "--mcp-report=made/below/out.md").ret == pytest.ExitCode.OK
+    assert (pytester.path / "made" / "below" / "out.md").exists()
