@@ -38,6 +38,10 @@ YES = ("1", "true", "yes", "on")
 NO = ("", "0", "false", "no", "off")
 
 
+LONGEST_NAME = 20
+"""Characters of a type that are shown in a log: what is longer may be a URL with its password."""
+
+
 class Choice(NamedTuple):
     """A backend to try: ``make`` builds it, ``why`` says what led to it."""
 
@@ -77,7 +81,7 @@ async def create_storage(environ: Environ | None = None) -> StorageBackend:
         if strict:
             raise problem
         failed = True
-        logger.error("[mcp-storage] %s cannot be used: %s", choice.name, problem)
+        logger.error("[mcp-storage] %s cannot be used: %s", _shown(choice.name, settings), problem)
     clues = settings.clues()
     if strict:
         types = ", ".join(TYPES)
@@ -103,6 +107,12 @@ storage: StorageBackend = LazyStorage(create_storage)
 def type_named(environ: Environ) -> str:
     """Return what ``MCP_TS_STORAGE_TYPE`` says, known or not; empty if it is not set."""
     return Settings(environ).stripped("MCP_TS_STORAGE_TYPE").lower()
+
+
+def _shown(name: str, settings: Settings) -> str:
+    """Return the name of a choice; of an unknown one what was set, if it is short enough to be a name."""
+    wanted = settings.stripped("MCP_TS_STORAGE_TYPE").lower()
+    return f"MCP_TS_STORAGE_TYPE={wanted!r}" if name == "unknown" and len(wanted) <= LONGEST_NAME else name
 
 
 async def _initialised(backend: StorageBackend) -> StorageBackend:

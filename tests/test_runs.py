@@ -267,7 +267,7 @@ MISTAKES = {
     "missing method": (("--mcp-backend=careless:Blind",), "*Blind must define stored_bytes(), stored_fields()*"),
     "unknown clause": (("--mcp-backend=memory", "--mcp-clause=EX-99"), "*no clause or group 'EX-99'*"),
     "unknown revision": (("--mcp-backend=memory", "--mcp-revision=1999"), "*no revision '1999'*2026-11*"),
-    "report nowhere": (("--mcp-backend=memory", "--mcp-report=no/such/folder.json"), "*can't be written*"),
+    "report nowhere": (("--mcp-backend=memory", "--mcp-report=bad.yaml/below.json"), "*can't be written*bad.yaml*"),
     "report of no kind": (("--mcp-backend=memory", "--mcp-report=report.txt"), "*ending must be one of*"),
     "unknown deviation": (("--mcp-backend=memory", "--mcp-deviations=bad.yaml"), "*bad.yaml:1*'EX-99'*delete*"),
 }

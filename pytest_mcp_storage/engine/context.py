@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_mcp_storage.engine.clock import SuiteClock
 from pytest_mcp_storage.engine.environment import Environment
+from pytest_mcp_storage.engine.leftovers import names_in, remove_renamed
 from pytest_mcp_storage.engine.recording import LONGEST_CALL, History, RecordingBackend, blame
 from pytest_mcp_storage.engine.tiers import Tier
 from pytest_mcp_storage.engine.timeouts import Overdue, ended, in_time
@@ -17,6 +18,7 @@ from pytest_mcp_storage.engine.violation import NoReturn, Violation
 from pytest_mcp_storage.spec.capabilities import Capability
 from pytest_mcp_storage.spec.describe import shortly
 from pytest_mcp_storage.spec.harness import BackendHarness
+from pytest_mcp_storage.spec.outcome import LEFT_OUT
 from reference_backends import SessionData, StorageBackend
 
 if TYPE_CHECKING:
@@ -255,7 +257,7 @@ class TestContext:
 
     def leave_out(self, what: str) -> None:
         """Note, once, a half of the clause that could not be looked at here."""
-        if (note := f"left out: {what}") not in self.notes:
+        if (note := f"{LEFT_OUT}{what}") not in self.notes:
             self.notes.append(note)
 
     # -- the end -------------------------------------------------------------------------------------------------
@@ -279,6 +281,12 @@ class TestContext:
             return
         for name in written:
             await self._patiently(backend.remove_session, *name)
+        if not self.environment.hung:
+            results = [call.result for history in self._histories for call in history.calls()]
+            left = await remove_renamed(backend, self._patiently, written, names_in(results), _process)
+            if left:
+                told = f"{len(left)} sessions of this test are left in the store, such as {shortly(left[0])}"
+                self.notes.append(f"{told}: the store keeps them under names that they were not written under")
 
     async def _patiently(self, call: Callable[..., Awaitable[object]], *arguments: str) -> None:
         """Call the store, whatever it answers, unless it has hung before; the environment learns if it hangs."""

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, Phase, Verbosity, given, seed, settings
 from hypothesis.errors import HypothesisException
 from hypothesis.stateful import RuleBasedStateMachine, run_state_machine_as_test
@@ -34,6 +35,10 @@ class Enough(BaseException):
     """Ends a search that has had its time; hypothesis lets it through."""
 
 
+class EndedByTimeout(Exception):
+    """The run's own limit for a test, as pytest-timeout sets it, has ended the search."""
+
+
 class Executor:
     """The examples of one test, and the shortest failing one of them."""
 
@@ -55,8 +60,12 @@ class Executor:
                 self._once()
         except Enough:
             pass
-        except Exception as error:
-            if self.failure is None:
+        except (Exception, pytest.fail.Exception) as error:
+            if timeout := _timeout_in(error):
+                self.failure, self.history = EndedByTimeout(str(timeout)), self.context.history.lines()
+            elif not isinstance(error, Exception):
+                raise
+            elif self.failure is None:
                 self.failure = error
 
     def begin(self) -> None:
@@ -74,6 +83,9 @@ class Executor:
                 return self.context.environment.loop.run(_awaited(result), limit=LONGEST_EXAMPLE, look=self._look)
         except HypothesisException:
             raise
+        except pytest.fail.Exception as error:  # raised here by a signal: what the store raises is contained
+            self.failure, self.history = EndedByTimeout(str(error)), self.context.history.lines()
+            raise Enough from None  # hypothesis would take it for the store's failure, and try it again
         except Exception as error:
             self._keep(error)
             raise
@@ -153,6 +165,13 @@ def schedules() -> SearchStrategy[list[int]]:
     return binary(min_size=MOMENTS // 4, max_size=MOMENTS).map(
         lambda drawn: [byte % 4 if byte >= 128 else 0 for byte in drawn]
     )
+
+
+def _timeout_in(error: BaseException) -> BaseException | None:
+    """Return the failure by which pytest-timeout ended a draw, which hypothesis wraps in its own."""
+    if isinstance(error, BaseExceptionGroup):
+        return next((found for each in error.exceptions if (found := _timeout_in(each))), None)
+    return error if isinstance(error, pytest.fail.Exception) and "imeout" in str(error) else None
 
 
 async def _awaited(result: Any) -> Any:

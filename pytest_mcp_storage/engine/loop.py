@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import sys
 import threading
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -19,6 +20,18 @@ Returned = TypeVar("Returned")
 
 PULSE = 1.0
 """Seconds between two looks at whether waiting is still of use."""
+
+
+def patched_by() -> str:
+    """Return the library that has replaced Python's threads with its own; empty if they are real ones.
+
+    The suite's loop, and the stores that wait for a lock, need real threads: with others they wait for ever.
+    """
+    gevent: Any = sys.modules.get("gevent.monkey")
+    eventlet: Any = sys.modules.get("eventlet.patcher")
+    if gevent is not None and gevent.is_module_patched("threading"):
+        return "gevent"
+    return "eventlet" if eventlet is not None and eventlet.is_monkey_patched("thread") else ""
 
 
 class SuiteLoop:

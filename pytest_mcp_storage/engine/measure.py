@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import time
-import traceback
 
 from pytest_mcp_storage.engine.clause_test import ClauseTest
 from pytest_mcp_storage.engine.context import TestContext
 from pytest_mcp_storage.engine.environment import Environment
-from pytest_mcp_storage.engine.executor import LONGEST_EXAMPLE, Executor
+from pytest_mcp_storage.engine.executor import LONGEST_EXAMPLE, EndedByTimeout, Executor
 from pytest_mcp_storage.engine.recording import OTHERS_DATA, blamed
 from pytest_mcp_storage.engine.tiers import Tier
 from pytest_mcp_storage.engine.timeouts import GRACE
-from pytest_mcp_storage.engine.tracebacks import raised_at
 from pytest_mcp_storage.engine.violation import Violation
 from pytest_mcp_storage.spec.clauses import Clause
 from pytest_mcp_storage.spec.describe import told
 from pytest_mcp_storage.spec.harness import HarnessFault, NotMeasurable
 from pytest_mcp_storage.spec.outcome import Measurement, Outcome
+from pytest_mcp_storage.spec.tracebacks import called_in, raised_at, traceback_of
 from reference_backends import StorageError
 
 
@@ -44,7 +43,7 @@ def measure(
     except BaseException:  # Ctrl-C: whoever waits at the terminal has waited long enough
         tidy(context, limit=GRACE)
         raise
-    tidy(context, limit=LONGEST_EXAMPLE)
+    tidy(context, limit=GRACE if isinstance(executor.failure, EndedByTimeout) else LONGEST_EXAMPLE)
     measurement.seconds = time.perf_counter() - start
     measurement.examples = executor.examples
     measurement.notes += context.notes
@@ -73,9 +72,12 @@ def _judge(measurement: Measurement, error: Exception) -> None:
     method = blamed(error)
     if isinstance(error, NotMeasurable):
         measurement.outcome, measurement.message = Outcome.NOT_MEASURED, error.reason
+    elif isinstance(error, EndedByTimeout):
+        measurement.outcome = Outcome.NOT_MEASURED
+        measurement.message = measurement.fault = f"the run's own timeout ended the test: {error}"
     elif isinstance(error, HarnessFault):
         measurement.outcome, measurement.message = Outcome.NOT_MEASURED, f"the harness broke down: {error}"
-        measurement.fault = "".join(traceback.format_exception(error))
+        measurement.fault = traceback_of(error)
     elif isinstance(error, Violation):
         measurement.outcome, measurement.message, measurement.should = Outcome.FAILED, error.seen, error.should
         measurement.notes += _place(error.__cause__)
@@ -88,8 +90,9 @@ def _judge(measurement: Measurement, error: Exception) -> None:
         measurement.should = "answer"
     else:
         measurement.outcome = Outcome.NOT_MEASURED
-        measurement.message = f"the harness or the suite broke down: {told(error)}"
-        measurement.fault = "".join(traceback.format_exception(error))
+        method = called_in(error)
+        measurement.message = f"the harness or the suite broke down: {method and f'{method}() '}{told(error)}"
+        measurement.fault = traceback_of(error)
 
 
 def _place(error: BaseException | None) -> list[str]:

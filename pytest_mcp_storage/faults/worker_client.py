@@ -96,9 +96,11 @@ class Worker:
         except BaseException:
             await self.__aexit__()
             raise
-        if ready:
+        told = json.loads(ready) if ready.endswith(b"\n") else {}
+        if "ready" in told:
             return self
-        words = await self._last_words()
+        place = f" (raised at {told['at']})" if told.get("at") else ""
+        words = f"{told['failed']}{place}" if "failed" in told else await self._last_words()
         await self.__aexit__()
         raise WorkerError(f"{self.name} did not start: {words}")
 

@@ -15,6 +15,7 @@ from typing import Any
 import yaml
 
 from pytest_mcp_storage.spec.capabilities import Capability
+from pytest_mcp_storage.spec.outcome import LEFT_OUT
 
 LATEST = "2026-11"
 """The revision that a run is judged by unless ``--mcp-revision`` says otherwise."""
@@ -55,7 +56,7 @@ class Clause:
     def left_out(self, capabilities: frozenset[Capability]) -> tuple[str, ...]:
         """The optional parts that a store with these capabilities is not judged by."""
         return tuple(
-            f"left out: {what} (needs {capability.name})"
+            f"{LEFT_OUT}{what} (needs {capability.name})"
             for capability, what in self.optional_parts
             if capability not in capabilities
         )

@@ -9,6 +9,9 @@ from typing import Any
 UNDECLARED = "there, but not declared: "
 """A note with this beginning names a capability that HA-1 found and that the harness does not declare."""
 
+LEFT_OUT = "left out: "
+"""A note with this beginning names a part of the clause that was not judged."""
+
 
 class Outcome(Enum):
     """The five things that can be said of a clause."""

@@ -11,7 +11,7 @@ from pytest_mcp_storage.engine.context import TestContext
 from pytest_mcp_storage.engine.recording import RecordingBackend
 from pytest_mcp_storage.engine.violation import Violation, outcome_of
 from pytest_mcp_storage.oracle.assertions import assert_absent, assert_live
-from pytest_mcp_storage.oracle.bulk_create import create_many
+from pytest_mcp_storage.oracle.bulk_create import MORE_THAN_A_SMALL_PAGE, create_many
 from pytest_mcp_storage.oracle.confusables import TwoNames, confusables, hardly_different, known_confusables, known_ends
 from pytest_mcp_storage.oracle.edge_cases import EDGE_CASE_NAMES, EDGE_CASES, EMPTY, FILLED, TEXT_FIELDS
 from pytest_mcp_storage.oracle.generators import ABSENT, families, sessions
@@ -263,7 +263,10 @@ async def test_another_identitys_session_reads_as_none(
 @clause_test("ID-6", at_most=1, session=sessions())
 async def test_listings_are_complete_past_any_page_size(context: TestContext, session: SessionData) -> None:
     store = await context.store()
-    expected = {each.session_id for each in await create_many(context, store, session, context.tier.listed)}
+    expected = {
+        each.session_id
+        for each in await create_many(context, store, session, context.tier.listed, least=MORE_THAN_A_SMALL_PAGE)
+    }
     ids = await store.get_identity_mcp_sessions(session.identity)
     data = await store.get_identity_sessions_data(session.identity)
     for method, seen in (
@@ -326,7 +329,10 @@ async def test_all_ids_follow_every_change(context: TestContext, first: SessionD
 async def test_all_ids_are_complete_past_a_thousand(context: TestContext, session: SessionData) -> None:
     store = await context.store()
     before = set(await store.get_all_session_ids())
-    expected = {each.session_id for each in await create_many(context, store, session, MORE_THAN_A_PAGE)}
+    expected = {
+        each.session_id
+        for each in await create_many(context, store, session, MORE_THAN_A_PAGE, least=MORE_THAN_A_SMALL_PAGE)
+    }
     seen = [each for each in await store.get_all_session_ids() if each not in before]
     if set(seen) != expected or len(seen) != len(expected):
         told_ = f"{len(seen)} new ids, {len(set(seen))} of them different"

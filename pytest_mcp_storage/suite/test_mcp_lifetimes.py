@@ -24,6 +24,8 @@ from pytest_mcp_storage.spec.harness import NotMeasurable
 from reference_backends import InvalidSessionError, SessionData, SessionUpdate
 
 LONG = 6000.0
+FINEST = 0.2
+"""Seconds; in real time a TTL below it may end between two readings of a clock that counts in milliseconds."""
 TEN_YEARS = 10 * 365.25 * 86_400
 BAD_TTLS = (
     0, -1, 0.0, -0.5, math.nan, math.inf, -math.inf, LONGEST_TTL + 0.5, LONGEST_TTL + 1, 1e300, 10**30, 10**400, True,
@@ -298,7 +300,8 @@ async def test_less_than_a_second_is_honoured(
     for ttl, each in brief.items():
         born = context.now()
         await _written(store, each, write, ttl)
-        await assert_live(context, store, each, until=born + ttl)
+        if context.can(Capability.CLOCK) or ttl > FINEST:
+            await assert_live(context, store, each, until=born + ttl)
     await context.pass_time(max(brief) + ROUNDING)
     for ttl, each in brief.items():
         await assert_gone(store, each, why=f"its TTL of {ttl:.12g} s has passed")

@@ -11,7 +11,7 @@ from pytest_mcp_storage.engine.environment import Environment
 from pytest_mcp_storage.engine.loop import SuiteLoop
 from pytest_mcp_storage.engine.measure import measure
 from pytest_mcp_storage.engine.tiers import TIERS
-from pytest_mcp_storage.session.collection import suite_files
+from pytest_mcp_storage.session.suite_paths import suite_files
 from pytest_mcp_storage.spec.clauses import Clause, load_clauses
 from pytest_mcp_storage.spec.outcome import Measurement, Outcome
 from pytest_mcp_storage.zoo.mutant import Mutant

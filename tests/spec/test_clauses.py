@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from pytest_mcp_storage.engine import clause_test
-from pytest_mcp_storage.session.collection import suite_files
+from pytest_mcp_storage.session.suite_paths import suite_files
 from pytest_mcp_storage.spec import clauses as module
 from pytest_mcp_storage.spec.capabilities import Capability
 from pytest_mcp_storage.spec.clauses import LATEST, Clause, ContractError, Level, load_clauses, revisions, select
