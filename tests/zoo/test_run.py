@@ -1,4 +1,4 @@
-"""The hunt tells a catch from an escape, and a store that is passed from one that could not be measured."""
+"""A mutant is killed or survives, and a conforming store passes or could not be measured."""
 
 from __future__ import annotations
 
