@@ -7,6 +7,7 @@ import sys
 import zipfile
 from pathlib import Path
 
+import coverage.tracer  # noqa: F401  # before pytester forgets modules: a C extension can't be loaded twice
 import pytest
 
 ROOT = Path(__file__).parents[1]
