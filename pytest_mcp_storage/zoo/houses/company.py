@@ -129,10 +129,7 @@ class AnswersInTheOrderOfArrival(ShelfBackend):
 
 @broken("CO-3")
 class CachesInStep(ShelfBackend):
-    """Caches what it has read a turn later, and empties the cache a turn after a write: in step, none is too late.
-
-    Only a task that is overtaken between its two steps puts an old session back, as happens on a busy machine.
-    """
+    """Caches what it has read a turn later, and empties the cache a turn after a write: in step, none is too late."""
 
     def __init__(self, shelf: Shelf, **options: Unpack[HandleOptions]) -> None:
         super().__init__(shelf, **options)
