@@ -129,10 +129,7 @@ class AnswersInTheOrderOfArrival(InMemoryBackend):
 
 @broken("CO-3")
 class CachesInStep(InMemoryBackend):
-    """Caches what it has read a turn later, and empties the cache a turn after a write: in step, none is too late.
-
-    Only a task that is overtaken between its two steps puts an old session back, as happens on a busy machine.
-    """
+    """Caches what it has read a turn later, and empties the cache a turn after a write: in step, none is too late."""
 
     def __init__(self, store: InMemoryStore, **options: Unpack[BackendOptions]) -> None:
         super().__init__(store, **options)
