@@ -15,7 +15,7 @@ import pytest
 from pytest_mcp_storage.commands.supabase_init import named
 from pytest_mcp_storage.stacks.supabase.binaries import NpmPackage, npm_folder
 from pytest_mcp_storage.stacks.supabase.stack import SupabaseStack
-from tests.stacks.supabase.conftest import missing
+from tests.parts import missing
 
 CLI = {
     "2.122.1": "--db-url={url}",

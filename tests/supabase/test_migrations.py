@@ -13,7 +13,7 @@ from pytest_mcp_storage.stacks.supabase import native
 from pytest_mcp_storage.stacks.supabase.schema import migration_sql
 from pytest_mcp_storage.stacks.supabase.supervisor_client import SupervisedServer
 from reference_backends.core.errors import StorageSetupError
-from tests.stacks.supabase.conftest import missing
+from tests.parts import missing
 from tests.supabase.upstream import ROWS, TABLE
 
 Database = psycopg.Connection[Any]

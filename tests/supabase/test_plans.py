@@ -23,7 +23,7 @@ from pytest_mcp_storage.stacks.supabase import native
 from pytest_mcp_storage.stacks.supabase.stack import SupabaseStack
 from pytest_mcp_storage.stacks.supabase.supervisor_client import SupervisedServer
 from reference_backends import SessionData, SessionExistsError, StorageSetupError, SupabaseStorageBackend
-from tests.stacks.supabase.conftest import missing
+from tests.parts import missing
 
 ROWS = int(os.environ.get("MCP_STORAGE_PLAN_ROWS", "100000"))
 BIG = 10_000

@@ -15,7 +15,7 @@ from pytest_mcp_storage.commands.supabase_init import named
 from pytest_mcp_storage.stacks.supabase.binaries import NpmPackage, npm_folder
 from pytest_mcp_storage.stacks.supabase.stack import SupabaseStack
 from pytest_mcp_storage.stacks.supabase.supervisor_client import SupervisedServer
-from tests.stacks.supabase.conftest import missing
+from tests.parts import missing
 from tests.supabase.upstream import CLIENT_4
 
 SUPABASE = Path(__file__).parents[2] / "supabase"

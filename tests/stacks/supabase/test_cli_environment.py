@@ -23,7 +23,7 @@ from pytest_mcp_storage.stacks.supabase.servers import Note
 from pytest_mcp_storage.stacks.supabase.stack import MAX_ROWS
 from pytest_mcp_storage.stacks.supabase.variables import supabase_cli_environment
 from reference_backends.core.errors import StorageSetupError
-from tests.stacks.supabase.conftest import missing
+from tests.parts import missing
 
 # The engine says that every container runs, so that the real command line has nothing to pull.
 DOCKER = """#!/bin/sh

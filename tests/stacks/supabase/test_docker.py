@@ -15,8 +15,9 @@ import pytest
 
 from pytest_mcp_storage.stacks.supabase.providers import start_stack
 from reference_backends.core.errors import StorageSetupError
+from tests.parts import missing
 from tests.stacks import images
-from tests.stacks.supabase.conftest import ROW, Rest, listed, missing
+from tests.stacks.supabase.conftest import ROW, Rest, listed
 from tests.stacks.supabase.test_native import becomes_true
 
 pytestmark = pytest.mark.containers
