@@ -65,17 +65,22 @@ class Renewal:
         self._context = account.context
         self._refresh_before = refresh_before
         self._retry_at = 0.0
+        self.refreshes = 0
+        self.postponed = False
+        """Whether the last refresh has failed for a reason that may pass, so that no login is needed."""
 
     async def flow(self, request: Request, refused: str | None = None) -> Flow:
-        """Have a valid access token in the context, if that is possible without the user.
+        """Have a valid access token in the context, if that is possible without the user, and now.
 
-        ``refused`` is an access token that the server has refused, ``""`` if the request had none. Raises
-        :class:`OAuthTokenError` if the authorization server can't refresh now. The login is kept then.
+        ``refused`` is an access token that the server has refused, ``""`` if the request had none.
         """
         if self._serves(refused):
             return
         await self._account.load()
         if self._serves(refused) or not self._account.is_refreshable():
+            self.postponed = False
+            return
+        if self.postponed and self._context.clock() < self._retry_at:
             return
         lock = RefreshLock(self._account.session)
         if not await self._acquire(lock, refused):
@@ -83,7 +88,7 @@ class Renewal:
         try:
             await self._account.load()
             if not self._serves(refused) and self._account.is_refreshable():
-                async with relayed(self._refresh(request, refused)) as step:
+                async with relayed(self._refresh(request)) as step:
                     outgoing = await step()
                     while outgoing is not None:
                         outgoing = await step((yield outgoing))
@@ -105,17 +110,25 @@ class Renewal:
             if refused is None and self._context.is_token_valid():
                 return False  # the old one serves meanwhile
             if time.monotonic() > until:
-                raise OAuthTokenError("other processes have tried to refresh the tokens for too long; try again later")
+                self._postpone("other processes have held the refresh lock for too long")
+                return False
             await anyio.sleep(pause * random.uniform(0.5, 1.5))
             pause = min(pause * 1.5, 0.5)
             await self._account.load()
             if self._serves(refused) or not self._account.is_refreshable():
+                self.postponed = False
                 return False
         return True
 
-    async def _refresh(self, request: Request, refused: str | None) -> Flow:
-        """Refresh once; a second time if the token endpoint has moved."""
+    def _postpone(self, reason: str) -> None:
+        self.postponed = True
         self._retry_at = self._context.clock() + RETRY_SECONDS
+        logger.warning("[mcp-storage] %s; the login is kept, a later request tries again", reason)
+
+    async def _refresh(self, request: Request) -> Flow:
+        """Refresh once; a second time if the token endpoint has moved."""
+        # If the server can't be reached, the request ends here, with an exception of the HTTP client.
+        self.postponed, self._retry_at = True, self._context.clock() + RETRY_SECONDS
         tried: str | None = None
         response: Response | None = None
         for _ in range(2):
@@ -130,8 +143,9 @@ class Renewal:
             response = yield self._refresh_request(request, tried)
             if response.status_code not in MOVED:
                 break
+        self.postponed = False
         if response is not None:
-            await self._take(response, refused)
+            await self._take(response)
 
     async def _discover(self, request: Request) -> Flow:
         """Find the token endpoint of the issuer that the refresh token belongs to, and of no other."""
@@ -165,24 +179,21 @@ class Renewal:
         # httpx2.Request for mcp 2, httpx.Request for mcp 1
         return type(request)("POST", endpoint, data=data, headers=headers, extensions={"timeout": TIMEOUT})
 
-    async def _take(self, response: Response, refused: str | None) -> None:
+    async def _take(self, response: Response) -> None:
         """Store what the token endpoint answered."""
         data = answers.parse(await response.aread()) or {}
         tokens = _tokens(data) if response.status_code in (200, 201) else None
+        error = data.get("error")
         if tokens is not None:
             self._account.refresh_lasts = answers.refresh_lifetime(data)
             self._retry_at = 0.0
+            self.refreshes += 1
             await self._account.save(tokens)
-            return
-        error = data.get("error")
-        if _is_final(response.status_code, error):
+        elif _is_final(response.status_code, error):
             logger.info("[mcp-storage] %s refused a refresh: %s", self._account.token_endpoint, error)
             await self._account.drop_refresh_token(with_client=error in CLIENT_REFUSED)
-        elif refused is not None or not self._context.is_token_valid():
-            raise OAuthTokenError(
-                f"{self._account.token_endpoint} answered a refresh with status {response.status_code}; "
-                "the login is kept, try again later"
-            )
+        else:
+            self._postpone(f"{self._account.token_endpoint} answered a refresh with status {response.status_code}")
 
 
 def _is_final(status: int, error: Any) -> bool:
