@@ -15,7 +15,9 @@ from reference_backends.errors import ConfigurationError
 from reference_backends.mcp import answers
 from reference_backends.mcp.account import Account
 from reference_backends.mcp.context import SessionContext
-from reference_backends.mcp.renewal import Flow, Renewal, relayed
+from reference_backends.mcp.discovery import check_issuer
+from reference_backends.mcp.flows import Flow, relayed
+from reference_backends.mcp.renewal import Renewal
 from reference_backends.mcp.server_url import origin
 from reference_backends.mcp.token_storage import SessionTokenStorage
 
@@ -102,7 +104,13 @@ class SessionOAuthProvider(OAuthClientProvider):
                         while renewing is not None:
                             renewing = await inner((yield renewing))
                     if self._renewal.postponed:
-                        return  # the caller gets the server's 401
+                        async with relayed(check_issuer(self._account, response)) as inner:
+                            checking = await inner()
+                            while checking is not None:
+                                checking = await inner((yield checking))
+                        if self._account.is_refreshable():
+                            yield request  # the last answer is the caller's: the server's 401
+                            return
                     tokens = self.context.current_tokens
                     if not self.context.is_token_valid() or tokens is None or tokens.access_token == sent:
                         break

@@ -5,22 +5,18 @@ from __future__ import annotations
 import logging
 import random
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import anyio
 from mcp.client.auth import OAuthTokenError
-from mcp.client.auth.utils import (
-    build_oauth_authorization_server_metadata_discovery_urls,
-    create_oauth_metadata_request,
-    handle_auth_metadata_response,
-)
 from mcp.shared.auth import OAuthToken
 from pydantic import ValidationError
 
+from reference_backends.errors import StorageUnavailableError
 from reference_backends.mcp import answers
 from reference_backends.mcp.account import Account
+from reference_backends.mcp.discovery import find_token_endpoint
+from reference_backends.mcp.flows import TIMEOUT, Flow, relayed
 from reference_backends.mcp.lock import LOCK_SECONDS, RefreshLock
 
 if TYPE_CHECKING:
@@ -28,33 +24,12 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("reference_backends")
 
-Flow = AsyncGenerator["Request", "Response"]
-
-TIMEOUT = {"connect": 5.0, "read": 20.0, "write": 5.0, "pool": 5.0}
-"""Together less than the lock lasts. The SDK's own requests have no timeout."""
-
 RETRY_SECONDS = 10.0
 """After a refresh has failed and the old access token still serves, the next attempt comes so much later."""
 
 MOVED = (404, 405, 410)
 TEMPORARY = ("temporarily_unavailable", "server_error", "slow_down")
 CLIENT_REFUSED = ("invalid_client", "unauthorized_client")
-
-
-@asynccontextmanager
-async def relayed(flow: Flow) -> AsyncIterator[Callable[..., Awaitable[Request | None]]]:
-    """Run a flow inside another: ``step(response)`` returns its next request, or ``None`` at its end."""
-
-    async def step(response: Response | None = None) -> Request | None:
-        try:
-            return await flow.asend(response)  # type: ignore[arg-type]  # None starts it
-        except StopAsyncIteration:
-            return None
-
-    try:
-        yield step
-    finally:
-        await flow.aclose()
 
 
 class Renewal:
@@ -74,16 +49,17 @@ class Renewal:
 
         ``refused`` is an access token that the server has refused, ``""`` if the request had none.
         """
-        if self._serves(refused):
-            return
-        await self._account.load()
-        if self._serves(refused) or not self._account.is_refreshable():
-            self.postponed = False
-            return
-        if self.postponed and self._context.clock() < self._retry_at:
+        if self._serves(refused) and not self._account.has_unsaved:
             return
         lock = RefreshLock(self._account.session)
-        if not await self._acquire(lock, refused):
+        try:
+            if not await self._begin(lock, refused):
+                return
+        except StorageUnavailableError as error:
+            if refused is not None or not self._context.is_token_valid():
+                raise
+            self._retry_at = self._context.clock() + RETRY_SECONDS
+            logger.warning("[mcp-storage] tokens that expire soon are not refreshed now: %s", error)
             return
         try:
             await self._account.load()
@@ -94,6 +70,16 @@ class Renewal:
                         outgoing = await step((yield outgoing))
         finally:
             await lock.release()
+
+    async def _begin(self, lock: RefreshLock, refused: str | None) -> bool:
+        """Read what is stored, and return whether this process is to refresh; it has the lock then."""
+        await self._account.load()
+        if self._serves(refused) or not self._account.is_refreshable():
+            self.postponed = False
+            return False
+        if self.postponed and self._context.clock() < self._retry_at:
+            return False
+        return await self._acquire(lock, refused)
 
     def _serves(self, refused: str | None) -> bool:
         """Return whether the access token in the context can be used, and needs no refresh now."""
@@ -133,7 +119,7 @@ class Renewal:
         response: Response | None = None
         for _ in range(2):
             if self._account.token_endpoint is None or response is not None:
-                async with relayed(self._discover(request)) as step:
+                async with relayed(find_token_endpoint(self._account)) as step:
                     outgoing = await step()
                     while outgoing is not None:
                         outgoing = await step((yield outgoing))
@@ -146,22 +132,6 @@ class Renewal:
         self.postponed = False
         if response is not None:
             await self._take(response)
-
-    async def _discover(self, request: Request) -> Flow:
-        """Find the token endpoint of the issuer that the refresh token belongs to, and of no other."""
-        issuer = self._account.issuer
-        if issuer is None:
-            return
-        for url in build_oauth_authorization_server_metadata_discovery_urls(issuer, self._context.server_url):
-            outgoing = create_oauth_metadata_request(url)
-            outgoing.extensions["timeout"] = TIMEOUT
-            go_on, metadata = await handle_auth_metadata_response((yield outgoing))
-            if metadata is not None and str(metadata.issuer).rstrip("/") == issuer.rstrip("/"):
-                self._context.oauth_metadata = metadata
-                self._account.token_endpoint = str(metadata.token_endpoint)
-                return
-            if not go_on:
-                return
 
     def _refresh_request(self, request: Request, endpoint: str) -> Request:
         context = self._context
@@ -191,7 +161,8 @@ class Renewal:
             await self._account.save(tokens)
         elif _is_final(response.status_code, error):
             logger.info("[mcp-storage] %s refused a refresh: %s", self._account.token_endpoint, error)
-            await self._account.drop_refresh_token(with_client=error in CLIENT_REFUSED)
+            client = "the authorization server refused it" if error in CLIENT_REFUSED else None
+            await self._account.drop_refresh_token(with_client=client)
         else:
             self._postpone(f"{self._account.token_endpoint} answered a refresh with status {response.status_code}")
 

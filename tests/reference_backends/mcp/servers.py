@@ -196,6 +196,7 @@ async def servers(*, elsewhere: bool = True, alter: Alter | None = None) -> Asyn
         sockets = [stack.enter_context(socket.socket()) for _ in range(2)]
         for each in sockets:
             each.bind(("127.0.0.1", 0))
+            each.listen(100)  # so that requests wait until the server has started
         base, issuer = (f"http://127.0.0.1:{each.getsockname()[1]}" for each in sockets)
         setting.url, setting.issuer = f"{base}/mcp", issuer if elsewhere else base
         registration = ClientRegistrationOptions(enabled=True)

@@ -177,7 +177,7 @@ REGISTRATIONS = {
 
 @pytest.mark.parametrize("how", [*TOKENS, *REGISTRATIONS])
 def test_a_login_and_a_refresh(how: str) -> None:
-    """The SDK's client signs in, and refreshes without the user, whatever the form of the answers."""
+    """The SDK's client signs in, and refreshes without the user, for each form of the answers."""
 
     def alter(path: str, answer: dict[str, Any]) -> Any:
         given = TOKENS if path == "/token" else REGISTRATIONS if path == "/register" else {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -14,8 +15,14 @@ from mcp import MCPError
 from mcp.client.auth import OAuthClientProvider
 from mcp.shared.auth import OAuthToken
 
-from reference_backends import ConfigurationError, MemoryStorageBackend, SqliteStorageBackend, StorageUnavailableError
-from reference_backends.mcp import SessionOAuthProvider, SessionTokenStorage, lock
+from reference_backends import (
+    ConfigurationError,
+    MemoryStorageBackend,
+    SessionData,
+    SqliteStorageBackend,
+    StorageUnavailableError,
+)
+from reference_backends.mcp import SessionOAuthProvider, SessionTokenStorage, account, lock
 from tests.reference_backends.mcp.servers import (
     LIFETIME,
     Browser,
@@ -289,34 +296,160 @@ def test_signing_out_in_one_process_signs_out_the_others(tmp_path: Path) -> None
     asyncio.run(check())
 
 
-def test_tokens_that_cannot_be_stored_are_stored_later(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    class Failing(MemoryStorageBackend):
-        fails = 0
-
-        async def update_session(self, *given: object, **named: object) -> None:
-            if self.fails:
-                self.fails -= 1
-                raise StorageUnavailableError("the store is away")
-            await super().update_session(*given, **named)
+def test_a_server_that_moved_to_another_issuer_asks_for_a_login(tmp_path: Path) -> None:
+    """The old issuer does not answer any more; its refresh token is not sent to the new one."""
 
     async def check() -> None:
-        browser = Browser()
-        backend = Failing(encryption_key=KEY)
-        await backend.init()
-        async with servers() as setting:
-            storage = SessionTokenStorage(backend, "alice", setting.url)
+        clock, browser = Clock(), Browser()
+        gone = "http://127.0.0.1:9"
+        async with servers() as setting, opened(tmp_path, setting.url, clock) as storage:
+            await greeting(setting.url, provider(setting.url, storage, browser))
+            session = await storage.session.read()
+            assert session is not None
+            moved = json.loads(session.model_dump_json(include={"tokens", "client_information"}).replace(
+                setting.issuer, gone))  # fmt: skip
+            await storage.session.update(moved)
+            setting.authorization.access.clear()
+            auth = provider(setting.url, storage, browser)
+            async with httpx2.AsyncClient(auth=auth) as client:
+                with pytest.raises(httpx2.ConnectError):
+                    await client.post(setting.url)
+            setting.answers.requests.clear()
+            assert await greeting(setting.url, auth) == "hello alice"
+            assert setting.authorization.done == LOGIN * 2
+            assert not any(
+                session.tokens["refresh_token"].encode() in body for _, _, body, _ in setting.answers.requests
+            )
+
+    asyncio.run(check())
+
+
+def test_a_token_endpoint_that_moved_is_found_again(tmp_path: Path) -> None:
+    async def check() -> None:
+        clock, browser = Clock(), Browser()
+        async with servers() as setting, opened(tmp_path, setting.url, clock) as storage:
+            await greeting(setting.url, provider(setting.url, storage, browser))
+            session = await storage.session.read()
+            assert session is not None
+            assert session.tokens is not None
+            before = session.tokens["authorization_server"] | {"token_endpoint": f"{setting.issuer}/old/token"}
+            await storage.session.update({"tokens": session.tokens | {"authorization_server": before}})
+            setting.authorization.access.clear()
+            await greeting(setting.url, provider(setting.url, storage, browser))
+            assert setting.authorization.done == [*LOGIN, "refresh"]
+            session = await storage.session.read()
+            assert session is not None
+            assert session.tokens is not None
+            assert session.tokens["authorization_server"]["token_endpoint"] == f"{setting.issuer}/token"
+
+    asyncio.run(check())
+
+
+def test_a_request_that_is_cancelled_gives_the_lock_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def check() -> None:
+        clock, browser = Clock(), Browser()
+        async with servers() as setting, opened(tmp_path, setting.url, clock) as storage:
             auth = provider(setting.url, storage, browser)
             await greeting(setting.url, auth)
-            for fails in 2, 4:
-                setting.authorization.access.clear()
-                backend.fails = fails
-                assert await greeting(setting.url, auth) == "hello alice"
-            assert "could not be stored, the next request tries again" in caplog.text
+            asked, answer = asyncio.Event(), asyncio.Event()
+
+            async def slow(*given: object) -> None:
+                asked.set()
+                await answer.wait()
+
             setting.authorization.access.clear()
+            with monkeypatch.context() as patch:
+                patch.setattr(setting.authorization, "load_refresh_token", slow)
+                waiting = asyncio.create_task(greeting(setting.url, auth))
+                await asked.wait()
+                sessions = await storage.session.backend.get_identity_mcp_sessions("alice")
+                assert len(sessions) == 2, "the login, and the lock"
+                waiting.cancel()
+                with pytest.raises(asyncio.CancelledError):
+                    await waiting
+                answer.set()
+            sessions = await storage.session.backend.get_identity_mcp_sessions("alice")
+            assert sessions == [storage.session_id]
+            clock.ahead += 10
             assert await greeting(setting.url, auth) == "hello alice"
-            kept = await storage.get_tokens() or OAuthToken(access_token="")
-            assert kept.refresh_token in setting.authorization.refresh
+            assert browser.logins == 1
+
+    asyncio.run(check())
+
+
+class Failing(MemoryStorageBackend):
+    """Is away for the next ``fails`` calls."""
+
+    fails = 0
+
+    def failing(self) -> None:
+        if self.fails:
+            self.fails -= 1
+            raise StorageUnavailableError("the store is away")
+
+    async def create_session(self, *given: object, **named: object) -> None:
+        self.failing()
+        await super().create_session(*given, **named)
+
+    async def update_session(self, *given: object, **named: object) -> None:
+        self.failing()
+        await super().update_session(*given, **named)
+
+    async def get_session(self, *given: object, **named: object) -> SessionData | None:
+        self.failing()
+        return await super().get_session(*given, **named)
+
+
+@asynccontextmanager
+async def failing(clock: Clock) -> AsyncIterator[tuple[Failing, Setting, SessionTokenStorage, OAuthClientProvider]]:
+    backend = Failing(encryption_key=KEY, clock=clock)
+    await backend.init()
+    async with servers() as setting:
+        storage = SessionTokenStorage(backend, "alice", setting.url, clock=clock)
+        yield backend, setting, storage, provider(setting.url, storage, Browser())
+
+
+def test_tokens_that_cannot_be_stored_are_stored_later(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(account, "PAUSES", (0.0,))
+
+    async def check() -> None:
+        async with failing(Clock()) as (backend, setting, storage, auth):
+            exchanged, issue = [], setting.authorization.issue
+
+            def issued(*given: object) -> OAuthToken:
+                exchanged.append(None)
+                backend.fails = 2 if len(exchanged) < 3 else 1
+                return issue(*given)
+
+            monkeypatch.setattr(setting.authorization, "issue", issued)
+            for number in range(4):
+                setting.authorization.access.clear()
+                assert await greeting(setting.url, auth) == "hello alice"
+                assert backend.fails == 0
+                assert ("could not be stored, the next request tries again" in caplog.text) is (number < 2)
+                caplog.clear()
+                kept = await storage.get_tokens() or OAuthToken(access_token="")
+                assert kept.refresh_token in setting.authorization.refresh
             assert setting.authorization.done == [*LOGIN, *["refresh"] * 3]
+
+    asyncio.run(check())
+
+
+def test_a_store_that_is_away_does_not_stop_a_valid_token(caplog: pytest.LogCaptureFixture) -> None:
+    async def check() -> None:
+        clock = Clock()
+        async with failing(clock) as (backend, setting, _, auth), connected(setting.url, auth) as greet:
+            clock.ahead += LIFETIME - 30
+            backend.fails = 1
+            assert await greet() == "hello alice"
+            assert await greet() == "hello alice"
+            assert "are not refreshed now: the store is away" in caplog.text
+            assert setting.authorization.done == LOGIN
+            clock.ahead += 10
+            assert await greet() == "hello alice"
+            assert setting.authorization.done == [*LOGIN, "refresh"]
 
     asyncio.run(check())
 
