@@ -169,7 +169,7 @@ class Altering:
 
 @asynccontextmanager
 async def served(app: Any, listener: socket.socket) -> AsyncIterator[None]:
-    web = uvicorn.Server(uvicorn.Config(app, log_level="error", lifespan="on"))
+    web = uvicorn.Server(uvicorn.Config(app, log_level="error", lifespan="on", timeout_keep_alive=60))
     serving = asyncio.create_task(web.serve(sockets=[listener]))
     try:
         yield
