@@ -19,22 +19,18 @@
 - ``answers``: answers of authorization servers, as the SDK's models accept them.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from reference_backends.mcp.token_storage import SessionTokenStorage
 
-if TYPE_CHECKING:
-    from reference_backends.mcp.provider import SessionOAuthProvider
-
 __all__ = ["SessionOAuthProvider", "SessionTokenStorage"]
 
+try:
+    from reference_backends.mcp.provider import SessionOAuthProvider
+except ImportError as error:  # older releases of mcp lack what the provider imports
+    _reason = error
 
-def __getattr__(name: str) -> Any:
-    # At first use: older releases of mcp lack what the provider imports.
-    if name != "SessionOAuthProvider":
+    def __getattr__(name: str) -> Any:
+        if name == "SessionOAuthProvider":
+            raise ImportError("SessionOAuthProvider needs mcp 1.23 or later: pip install 'mcp>=1.23'") from _reason
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    try:
-        from reference_backends.mcp.provider import SessionOAuthProvider
-    except ImportError as error:
-        raise ImportError("SessionOAuthProvider needs mcp 1.23 or later: pip install 'mcp>=1.23'") from error
-    return SessionOAuthProvider
