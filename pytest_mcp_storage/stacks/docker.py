@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_mcp_storage.stacks.keeper import Note, Upstream
 from pytest_mcp_storage.stacks.kept import KeptServer
-from pytest_mcp_storage.stacks.keys import ProjectKeys
+from pytest_mcp_storage.stacks.keys import ProjectKeys, key_kind
 from pytest_mcp_storage.stacks.schema import BARE, PREPARED, install
 from pytest_mcp_storage.stacks.supabase import Say
 from reference_backends.errors import StorageSetupError
@@ -41,13 +41,14 @@ def start(*, environ: Mapping[str, str] = os.environ, say: Say = lambda text: No
 
     Raises :class:`StorageSetupError` where Docker does not run, an image can't be had, or a container does not start.
     """
+    keys = key_kind(environ)
     check_docker()
     images = {
         "postgres_image": environ.get("MCP_STORAGE_POSTGRES_IMAGE") or POSTGRES_IMAGE,
         "postgrest_image": environ.get("MCP_STORAGE_POSTGREST_IMAGE") or POSTGREST_IMAGE,
     }
     say(f"Supabase stack: starting containers of {' and '.join(images.values())}")
-    return KeptServer("docker", f"{__name__}:DockerServers", images, say=say)
+    return KeptServer("docker", f"{__name__}:DockerServers", images, say=say, keys=keys)
 
 
 def check_docker() -> None:
@@ -109,7 +110,7 @@ class DockerServers:
             PGRST_DB_ANON_ROLE="anon",
             PGRST_DB_MAX_ROWS=str(max_rows),
             PGRST_DB_CONFIG="false",
-            PGRST_JWT_SECRET=self.keys.jwt_secret,
+            PGRST_JWT_SECRET=self.keys.verifier,
         )
         return Upstream(_address(face), self._url(name))
 

@@ -5,8 +5,8 @@ standard output, a JSON object a line. The end of its input is the end of the st
 holder dies. The servers are this process's children and end with it (see :mod:`.processes`), and their files are
 swept by the next run where even this process was killed (see :mod:`.folders`).
 
-The first line is the order, ``{"servers": "module:Class", "settings": {…}, "in_memory": true}``; then come requests,
-``{"do": …}``. A line back is ``{"say": text}``, ``{"answer": {…}}`` or ``{"error": text}``.
+The first line is the order, ``{"servers": "module:Class", "settings": {…}, "in_memory": true, "keys": "hs256"}``;
+then come requests, ``{"do": …}``. A line back is ``{"say": text}``, ``{"answer": {…}}`` or ``{"error": text}``.
 """
 
 from __future__ import annotations
@@ -206,7 +206,7 @@ async def keep() -> None:
 
 async def hold(order: Mapping[str, Any], folder: Path, note: Note, requests: asyncio.StreamReader) -> None:
     """Start the servers that are ordered, serve, and end them."""
-    keys = ProjectKeys.generate()
+    keys = ProjectKeys.generate(order["keys"])
     module, _, name = order["servers"].partition(":")
     kind: type[Servers] = getattr(import_module(module), name)
     keeper = Keeper(kind(folder, keys, **order["settings"]), keys, note)

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pytest_mcp_storage.stacks.environment import without_libpq
+from pytest_mcp_storage.stacks.keys import Kind
 from pytest_mcp_storage.stacks.supabase import MAX_ROWS, Say, StackServer, SupabaseStack
 from reference_backends.errors import StorageSetupError, StorageUnavailableError
 
@@ -32,6 +33,7 @@ class KeptServer(StackServer):
         say: Say,
         in_memory: bool = False,
         makes_stores: bool = True,
+        keys: Kind = "hs256",
     ) -> None:
         self.provider = provider
         self.makes_stores = makes_stores
@@ -49,7 +51,7 @@ class KeptServer(StackServer):
             start_new_session=True,  # a Ctrl-C is for us; the keeper ends when we let go of it
         )
         try:
-            self._exchange({"servers": servers, "settings": dict(settings), "in_memory": in_memory})
+            self._exchange({"servers": servers, "settings": dict(settings), "in_memory": in_memory, "keys": keys})
         except BaseException:
             self.close()
             raise
