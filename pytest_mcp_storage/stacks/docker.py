@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from testcontainers.core.network import Network
 
 POSTGRES_IMAGE = "postgres:17-alpine"
-POSTGREST_IMAGE = "postgrest/postgrest:v12.2.3"
+POSTGREST_IMAGE = "postgrest/postgrest:v16.5"
 START_LIMIT = 60.0
 HOST = "127.0.0.1"
 LOOPBACK = (HOST, 0)
