@@ -5,7 +5,6 @@ So the Docker engine must run on this machine, and this process not in a contain
 
 from __future__ import annotations
 
-import asyncio
 import gc
 import os
 import warnings
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_mcp_storage.stacks.keeper import Note, Upstream
 from pytest_mcp_storage.stacks.kept import KeptServer
 from pytest_mcp_storage.stacks.keys import ProjectKeys, key_kind
+from pytest_mcp_storage.stacks.polling import poll
 from pytest_mcp_storage.stacks.schema import BARE, PREPARED, install
 from pytest_mcp_storage.stacks.supabase import Say
 from reference_backends.errors import StorageSetupError
@@ -118,17 +118,17 @@ class DockerServers:
         from aiohttp import ClientError, ClientSession
 
         face = self.faces[name]
-        limit = asyncio.get_running_loop().time() + START_LIMIT
         async with ClientSession() as client:
-            while asyncio.get_running_loop().time() < limit:
+
+            async def answer() -> bool | None:
                 try:
-                    async with client.head(_address(face)) as answer:
-                        if answer.status == 200:
-                            return
+                    async with client.head(_address(face)) as head:
+                        return head.status == 200 or None
                 except (ClientError, OSError):
-                    pass
-                await asyncio.sleep(0.02)
-        raise StorageSetupError(_silent("PostgREST", face))
+                    return None
+
+            if not await poll(answer, limit=START_LIMIT, every=0.02):
+                raise StorageSetupError(_silent("PostgREST", face))
 
     async def remove(self, name: str) -> None:
         self.faces.pop(name).stop()
@@ -166,16 +166,16 @@ class DockerServers:
         """Wait until PostgreSQL lets a superuser in: by TCP, which the image's own set-up phase does not serve."""
         import psycopg
 
-        assert self.postgres is not None
-        limit = asyncio.get_running_loop().time() + START_LIMIT
-        while asyncio.get_running_loop().time() < limit:
+        async def answer() -> bool | None:
             try:
                 await (await self._connect("postgres")).close()
             except psycopg.OperationalError:
-                await asyncio.sleep(0.05)
-            else:
-                return
-        raise StorageSetupError(_silent("PostgreSQL", self.postgres))
+                return None
+            return True
+
+        if not await poll(answer, limit=START_LIMIT, every=0.05):
+            assert self.postgres is not None
+            raise StorageSetupError(_silent("PostgreSQL", self.postgres))
 
     def _url(self, database: str) -> str:
         assert self.postgres is not None

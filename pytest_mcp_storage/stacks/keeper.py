@@ -45,12 +45,22 @@ class Upstream:
 
 
 class Servers(Protocol):
-    """PostgreSQL and PostgREST, as processes or as containers."""
+    """Processes or containers that a supervisor starts and ends. Without stores ``keys`` is ``None``."""
 
-    def __init__(self, folder: Path, keys: ProjectKeys, **settings: Any) -> None: ...
+    def __init__(self, folder: Path, keys: Any, **settings: Any) -> None: ...
 
     async def start(self, note: Note) -> None:
-        """Start what all stores share."""
+        """Start them; of a stack, what all stores share."""
+
+    def facts(self) -> dict[str, Any]:
+        """Return process ids and folders."""
+
+    async def stop(self) -> None:
+        """End everything."""
+
+
+class StoreServers(Servers, Protocol):
+    """PostgreSQL and PostgREST, as processes or as containers."""
 
     async def add(self, name: str, *, migrated: bool, max_rows: int) -> Upstream:
         """Make an empty database ``name`` with a PostgREST of its own."""
@@ -60,12 +70,6 @@ class Servers(Protocol):
 
     async def remove(self, name: str) -> None:
         """Destroy it."""
-
-    def facts(self) -> dict[str, Any]:
-        """Process ids and folders, for whoever wants to look."""
-
-    async def stop(self) -> None:
-        """End everything."""
 
 
 class Note:
@@ -89,7 +93,7 @@ class Note:
 class Keeper:
     """The stack that this process keeps."""
 
-    def __init__(self, servers: Servers, keys: ProjectKeys, note: Note) -> None:
+    def __init__(self, servers: StoreServers, keys: ProjectKeys | None, note: Note) -> None:
         self.servers = servers
         self.keys = keys
         self.note = note
@@ -105,6 +109,7 @@ class Keeper:
         from pytest_mcp_storage.stacks.gateway import Gateway  # PostgREST starts while it loads
 
         self.note.part("gateway's import")
+        assert self.keys is not None
         gateway = Gateway(self.keys, upstream.address)
         gateway.port = port
         try:
@@ -206,9 +211,9 @@ async def keep() -> None:
 
 async def hold(order: Mapping[str, Any], folder: Path, note: Note, requests: asyncio.StreamReader) -> None:
     """Start the servers that are ordered, serve, and end them."""
-    keys = ProjectKeys.generate(order["keys"])
+    keys = ProjectKeys.generate(order["keys"]) if order["keys"] else None
     module, _, name = order["servers"].partition(":")
-    kind: type[Servers] = getattr(import_module(module), name)
+    kind: type[StoreServers] = getattr(import_module(module), name)
     keeper = Keeper(kind(folder, keys, **order["settings"]), keys, note)
     try:
         await keeper.servers.start(note)

@@ -5,14 +5,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import subprocess
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import Literal
+from typing import Any, Literal
 
+from pytest_mcp_storage.stacks.polling import poll
+from pytest_mcp_storage.stacks.supervised import Supervised
 from reference_backends.errors import ConfigurationError, StorageSetupError
 
 CHOICE_VARIABLE = "MCP_STORAGE_REDIS"
@@ -82,14 +83,22 @@ async def _found(url: str) -> AsyncIterator[RedisServer]:
     yield RedisServer(url, "url", program)
 
 
-async def answers(url: str, process: subprocess.Popen[bytes] | None = None) -> str | None:
-    """What answers at ``url``, as soon as something does; ``None`` where ``process`` ended or it took too long."""
-    limit = asyncio.get_running_loop().time() + START_LIMIT
-    while (process is None or process.poll() is None) and asyncio.get_running_loop().time() < limit:
-        if (program := await _program(url)) is not None:
-            return program
-        await asyncio.sleep(0.005)
-    return None
+async def answers(url: str, alive: Callable[[], bool] = lambda: True) -> str | None:
+    """Return what answers at ``url``; ``None`` if it is no longer ``alive`` or takes too long."""
+    return await poll(lambda: _program(url), limit=START_LIMIT, alive=alive)
+
+
+@contextlib.asynccontextmanager
+async def supervised(provider: str, servers: str, settings: Mapping[str, Any]) -> AsyncIterator[RedisServer]:
+    """Start a server of this run's own, which ends with the block and with this process."""
+    order = {"servers": servers, "settings": dict(settings), "in_memory": False, "keys": None}
+    supervisor = await asyncio.to_thread(Supervised, "the Redis server", order)
+    try:
+        facts = await asyncio.to_thread(supervisor.ask, "facts")
+        folder = Path(facts["folder"]) if facts["folder"] else None
+        yield RedisServer(facts["url"], provider, facts["program"], folder)
+    finally:
+        await asyncio.to_thread(supervisor.close)
 
 
 async def _program(url: str) -> str | None:
@@ -107,10 +116,3 @@ async def _program(url: str) -> str | None:
     if "valkey_version" in facts:
         return f"valkey {facts['valkey_version']}"
     return f"redis {facts.get('redis_version', 'of an unknown version')}"
-
-
-def release(process: subprocess.Popen[bytes]) -> None:
-    """Close the pipe on whose end ``process`` waits to clean up, and wait until it has."""
-    assert process.stdin is not None
-    process.stdin.close()
-    process.wait(START_LIMIT)
