@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 from pytest_mcp_storage.stacks.polling import poll
 from pytest_mcp_storage.stacks.supervised import Supervised
@@ -83,9 +84,21 @@ async def _found(url: str) -> AsyncIterator[RedisServer]:
     yield RedisServer(url, "url", program)
 
 
-async def answers(url: str, alive: Callable[[], bool] = lambda: True) -> str | None:
-    """Return what answers at ``url``; ``None`` if it is no longer ``alive`` or takes too long."""
-    return await poll(lambda: _program(url), limit=START_LIMIT, alive=alive)
+async def answers(url: str, alive: Callable[[], bool] = lambda: True) -> bool:
+    """Return whether a server answers at ``url`` in time, while it is still ``alive``."""
+    return bool(await poll(lambda: _greets(url), limit=START_LIMIT, alive=alive))
+
+
+async def _greets(url: str) -> bool | None:
+    """Return True if a server takes the password or a PING; ``None`` if not. Redis-py would take longer to load."""
+    parts = urlsplit(url)
+    try:
+        reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
+        with contextlib.closing(writer):
+            writer.write(f"AUTH {parts.password}\r\n".encode() if parts.password else b"PING\r\n")
+            return (await reader.readline()).startswith(b"+") or None
+    except OSError:
+        return None
 
 
 @contextlib.asynccontextmanager
@@ -96,7 +109,10 @@ async def supervised(provider: str, servers: str, settings: Mapping[str, Any]) -
     try:
         facts = await asyncio.to_thread(supervisor.ask, "facts")
         folder = Path(facts["folder"]) if facts["folder"] else None
-        yield RedisServer(facts["url"], provider, facts["program"], folder)
+        program = await _program(facts["url"])
+        if program is None:
+            raise StorageSetupError("the Redis server of this run answers, and then does not: try again")
+        yield RedisServer(facts["url"], provider, program, folder)
     finally:
         await asyncio.to_thread(supervisor.close)
 

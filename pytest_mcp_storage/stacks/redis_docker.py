@@ -39,7 +39,6 @@ class RedisContainer:
         self.image = image
         self.container: DockerContainer | None = None
         self.url = ""
-        self.name: str | None = None
 
     async def start(self, note: object) -> None:
         from docker.errors import DockerException
@@ -56,12 +55,11 @@ class RedisContainer:
             raise StorageSetupError(problem + IMAGE_VARIABLE) from None
         self.container = container
         self.url = f"redis://{LOOPBACK[0]}:{container.get_exposed_port(6379)}/0"  # wherever this process itself runs
-        self.name = await answers(self.url)
-        if self.name is None:
+        if not await answers(self.url):
             raise StorageSetupError(f"the container of {self.image} runs, and no Redis server answers in it")
 
     def facts(self) -> dict[str, Any]:
-        return {"url": self.url, "program": self.name, "folder": None}
+        return {"url": self.url, "folder": None}
 
     async def stop(self) -> None:
         if self.container is not None:

@@ -51,7 +51,6 @@ class RedisProcess:
         self.settings = settings
         self.process: asyncio.subprocess.Process | None = None
         self.url = ""
-        self.name: str | None = None
 
     async def start(self, note: object) -> None:
         for _ in range(ATTEMPTS):
@@ -65,8 +64,7 @@ class RedisProcess:
 
     async def _answers(self, process: asyncio.subprocess.Process) -> bool:
         self.process = process
-        self.name = await answers(self.url, lambda: process.returncode is None)
-        return self.name is not None
+        return await answers(self.url, lambda: process.returncode is None)
 
     async def _launched(self) -> asyncio.subprocess.Process:
         (self.folder / "data").mkdir(mode=0o700, exist_ok=True)
@@ -90,7 +88,7 @@ class RedisProcess:
         return await spawn([self.program, configuration], env=ENVIRONMENT, log=self.folder / "log")
 
     def facts(self) -> dict[str, Any]:
-        return {"url": self.url, "program": self.name, "folder": f"{self.folder}/data"}
+        return {"url": self.url, "folder": f"{self.folder}/data"}
 
     async def stop(self) -> None:
         if self.process is not None:
