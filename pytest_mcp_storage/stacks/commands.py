@@ -116,11 +116,10 @@ def status() -> None:
 @stack.command()
 @in_words()
 def env() -> None:
-    """Print the stack's variables for a shell to evaluate; those that it does not have are unset."""
+    """Print the stack's variables for a shell to evaluate; those that it does not have are set to nothing."""
     running = _running()
     for variable, attribute in VARIABLES.items():
-        value = getattr(running, attribute)
-        click.echo(f"unset {variable}" if value is None else f"export {variable}={shlex.quote(value)}")
+        click.echo(f"export {variable}={shlex.quote(getattr(running, attribute) or '')}")
 
 
 @click.command("supabase-init")

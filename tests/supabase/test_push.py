@@ -11,6 +11,7 @@ import psycopg
 import pytest
 
 from pytest_mcp_storage.stacks.binaries import supabase_program
+from pytest_mcp_storage.stacks.environment import supabase_cli_environment
 from pytest_mcp_storage.stacks.kept import KeptServer
 from pytest_mcp_storage.stacks.schema import migrations
 from tests.stacks.conftest import missing
@@ -29,7 +30,7 @@ def supabase(project: Path, *arguments: str) -> str:
     done = subprocess.run(
         [supabase_program(print), *arguments],
         cwd=project,
-        env={**os.environ, "DO_NOT_TRACK": "1"},
+        env=supabase_cli_environment(os.environ),
         capture_output=True,
         text=True,
         check=False,
