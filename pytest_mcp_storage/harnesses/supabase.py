@@ -40,11 +40,11 @@ _starting = threading.Lock()
 class SupabaseHarness(BackendHarness):
     """Drives :class:`reference_backends.SupabaseStorageBackend`.
 
-    On a server that this run started each harness has a database of its own. On a project that it was given
+    On a server that this run started each harness has its own database. On a project that it was given
     (``SUPABASE_URL``) it is not ``dedicated``, removes the rows that it created and no others, and declares only what
     it can do there: AT_REST needs ``SUPABASE_DB_URL``, ROW_SECURITY ``SUPABASE_PUBLISHABLE_KEY`` (or
     ``SUPABASE_ANON_KEY``) and ``SUPABASE_JWT_SIGNING_KEY`` (or ``SUPABASE_JWT_SECRET``); OUTAGE and LOST_ANSWER need
-    plain HTTP, and SETUP a server of its own.
+    plain HTTP, and SETUP a server that this run started.
     """
 
     name: ClassVar[str] = "supabase"

@@ -73,7 +73,7 @@ def up(provider: Choice, port: int, detach: bool) -> None:
 
 
 def _detach(provider: Choice, port: int) -> None:
-    """Start ``stack up`` in a session of its own, and repeat what it says until it holds a stack or has failed."""
+    """Start ``stack up`` in another session, and repeat what it says until it holds a stack or has failed."""
     log = cache_folder("stack") / "stack.log"
     command = [sys.executable, "-P", "-c", "from pytest_mcp_storage.cli import main; main()", "stack", "up"]
     with log.open("wb") as output:

@@ -1,4 +1,4 @@
-"""The keys of a Supabase project: what signs its users' tokens, and the opaque keys that stand for two roles."""
+"""The keys of a Supabase project: what signs its users' tokens, and the opaque keys of two roles."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ class ProjectKeys:
 
     @cached_property
     def accepted(self) -> dict[str, str]:
-        """The keys that the gateway takes, with the JWT that each stands for."""
+        """The keys that the gateway takes, with the JWT that it sends on for each."""
         opaque = {self.publishable: self.anon, self.secret: self.service_role}
         legacy = {self.anon: self.anon, self.service_role: self.service_role}
         return opaque if self.kind == "es256" else opaque | legacy
