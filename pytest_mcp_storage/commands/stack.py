@@ -62,7 +62,7 @@ def up(provider: Choice, port: int, detach: bool) -> None:
 
 
 def _detach(provider: Choice, port: int) -> None:
-    """Start ``stack up`` in a session of its own, and repeat what it says until it holds a stack or has failed."""
+    """Start ``stack up`` in another session, and repeat what it says until it holds a stack or has failed."""
     log = cache_folder("stack") / "stack.log"
     command = [sys.executable, "-P", "-c", "from pytest_mcp_storage.cli import main; main()", "stack", "up"]
     with log.open("wb") as output:
@@ -105,11 +105,10 @@ def status() -> None:
 @stack.command()
 @in_words()
 def env() -> None:
-    """Print the stack's variables for a shell to evaluate; those that it does not have are unset."""
+    """Print the stack's variables for a shell to evaluate; those that it does not have are set to nothing."""
     running = _running()
     for variable, attribute in VARIABLES.items():
-        value = getattr(running, attribute)
-        click.echo(f"unset {variable}" if value is None else f"export {variable}={shlex.quote(value)}")
+        click.echo(f"export {variable}={shlex.quote(getattr(running, attribute) or '')}")
 
 
 def _running() -> SupabaseStack:

@@ -53,6 +53,8 @@ def test_a_detached_stack_goes_up_and_down(monkeypatch: pytest.MonkeyPatch) -> N
         told = dict(
             shlex.split(line.removeprefix("export "))[0].split("=", 1) for line in run("stack", "env").splitlines()
         )
+        assert told.pop("SUPABASE_JWT_SIGNING_KEY") == ""
+        assert all(told.values())
         assert set(told) == {
             "SUPABASE_URL",
             "SUPABASE_SECRET_KEY",
@@ -137,14 +139,14 @@ def test_a_process_of_another_machine_is_not_ended(cache: Path) -> None:
         assert holder.returncode == 0
 
 
-def test_keys_that_the_stack_does_not_have_are_unset(cache: Path) -> None:
+def test_keys_that_the_stack_does_not_have_are_set_to_nothing(cache: Path) -> None:
     """What an earlier project left in the shell must not be used with this one."""
     with announce(cache, state._place()) as holder:
         printed = run("stack", "env").splitlines()
         holder.communicate()
     assert printed[0] == "export SUPABASE_URL=http://127.0.0.1:1"
-    assert "unset SUPABASE_DB_URL" in printed
-    assert "unset SUPABASE_SERVICE_ROLE_KEY" in printed
+    assert "export SUPABASE_DB_URL=''" in printed
+    assert "export SUPABASE_SERVICE_ROLE_KEY=''" in printed
 
 
 def test_only_its_owner_can_read_the_keys(cache: Path) -> None:

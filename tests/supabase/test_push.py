@@ -12,6 +12,7 @@ import psycopg
 import pytest
 
 from pytest_mcp_storage.commands.supabase_init import named
+from pytest_mcp_storage.stacks.environment import supabase_cli_environment
 from pytest_mcp_storage.stacks.supabase.binaries import NpmPackage, npm_folder
 from pytest_mcp_storage.stacks.supabase.stack import SupabaseStack
 from pytest_mcp_storage.stacks.supabase.supervisor_client import SupervisedServer
@@ -39,7 +40,7 @@ def push(version: str, project: Path, url: str) -> subprocess.CompletedProcess[s
     return subprocess.run(
         [program, "db", "push", TARGET[version].format(url=url), "--yes"],
         cwd=project,
-        env={**os.environ, "DO_NOT_TRACK": "1"},
+        env=supabase_cli_environment(os.environ),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

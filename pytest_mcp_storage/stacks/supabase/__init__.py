@@ -2,15 +2,14 @@
 
 - ``stack``: what a harness gets: a stack, and the server that makes stacks.
 - ``providers``: the choice of a provider: ``url``, ``native``, ``docker`` or ``cli``, a module each.
-- ``servers``: what a provider's servers do for the supervisor.
-- ``supervisor``: the process that runs the servers; ``supervisor_client``: its other end.
+- ``servers``: what the supervisor needs of a provider's servers.
+- ``supervisor_client``: a stack in a supervisor.
 - ``gateway``: ``/rest/v1`` and the project's keys, in front of PostgREST.
 - ``postgres``, ``postgrest``: one server each.
 - ``binaries``: finds or fetches their programs.
 - ``template``: the data directory that each run copies.
 - ``schema``: the SQL of the platform and of the project.
 - ``keys``: the keys of a project.
-- ``variables``: the environment variables that its programs see.
 - ``state``: the stack that ``mcp-storage stack up`` runs.
 """
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -19,6 +20,7 @@ VARIABLES = {
     "SUPABASE_PUBLISHABLE_KEY": "publishable_key",
     "SUPABASE_SERVICE_ROLE_KEY": "service_role_key",
     "SUPABASE_ANON_KEY": "anon_key",
+    "SUPABASE_JWT_SIGNING_KEY": "signing_key",
     "SUPABASE_JWT_SECRET": "jwt_secret",
     "SUPABASE_DB_URL": "database_url",
 }
@@ -53,6 +55,8 @@ class SupabaseStack:
     """``sb_publishable_…``, which replaces the anon key."""
     secret_key: str | None = field(default=None, repr=False)
     """``sb_secret_…``, which replaces the service role key."""
+    signing_key: str | None = field(default=None, repr=False)
+    """A private JSON Web Key, as JSON, that signs users' tokens in place of the secret; ``None`` if it is not known."""
 
     @property
     def server_key(self) -> str | None:
@@ -65,18 +69,24 @@ class SupabaseStack:
         return self.publishable_key or self.anon_key
 
     def token(self, user: str, *, lifetime: float = 3600.0) -> str:
-        """A JWT of the signed-in user ``user``, good for ``lifetime`` seconds (negative: expired already).
+        """Return a JWT of the signed-in user ``user``, valid for ``lifetime`` seconds (negative: it has expired).
 
-        Raises :class:`ConfigurationError` where the project's secret is not known.
+        Raises :class:`ConfigurationError` if neither the project's signing key nor its secret is known.
         """
-        if self.jwt_secret is None:
+        if not self.signs_tokens:
             raise ConfigurationError(
-                "a user's token can't be signed: set SUPABASE_JWT_SECRET to the project's JWT secret "
-                "(dashboard, project settings, JWT keys)"
+                "a user's token can't be signed: set SUPABASE_JWT_SIGNING_KEY to the project's private JSON Web Key, "
+                "or SUPABASE_JWT_SECRET to the secret of an older project (dashboard, project settings, JWT keys)"
             )
-        from pytest_mcp_storage.stacks.supabase.keys import sign
+        from pytest_mcp_storage.stacks.signing import sign
 
-        return sign(self.jwt_secret, "authenticated", subject=user, lifetime=lifetime)
+        key = json.loads(self.signing_key) if self.signing_key else str(self.jwt_secret)
+        return sign(key, "authenticated", subject=user, lifetime=lifetime)
+
+    @property
+    def signs_tokens(self) -> bool:
+        """Whether :meth:`token` can sign."""
+        return bool(self.signing_key or self.jwt_secret)
 
 
 class StackServer(ABC):

@@ -1,13 +1,13 @@
 """The process that keeps a stack: it starts the servers, holds the gateways, and ends with whoever asked for it.
 
-``python -m pytest_mcp_storage.stacks.supabase.supervisor`` reads requests from its standard input and writes answers to
+``python -m pytest_mcp_storage.stacks.supervisor`` reads requests from its standard input and writes answers to
 its standard output, a JSON object a line. The end of its input is the end of the stack: a pipe closes however its
 holder dies. The servers are this process's children and end with it (see :mod:`pytest_mcp_storage.stacks.processes`),
 and their files are swept by the next run where even this process was killed (see
 :mod:`pytest_mcp_storage.stacks.folders`).
 
-The first line is the order, ``{"servers": "module:Class", "settings": {…}, "in_memory": true}``; then come requests,
-``{"do": …}``. A line back is ``{"say": text}``, ``{"answer": {…}}`` or ``{"error": text}``.
+The first line is the order, ``{"servers": "module:Class", "settings": {…}, "in_memory": true, "keys": "hs256"}``;
+then come requests, ``{"do": …}``. A line back is ``{"say": text}``, ``{"answer": {…}}`` or ``{"error": text}``.
 """
 
 from __future__ import annotations
@@ -24,8 +24,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_mcp_storage.stacks.folders import run_folder
+from pytest_mcp_storage.stacks.servers import Note
 from pytest_mcp_storage.stacks.supabase.keys import ProjectKeys
-from pytest_mcp_storage.stacks.supabase.servers import Note, Servers
+from pytest_mcp_storage.stacks.supabase.servers import StoreServers
 from reference_backends.core.errors import StorageError, StorageSetupError
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 class Supervisor:
     """The stack that this process keeps."""
 
-    def __init__(self, servers: Servers, keys: ProjectKeys, note: Note) -> None:
+    def __init__(self, servers: StoreServers, keys: ProjectKeys | None, note: Note) -> None:
         self.servers = servers
         self.keys = keys
         self.note = note
@@ -51,6 +52,7 @@ class Supervisor:
         from pytest_mcp_storage.stacks.supabase.gateway import Gateway  # PostgREST starts while it loads
 
         self.note.part("gateway's import")
+        assert self.keys is not None
         gateway = Gateway(self.keys, upstream.address)
         gateway.port = port
         try:
@@ -152,9 +154,9 @@ async def keep() -> None:
 
 async def hold(order: Mapping[str, Any], folder: Path, note: Note, requests: asyncio.StreamReader) -> None:
     """Start the servers that are ordered, serve, and end them."""
-    keys = ProjectKeys.generate()
+    keys = ProjectKeys.generate(order["keys"]) if order["keys"] else None
     module, _, name = order["servers"].partition(":")
-    kind: type[Servers] = getattr(import_module(module), name)
+    kind: type[StoreServers] = getattr(import_module(module), name)
     supervisor = Supervisor(kind(folder, keys, **order["settings"]), keys, note)
     try:
         await supervisor.servers.start(note)
