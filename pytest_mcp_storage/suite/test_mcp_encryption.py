@@ -1,4 +1,4 @@
-"""EN · ciphertext only: what is written under a key is read with that key alone, and what can't be read is said."""
+"""EN · ciphertext only: what is written under a key is read with that key alone, and what can't be read raises."""
 
 from __future__ import annotations
 
@@ -184,7 +184,7 @@ async def test_a_client_secret_alone_is_refused_too(
     await (await context.holder(context.key)).create_session(session)
     (field,) = secret
     if LABEL not in str((await context.row_of(session))[field]):
-        return context.leave_out(f"a {field} that is sealed, as EN-11 asks: it lies in clear, or is not shown")
+        return context.leave_out(f"a {field} that is sealed, as EN-11 asks: it is in clear, or is not shown")
     stranger = await context.holder(*([] if keyless else [context.other_key]))
     await _assert_refuses_to_read(stranger, session, f"whose sealed {field} it has no key for")
     return None
@@ -230,13 +230,13 @@ async def test_the_right_key_still_reads_after_a_wrong_one(context: TestContext,
         seen = await outcome_of((await context.holder(context.key)).get_session(session.identity, session.session_id))
         expected = session.model_copy(update={"active": getattr(seen, "active", None)})
         if isinstance(seen, Exception) or difference(seen, expected):
-            raise Violation(f"after {holder} was at work the right key's get_session {told(seen)}", should="read it")
+            raise Violation(f"after the calls of {holder} the right key's get_session {told(seen)}", should="read it")
     return None
 
 
 @clause_test("EN-6", at_most=15, session=guarded)
 async def test_an_envelope_is_not_sealed_once_more(context: TestContext, session: SessionData) -> None:
-    """A store that lets the envelope out as the tokens gets it back so: sealed again, it would be lost for good."""
+    """Write the envelope back as tokens, if a store returned it so: sealed again, the secret would be lost."""
     if not context.one_store:
         return context.leave_out("an update by a handle with a wrong key (needs SHARED or DURABLE)")
     await (await context.holder(context.key)).create_session(session)
@@ -253,7 +253,7 @@ async def test_an_envelope_is_not_sealed_once_more(context: TestContext, session
 
 
 async def _try_to_read(context: TestContext, store: RecordingBackend, session: SessionData) -> None:
-    """By every read, and often enough for a store that loses patience."""
+    """Call every read, often enough for a store that removes a session after some failures."""
     for method, *arguments in (*_reads(store, session), (store.get_identity_mcp_sessions, session.identity)):
         for _ in range(PATIENCE):
             await outcome_of(method(*arguments))
@@ -297,7 +297,7 @@ async def test_a_listing_names_what_it_has_no_key_for(
 
 
 async def _assert_lists_ids(context: TestContext, store: RecordingBackend, family: list[SessionData]) -> None:
-    """Nothing of an id is encrypted, and whoever removes the session needs it."""
+    """Ids are not encrypted, and a caller needs them to remove the session."""
     expected = {session.session_id for session in family}
     seen = {"get_identity_mcp_sessions": await outcome_of(store.get_identity_mcp_sessions(family[0].identity))}
     if context.store_is_ours:
@@ -322,7 +322,7 @@ async def _assert_reads_beside(store: RecordingBackend, readable: list[SessionDa
     for session in readable:
         seen = await outcome_of(store.get_session(session.identity, session.session_id))
         if isinstance(seen, Exception) or difference(seen, session):
-            raise Violation(f"get_session of a session beside it {told(seen)}", should="return that session")
+            raise Violation(f"get_session of its neighbour {told(seen)}", should="return that session")
 
 
 @clause_test("EN-9", at_most=25, session=guarded, named=elsewhere)
@@ -360,7 +360,7 @@ async def test_an_update_without_the_right_key_keeps_the_secrets_sealed(
 
 
 def _reads(store: RecordingBackend, session: SessionData) -> list[tuple[Any, ...]]:
-    """The reads that decrypt a session, as method and arguments."""
+    """Return the reads that decrypt a session, as method and arguments."""
     return [
         (store.get_session, session.identity, session.session_id),
         (store.get_identity_sessions_data, session.identity),
@@ -384,7 +384,7 @@ async def _assert_new_ivs(context: TestContext, session: SessionData, ivs: dict[
 async def _assert_new_ivs_of_the_client(
     context: TestContext, session: SessionData, ivs: dict[str, str], write: str
 ) -> None:
-    """The same of what EN-11 asks to seal, where the store does."""
+    """Judge the same for what EN-11 asks to seal, if the store does so."""
     stored = await context.row_of(session)
     for field in CLIENT_SECRETS:
         for iv in SEALED.findall(str(stored[field])):

@@ -1,4 +1,4 @@
-"""The zoo's register: every broken store with its clause and its reason, and the odd ones that are conforming."""
+"""The register of the zoo: every broken store with its clauses and its reason, and the conforming stores."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ CONFORMING = "conforming"
 
 @dataclass(frozen=True)
 class Mutant:
-    """One store of the zoo. ``clauses``: those that must catch it; ``why``: what makes a real author write it so."""
+    """One store of the zoo. ``clauses``: those that must kill it; ``why``: the mistake that a real author makes."""
 
     name: str
     clauses: tuple[str, ...]
@@ -71,13 +71,13 @@ def broken(*clauses: str) -> Callable[[type[InMemoryBackend]], type[InMemoryHarn
 
 @cache
 def all_mutants() -> tuple[Mutant, ...]:
-    """Every broken store, module_name by module_name."""
+    """Return every broken store, module by module."""
     return tuple(mutant for module_name in MODULES for mutant in _in(f"mutants.{module_name}") if mutant.clauses)
 
 
 @cache
 def conforming_stores() -> tuple[Mutant, ...]:
-    """Correct stores that look odd; no clause may fail them."""
+    """Return the correct stores that look unusual; no clause may fail them."""
     return tuple(_in(CONFORMING))
 
 
