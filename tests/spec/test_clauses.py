@@ -135,8 +135,8 @@ def test_a_half_is_left_out_where_its_capability_is_missing(written: Callable[..
         ([ROW | {"tests": None}], "AA-1"),
         ([{key: value for key, value in ROW.items() if key != "why"}], "AA-1: KeyError('why')"),
         ([{key: value for key, value in ROW.items() if key != "id"}], "a clause without id"),
-        ([ROW, OTHER | {"id": "AA-1"}], "clause id stands twice: AA-1"),
-        ([ROW, OTHER | {"tests": ["test_a"]}], "test stands twice: test_a"),
+        ([ROW, OTHER | {"id": "AA-1"}], "clause id is listed twice: AA-1"),
+        ([ROW, OTHER | {"tests": ["test_a"]}], "test is listed twice: test_a"),
     ],
 )
 def test_a_contract_that_does_not_hold_together_is_refused(
