@@ -249,7 +249,7 @@ WRITES: tuple[SessionUpdate | None, ...] = (None, {}, {"server_name": "renewed"}
 
 
 async def _written(store: RecordingBackend, session: SessionData, write: SessionUpdate | None, ttl: float) -> None:
-    """Return the session and the TTL that this write gave it."""
+    """Create the session with this TTL, or give it the TTL by an update of these fields."""
     if write is None:
         return await store.create_session(session, ttl)
     await store.create_session(session)

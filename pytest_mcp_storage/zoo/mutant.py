@@ -42,8 +42,16 @@ MODULES: tuple[str, ...] = (
     "row_security",
     "declarations",
     "constants",
+    "contention",
+    "interrupted",
+    "bare_names",
+    "revivers",
+    "sizes",
+    "reopening",
+    "touching",
+    "moments",
 )
-"""The modules in which broken stores live, in the contract's order."""
+"""The modules of the broken stores, in the contract's order; last those of faults that occur where two clauses meet."""
 
 CONFORMING = "conforming"
 """The module of correct but unusual stores."""
