@@ -9,11 +9,12 @@ from pytest_mcp_storage.engine.clause_test import clause_test, every
 from pytest_mcp_storage.engine.context import TestContext
 from pytest_mcp_storage.engine.recording import RecordingBackend
 from pytest_mcp_storage.engine.violation import Violation
-from pytest_mcp_storage.oracle.assertions import assert_shows
+from pytest_mcp_storage.oracle.assertions import assert_shows, view
 from pytest_mcp_storage.oracle.edge_cases import EDGE_CASES, EMPTY, FILLED
 from pytest_mcp_storage.oracle.generators import ABSENT, OPTIONAL_FIELDS, sessions
 from pytest_mcp_storage.oracle.model import ROUNDING
 from pytest_mcp_storage.oracle.presence_assertions import shown_by
+from pytest_mcp_storage.oracle.timeline import timeline
 from pytest_mcp_storage.spec.capabilities import Capability
 from pytest_mcp_storage.spec.comparison import difference
 from pytest_mcp_storage.workloads.callers import all_at_once, at_once, has_failed
@@ -62,7 +63,9 @@ async def test_updates_of_every_field_at_once_are_all_kept(
             expected = each.model_copy(update=named)
             if found := difference(await stores[0].get_session(each.identity, each.session_id), expected):
                 raise Violation(
-                    f"after updates of every field at once get_session returned {found}", should="keep every update"
+                    f"after updates of every field at once get_session returned {found}",
+                    should="keep every update",
+                    history=timeline(context.history.calls(), each.session_id),
                 )
 
 
@@ -167,14 +170,11 @@ async def test_removals_creates_and_renewals_at_once_leave_whole_sessions(
         ]
     raise_failures(await at_once(work))
     for each in family:
-        seen = await stores[0].get_session(each.identity, each.session_id)
-        candidates = [each.model_copy(update=shape) for shape in shapes]
-        if seen is not None and all(difference(seen, one) for one in candidates):
+        seen = await view(context, stores[0], (each.identity, each.session_id))
+        candidates = [None, *(each.model_copy(update=shape) for shape in shapes)]
+        if all(seen.differs(one) for one in candidates):
             raise Violation(
-                f"after creates and removals at once get_session returned {difference(seen, candidates[0])}",
-                should="return the session of one create, or None",
+                f"after creates and removals at once {seen.differs(seen.got and candidates[1])}",
+                should="be the session of one create in every read, or of none",
+                history=timeline(context.history.calls(), each.session_id),
             )
-        live = [seen] if seen is not None else []
-        gone = [] if live else [each]
-        when = "after creates and removals at once"
-        await assert_shows(context, stores[0], live, gone, when=when, should="agree in every read")

@@ -126,5 +126,3 @@ def _with_text_secret(information: dict[str, Any] | None) -> dict[str, Any]:
     if secret is None or isinstance(secret, str):
         return {}
     return {"client_information": {**(information or {}), "client_secret": str(secret)}}
-
-
