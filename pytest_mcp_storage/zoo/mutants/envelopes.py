@@ -92,6 +92,30 @@ class CountsAnew(Ring):
         return next(self.count).to_bytes(12, "big")
 
 
+@broken_ring("EN-3")
+class CountsInOneByte(Ring):
+    """Draws a prefix for each handle and counts in one byte, which wraps after 256 writes."""
+
+    def __init__(self, keys: str | Sequence[str]) -> None:
+        super().__init__(keys)
+        self.prefix, self.count = os.urandom(11), itertools.count()
+
+    def iv(self, plain: bytes) -> bytes:
+        return self.prefix + (next(self.count) % 256).to_bytes()
+
+
+@broken_ring("EN-3")
+class DrawsThreeBytes(Ring):
+    """Draws a prefix for each handle and three bytes for each write: IVs repeat after some thousand writes."""
+
+    def __init__(self, keys: str | Sequence[str]) -> None:
+        super().__init__(keys)
+        self.prefix = os.urandom(9)
+
+    def iv(self, plain: bytes) -> bytes:
+        return self.prefix + os.urandom(3)
+
+
 class _RowRing(Ring):
     row_iv = bytes(12)
 
