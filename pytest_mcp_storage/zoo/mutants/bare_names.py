@@ -11,7 +11,7 @@ from pytest_mcp_storage.zoo.mutant import broken
 from reference_backends import InvalidSessionError, SessionData
 
 
-@broken("ID-3")
+@broken("ID-5")
 class DotsAreFolders(InMemoryBackend):
     """Makes a path of the two quoted names. ``quote`` leaves dots alone, and ``..`` is the folder above."""
 
@@ -47,7 +47,7 @@ class BlankIsEmpty(InMemoryBackend):
         await super().create_session(session, ttl)
 
 
-@broken("RT-3")
+@broken("ID-2")
 class HidesDotFiles(InMemoryBackend):
     """Lists files, and files whose names begin with a dot are hidden."""
 
@@ -55,7 +55,7 @@ class HidesDotFiles(InMemoryBackend):
         return [each for each in await super().get_identity_mcp_sessions(identity) if not each.startswith(".")]
 
 
-@broken("ID-3")
+@broken("ID-5")
 class DefaultUser(InMemoryBackend):
     """Has a user ``default`` for clients without one, whose sessions everybody may read."""
 
