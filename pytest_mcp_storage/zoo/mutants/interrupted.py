@@ -53,7 +53,7 @@ class SetsAnewThenExpires(InMemoryBackend):
         await self.call(lambda rows: name in rows and rows.__setitem__(name, rows[name]._replace(expires_at=end)))
 
 
-@broken("FA-2", "ID-5")
+@broken("FA-2")
 class FirstAnswerIsOld(InMemoryBackend):
     """Keeps a question that an outage left without an answer: the next read gets the answer to that one."""
 
@@ -69,7 +69,7 @@ class FirstAnswerIsOld(InMemoryBackend):
             raise
 
 
-@broken("FA-2", "ID-5")
+@broken("FA-2")
 class FirstListingIsOld(InMemoryBackend):
     """The same for the listings."""
 

@@ -13,7 +13,7 @@ from reference_backends.core.protocol import DEFAULT_TTL
 from reference_backends.core.record import RecordCodec
 
 
-@broken("LC-11", "EX-2")
+@broken("LC-11")
 class ForgetsItsClock(InMemoryBackend):
     """Drops its options at ``disconnect``: opened again it uses the machine's time."""
 
@@ -22,7 +22,7 @@ class ForgetsItsClock(InMemoryBackend):
         self._clock = time.time
 
 
-@broken("LC-11", "EX-6")
+@broken("LC-11")
 class ForgetsItsDefaultTtl(InMemoryBackend):
     """Drops its default TTL at ``disconnect``: opened again it has the usual one."""
 
@@ -48,7 +48,7 @@ class KeepsItsFirstKey(InMemoryBackend):
             self._codec = RecordCodec(InMemoryBackend(self.store, encryption_key=self.keys[0])._codec._keyring)
 
 
-@broken("LC-11", "CO-4")
+@broken("LC-11")
 class TwoDisconnectsCloseAnother(InMemoryBackend):
     """Counts the handles that use its pool; a second ``disconnect`` of one handle counts too."""
 
