@@ -83,6 +83,8 @@ def _operations(call: Call, name: SessionKey) -> Iterator[Operation]:
     elif answered:
         for kind, fields in _seen(call, name, about):
             yield Operation(kind, call.start, end, fields)
+    elif call.method == "clear_all":
+        yield Operation(Kind.REMOVED, call.start, None)
 
 
 def _write(call: Call, *, refused: bool) -> tuple[Kind, Fields | None]:
@@ -98,6 +100,8 @@ def _seen(call: Call, name: SessionKey, about: SessionKey | None) -> list[tuple[
     identity, session_id = name
     result: Any = call.result
     match call.method:
+        case "clear_all":
+            return [(Kind.REMOVED, None)]
         case "get_session" if about == name:
             return [(Kind.READ, result and fields_of(result))]
         case "get_identity_sessions_data" if call.arguments == (identity,):

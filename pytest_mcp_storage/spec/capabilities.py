@@ -17,7 +17,7 @@ class Capability(Enum):
     LOST_ANSWER = "the harness can let requests arrive and lose the answers"
     SETUP = "the harness can take the store's table away, or make it an old one"
     FILES = "the store is made of files, which the suite may damage"
-    CRASH = "another process can find the store, so that it can be killed at work"
+    CRASH = "another process can find the store, so that it can be killed while it writes"
     ROW_SECURITY = "the store can be opened as one of its users"
 
     @property

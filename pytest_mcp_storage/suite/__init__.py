@@ -1,1 +1,1 @@
-"""The clause tests: one, two or three modules a clause group, short enough to compare with the contract by eye."""
+"""The tests of the contract: up to three modules for each clause group, one function for each statement."""

@@ -51,7 +51,7 @@ async def test_one_of_many_creates_over_an_expired_session_succeeds(
 
 @clause_test("CO-1", at_most=1, session=sessions())
 async def test_sessions_created_at_once_are_all_there(context: TestContext, session: SessionData) -> None:
-    """In a store of its own: where writes get in each other's way they may leave one that nobody can open."""
+    """Use a separate store: writes that collide may leave one that nobody can open."""
     async with context.another_store() as harness:
         for number in range(max(2, context.tier.examples // 4)):
             again = session.model_copy(update={"session_id": f"{session.session_id}.{number}"})
@@ -151,7 +151,7 @@ async def test_two_handles_see_each_others_clear_all(context: TestContext, sessi
         return context.leave_out("clear_all, since the store may hold others' data")
     pair = await context.handles(2)
     await pair[writer].create_session(session)
-    for handle in pair:  # whatever keeps answers has these now
+    for handle in pair:  # a cache has these now
         await shown_by(handle, session)
     await pair[1 - writer].clear_all()
     for handle in pair:
@@ -161,7 +161,7 @@ async def test_two_handles_see_each_others_clear_all(context: TestContext, sessi
 
 @clause_test("CO-4", waits=True, at_most=1, session=sessions())
 async def test_two_handles_see_each_others_renewals(context: TestContext, session: SessionData) -> None:
-    """That the renewal counts for the handle that made it is for EX-7 to say."""
+    """Judge the other handle only: EX-7 judges the handle that renewed."""
     pair = one, other = await context.handles(2)
     ttl = context.ttl(60) + 2
     ids = [context.session_id(name) for name in ("ends", "lasts", "lasts by default")]
@@ -169,7 +169,7 @@ async def test_two_handles_see_each_others_renewals(context: TestContext, sessio
     await one.create_session(ending, 600)
     await one.create_session(lasting, ttl)
     await one.create_session(usual, ttl)
-    for handle, each in product(pair, (ending, lasting, usual)):  # whatever keeps answers has these now
+    for handle, each in product(pair, (ending, lasting, usual)):  # a cache has these now
         await shown_by(handle, each)
     renewed = context.now()
     await other.update_session(ending.identity, ending.session_id, {}, ttl)

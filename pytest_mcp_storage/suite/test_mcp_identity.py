@@ -79,7 +79,7 @@ async def test_the_listing_follows_every_change(context: TestContext, first: Ses
 async def changing(
     context: TestContext, store: RecordingBackend, first: SessionData, other: SessionData
 ) -> AsyncIterator[tuple[str, list[SessionData]]]:
-    """Make every kind of change to one identity's sessions; after each: when that is, in words, and who is live."""
+    """Make every kind of change to one identity's sessions; after each, yield a description and the live sessions."""
     owner = first.identity
     others = [
         other.model_copy(update={"identity": owner, "session_id": context.session_id(f"other {name}")})
@@ -136,7 +136,7 @@ async def test_every_known_pair_of_look_alikes_is_kept_apart(context: TestContex
     for pair in known_confusables():
         context.begin()
         await keep_apart(context, [(context.identity(one), context.session_id(other)) for one, other in pair], template)
-    for pair in known_ends():  # the example's own mark at the other end
+    for pair in known_ends():  # with the example's mark at the other end
         context.begin()
         await keep_apart(context, [(context.session_id(one), context.identity(other)) for one, other in pair], template)
 
@@ -148,7 +148,7 @@ async def test_long_names_and_numbers_are_kept_apart(context: TestContext, templ
 
 
 async def keep_apart(context: TestContext, names: Sequence[SessionKey], template: SessionData) -> None:
-    """Two sessions under names that look alike: each is found under its own name, changed alone and removed alone."""
+    """Assert that two sessions under confusable names are found, changed and removed separately."""
     store = await context.store()
     first, second = names
     stored = {
@@ -214,7 +214,7 @@ async def test_one_session_id_under_two_identities_ends_twice(context: TestConte
     if not refused:
         await store.update_session(session.identity, session.session_id, {}, 3600)
     await context.pass_time(ttl + ROUNDING)
-    await assert_absent(store, brief, why="its own TTL has passed, whatever the other identity did")
+    await assert_absent(store, brief, why="its own TTL has passed; the other identity does not matter")
     if not refused:
         await assert_live(context, store, session, until=born + 3600)
 
@@ -227,7 +227,7 @@ async def assert_reads(
     *,
     when: str,
 ) -> None:
-    """Each identity reads its own session of the shared id, by every read; those of ``gone`` read none."""
+    """Assert that each identity reads its own session of the shared id in every read, and ``gone`` none."""
     for session, there in [*((each, True) for each in live), *((each, False) for each in gone)]:
         seen = await store.get_session(session.identity, session.session_id)
         found = difference(seen, session) if there else seen and "a session"
@@ -280,7 +280,7 @@ async def test_listings_are_complete_past_any_page_size(context: TestContext, se
 
 @clause_test("ID-6", at_most=1, session=sessions())
 async def test_listings_of_large_sessions_are_complete(context: TestContext, session: SessionData) -> None:
-    """Some servers count a page by its bytes: DynamoDB's holds a mebibyte."""
+    """Use large sessions: some servers limit a page by its bytes (DynamoDB: 1 MiB)."""
     store = await context.store()
     many = [
         session.model_copy(update={"session_id": context.session_id(f"{number}"), "tokens": {"t": QUARTER_MEBIBYTE}})

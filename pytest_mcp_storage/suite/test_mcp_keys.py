@@ -1,4 +1,4 @@
-"""EN · keys: what is no key is refused when the store is opened, and never mended."""
+"""EN · keys: what is not a key is refused when the store is opened, and never repaired."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""RT, ID, EX · values that the store's own source names: the lengths, counts, words and times that it compares with."""
+"""RT, ID, EX · values in the store's own source: the lengths, counts, words and times that it compares with."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ async def test_names_that_the_source_names_are_kept_apart(context: TestContext, 
 
 @clause_test("ID-3", at_most=1, template=sessions())
 async def test_whole_names_that_the_source_names_are_kept_apart(context: TestContext, template: SessionData) -> None:
-    """In a store of their own, without the example's mark: a name may be compared as a whole."""
+    """Use a separate store and no example mark: a store may compare a whole name."""
     async with context.another_store() as harness:
         store = await context.open(*context.usual_keys, name="another_store", harness=harness)
         names = [(text, f"s{number}") for number, text in enumerate(context.constants.texts)]

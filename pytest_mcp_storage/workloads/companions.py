@@ -13,7 +13,7 @@ from pytest_mcp_storage.oracle.assertions import view
 from pytest_mcp_storage.oracle.history import assert_linearizable
 from pytest_mcp_storage.spec.describe import told
 from pytest_mcp_storage.workloads.attempts import Attempt, attempt
-from pytest_mcp_storage.workloads.callers import VALUES, Action, has_failed, steps
+from pytest_mcp_storage.workloads.callers import STORE_WIDE, VALUES, Action, has_failed, steps
 from pytest_mcp_storage.workloads.cancellation import Ending, interrupted, place
 from reference_backends import SessionData
 
@@ -85,7 +85,7 @@ async def assert_stays_one_history(
     turns = iter(cuts)
 
     async def carry_out(caller: RecordingBackend, plan: Sequence[Action]) -> None:
-        for step in steps(plan, both, caller.name, all_ids=context.store_is_ours):
+        for step in steps(plan, both, caller.name, without=() if context.store_is_ours else STORE_WIDE):
             if step.method == "pause":
                 await asyncio.sleep(0)
                 continue

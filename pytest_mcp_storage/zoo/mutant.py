@@ -11,7 +11,7 @@ from pytest_mcp_storage.zoo.in_memory_store import InMemoryBackend, InMemoryHarn
 
 @dataclass(frozen=True)
 class Mutant:
-    """One store of the zoo. ``clauses``: those that must catch it; ``why``: what makes a real author write it so."""
+    """One store of the zoo. ``clauses``: those that must kill it; ``why``: the mistake that a real author makes."""
 
     name: str
     clauses: tuple[str, ...]

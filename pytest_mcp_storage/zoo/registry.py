@@ -10,16 +10,16 @@ from pytest_mcp_storage.spec.harness import BackendHarness
 from pytest_mcp_storage.zoo.mutant import Mutant
 
 MODULES: dict[str, tuple[str, ...]] = {
-    "RT": ("round_trip", "decoding", "sharing", "constants"),
-    "LC": ("life_cycle", "updates", "refusals", "caches"),
-    "ID": ("identity", "names"),
+    "RT": ("round_trip", "decoding", "sharing", "constants", "revivers", "sizes", "moments"),
+    "LC": ("life_cycle", "updates", "refusals", "caches", "reopening"),
+    "ID": ("identity", "names", "bare_names"),
     "EX": ("expiry", "evictions", "lifetimes", "renewals", "defaults", "joined", "indexes"),
     "EN": ("secrets", "remnants", "telling", "envelopes", "encryption", "trust", "unreadable"),
-    "MX": ("mixed",),
+    "MX": ("mixed", "touching"),
     "DU": ("durability",),
-    "CO": ("concurrency", "company"),
+    "CO": ("concurrency", "company", "contention"),
     "CA": ("cancellation", "cancelled_callers"),
-    "FA": ("failure", "outages"),
+    "FA": ("failure", "outages", "interrupted"),
     "RE": ("resources",),
     "RS": ("row_security",),
     "HA": ("declarations",),

@@ -1,4 +1,4 @@
-"""Runs the clauses that must kill a mutant, or all clauses against a conforming store."""
+"""The run of the zoo: each mutant against the clauses that must kill it, each conforming store against all."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from pytest_mcp_storage.zoo.registry import all_mutants, conforming_stores
 
 @dataclass
 class KillResult:
-    """The result of one mutant.
+    """What the run of one mutant found.
 
     ``by``: the clauses that failed it, in the order in which they did. ``examples`` and ``seconds``: from the start of
     the first named clause to its first failing test. ``tier``: at which it was killed. ``faults``: clauses that could
@@ -38,19 +38,19 @@ class KillResult:
 
     @property
     def killed(self) -> bool:
-        """Whether every clause that names it failed it."""
+        """Return if every clause of the mutant failed it."""
         return bool(self.named) and set(self.named) <= set(self.by)
 
     @property
     def passed(self) -> bool:
-        """Whether it is conforming, and every clause was measured and passed it."""
+        """Return if the store is conforming, and every clause was measured and passed it."""
         return not (self.named or self.by or self.faults)
 
 
 def run_mutant(
     name: str, *, tiers: tuple[str, ...] = ("smoke", "standard"), seed: int = 0, every: bool = False
 ) -> KillResult:
-    """Run the clauses of the named mutant, at one tier after another, until they kill it.
+    """Judge the mutant of that name by its clauses, at one tier after another until they kill it.
 
     ``every``: all clauses, at the last tier only. A conforming store always gets all of them, at the first tier.
     """
@@ -76,7 +76,7 @@ def _judge(mutant: Mutant, result: KillResult, clauses: list[Clause], tier: str,
                 _run_clause(clause, environment, result, tier, seed, start)
         finally:
             environment.stop()
-    except Exception as error:  # a harness of ours that can't make its store, or end it: told with the other holes
+    except Exception as error:  # a harness of ours that can't make its store, or end it: reported with the other errors
         result.faults.append(f"the harness failed: {error!r}")
     finally:
         loop.close()
@@ -100,7 +100,7 @@ def _run_clause(
 
 
 def suite_tests() -> dict[str, ClauseTest]:
-    """Every test of the suite, by name."""
+    """Return every test of the suite, by name."""
     names = [path.rpartition("/")[2].removesuffix(".py") for path in suite_files()]
     modules = [import_module(f"pytest_mcp_storage.suite.{name}") for name in names]
     return {test.name: test for module in modules for test in tests_in(module)}

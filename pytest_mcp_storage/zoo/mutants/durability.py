@@ -39,7 +39,7 @@ class _TimesInMemory(JsonStore):
 
 
 class TimesInMemory(JsonStoreHarness):
-    """Expires sessions by timers of its own and writes the sessions alone: after a restart nothing expires."""
+    """Expires sessions by timers in the process and stores the sessions alone: after a restart nothing expires."""
 
     breaks = "DU-1"
     store = _TimesInMemory
@@ -60,7 +60,7 @@ class _ClearsItsCopy(InMemoryBackend):
 
 
 class ClearsItsCopy(JsonStoreHarness):
-    """Clears what it holds in memory and leaves the file for the next write, of which there may be none."""
+    """Clears its memory and leaves the file for the next write, which may never come."""
 
     breaks = "DU-1"
     backend = _ClearsItsCopy
@@ -92,7 +92,7 @@ class _WritesLater(JsonStore):
 
 
 class WritesLater(JsonStoreHarness):
-    """Answers from memory and writes twenty times a second and at the end: fast, and a kill loses what was told."""
+    """Answers from memory and writes twenty times a second and at the end: a kill loses acknowledged writes."""
 
     breaks = "DU-2"
     store = _WritesLater
@@ -117,7 +117,7 @@ class _RemovesLater(JsonStore):
 
 
 class RemovesLater(JsonStoreHarness):
-    """Marks what is removed in memory and clears it out at the end: after a kill a session that was ended is back."""
+    """Marks what is removed in memory and clears it out at the end: after a kill a removed session is back."""
 
     breaks = "DU-2"
     store = _RemovesLater
@@ -137,7 +137,7 @@ class _WritesInPlace(JsonStore):
 
 
 class WritesInPlace(JsonStoreHarness):
-    """Opens the file for writing, which empties it, and writes row after row: a kill leaves the half that was done."""
+    """Opens the file for writing, which empties it, and writes row after row: a kill leaves a part of the rows."""
 
     breaks = "DU-3"
     store = _WritesInPlace
@@ -150,7 +150,7 @@ class _WritesAtOnce(JsonStore):
 
 
 class WritesAtOnce(JsonStoreHarness):
-    """Writes the whole file in one call, and takes that for atomic: it is emptied first, and a kill comes between."""
+    """Writes the whole file in one call, which is not atomic: it is emptied first, and a kill can come between."""
 
     breaks = "DU-3"
     store = _WritesAtOnce
@@ -181,7 +181,7 @@ class _StartsAnew(JsonStore):
 
 
 class StartsAnew(JsonStoreHarness):
-    """Takes a file that it can't parse for none, so that the service comes up: whatever was in it is gone."""
+    """Takes a file that it can't parse for none, so that the service comes up: all its content is gone."""
 
     breaks = "DU-4"
     store = _StartsAnew
@@ -193,7 +193,7 @@ class _TakesEmptyForNew(JsonStore):
 
 
 class TakesEmptyForNew(JsonStoreHarness):
-    """Takes an empty file for a new store, as some databases do: what a full disk did to this one goes unnoticed."""
+    """Takes an empty file for a new store, as some databases do: a file that a full disk has emptied is not noticed."""
 
     breaks = "DU-4"
     store = _TakesEmptyForNew
@@ -209,7 +209,7 @@ class _MovesItAway(JsonStore):
 
 
 class MovesItAway(JsonStoreHarness):
-    """Puts a damaged file aside and begins an empty one, and nobody hears of it; the next time there is no room."""
+    """Moves a damaged file away and begins an empty one, without an error; the next time it overwrites the copy."""
 
     breaks = "DU-4"
     store = _MovesItAway
@@ -221,7 +221,7 @@ class _LetsTheParserSpeak(JsonStore):
 
 
 class LetsTheParserSpeak(JsonStoreHarness):
-    """Passes on what the parser raises: callers that catch StorageError do not catch it."""
+    """Raises the parser's error: callers that catch StorageError do not catch it."""
 
     breaks = "DU-4"
     store = _LetsTheParserSpeak
@@ -252,7 +252,7 @@ class _TokensApart(JsonStore):
 
 
 class TokensApart(JsonStoreHarness):
-    """Keeps tokens in a file of their own, and takes one that it can't parse for none: everybody is signed out."""
+    """Keeps tokens in a second file, and takes one that it can't parse for a missing one: all users are signed out."""
 
     breaks = "DU-4"
     store = _TokensApart
@@ -268,7 +268,7 @@ class _RemovesTheRest(_TokensApart):
 
 
 class RemovesTheRest(JsonStoreHarness):
-    """Removes what lies beside a file that it can't parse, since it belongs to nothing any more."""
+    """Removes the files next to one that it can't parse, since they belong to nothing any more."""
 
     breaks = "DU-4"
     store = _RemovesTheRest
@@ -312,7 +312,7 @@ class _ReadableByAll(JsonStore):
 
 
 class ReadableByAll(JsonStoreHarness):
-    """Makes its file as files are made, with the mode that the umask leaves: 0644."""
+    """Creates its file with the default mode: 0644."""
 
     breaks = "DU-5"
     store = _ReadableByAll
@@ -326,7 +326,7 @@ class _KeepsALog(JsonStore):
 
 
 class KeepsALog(JsonStoreHarness):
-    """Guards its file and not the log beside it, in which the same tokens stand."""
+    """Protects its file and not the log next to it, which holds the same tokens."""
 
     breaks = "DU-5"
     store = _KeepsALog
@@ -344,7 +344,7 @@ class _RemovesAgain(InMemoryBackend):
 
 
 class RemovesAgain(InMemoryHarness):
-    """Keeps removals in a journal and plays it when it opens: what was created anew since is removed with it."""
+    """Keeps removals in a journal and replays it when it opens: a session created again since is removed too."""
 
     breaks = "DU-1"
     backend = _RemovesAgain
@@ -374,7 +374,7 @@ class _ClearsByAFreshFile(JsonStore):
 
 
 class ClearsByAFreshFile(JsonStoreHarness):
-    """Deletes its file to clear it, and makes a new one as files are made."""
+    """Deletes its file to clear it, and creates the new one with the default mode."""
 
     breaks = "DU-5"
     store = _ClearsByAFreshFile
@@ -394,7 +394,7 @@ class _HealsItself(JsonStore):
 
 
 class HealsItself(JsonStoreHarness):
-    """Refuses a damaged file once, and at the next start begins anew, so that nobody is called at night."""
+    """Refuses a damaged file once, and replaces it at the next start, so that no operator is needed."""
 
     breaks = "DU-4"
     store = _HealsItself

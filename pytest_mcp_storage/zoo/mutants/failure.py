@@ -1,4 +1,4 @@
-"""Stores that keep their failures to themselves, or do half of what they were asked."""
+"""Stores that hide failures, or do half of a call."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class _Swallows(InMemoryBackend):
 
 
 class SwallowsAnOutage(InMemoryHarness):
-    """Logs what a read failed for and returns None, as upstream's remote stores do: an outage signs users out."""
+    """Logs why a read failed and returns None, as upstream's remote stores do: an outage signs users out."""
 
     breaks = "FA-1"
     backend = _Swallows
@@ -53,7 +53,7 @@ class _PretendsToRemove(InMemoryBackend):
 
 
 class PretendsToRemove(InMemoryHarness):
-    """Takes a removal for a courtesy and ignores its errors: the user believes that the tokens are revoked."""
+    """Ignores errors of a removal: the user believes that the tokens are revoked."""
 
     breaks = "FA-1"
     backend = _PretendsToRemove
@@ -65,7 +65,7 @@ class _LetsTheDriverSpeak(InMemoryBackend):
 
 
 class LetsTheDriverSpeak(InMemoryHarness):
-    """Passes on what its driver raises: callers that catch StorageError do not catch it."""
+    """Raises its driver's errors: callers that catch StorageError do not catch them."""
 
     breaks = "FA-1"
     backend = _LetsTheDriverSpeak
@@ -81,7 +81,7 @@ class _WaitsForEver(InMemoryBackend):
 
 
 class WaitsForEver(InMemoryHarness):
-    """Tries again until it succeeds: during an outage requests pile up, and nobody is told."""
+    """Tries again until it succeeds: during an outage requests pile up, and no error is raised."""
 
     breaks = "FA-1"
     time_limit = 0.3
@@ -95,7 +95,7 @@ class _SaysGoodbye(InMemoryBackend):
 
 
 class SaysGoodbye(InMemoryHarness):
-    """Tells the server that it leaves, and fails where there is none: the shutdown of the service hangs on it."""
+    """Sends a goodbye to the server, and fails if there is none: the service can't shut down."""
 
     breaks = "FA-1"
     backend = _SaysGoodbye
@@ -108,7 +108,7 @@ class _TrustsItsInit(InMemoryBackend):
 
 
 class TrustsItsInit(InMemoryHarness):
-    """Does nothing at a second init, so a health check built upon it is green in every outage."""
+    """Does nothing at a second init, so a health check that uses it is green in every outage."""
 
     breaks = "FA-1"
     backend = _TrustsItsInit
@@ -138,7 +138,7 @@ class GivesUp(InMemoryHarness):
 
 
 class _Indexed(InMemoryStore):
-    """Rows, and a list of names beside them."""
+    """Rows, and a list of names in addition to them."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -157,9 +157,7 @@ class _IndexesLater(InMemoryBackend):
 
 
 class IndexesLater(InMemoryHarness):
-    """Stores the session, then enters it into its owner's index, as upstream's Redis store: cut between, it is found
-    by its id and never listed, so its user can't revoke it.
-    """
+    """Stores the session, then its owner's index, as upstream's Redis store: cut in between, it is never listed."""
 
     breaks = "FA-3"
     backend: ClassVar[type[InMemoryBackend]] = _IndexesLater
@@ -196,7 +194,7 @@ class _TriesAgain(InMemoryBackend):
 
 
 class TriesAgain(IndexesLater):
-    """Repeats a write that it got no answer to, though the first may have arrived: what appends is done twice."""
+    """Repeats a write that got no answer, although the first may have arrived: an append is done twice."""
 
     breaks = "FA-3"
     backend = _TriesAgain
@@ -208,7 +206,7 @@ class _CreatesTheTable(InMemoryBackend):
 
 
 class CreatesTheTable(InMemoryHarness):
-    """Makes the table that it misses, without policies and indexes, and so hides that nobody ran the migrations."""
+    """Creates the missing table, without policies and indexes, and so hides that the migrations did not run."""
 
     breaks = "FA-4"
     backend = _CreatesTheTable
@@ -224,7 +222,7 @@ class _AsksAtFirstUse(InMemoryBackend):
 
 
 class AsksAtFirstUse(InMemoryHarness):
-    """Looks for its table at the first call: the service starts, and the first user meets the error."""
+    """Checks its table at the first call: the service starts, and the first user gets the error."""
 
     breaks = "FA-4"
     backend = _AsksAtFirstUse
@@ -237,7 +235,7 @@ class _LooksForTheTableAlone(InMemoryBackend):
 
 
 class LooksForTheTableAlone(InMemoryHarness):
-    """Checks that there is a table and not which: an old one fails at the first write of a column that it lacks."""
+    """Checks that the table exists and not its version: an old one fails at the first write of a missing column."""
 
     breaks = "FA-4"
     backend = _LooksForTheTableAlone
@@ -250,7 +248,7 @@ class _SaysTooLittle(InMemoryBackend):
 
 
 class SaysTooLittle(InMemoryHarness):
-    """Repeats what the database said and leaves the remedy to whoever reads it."""
+    """Repeats the database's message and names no remedy."""
 
     breaks = "FA-4"
     backend = _SaysTooLittle

@@ -1,4 +1,4 @@
-"""Stores that refuse and leave a trace, or take what they should refuse."""
+"""Stores that change something in a refused call, or accept what they should refuse."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from reference_backends.core.validation import check_changes, check_names, check
 
 
 class _TouchesById(InMemoryBackend):
-    """Base: sets the end of every session of an id, whoever has it."""
+    """Base: sets the end of every session with this id, under any identity."""
 
     async def touch(self, session_id: str, ttl: float | None) -> list[SessionKey]:
         expires_at = self._expiry(ttl)
@@ -43,7 +43,7 @@ class StrangersRenew(_TouchesById):
 
 @broken("ID-4")
 class RenewsByTheIdAlone(_TouchesById):
-    """Changes the row by both names and its end by the id: another identity's session of that id lives on too."""
+    """Changes the row by both names and its end by the id: another identity's session with that id is renewed too."""
 
     async def update_session(
         self, identity: str, session_id: str, changes: SessionUpdate, ttl: float | None = None
@@ -54,7 +54,7 @@ class RenewsByTheIdAlone(_TouchesById):
 
 @broken("ID-4")
 class TakenIdsAreRenewed(_TouchesById):
-    """Inserts by ``ON CONFLICT (session_id) DO UPDATE SET expires_at``, then refuses what another identity has."""
+    """Inserts by ``ON CONFLICT (session_id) DO UPDATE SET expires_at``, then refuses the id of another identity."""
 
     async def create_session(self, session: SessionData, ttl: float | None = None) -> None:
         check_session(session)
@@ -71,7 +71,7 @@ class TakenIdsAreRenewed(_TouchesById):
 
 @broken("LC-6")
 class TakesItsOwnColumns(InMemoryBackend):
-    """Allows what its table has: also the columns of its own, such as the end and the owner."""
+    """Allows every column of its table: also internal ones, such as the end and the owner."""
 
     async def update_session(
         self, identity: str, session_id: str, changes: SessionUpdate, ttl: float | None = None

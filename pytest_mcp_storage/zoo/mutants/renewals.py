@@ -1,4 +1,4 @@
-"""Stores in which a renewal, or an update with a ttl, takes a way of its own."""
+"""Stores in which a renewal, or an update with a ttl, has a separate code path."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class _Altering(InMemoryBackend):
 
 @broken("LC-4")
 class SkipsNoneWithATtl(_Altering):
-    """Has a statement of its own for updates with a ttl, which leaves out what is None."""
+    """Has a separate statement for updates with a ttl, which leaves out what is None."""
 
     def altered(self, changes: Mapping[str, Any], ttl: float | None) -> tuple[Mapping[str, Any], float | None]:
         return {field: value for field, value in changes.items() if value is not None or ttl is None}, ttl
@@ -40,7 +40,7 @@ class SkipsNoneWithATtl(_Altering):
 
 @broken("LC-3")
 class ForgetsTheClientWithATtl(_Altering):
-    """The same by a list of columns, one of which was added to the other statement alone."""
+    """The same by a list of columns that lacks one which the other statement has."""
 
     def altered(self, changes: Mapping[str, Any], ttl: float | None) -> tuple[Mapping[str, Any], float | None]:
         return {field: value for field, value in changes.items() if ttl is None or field != "client_information"}, ttl
@@ -48,7 +48,7 @@ class ForgetsTheClientWithATtl(_Altering):
 
 @broken("EX-9")
 class UpdatesForAMonthAtMost(_Altering):
-    """Caps the TTL at a month where something is written, and not where a session is only renewed."""
+    """Caps the TTL at a month if a field is written, and not if a session is only renewed."""
 
     def altered(self, changes: Mapping[str, Any], ttl: float | None) -> tuple[Mapping[str, Any], float | None]:
         return changes, min(ttl, 30 * DAY) if changes and ttl is not None else ttl
@@ -96,7 +96,7 @@ class CreatesByTheFirstEnd(_Firsts):
 
 @broken("EX-7")
 class UpdatesByTheFirstEnd(_Firsts):
-    """The same, where an update asks the row: a session is renewed once."""
+    """The same, but an update checks the row: a session is renewed once."""
 
     async def update_session(
         self, identity: str, session_id: str, changes: SessionUpdate, ttl: float | None = None
@@ -126,7 +126,7 @@ class EndsAWeekAfterItsCreate(_Firsts):
 
 @broken("EX-5")
 class CleanupForgetsTheRenewed(_Firsts):
-    """Takes a renewed session out of the list of ends when its first end comes, and looks for it no more."""
+    """Takes a renewed session out of the list of ends when its first end comes, and never checks it again."""
 
     async def cleanup_expired_sessions(self) -> None:
         def remove(rows: Rows) -> None:
@@ -168,7 +168,7 @@ class NullIsNotLess(InMemoryBackend):
 
 
 class _Touching(InMemoryBackend):
-    """Base: a renewal for the default TTL is kept in memory, to spare a write."""
+    """Base: a renewal for the default TTL is kept in memory, to save a write."""
 
     def __init__(self, store: InMemoryStore, **options: Unpack[BackendOptions]) -> None:
         super().__init__(store, **options)
@@ -197,7 +197,7 @@ class _Touching(InMemoryBackend):
 
 @broken("DU-1", "CO-4")
 class TouchesInMemory(_Touching):
-    """Takes a renewal for too small a thing to be written: after a restart the session has its old end."""
+    """Keeps renewals in memory only: after a restart the session has its old end."""
 
 
 @broken("CO-4")

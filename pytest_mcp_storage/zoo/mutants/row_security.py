@@ -1,4 +1,4 @@
-"""Stores whose policies let in the wrong people, and a sound one with which they share all else."""
+"""Stores with wrong policies, and the correct one on which they are based."""
 
 from __future__ import annotations
 
@@ -16,32 +16,32 @@ from reference_backends.core.validation import LONGEST_TTL
 Result = TypeVar("Result")
 
 User = str | None
-"""A signed-in user's id; ``None``: nobody."""
+"""A signed-in user's id; ``None``: without a user."""
 SERVICE = "service_role"
-"""The service role, where policies bind it."""
+"""The service role, if policies bind it."""
 
 
 class Policies:
     """Who may do what with a row, by its ``user_id`` (owner) and its identity."""
 
     def selects(self, user: User, owner: str, identity: str) -> bool:
-        """Who sees a row, and may then change it."""
+        """Return if the user sees the row, and can then change it."""
         return self.owns(user, owner, identity)
 
     def inserts(self, user: User, owner: str, identity: str) -> bool:
-        """Who may store a new row such as this."""
+        """Return if the user can insert this row."""
         return self.owns(user, owner, identity)
 
     def updates_to(self, user: User, owner: str, identity: str) -> bool:
-        """Who may make a row that they see such as this."""
+        """Return if the user can change a row that they see to this one."""
         return self.owns(user, owner, identity)
 
     def deletes(self, user: User, owner: str, identity: str) -> bool:
-        """Who may delete a row."""
+        """Return if the user can delete the row."""
         return self.owns(user, owner, identity)
 
     def owns(self, user: User, owner: str, identity: str) -> bool:
-        """What all of them ask for."""
+        """Return the policies that all of them share."""
         return user is not None and user == owner == identity
 
 
@@ -84,7 +84,7 @@ class UsersRows(MutableMapping[SessionKey, Row]):
         return len(list(iter(self)))
 
     def pop(self, name: SessionKey, *default: object) -> None:  # type: ignore[override]
-        """A delete without a look before it, as SQL's."""
+        """Delete without a read before it, as SQL does."""
         del self[name]
 
     def clear(self) -> None:
@@ -121,7 +121,7 @@ class UsersInMemoryStore(InMemoryStore):
 
 
 class GuardedHarness(InMemoryHarness):
-    """A store with sound policies."""
+    """A store with correct policies."""
 
     capabilities = InMemoryHarness.capabilities | {Capability.ROW_SECURITY}
     policies: ClassVar[type[Policies]] = Policies
@@ -160,7 +160,7 @@ class _AnybodyInserts(Policies):
 
 
 class LetsAnybodyInsert(GuardedHarness):
-    """Has "with check (true)" on inserts, copied from a contact form: anybody plants a session with their server."""
+    """Has "with check (true)" on inserts, copied from a contact form: anybody can plant a session with their server."""
 
     breaks = "RS-1"
     policies = _AnybodyInserts
@@ -187,7 +187,7 @@ class _SignedIn(Policies):
 
 
 class TakesSignedInForOwner(GuardedHarness):
-    """Grants "to authenticated using (true)": whoever can sign up reads everybody's tokens."""
+    """Grants "to authenticated using (true)": anyone who can sign up reads everybody's tokens."""
 
     breaks = "RS-2"
     policies = _SignedIn
@@ -199,7 +199,7 @@ class _AnybodysDelete(Policies):
 
 
 class DeletesForAnyUser(GuardedHarness):
-    """Was careful about reading and left deletes to any signed-in user: one signs the others out."""
+    """Was careful about reading and left deletes to any signed-in user: any user can sign the others out."""
 
     breaks = "RS-2"
     policies = _AnybodysDelete
