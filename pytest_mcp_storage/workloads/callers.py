@@ -48,6 +48,13 @@ def plans() -> st.SearchStrategy[list[list[Action]]]:
     return st.lists(st.lists(action, min_size=9, max_size=16), min_size=3, max_size=5)
 
 
+def contested(session: SessionData) -> list[SessionData]:
+    """Return the three sessions that plans work on: two of one identity, and one of another."""
+    second = session.model_copy(update={"session_id": f"{session.session_id}2"})
+    other = session.model_copy(update={"identity": f"{session.identity}2", "session_id": f"{session.session_id}3"})
+    return [session, second, other]
+
+
 def steps(
     plan: Sequence[Action], sessions: Sequence[SessionData], caller: str, *, without: Collection[str] = ()
 ) -> list[Step]:

@@ -13,7 +13,7 @@ from pytest_mcp_storage.oracle.assertions import view
 from pytest_mcp_storage.oracle.history import assert_linearizable
 from pytest_mcp_storage.spec.describe import told
 from pytest_mcp_storage.workloads.attempts import Attempt, attempt
-from pytest_mcp_storage.workloads.callers import STORE_WIDE, VALUES, Action, has_failed, steps
+from pytest_mcp_storage.workloads.callers import STORE_WIDE, VALUES, Action, contested, has_failed, steps
 from pytest_mcp_storage.workloads.cancellation import Ending, interrupted, place
 from reference_backends import SessionData
 
@@ -80,12 +80,12 @@ async def assert_stays_one_history(
 
     Each call that was not cancelled is answered, and some order of all calls explains the answers.
     """
-    both = [session, session.model_copy(update={"session_id": f"{session.session_id}2"})]
+    those = contested(session)
     await stores[0].create_session(session)
     turns = iter(cuts)
 
     async def carry_out(caller: RecordingBackend, plan: Sequence[Action]) -> None:
-        for step in steps(plan, both, caller.name, without=() if context.store_is_ours else STORE_WIDE):
+        for step in steps(plan, those, caller.name, without=() if context.store_is_ours else STORE_WIDE):
             if step.method == "pause":
                 await asyncio.sleep(0)
                 continue
@@ -100,6 +100,6 @@ async def assert_stays_one_history(
     for result in results:
         if isinstance(result, BaseException):
             raise result
-    for each in both:
+    for each in those:
         await view(context, callers[0], (each.identity, each.session_id))
     assert_linearizable(context.history.calls())

@@ -13,7 +13,16 @@ from pytest_mcp_storage.oracle.model import ROUNDING
 from pytest_mcp_storage.oracle.timeline import timeline
 from pytest_mcp_storage.spec.capabilities import Capability
 from pytest_mcp_storage.spec.harness import BackendHarness
-from pytest_mcp_storage.workloads.callers import STORE_WIDE, VALUES, Action, all_at_once, at_once, carry_out, steps
+from pytest_mcp_storage.workloads.callers import (
+    STORE_WIDE,
+    VALUES,
+    Action,
+    all_at_once,
+    at_once,
+    carry_out,
+    contested,
+    steps,
+)
 from reference_backends import SessionData, SessionExistsError, SessionNotFoundError
 
 
@@ -165,9 +174,7 @@ async def assert_one_history(
 
     The plans work on two sessions of one identity, one of them there from the start, and on one of another identity.
     """
-    second = session.model_copy(update={"session_id": f"{session.session_id}2"})
-    other = session.model_copy(update={"identity": f"{session.identity}2", "session_id": f"{session.session_id}3"})
-    those = [session, second, other]
+    those = contested(session)
     await callers[0].create_session(session)
     calls = [
         steps(plan, those, caller.name, without=() if context.store_is_ours else STORE_WIDE)
