@@ -1,4 +1,4 @@
-"""CONFORMANCE.md: the contract for people to read, made from the contract as data. ``mcp-storage contract``."""
+"""``mcp-storage contract``: CONFORMANCE.md, the contract for people, made from the contract as data."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ _MARKUP = re.compile(r"[\\*_<>\[\]|`]")
 
 
 def document(revision: str = LATEST, mutants: Iterable[Mutant] | None = None) -> str:
-    """CONFORMANCE.md as it should stand. ``mutants``: those of the zoo by default.
+    """Return the correct text of CONFORMANCE.md. ``mutants``: those of the zoo by default.
 
-    Raises :class:`ContractError` for a revision that is not known, and for a clause whose test is not there.
+    Raise :class:`ContractError` for an unknown revision, and for a clause whose test does not exist.
     """
     clauses = load_clauses(revision)
     killed_by: defaultdict[str, list[Mutant]] = defaultdict(list)
@@ -51,7 +51,7 @@ def document(revision: str = LATEST, mutants: Iterable[Mutant] | None = None) ->
 
 
 def prose(text: str) -> str:
-    """A sentence of the contract as Markdown: names of the interface as code, and no character taken for markup."""
+    """Return a sentence of the contract as Markdown: names of the interface as code, other characters literal."""
     parts, end = [], 0
     for found in _NAMES.finditer(text):
         parts += [_escaped(text[end : found.start()]), f"`{found[0]}`"]
@@ -60,7 +60,7 @@ def prose(text: str) -> str:
 
 
 def homes() -> Mapping[str, str]:
-    """The suite's module of each test, by the test's name; read, not imported."""
+    """Return the suite's module of each test, by the test's name; the modules are read, not imported."""
     suite = files("pytest_mcp_storage").joinpath("suite")
     modules = {path.name: path.read_text(encoding="utf-8") for path in suite.iterdir() if path.name.startswith("test_")}
     return {
@@ -73,7 +73,7 @@ def homes() -> Mapping[str, str]:
 @click.command()
 @click.option("--write", "target", metavar="FILE", type=click.Path(path_type=Path, dir_okay=False), help="Write it.")
 @click.option("--check", "held", metavar="FILE", type=click.Path(path_type=Path, dir_okay=False),
-              help="Fail where FILE is not the document.")  # fmt: skip
+              help="Fail if FILE is not up to date.")  # fmt: skip
 @click.option("--revision", metavar="REV", default=LATEST, show_default=True, help="Of the contract.")
 def contract(target: Path | None, held: Path | None, revision: str) -> None:
     """Print CONFORMANCE.md, the contract as a document."""
@@ -83,7 +83,7 @@ def contract(target: Path | None, held: Path | None, revision: str) -> None:
         raise click.UsageError(str(error)) from None
     if held is not None:
         if not held.is_file() or held.read_text(encoding="utf-8") != text:
-            raise click.ClickException(f"{held} is not the contract; mcp-storage contract --write {held} mends it")
+            raise click.ClickException(f"{held} is not up to date; run mcp-storage contract --write {held}")
     elif target is not None:
         target.write_text(text, encoding="utf-8", newline="\n")
     else:

@@ -1,4 +1,4 @@
-"""Several callers at once: what they do, as drawn, and the doing of it."""
+"""Several callers at once: the plans that are drawn for them, and their execution."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from pytest_mcp_storage.faults.worker_client import Step
 from reference_backends import SessionData, SessionExistsError, SessionNotFoundError
 
 REFUSALS = (SessionExistsError, SessionNotFoundError)
-"""What a call may raise because another was quicker."""
+"""What a call may raise because another one was faster."""
 
 Action = tuple[str, int, str]
-"""What to do, to which session, and to which of its fields."""
+"""The action, the index of its session, and one of the session's fields."""
 
 ACTIONS = (
     "create", "update", "update", "update", "remove", "get", "get", "get", "get", "listing", "ids", "all ids", "pause",
@@ -32,19 +32,19 @@ VALUES: dict[str, Callable[[str], Any]] = {
     "client_id": lambda mark: mark,
     "server_url": lambda mark: f"https://{mark}.example",
 }
-"""Fields, and a value of each that nobody else writes."""
+"""Fields, and for each a value that no other caller writes."""
 
 
 def plans() -> st.SearchStrategy[list[list[Action]]]:
-    """What each of some callers does with two sessions, mostly with the first. Short plans seldom meet."""
+    """Return plans of several callers for two sessions, mostly for the first. Short plans rarely meet."""
     action = st.tuples(st.sampled_from(ACTIONS), st.sampled_from([0, 0, 0, 1]), st.sampled_from(sorted(VALUES)))
     return st.lists(st.lists(action, min_size=9, max_size=16), min_size=3, max_size=5)
 
 
 def steps(plan: Sequence[Action], sessions: Sequence[SessionData], caller: str, *, all_ids: bool) -> list[Step]:
-    """The calls of a plan upon these sessions. Every value that is written names its caller and its place.
+    """Return the calls of a plan for these sessions. Every written value names its caller and its place in the plan.
 
-    ``all_ids``: with those calls that read the whole store.
+    ``all_ids``: include calls that read the whole store.
     """
     return [
         _step(action, sessions[which], field, f"{caller}.{place}")
@@ -54,12 +54,12 @@ def steps(plan: Sequence[Action], sessions: Sequence[SessionData], caller: str, 
 
 
 async def at_once(work: Sequence[Coroutine[Any, Any, Any]]) -> list[Any]:
-    """Results or exceptions of all, begun together, once the last has ended."""
+    """Return the results or exceptions of all, started together, once the last has ended."""
     return await asyncio.gather(*(outcome_of(each) for each in work))
 
 
 async def all_at_once(work: Sequence[Coroutine[Any, Any, Any]]) -> list[Any]:
-    """The results of all, begun together. Raises the first error of them, once the last has ended."""
+    """Return the results of all, started together. Raise the first error of them, once the last has ended."""
     results = await at_once(work)
     for got in results:
         if isinstance(got, Exception):
@@ -68,12 +68,12 @@ async def all_at_once(work: Sequence[Coroutine[Any, Any, Any]]) -> list[Any]:
 
 
 def has_failed(got: object) -> bool:
-    """Whether that is an exception, and no refusal."""
+    """Say whether this is an exception, and no refusal."""
     return isinstance(got, Exception) and not isinstance(got, REFUSALS)
 
 
 async def carry_out(callers: Sequence[RecordingBackend], plans: Sequence[Sequence[Step]]) -> None:
-    """Let each caller do its steps, all at once. Refusals are part of it; any other error is raised at the end."""
+    """Let each caller do its steps, all at once. Refusals are expected; any other error is raised at the end."""
     await all_at_once([_do(caller, plan) for caller, plan in zip(callers, plans, strict=True)])
 
 
@@ -93,7 +93,7 @@ def _step(action: str, session: SessionData, field: str, mark: str) -> Step:
         case "create":
             return Step("create_session", (session.model_copy(update={"server_id": mark}),))
         case "update":
-            both = {field: VALUES[field](mark), "callback_url": mark}  # two fields, that half an update can be seen
+            both = {field: VALUES[field](mark), "callback_url": mark}  # two fields, so that half an update shows
             return Step("update_session", (*name, both))
         case "remove":
             return Step("remove_session", name)
