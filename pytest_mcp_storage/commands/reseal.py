@@ -41,7 +41,7 @@ def reseal(kind: str | None, dry_run: bool) -> None:
 
 
 def _environ(kind: str | None) -> dict[str, str]:
-    """Return the variables that choose the store. Refuse one that is in memory, has no key, or is not there."""
+    """Return the variables that choose the store. Refuse a store in memory, without a key, or that does not exist."""
     from reference_backends.factory import type_named
 
     environ = {name: value for name, value in os.environ.items() if value}
@@ -56,7 +56,7 @@ def _environ(kind: str | None) -> dict[str, str]:
         name, default = PATHS[type_named(environ)]
         path = environ.get(name, default).strip().strip("'\"")
         if not Path(path).exists():
-            raise click.UsageError(f"there is no file {path}; set {name} to the path of the store")
+            raise click.UsageError(f"no file {path}; set {name} to the path of the store")
     return environ
 
 

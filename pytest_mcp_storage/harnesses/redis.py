@@ -70,7 +70,7 @@ class RedisHarness(BackendHarness):
             if not server.owned:
                 stack.push_async_callback(self._delete_all)
             if (target := _plain_address(self._client())) is not None:
-                self._proxy = await stack.enter_async_context(FaultProxy(target, spares=_signs_in))
+                self._proxy = await stack.enter_async_context(FaultProxy(target, exempt=_signs_in))
             else:  # TLS would notice the proxy, and a socket has no port
                 self.capabilities -= THROUGH_A_PROXY
             self._stack = stack.pop_all()

@@ -1,4 +1,4 @@
-"""From the name after ``--mcp-backend`` to a harness."""
+"""Resolve the name after ``--mcp-backend`` to a harness."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ BUNDLED = {
 }
 
 STDIO, MCP_TS = SCHEMES = ("stdio", "mcp-ts")
-"""Names of the form ``scheme:rest`` that stand for stores in other languages."""
+"""Names of the form ``scheme:rest``, for stores in other languages."""
 
 MakeHarness = Callable[[], BackendHarness]
 
 
 def resolve(name: str, *folders: Path) -> MakeHarness:
-    """Return what makes a harness of the named backend. ``folders``: modules there can be imported too.
+    """Return a callable that makes a harness of the named backend. ``folders``: modules there can be imported too.
 
-    Raises :class:`BackendNameError`.
+    Raise :class:`BackendNameError`.
     """
     scheme, colon, rest = name.partition(":")
     if colon and scheme == STDIO:
@@ -46,7 +46,7 @@ def resolve(name: str, *folders: Path) -> MakeHarness:
 
 
 def path_of(name: str) -> str:
-    """Return the ``module:attribute`` of a backend. Raises :class:`BackendNameError` for an unknown name."""
+    """Return the ``module:attribute`` of a backend. Raise :class:`BackendNameError` for an unknown name."""
     scheme, colon, rest = name.partition(":")
     if colon and scheme == MCP_TS:
         return _mcp_ts_path(rest)
@@ -84,9 +84,9 @@ def _mcp_ts_path(store: str) -> str:
 
 
 def harness_of(name: str, target: Any) -> MakeHarness:
-    """What makes a harness of ``target``: a harness class, or a callable that returns a backend.
+    """Return a callable that makes a harness of ``target``: a harness class, or a callable that returns a backend.
 
-    Raises :class:`BackendNameError` for anything else, and for a harness that misses a method it declares.
+    Raise :class:`BackendNameError` for anything else, and for a harness without a method that it declares.
     """
     if inspect.isclass(target) and issubclass(target, BackendHarness):
         try:
@@ -101,7 +101,7 @@ def harness_of(name: str, target: Any) -> MakeHarness:
 
 
 class FactoryHarness(BackendHarness):
-    """A plain harness around a callable that returns a backend: no capabilities, and nothing is known of the store."""
+    """A plain harness around a callable that returns a backend: it has no capabilities."""
 
     dedicated = False
 
@@ -126,10 +126,10 @@ class FactoryHarness(BackendHarness):
 
 
 def described(harness: BackendHarness) -> tuple[str, str]:
-    """Where a harness comes from, as ``module:name``, and the version of the package that it lies in.
+    """Return the origin of a harness as ``module:name``, and the version of its package.
 
-    A harness with a ``version`` of its own says what it drives: the backend behind a bridge is another program. For
-    others' packages this looks through all that is installed, which takes a while.
+    A harness with a ``version`` attribute gives the version of what it drives: a bridge drives another program. For
+    packages of others this searches all that is installed, which takes some time.
     """
     source = harness.make if isinstance(harness, FactoryHarness) else type(harness)
     module = getattr(source, "__module__", "") or ""

@@ -1,4 +1,4 @@
-"""From a backend's name to what makes its harness."""
+"""From a backend's name to the callable that makes its harness."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def test_a_bridge_that_is_none_takes_one_line(name: str) -> None:
     assert "\n" not in refusal(name)
 
 
-# -- what a name stands for ------------------------------------------------------------------------------------------
+# -- what a name refers to -------------------------------------------------------------------------------------------
 
 
 def test_a_harness_class_is_its_own_maker() -> None:
