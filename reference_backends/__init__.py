@@ -22,10 +22,10 @@ if TYPE_CHECKING:
     from reference_backends.core.keyring import Keyring
     from reference_backends.core.protocol import Clock, StorageBackend
     from reference_backends.core.session import SessionData, SessionUpdate
-    from reference_backends.factory import create_storage, storage
     from reference_backends.file.backend import FileStorageBackend
     from reference_backends.memory import MemoryStorageBackend
     from reference_backends.redis.backend import RedisStorageBackend
+    from reference_backends.selection.factory import create_storage, storage
     from reference_backends.sqlite.backend import SqliteStorageBackend
     from reference_backends.supabase.backend import SupabaseStorageBackend, create_supabase_storage_backend
 
@@ -45,7 +45,7 @@ _HOMES = {
     "memory": ("MemoryStorageBackend",),
     "core.protocol": ("Clock", "StorageBackend"),
     "redis.backend": ("RedisStorageBackend",),
-    "factory": ("create_storage", "storage"),
+    "selection.factory": ("create_storage", "storage"),
     "core.session": ("SessionData", "SessionUpdate"),
     "sqlite.backend": ("SqliteStorageBackend",),
     "supabase.backend": ("SupabaseStorageBackend", "create_supabase_storage_backend"),

@@ -11,6 +11,6 @@
 - ``keyring``: the keys of a store.
 - ``record``: a session as it is stored, with its secrets sealed.
 - ``base``: the base class of a backend: key, clock, default TTL, life cycle.
-- ``fork``: what a child process must not inherit.
 - ``loop_thread``: an event loop on its own thread.
+- ``variable_values``: checks of the values of environment variables.
 """

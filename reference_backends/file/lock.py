@@ -8,8 +8,8 @@ import os
 from pathlib import Path
 
 from reference_backends.core.errors import StorageUnavailableError
-from reference_backends.core.fork import watch_forks
 from reference_backends.embedded.filesystem import create_private
+from reference_backends.embedded.fork import watch_forks
 from reference_backends.embedded.polling import attempts
 
 

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from reference_backends.core.errors import StorageError, StorageUnavailableError
-from reference_backends.core.fork import watch_forks
 from reference_backends.core.record import Record, from_wire
 from reference_backends.embedded.backend import Engine
 from reference_backends.embedded.filesystem import make_folder, real
+from reference_backends.embedded.fork import watch_forks
 from reference_backends.embedded.polling import LOCK_TIMEOUT, attempts
 from reference_backends.embedded.rows import decoded, row_text
 from reference_backends.sqlite.database import open_database, reopen_database, typed_errors

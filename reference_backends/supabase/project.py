@@ -8,8 +8,8 @@ import httpx
 from supabase import AsyncClient, AsyncClientOptions, AsyncSupabaseException
 
 from reference_backends.core.errors import ConfigurationError
-from reference_backends.http_environment import CLIENT_FAULTS, environment_error
 from reference_backends.supabase.backend import TIME_LIMIT, SupabaseOptions, SupabaseStorageBackend
+from reference_backends.supabase.http_environment import CLIENT_FAULTS, environment_error
 from reference_backends.supabase.table import SupabaseTable
 
 AT_ONCE = 100

@@ -13,9 +13,9 @@ from postgrest import APIResponse
 from postgrest.types import CountMethod, ReturnMethod
 
 from reference_backends.core.errors import StorageSetupError
-from reference_backends.http_environment import proxy_of
 from reference_backends.supabase.answers import not_postgrest, refusal_of, refused
 from reference_backends.supabase.errors import FAULTS, Caller, typed_error
+from reference_backends.supabase.http_environment import proxy_of
 from reference_backends.supabase.role import role_of
 from reference_backends.supabase.rows import GLIMPSE, NOT_IN_CLEAR, TABLE, Row
 

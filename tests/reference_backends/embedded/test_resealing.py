@@ -14,7 +14,7 @@ from reference_backends import (
     SessionNotFoundError,
     StorageUnavailableError,
 )
-from reference_backends.resealing import AT_ONCE, Resealing, reseal
+from reference_backends.maintenance.resealing import AT_ONCE, Resealing, reseal
 from tests.reference_backends.embedded.conftest import Build, Open, SetClock
 
 SECRET = "s3cr3t-canary"

@@ -7,8 +7,8 @@ from typing import Any
 from redis.asyncio import Redis
 
 from reference_backends import RedisStorageBackend
+from reference_backends.maintenance.resealing import reseal
 from reference_backends.redis import scripts
-from reference_backends.resealing import reseal
 from tests.reference_backends.redis.conftest import KEY, Open, session
 
 OLD, THIRD = "1" * 64, "3" * 64

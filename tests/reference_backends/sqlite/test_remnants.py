@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from reference_backends import SqliteStorageBackend
-from reference_backends.resealing import reseal
+from reference_backends.maintenance.resealing import reseal
 from tests.reference_backends.sqlite.conftest import SECRET, Build, connected
 from tests.reference_backends.sqlite.test_shared_databases import by_the_application
 

@@ -17,9 +17,10 @@ from redis.backoff import NoBackoff
 
 from pytest_mcp_storage.commands.migrate import migrate as command
 from pytest_mcp_storage.stacks.redis.server import redis_server
-from reference_backends import FileStorageBackend, MemoryStorageBackend, RedisStorageBackend, SessionData, migration
+from reference_backends import FileStorageBackend, MemoryStorageBackend, RedisStorageBackend, SessionData
 from reference_backends.core.errors import ConfigurationError, StorageError, StorageUnavailableError
-from reference_backends.migration import migrate
+from reference_backends.maintenance import migration
+from reference_backends.maintenance.migration import migrate
 
 Make = Callable[..., SessionData]
 

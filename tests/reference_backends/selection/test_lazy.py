@@ -19,7 +19,7 @@ from reference_backends import (
     StorageUnavailableError,
     create_storage,
 )
-from reference_backends.lazy import LazyStorage
+from reference_backends.selection.lazy import LazyStorage
 
 Environ = Callable[..., dict[str, str]]
 
@@ -175,7 +175,7 @@ def test_a_process_ends_quietly_and_its_child_chooses_for_itself(
 FAREWELL = """
 import asyncio, os, weakref
 from reference_backends import MemoryStorageBackend
-from reference_backends.lazy import LazyStorage
+from reference_backends.selection.lazy import LazyStorage
 
 class Backend(MemoryStorageBackend):
     async def disconnect(self):

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator, Mapping
 
 from reference_backends.core.errors import ConfigurationError
-from reference_backends.environment_values import checked, checked_path, stripped
+from reference_backends.core.variable_values import checked, checked_path, stripped
 
 SERVICE_KEYS = ("SUPABASE_SECRET_KEY", "SUPABASE_SERVICE_ROLE_KEY")
 """The variables that hold a key of the server's side, the first one that is set counts."""
