@@ -1,6 +1,14 @@
 """The runtime library of MCP session stores: session data, the store protocol, encryption, five backends.
 
-Names are loaded when they are first used, so that a store's package costs nothing where another store is chosen.
+Each name is loaded when it is first used. So the packages of a store are not imported if another store is used.
+
+- ``core``: what every store shares: sessions, the protocol, errors, encryption, the base class.
+- ``memory``: the store in memory.
+- ``embedded``: what the file store and the SQLite store share.
+- ``file``, ``sqlite``, ``redis``, ``supabase``: one folder for each store, ``backend`` first.
+- ``selection``: ``create_storage`` and ``storage``: choose a store from environment variables.
+- ``maintenance``: migrate and reseal the sessions of a store.
+- ``mcp``: token storage and OAuth provider for the official MCP SDK.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The session: which server, which user, and that user's OAuth tokens and headers."""
+"""The session: which server, which user, and the OAuth tokens and headers of that user."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from reference_backends.core.bounds import copied
 from reference_backends.core.errors import InvalidSessionError
 
 LATEST_MOMENT_MS = 253402300799999
-"""The last millisecond of the year 9999, the latest that a SQL timestamp and Python's datetime share."""
+"""The last millisecond of the year 9999: the latest moment that both SQL timestamps and Python's datetime can hold."""
 
 Name = Annotated[str, BeforeValidator(bounds.name)]
 Text = Annotated[str, BeforeValidator(bounds.plain_text)]
@@ -70,14 +70,14 @@ class SessionData(BaseModel):
 
     @classmethod
     def model_validate(cls, obj: Any, **options: Any) -> Self:
-        """The session in ``obj``, a mapping in either spelling. Raises :class:`InvalidSessionError`."""
+        """Return the session in ``obj``, a mapping in either spelling. Raise :class:`InvalidSessionError`."""
         return _checked(super().model_validate, obj, **options)
 
     @classmethod
     def recalled(cls, fields: Mapping[str, Any]) -> Self:
-        """The session with these fields, by their snake_case names, without a second validation.
+        """Return the session with these fields, by their snake_case names, without validation.
 
-        Only for fields that this process has validated and nobody has changed since. Copies their containers.
+        Use it only for fields that this process has validated and that did not change since. Containers are copied.
         """
         values = {**_ABSENT, **fields}
         for field in _OBJECTS:
@@ -92,12 +92,12 @@ class SessionData(BaseModel):
 
     @classmethod
     def model_validate_json(cls, json_data: str | bytes | bytearray, **options: Any) -> Self:
-        """The session in a JSON text. Raises :class:`InvalidSessionError`."""
+        """Return the session in a JSON text. Raise :class:`InvalidSessionError`."""
         return _checked(super().model_validate_json, json_data, **options)
 
     @classmethod
     def model_validate_strings(cls, obj: Any, **options: Any) -> Self:
-        """The session in a mapping of texts. Raises :class:`InvalidSessionError`."""
+        """Return the session in a mapping of texts. Raise :class:`InvalidSessionError`."""
         return _checked(super().model_validate_strings, obj, **options)
 
 
@@ -107,7 +107,10 @@ _set = object.__setattr__
 
 
 class SessionUpdate(TypedDict, total=False):
-    """What ``update_session`` may change: every field but ``session_id`` and ``identity``. ``None`` removes one."""
+    """The fields that ``update_session`` may change: all except ``session_id`` and ``identity``.
+
+    A value of ``None`` removes the field.
+    """
 
     server_id: str | None
     server_name: str | None
@@ -133,7 +136,7 @@ IDENTIFYING: frozenset[str] = frozenset({"session_id", "identity"})
 
 
 def unknown_field(field: object) -> str:
-    """A remark on a field that does not exist. It repeats nothing of it: a slip may put a secret there."""
+    """Return a message about a field that does not exist. It does not repeat the name, which may be a secret."""
     near = get_close_matches(field, FIELDS, n=1) if isinstance(field, str) else []
     return (
         f"an unknown field (is {near[0]!r} meant?)"
@@ -147,13 +150,13 @@ def _checked(build: Callable[..., Built], /, *values: Any, **data: Any) -> Built
         return build(*values, **data)
     except ValidationError as error:
         problems = "; ".join(_problem(detail) for detail in error.errors(include_url=False, include_input=False))
-    # Raised outside the handler: as its context the pydantic error would carry the input along.
-    raise InvalidSessionError(f"not a session that a store may keep: {problems}")
+    # Raised outside the handler: the pydantic error, as the context, would hold the input.
+    raise InvalidSessionError(f"the session is not valid: {problems}")
 
 
 def _problem(detail: ErrorDetails) -> str:
     if not detail["loc"]:
-        return "an object with the fields of SessionData is needed"
+        return "give an object with the fields of SessionData"
     field = detail["loc"][0]
     if field not in _SPELLINGS:
         return unknown_field(field)

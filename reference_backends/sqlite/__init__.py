@@ -2,5 +2,7 @@
 
 - ``backend``: ``SqliteStorageBackend``.
 - ``table``: the rows of the table.
-- ``database``: the file and its connection.
+- ``database``: opening the file, and SQLite's errors as errors of the library.
+- ``check``: whether the file and the table can be used.
+- ``execute``: one statement, with waiting for locks.
 """

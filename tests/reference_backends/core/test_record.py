@@ -173,7 +173,7 @@ def test_a_sealed_field_needs_its_key(
 ) -> None:
     record = plain.record(full) | {field: keyed.record(full)[field]}
     refused(plain, record, field, "no encryption key is set")
-    refused(RecordCodec(Keyring(other_key)), record, field, "it was altered, or sealed with another key")
+    refused(RecordCodec(Keyring(other_key)), record, field, "it was changed, or sealed with another key")
 
 
 def test_a_sealed_client_secret_needs_its_key(full: SessionData, keyed: RecordCodec, plain: RecordCodec) -> None:

@@ -48,7 +48,7 @@ def test_what_is_no_array_of_sessions_is_refused_and_left_as_it_is(path: Path, n
     async def scenario() -> None:
         backend = FileStorageBackend(path)
         for _ in range(2):
-            with pytest.raises(StorageSetupError, match="left as it is") as caught:
+            with pytest.raises(StorageSetupError, match="was not changed") as caught:
                 await backend.init()
             assert SECRET not in "".join(traceback.format_exception(caught.value))
             assert caught.value.__context__ is None

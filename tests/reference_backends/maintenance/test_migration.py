@@ -111,7 +111,7 @@ async def test_a_dry_run_writes_nothing(source: Redis, session: Make) -> None:
         ("{", "no JSON"),
         ("[]", "no object"),
         (b"\xff", "no JSON"),
-        ('{"sessionId": "s", "identity": "u"}', "not a session that a store may keep"),
+        ('{"sessionId": "s", "identity": "u"}', "the session is not valid"),
         (None, "another identity or session id than its key"),
     ],
 )
@@ -125,7 +125,7 @@ async def test_what_holds_no_session_stays_behind_and_is_told(
     result = await migrate(source, target, move=True)
     assert (result.created, result.removed) == (1, 1)
     assert reason in result.refused["mcp:session:u:s"]
-    assert result.refused["mcp:session:of another kind"] == "it holds no text"
+    assert result.refused["mcp:session:of another kind"] == "its value is not text"
     assert "secret" not in str(result)
     assert await source.exists("mcp:session:u:s")
 
@@ -231,7 +231,7 @@ async def test_the_command(url: str, session: Make, tmp_path: Path, key: str) ->
     )
     assert run.exit_code == 1, run.output
     assert "1 created, 0 there already\n1 removed from the source\n" in run.output
-    assert "left behind: mcp:session:u:s: it holds no JSON" in run.output
+    assert "left behind: mcp:session:u:s: its value is not JSON" in run.output
     assert b"secret" not in path.read_bytes()
     backend = FileStorageBackend(path, encryption_key=key)
     await backend.init()
