@@ -19,7 +19,7 @@ _CONTAINERS = (dict, list)
 
 
 def plain_text(value: object) -> str:
-    """Return the same text as a plain ``str``. Raise ``ValueError`` for NUL characters, lone surrogates and non-text."""
+    """Return the text as a plain ``str``. Raise ``ValueError`` for NUL characters, lone surrogates and non-text."""
     if not isinstance(value, str):
         raise ValueError("must be text")  # noqa: TRY004 - pydantic turns a ValueError into a field error
     if "\0" in value:

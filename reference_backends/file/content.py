@@ -122,7 +122,7 @@ def _folder_to_sync(path: Path) -> Iterator[None]:
 
 
 def _keep_owner(descriptor: int, path: Path) -> None:
-    """Give the new file the owner of the file that it replaces. Otherwise root would lock out the application's user."""
+    """Give the new file the owner of the file that it replaces: root must not lock out the application's user."""
     if os.geteuid() == 0:
         with contextlib.suppress(OSError):
             old = path.stat()

@@ -59,7 +59,7 @@ class Resealing:
     """Sessions that were removed or expired meanwhile."""
     refused: dict[Name, str] = field(default_factory=dict)
     to_do: str = ""
-    """What only the server's administrator can do to remove old values from its disk; empty if nothing is left to do."""
+    """What only the server's administrator can do to remove old values from its disk; empty for nothing."""
     not_compacted: str = ""
     """Why old values may still be in the store's files; empty if they are not."""
 

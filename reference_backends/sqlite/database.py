@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from reference_backends.core.errors import StorageError, StorageSetupError, StorageUnavailableError
 from reference_backends.embedded.filesystem import storage_error, tighten, warn_if_exposed
-from reference_backends.sqlite.check import SIDE_FILES, side_file, inspect, require_regular
+from reference_backends.sqlite.check import SIDE_FILES, inspect, require_regular, side_file
 from reference_backends.sqlite.execute import execute, primary_code
 
 _SCHEMA = """

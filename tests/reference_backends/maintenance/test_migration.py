@@ -108,11 +108,11 @@ async def test_a_dry_run_writes_nothing(source: Redis, session: Make) -> None:
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("{", "no JSON"),
-        ("[]", "no object"),
-        (b"\xff", "no JSON"),
+        ("{", "not JSON"),
+        ("[]", "not a JSON object"),
+        (b"\xff", "not JSON"),
         ('{"sessionId": "s", "identity": "u"}', "the session is not valid"),
-        (None, "another identity or session id than its key"),
+        (None, "another identity or session id than the key"),
     ],
 )
 async def test_what_holds_no_session_stays_behind_and_is_told(
@@ -242,7 +242,7 @@ async def test_the_command(url: str, session: Make, tmp_path: Path, key: str) ->
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--from", "http://x", "--to", "file"], "--from is no Redis URL"),
+        (["--from", "http://x", "--to", "file"], "--from is not a Redis URL"),
         (["--from", "redis://127.0.0.1:1?sentinels=x", "--to", "file"], "option 'sentinels'"),
         (["--from", "127.0.0.1:1?family=0", "--to", "redis"], "can't be reached"),
         (["--from", "redis://127.0.0.1:1", "--to", "redis"], "can't be reached"),

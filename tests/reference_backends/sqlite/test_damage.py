@@ -142,11 +142,11 @@ def test_of_a_large_database_the_edges_of_its_trees_are_checked(
 def test_looking_at_the_edges_reads_no_more_than_a_path_through_each_tree(path: Path, session: Build) -> None:
     store_of(path, session, 5)
     with connected(path) as connection:
-        looks = sqlite_check._looks_at_edges(connection)
+        looks = sqlite_check._edge_queries(connection)
         assert len(looks) == 8
         assert not [look for look in looks if "TEMP B-TREE" in plan(connection, look)]
         connection.execute("DROP INDEX idx_mcp_sessions_identity")
-        assert len(sqlite_check._looks_at_edges(connection)) == 6
+        assert len(sqlite_check._edge_queries(connection)) == 6
 
 
 def test_a_schema_that_is_no_text_is_refused(path: Path, session: Build) -> None:
