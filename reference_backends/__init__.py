@@ -17,6 +17,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from reference_backends.core.base import BackendOptions, BaseBackend
     from reference_backends.core.errors import (
         ConfigurationError,
         DecryptionError,
@@ -30,6 +31,13 @@ if TYPE_CHECKING:
     from reference_backends.core.keyring import Keyring
     from reference_backends.core.protocol import Clock, StorageBackend
     from reference_backends.core.session import SessionData, SessionUpdate
+    from reference_backends.core.validation import (
+        check_changes,
+        check_identity,
+        check_names,
+        check_session,
+        check_ttl,
+    )
     from reference_backends.file.backend import FileStorageBackend
     from reference_backends.memory import MemoryStorageBackend
     from reference_backends.redis.backend import RedisStorageBackend
@@ -38,6 +46,7 @@ if TYPE_CHECKING:
     from reference_backends.supabase.backend import SupabaseStorageBackend, create_supabase_storage_backend
 
 _HOMES = {
+    "core.base": ("BackendOptions", "BaseBackend"),
     "core.errors": (
         "ConfigurationError",
         "DecryptionError",
@@ -55,12 +64,15 @@ _HOMES = {
     "redis.backend": ("RedisStorageBackend",),
     "selection.factory": ("create_storage", "storage"),
     "core.session": ("SessionData", "SessionUpdate"),
+    "core.validation": ("check_changes", "check_identity", "check_names", "check_session", "check_ttl"),
     "sqlite.backend": ("SqliteStorageBackend",),
     "supabase.backend": ("SupabaseStorageBackend", "create_supabase_storage_backend"),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 
 __all__ = [
+    "BackendOptions",
+    "BaseBackend",
     "Clock",
     "ConfigurationError",
     "DecryptionError",
@@ -79,6 +91,11 @@ __all__ = [
     "StorageSetupError",
     "StorageUnavailableError",
     "SupabaseStorageBackend",
+    "check_changes",
+    "check_identity",
+    "check_names",
+    "check_session",
+    "check_ttl",
     "create_storage",
     "create_supabase_storage_backend",
     "storage",

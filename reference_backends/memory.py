@@ -68,10 +68,10 @@ class MemoryStorageBackend(BaseBackend):
         self._require_open()
         with self._lock:
             entry = self._live(identity, session_id)
-        return None if entry is None else self._codec.recalled(entry.record)
+        return None if entry is None else self._codec.validated_session(entry.record)
 
     async def get_identity_sessions_data(self, identity: str) -> list[SessionData]:
-        return [self._codec.recalled(entry.record) for entry in self._of(identity).values()]
+        return [self._codec.validated_session(entry.record) for entry in self._of(identity).values()]
 
     async def get_identity_mcp_sessions(self, identity: str) -> list[str]:
         return list(self._of(identity))
@@ -112,7 +112,7 @@ class MemoryStorageBackend(BaseBackend):
                     del self._entries[identity]
 
     async def disconnect(self) -> None:
-        self._open = False
+        self._closed()
         if not self._has_forked:
             with self._lock:
                 self._entries.clear()

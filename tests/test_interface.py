@@ -21,6 +21,8 @@ from pytest_mcp_storage.session import backends, options
 from reference_backends import SessionData, SessionUpdate, StorageBackend
 
 LIBRARY = [
+    "BackendOptions",
+    "BaseBackend",
     "Clock",
     "ConfigurationError",
     "DecryptionError",
@@ -39,6 +41,11 @@ LIBRARY = [
     "StorageSetupError",
     "StorageUnavailableError",
     "SupabaseStorageBackend",
+    "check_changes",
+    "check_identity",
+    "check_names",
+    "check_session",
+    "check_ttl",
     "create_storage",
     "create_supabase_storage_backend",
     "storage",

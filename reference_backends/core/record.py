@@ -96,12 +96,12 @@ class RecordCodec:
             reason = str(error)
         raise _damaged(record, reason)
 
-    def recalled(self, record: Record) -> SessionData:
+    def validated_session(self, record: Record) -> SessionData:
         """Return the session in a record that only this process can have changed, without a second validation.
 
         Raise :class:`DecryptionError` if a secret cannot be read.
         """
-        return SessionData.recalled(self._opened(record))
+        return SessionData.from_validated(self._opened(record))
 
     def _opened(self, record: Mapping[str, Any]) -> Record:
         """Return the fields of a session, with its secrets opened."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from difflib import get_close_matches
-from typing import Annotated, Any, Literal, Self, TypedDict, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypedDict, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
@@ -29,13 +29,33 @@ Built = TypeVar("Built")
 
 
 class SessionData(BaseModel):
-    """One MCP session, as a store keeps it. Immutable; names are snake_case here and camelCase on the wire.
+    """One MCP session. Immutable. Names are snake_case in Python and camelCase in JSON.
 
-    The constructor and ``model_validate`` take either spelling, copy what they are given into plain ``dict`` and
-    ``list``, and raise :class:`InvalidSessionError`, which shows no value, for what no store may accept.
-    ``created_at`` is in milliseconds since the epoch. ``None`` stands for an absent field.
+    The constructor and ``model_validate`` take either spelling and copy the values into plain ``dict`` and ``list``.
+    They raise :class:`InvalidSessionError`, which shows no value, for a session that no store may accept. ``None``
+    means that a field is absent. Source: ``SessionData`` of ``@mcp-ts/sdk``.
 
-    Source: ``SessionData`` of ``@mcp-ts/sdk``.
+    Required fields:
+
+    - ``session_id``: 1 to 255 characters; make one with ``generate_session_id()``.
+    - ``identity``: the user that the session belongs to, 1 to 255 characters.
+    - ``server_url``: the URL of the MCP server.
+    - ``transport_type``: ``"sse"`` or ``"streamable_http"``.
+    - ``callback_url``: the OAuth redirect URL of the application.
+    - ``created_at``: integer, milliseconds since the epoch, 0 to 253402300799999 (year 9999).
+
+    Optional fields:
+
+    - ``server_id``, ``server_name``: text that identifies the server to the application.
+    - ``headers``: HTTP headers for the server, text to text. Secret.
+    - ``active``: whether the session is connected.
+    - ``client_information``: OAuth client registration, a JSON object. Its ``client_secret`` is secret.
+    - ``tokens``: OAuth tokens, a JSON object. Secret. Its ``expires_in`` is in seconds.
+    - ``code_verifier``: PKCE verifier of a login that is not finished. Secret.
+    - ``client_id``: OAuth client id.
+
+    Text holds no NUL and no lone surrogate. Numbers in JSON are finite and within ±(2⁵³ - 1). JSON has at most 64
+    levels.
     """
 
     model_config = ConfigDict(
@@ -62,11 +82,13 @@ class SessionData(BaseModel):
     code_verifier: ClearText | None = Field(default=None, repr=False)
     client_id: Text | None = None
 
-    def __init__(self, **data: Any) -> None:
-        _checked(super().__init__, **data)
+    if not TYPE_CHECKING:  # type checkers take the signature of the constructor from the fields
 
-    # pydantic's own mark: validation may fill the model directly instead of calling this __init__ again.
-    __init__.__pydantic_base_init__ = True  # type: ignore[attr-defined]
+        def __init__(self, **data: Any) -> None:
+            _checked(super().__init__, **data)
+
+        # A mark of pydantic: validation fills the model directly instead of calling this __init__ again.
+        __init__.__pydantic_base_init__ = True
 
     @classmethod
     def model_validate(cls, obj: Any, **options: Any) -> Self:
@@ -74,7 +96,7 @@ class SessionData(BaseModel):
         return _checked(super().model_validate, obj, **options)
 
     @classmethod
-    def recalled(cls, fields: Mapping[str, Any]) -> Self:
+    def from_validated(cls, fields: Mapping[str, Any]) -> Self:
         """Return the session with these fields, by their snake_case names, without validation.
 
         Use it only for fields that this process has validated and that did not change since. Containers are copied.

@@ -231,6 +231,6 @@ class EmbeddedStorage(BaseBackend):
         with self._guard:
             if self._serving is service:
                 self._serving = None
-                self._open = False
+                self._closed()
         service.release.detach()
         await service.worker.close()

@@ -92,9 +92,7 @@ class _Call:
     def _expire(self) -> None:
         if not self._future.done():
             self._future.set_exception(
-                StorageUnavailableError(
-                    "the store did not answer in time; a write may or may not have been done; retry"
-                )
+                StorageUnavailableError("the store did not answer in time; a write may or may not have been done")
             )
 
 

@@ -201,7 +201,7 @@ class RedisStorageBackend(BaseBackend):
         )
 
     async def disconnect(self) -> None:
-        self._open = False
+        self._closed()
         if not self._has_forked:
             await self._pool.close()
 
