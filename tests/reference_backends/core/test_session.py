@@ -1,4 +1,4 @@
-"""SessionData: what it takes, what it refuses, and what it never shows."""
+"""SessionData: what it accepts, what it refuses, and what it never shows."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def test_a_missing_field_is_named() -> None:
         SessionData.model_validate({"session_id": "s", "identity": "i"})
 
 
-def test_a_slip_of_the_pen_gets_a_hint(session: Build) -> None:
+def test_a_misspelt_field_gets_a_hint(session: Build) -> None:
     with pytest.raises(InvalidSessionError, match="is 'tokens' meant"):
         session(token={"a": SECRET})
 

@@ -1,4 +1,4 @@
-"""What is no array of sessions is refused and left as it is."""
+"""A file that is not an array of sessions is refused and not changed."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def test_the_row_that_is_no_session_is_named(path: Path, content: bytes, what: s
 
 
 def test_an_empty_file_is_a_new_store(path: Path, session: Build) -> None:
-    """As ``touch`` makes it, and as SQLite takes it."""
+    """``touch`` makes such a file, and SQLite accepts one."""
     path.touch(mode=0o644)
 
     async def scenario() -> None:
@@ -98,7 +98,7 @@ def test_an_empty_file_is_a_new_store(path: Path, session: Build) -> None:
 
 @pytest.mark.parametrize("when", ["closed", "open"])
 def test_a_store_that_was_emptied_is_damaged(path: Path, session: Build, when: str) -> None:
-    """The lock file says that sessions were kept here: a full disk, or a program that is writing just now."""
+    """The lock file shows that the store existed: a disk was full, or a program is writing now."""
 
     async def scenario() -> None:
         backend = FileStorageBackend(path)

@@ -1,4 +1,4 @@
-"""From upstream's keys to a store here: nothing is lost, nothing is done twice, nothing is removed unread."""
+"""From upstream's keys to a store: nothing is lost, done twice, or removed before it was read back."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ async def test_a_dry_run_writes_nothing(source: Redis, session: Make) -> None:
         (None, "another identity or session id than the key"),
     ],
 )
-async def test_what_holds_no_session_stays_behind_and_is_told(
+async def test_a_key_without_a_session_is_not_copied_and_is_reported(
     source: Redis, session: Make, text: str | bytes | None, reason: str
 ) -> None:
     target = await opened()
@@ -132,7 +132,7 @@ async def test_what_holds_no_session_stays_behind_and_is_told(
 
 async def test_nothing_is_removed_that_changed_since_it_was_read(source: Redis, session: Make) -> None:
     class Meddled(MemoryStorageBackend):
-        """While the session is created here, upstream writes another to the source."""
+        """Write another session to the source, as upstream would, during each create."""
 
         async def create_session(self, session: SessionData, ttl: float | None = None) -> None:
             await super().create_session(session, ttl)
@@ -256,7 +256,7 @@ def test_the_command_refuses(arguments: list[str], said: str) -> None:
 
 
 @pytest.mark.parametrize("chosen", [{}, {"REDIS_URL": ""}, {"MCP_TS_STORAGE_TYPE": "memory "}, {"SUPABASE_URL": "x"}])
-async def test_nothing_is_carried_into_memory(
+async def test_nothing_is_copied_into_memory(
     url: str, source: Redis, session: Make, chosen: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await plant(source, session())

@@ -1,4 +1,4 @@
-"""Which keys the Redis store uses, and that it keeps to them."""
+"""The keys that the Redis store uses. It changes no other keys."""
 
 from __future__ import annotations
 
