@@ -60,7 +60,7 @@ def test_a_file_that_is_mounted_by_itself_is_refused(
     before = path.read_bytes()
     done = with_mounts(f'mount --bind "{path}" "{path}"', kind, path, "write", "s2")
     assert "StorageSetupError" in done.stderr
-    assert "mount the folder that holds it" in done.stderr
+    assert "mount its folder instead" in done.stderr
     assert path.read_bytes() == before
 
 

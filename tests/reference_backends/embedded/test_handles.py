@@ -153,7 +153,7 @@ def test_one_that_is_closed_while_it_opens_does_not_say_that_it_is_open(build: O
         opening = asyncio.create_task(backend.init())
         await asyncio.sleep(0)
         await backend.disconnect()
-        with pytest.raises(StorageError, match="disconnected while it was opened"):
+        with pytest.raises(StorageError, match="disconnected during init"):
             await opening
 
     asyncio.run(scenario())

@@ -262,7 +262,7 @@ async def test_a_server_that_is_not_redis_is_reported() -> None:
     listening = await asyncio.start_server(answer, "127.0.0.1", 0)
     async with listening:
         backend = RedisStorageBackend(Redis(port=listening.sockets[0].getsockname()[1], retry=AT_ONCE))
-        with pytest.raises(StorageSetupError, match="does not speak"):
+        with pytest.raises(StorageSetupError, match="does not use the Redis protocol"):
             await backend.init()
         await backend.disconnect()
 

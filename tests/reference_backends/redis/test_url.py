@@ -77,9 +77,9 @@ def test_tls_is_understood(url: str) -> None:
 
 
 REFUSED = [
-    ("reddis://h", "no Redis URL"),
-    ("http://h", "no Redis URL"),
-    ("redis+sentinel://h:1/name", "no Redis URL"),
+    ("reddis://h", "not a Redis URL"),
+    ("http://h", "not a Redis URL"),
+    ("redis+sentinel://h:1/name", "not a Redis URL"),
     ("redis://h:1/name", "a database that is not a number"),
     ("redis://h:1?db=x", "a database that is not a number"),
     ("redis://h:1/1?db=2", "two databases"),
@@ -101,8 +101,8 @@ REFUSED = [
     ("redis://h?ssl_cert_reqs=none", "does not fit its scheme"),
     ("redis://h?connectTimeout=soon", "connectTimeout"),
     ("redis://h?retry=x", "the option 'retry'"),
-    ("rediss://h?tls=false", "TLS"),
-    ("/s?tls=true", "TLS"),
+    ("rediss://h?tls=false", "a tls option"),
+    ("/s?tls=true", "a tls option"),
     ("unix://", "names no socket"),
     ("redis://:${PASSWORD}@h", "placeholder"),
     ("undefined", "undefined"),
