@@ -8,7 +8,7 @@ from typing import Unpack
 from reference_backends.core.base import BackendOptions
 from reference_backends.embedded.backend import EmbeddedStorage
 from reference_backends.embedded.filesystem import StrPath, resolved
-from reference_backends.file.sessions import SessionFile
+from reference_backends.file.session_file import SessionFile
 
 
 class FileStorageBackend(EmbeddedStorage):

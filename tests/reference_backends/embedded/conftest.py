@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from reference_backends import FileStorageBackend, SessionData, SqliteStorageBackend
-from reference_backends.file.sessions import SessionFile
+from reference_backends.file.session_file import SessionFile
 from reference_backends.sqlite.table import SessionTable
 
 Backend = FileStorageBackend | SqliteStorageBackend
