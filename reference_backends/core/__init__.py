@@ -12,5 +12,6 @@
 - ``record``: a session as it is stored, with its secrets sealed.
 - ``base``: the base class of a backend: key, clock, default TTL, life cycle.
 - ``loop_thread``: an event loop on its own thread.
-- ``variable_values``: checks of the values of environment variables.
+- ``settings``: the environment variables that choose a store.
+- ``setting_values``: checks of their values.
 """

@@ -24,7 +24,7 @@ TIME_LIMIT = 2 * LOCK_TIMEOUT + 2
 STORE_TIME_LIMIT = 120.0
 """Seconds after which a call on the whole store fails."""
 
-Answer = TypeVar("Answer")
+Result = TypeVar("Result")
 Scope = Callable[[], AbstractContextManager[None]]
 
 
@@ -114,15 +114,15 @@ class Worker:
         self._thread = threading.Thread(target=self._serve, name=name, daemon=True)
         self._thread.start()
 
-    async def open(self, job: Callable[[], Answer], limit: float = STORE_TIME_LIMIT) -> Answer:
+    async def open(self, job: Callable[[], Result], limit: float = STORE_TIME_LIMIT) -> Result:
         """Run a job outside both scopes."""
         return await self._ask(job, nullcontext, limit)
 
-    async def read(self, job: Callable[[], Answer], limit: float = TIME_LIMIT) -> Answer:
+    async def read(self, job: Callable[[], Result], limit: float = TIME_LIMIT) -> Result:
         """Run a job inside ``reading()``. Raise :class:`StorageUnavailableError` after ``limit`` seconds."""
         return await self._ask(job, self._reading, limit)
 
-    async def write(self, job: Callable[[], Answer], limit: float = TIME_LIMIT) -> Answer:
+    async def write(self, job: Callable[[], Result], limit: float = TIME_LIMIT) -> Result:
         """Run a job inside ``writing()``, together with the other writes of its batch."""
         return await self._ask(job, self._writing, limit)
 
@@ -149,7 +149,7 @@ class Worker:
         """Whether this process is a child of a fork: it has no such thread, and the guard may be locked forever."""
         return self._process != os.getpid()
 
-    async def _ask(self, job: Callable[[], Answer], scope: Scope, limit: float) -> Answer:
+    async def _ask(self, job: Callable[[], Result], scope: Scope, limit: float) -> Result:
         call = _Call(job, scope)
         if self._is_inherited:
             raise StorageError("this store was opened before the process forked; open one in this process")
@@ -157,7 +157,7 @@ class Worker:
             if self._ended:
                 raise StorageError("this store was disconnected; await init() first")
             self._queue.put(call)
-        answer: Answer = await call.answer(limit)
+        answer: Result = await call.answer(limit)
         return answer
 
     def _serve(self) -> None:

@@ -15,7 +15,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from reference_backends.core.errors import ConfigurationError
-from reference_backends.core.variable_values import checked
+from reference_backends.core.setting_values import checked
 
 SCHEMES = {"redis": "redis", "rediss": "rediss", "unix": "unix", "valkey": "redis", "valkeys": "rediss"}
 

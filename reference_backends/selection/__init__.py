@@ -2,5 +2,4 @@
 
 - ``factory``: ``create_storage``: read the variables, build the store, fall back to memory.
 - ``lazy``: ``LazyStorage``, the class of ``storage``: choose the store at the first call.
-- ``variables``: the environment variables, and checks of their names.
 """

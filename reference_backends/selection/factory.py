@@ -27,9 +27,9 @@ from reference_backends.core.base import BackendOptions, logger
 from reference_backends.core.errors import ConfigurationError, StorageError
 from reference_backends.core.keyring import Keyring
 from reference_backends.core.protocol import StorageBackend
+from reference_backends.core.settings import PUBLIC_KEYS, SERVICE_KEYS, Settings
 from reference_backends.memory import MemoryStorageBackend
 from reference_backends.selection.lazy import LazyStorage
-from reference_backends.selection.variables import PUBLIC_KEYS, SERVICE_KEYS, Settings
 
 Environ = Mapping[str, str]
 

@@ -12,7 +12,7 @@ from reference_backends.core.loop_thread import LoopThread
 from reference_backends.core.protocol import StorageBackend
 from reference_backends.core.session import SessionData, SessionUpdate
 
-Answer = TypeVar("Answer")
+Result = TypeVar("Result")
 
 
 class LazyStorage(StorageBackend):
@@ -74,7 +74,7 @@ class LazyStorage(StorageBackend):
         process = os.getpid()
         return self._by_process.get(process) or self._by_process.setdefault(process, _Chosen(self._choose))
 
-    async def _ask(self, call: Callable[[StorageBackend], Coroutine[Any, Any, Answer]]) -> Answer:
+    async def _ask(self, call: Callable[[StorageBackend], Coroutine[Any, Any, Result]]) -> Result:
         return await self._here.ask(call)
 
 
@@ -87,8 +87,8 @@ class _Chosen:
         self._choosing = asyncio.Lock()
         self._loop = LoopThread(self._end)
 
-    async def ask(self, call: Callable[[StorageBackend], Coroutine[Any, Any, Answer]]) -> Answer:
-        async def asked() -> Answer:
+    async def ask(self, call: Callable[[StorageBackend], Coroutine[Any, Any, Result]]) -> Result:
+        async def asked() -> Result:
             return await call(self.backend or await self._chosen())
 
         return await self._loop.run(asked)

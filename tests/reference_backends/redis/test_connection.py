@@ -202,7 +202,9 @@ async def test_a_replica_is_reported_by_init(client: Redis, opened: Open) -> Non
     await opened(client)
 
 
-async def test_a_user_without_the_right_to_hello_can_use_the_store(server: RedisServer, client: Redis, opened: Open) -> None:
+async def test_a_user_without_the_right_to_hello_can_use_the_store(
+    server: RedisServer, client: Redis, opened: Open
+) -> None:
     await ask(client, "ACL SETUSER", "app", "on", ">secret", "~mcp-storage:*", "+@all", "-hello")
     url = f"redis://app:secret@127.0.0.1:{urlsplit(server.url).port}?protocol=2"
     backend = await opened(Redis.from_url(url))
@@ -228,9 +230,7 @@ async def test_a_certificate_that_is_not_trusted_is_reported(certificate: Path) 
     assert raised.value.__context__ is None
 
 
-async def test_the_callers_own_exception_is_not_reported_as_the_cause(
-    proxy: FaultProxy, server: RedisServer
-) -> None:
+async def test_the_callers_own_exception_is_not_reported_as_the_cause(proxy: FaultProxy, server: RedisServer) -> None:
     async with through(proxy, server) as backend, proxy.fault(Fault.DROP_ANSWER):
         try:
             raise ConnectionRefusedError

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from reference_backends import ConfigurationError, StorageBackend, create_storage
-from reference_backends.core.variable_values import checked, checked_path
-from reference_backends.selection.variables import Settings
+from reference_backends.core.setting_values import checked, checked_path
+from reference_backends.core.settings import Settings
 
 VARIABLES = {"file": "MCP_TS_STORAGE_FILE", "sqlite": "MCP_TS_STORAGE_SQLITE_PATH"}
 KEY = "00112233445566778899aabbccddeeff" * 2

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator, Mapping
 
 from reference_backends.core.errors import ConfigurationError
-from reference_backends.core.variable_values import checked, checked_path, stripped
+from reference_backends.core.setting_values import checked, checked_path, stripped
 
 SERVICE_KEYS = ("SUPABASE_SECRET_KEY", "SUPABASE_SERVICE_ROLE_KEY")
 """The variables that may hold the server-side key. The first one that is set is used."""
