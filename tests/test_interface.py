@@ -194,6 +194,22 @@ def test_what_every_store_takes_by_keyword(name: str) -> None:
         assert isinstance(made, StorageBackend)
 
 
+def test_what_authors_of_stores_use() -> None:
+    checks = {name: parameters(getattr(reference_backends, name)) for name in LIBRARY if name.startswith("check_")}
+    assert checks == {
+        "check_changes": ["changes"],
+        "check_identity": ["identity"],
+        "check_names": ["identity", "session_id"],
+        "check_session": ["session"],
+        "check_ttl": ["ttl"],
+    }
+    signature = inspect.signature(reference_backends.BaseBackend)
+    by_keyword = {name for name, given in signature.parameters.items() if given.kind is given.KEYWORD_ONLY}
+    assert by_keyword == set(signature.parameters)
+    assert by_keyword >= set(get_type_hints(reference_backends.BackendOptions))
+    assert issubclass(reference_backends.BaseBackend, StorageBackend)
+
+
 def test_the_remaining_doors_of_the_library() -> None:
     assert parameters(reference_backends.Keyring) == ["keys"]
     assert parameters(reference_backends.Keyring.seal) == ["value"]
