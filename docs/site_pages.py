@@ -91,11 +91,15 @@ def api_pages() -> None:
         blocks = [f"::: {package.__name__}.{home[name][name]}.{name}" for name in names]
         title = f"# {package.__name__}\n\n{(package.__doc__ or '').strip()}\n\n"
         write(f"reference/api/{package.__name__}.md", title + "\n\n".join(blocks) + "\n")
-    extra = ["reference_backends.mcp", "reference_backends.migration"]
+    extra = [
+        "reference_backends.mcp",
+        "reference_backends.maintenance.migration",
+        "reference_backends.maintenance.resealing",
+    ]
     write("reference/api/more.md", "# More modules\n\n" + "\n\n".join(f"::: {name}" for name in extra) + "\n")
     links = ["- [reference_backends](reference_backends.md): stores, session data, errors, keys",
              "- [pytest_mcp_storage](pytest_mcp_storage.md): harness, capabilities, clauses",
-             "- [More modules](more.md): the MCP SDK adapter, migration"]  # fmt: skip
+             "- [More modules](more.md): the MCP SDK adapter, migration, resealing"]  # fmt: skip
     write("reference/api/index.md", "# API\n\n" + "\n".join(links) + "\n")
 
 

@@ -1,6 +1,14 @@
 """The runtime library of MCP session stores: session data, the store protocol, encryption, five backends.
 
-Names are loaded when they are first used, so that a store's package costs nothing where another store is chosen.
+Each name is loaded when it is first used. So the packages of a store are not imported if another store is used.
+
+- ``core``: what every store shares: sessions, the protocol, errors, encryption, the base class.
+- ``memory``: the store in memory.
+- ``embedded``: what the file store and the SQLite store share.
+- ``file``, ``sqlite``, ``redis``, ``supabase``: one folder for each store, ``backend`` first.
+- ``selection``: ``create_storage`` and ``storage``: choose a store from environment variables.
+- ``maintenance``: migrate and reseal the sessions of a store.
+- ``mcp``: token storage and OAuth provider for the official MCP SDK.
 """
 
 from __future__ import annotations
@@ -9,6 +17,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from reference_backends.core.base import BackendOptions, BaseBackend
     from reference_backends.core.errors import (
         ConfigurationError,
         DecryptionError,
@@ -22,14 +31,22 @@ if TYPE_CHECKING:
     from reference_backends.core.keyring import Keyring
     from reference_backends.core.protocol import Clock, StorageBackend
     from reference_backends.core.session import SessionData, SessionUpdate
-    from reference_backends.factory import create_storage, storage
+    from reference_backends.core.validation import (
+        check_changes,
+        check_identity,
+        check_names,
+        check_session,
+        check_ttl,
+    )
     from reference_backends.file.backend import FileStorageBackend
     from reference_backends.memory import MemoryStorageBackend
     from reference_backends.redis.backend import RedisStorageBackend
+    from reference_backends.selection.factory import create_storage, storage
     from reference_backends.sqlite.backend import SqliteStorageBackend
     from reference_backends.supabase.backend import SupabaseStorageBackend, create_supabase_storage_backend
 
 _HOMES = {
+    "core.base": ("BackendOptions", "BaseBackend"),
     "core.errors": (
         "ConfigurationError",
         "DecryptionError",
@@ -45,14 +62,17 @@ _HOMES = {
     "memory": ("MemoryStorageBackend",),
     "core.protocol": ("Clock", "StorageBackend"),
     "redis.backend": ("RedisStorageBackend",),
-    "factory": ("create_storage", "storage"),
+    "selection.factory": ("create_storage", "storage"),
     "core.session": ("SessionData", "SessionUpdate"),
+    "core.validation": ("check_changes", "check_identity", "check_names", "check_session", "check_ttl"),
     "sqlite.backend": ("SqliteStorageBackend",),
     "supabase.backend": ("SupabaseStorageBackend", "create_supabase_storage_backend"),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 
 __all__ = [
+    "BackendOptions",
+    "BaseBackend",
     "Clock",
     "ConfigurationError",
     "DecryptionError",
@@ -71,6 +91,11 @@ __all__ = [
     "StorageSetupError",
     "StorageUnavailableError",
     "SupabaseStorageBackend",
+    "check_changes",
+    "check_identity",
+    "check_names",
+    "check_session",
+    "check_ttl",
     "create_storage",
     "create_supabase_storage_backend",
     "storage",

@@ -1,4 +1,4 @@
-"""Sessions in this process's memory: gone with it."""
+"""Sessions in the memory of this process. They are lost when it ends."""
 
 from __future__ import annotations
 
@@ -14,17 +14,18 @@ from reference_backends.core.validation import check_changes, check_identity, ch
 
 
 class Entry(NamedTuple):
-    """A record and the moment, in seconds since the epoch, from which it is no longer served."""
+    """A record, and the moment in seconds since the epoch when it expires."""
 
     record: Record
     expires_at: float
 
 
 class MemoryStorageBackend(BaseBackend):
-    """A :class:`StorageBackend` in memory, for tests, single processes and as the fall-back of ``storage``.
+    """A :class:`StorageBackend` in memory, for tests and single processes. It is also the fallback of ``storage``.
 
-    Keyword arguments as in :class:`BaseBackend`. Sessions of the same id under two identities are kept apart (ID-4).
-    ``disconnect`` forgets everything. A child of a fork can't use its parent's store: ``init`` there makes it empty.
+    It takes the keyword arguments of :class:`BaseBackend`. Two identities may use the same session id for different
+    sessions (ID-4). ``disconnect`` removes all sessions. A child of a fork cannot use the store of its parent: ``init``
+    in the child makes it empty.
     """
 
     label = "memory"
@@ -35,7 +36,7 @@ class MemoryStorageBackend(BaseBackend):
         self._lock = threading.Lock()
 
     async def init(self) -> None:
-        if self._has_forked:  # a thread that this process does not have may hold the lock
+        if self._has_forked:  # a thread of the parent may hold the lock
             self._entries, self._lock = defaultdict(dict), threading.Lock()
         self._opened()
 
@@ -67,10 +68,10 @@ class MemoryStorageBackend(BaseBackend):
         self._require_open()
         with self._lock:
             entry = self._live(identity, session_id)
-        return None if entry is None else self._codec.recalled(entry.record)
+        return None if entry is None else self._codec.validated_session(entry.record)
 
     async def get_identity_sessions_data(self, identity: str) -> list[SessionData]:
-        return [self._codec.recalled(entry.record) for entry in self._of(identity).values()]
+        return [self._codec.validated_session(entry.record) for entry in self._of(identity).values()]
 
     async def get_identity_mcp_sessions(self, identity: str) -> list[str]:
         return list(self._of(identity))
@@ -111,7 +112,7 @@ class MemoryStorageBackend(BaseBackend):
                     del self._entries[identity]
 
     async def disconnect(self) -> None:
-        self._open = False
+        self._closed()
         if not self._has_forked:
             with self._lock:
                 self._entries.clear()
@@ -121,7 +122,7 @@ class MemoryStorageBackend(BaseBackend):
         return entry if entry is not None and self._clock() < entry.expires_at else None
 
     def _of(self, identity: str) -> dict[str, Entry]:
-        """The identity's live entries by session id."""
+        """Return the identity's live entries by session id."""
         identity = check_identity(identity)
         self._require_open()
         now = self._clock()

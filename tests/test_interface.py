@@ -21,6 +21,8 @@ from pytest_mcp_storage.session import backends, options
 from reference_backends import SessionData, SessionUpdate, StorageBackend
 
 LIBRARY = [
+    "BackendOptions",
+    "BaseBackend",
     "Clock",
     "ConfigurationError",
     "DecryptionError",
@@ -39,6 +41,11 @@ LIBRARY = [
     "StorageSetupError",
     "StorageUnavailableError",
     "SupabaseStorageBackend",
+    "check_changes",
+    "check_identity",
+    "check_names",
+    "check_session",
+    "check_ttl",
     "create_storage",
     "create_supabase_storage_backend",
     "storage",
@@ -186,6 +193,22 @@ def test_what_every_store_takes_by_keyword(name: str) -> None:
             *["somewhere"] * len(first), encryption_key=["ab" * 32, "cd" * 32], default_ttl=60, clock=lambda: 0
         )
         assert isinstance(made, StorageBackend)
+
+
+def test_what_authors_of_stores_use() -> None:
+    checks = {name: parameters(getattr(reference_backends, name)) for name in LIBRARY if name.startswith("check_")}
+    assert checks == {
+        "check_changes": ["changes"],
+        "check_identity": ["identity"],
+        "check_names": ["identity", "session_id"],
+        "check_session": ["session"],
+        "check_ttl": ["ttl"],
+    }
+    signature = inspect.signature(reference_backends.BaseBackend)
+    by_keyword = {name for name, given in signature.parameters.items() if given.kind is given.KEYWORD_ONLY}
+    assert by_keyword == set(signature.parameters)
+    assert by_keyword >= set(get_type_hints(reference_backends.BackendOptions))
+    assert issubclass(reference_backends.BaseBackend, StorageBackend)
 
 
 def test_the_remaining_doors_of_the_library() -> None:

@@ -37,8 +37,8 @@ def migrate(source: str, target: str | None, move: bool, dry_run: bool) -> None:
 
 
 def _target(url: str, target: str | None) -> dict[str, str]:
-    """Return the variables that choose the target: the environment's; for Redis without a URL, the source's server."""
-    from reference_backends.factory import type_named
+    """The variables that choose the target: the environment's own, and the source's server for Redis without a URL."""
+    from reference_backends.selection.factory import type_named
 
     environ = {name: value for name, value in os.environ.items() if value}
     environ["MCP_TS_STORAGE_STRICT"] = "1"
@@ -53,9 +53,9 @@ def _target(url: str, target: str | None) -> dict[str, str]:
 
 
 async def _migrate(url: str, target: str | None, *, move: bool, dry_run: bool) -> bool:
-    from reference_backends import migration
-    from reference_backends.factory import create_storage
+    from reference_backends.maintenance import migration
     from reference_backends.redis.url import redis_client
+    from reference_backends.selection.factory import create_storage
 
     environ = _target(url, target)
     source = redis_client(url, name="--from")

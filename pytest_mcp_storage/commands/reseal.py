@@ -41,8 +41,8 @@ def reseal(kind: str | None, dry_run: bool) -> None:
 
 
 def _environ(kind: str | None) -> dict[str, str]:
-    """Return the variables that choose the store. Refuse a store in memory, without a key, or that does not exist."""
-    from reference_backends.factory import type_named
+    """Return the variables that choose the store. Refuse one that is in memory, has no key, or is not there."""
+    from reference_backends.selection.factory import type_named
 
     environ = {name: value for name, value in os.environ.items() if value}
     environ["MCP_TS_STORAGE_STRICT"] = "1"
@@ -64,8 +64,8 @@ async def _reseal(environ: dict[str, str], *, dry_run: bool) -> bool:
     from rich.console import Console
     from rich.progress import Progress
 
-    from reference_backends import resealing
-    from reference_backends.factory import create_storage
+    from reference_backends.maintenance import resealing
+    from reference_backends.selection.factory import create_storage
 
     store = await create_storage(environ)
     try:

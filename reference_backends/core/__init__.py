@@ -11,8 +11,7 @@
 - ``keyring``: the keys of a store.
 - ``record``: a session as it is stored, with its secrets sealed.
 - ``base``: the base class of a backend: key, clock, default TTL, life cycle.
+- ``loop_thread``: an event loop on its own thread.
 - ``settings``: the environment variables that choose a store.
 - ``setting_values``: checks of their values.
-- ``fork``: what a child process must not inherit.
-- ``loop_thread``: an event loop on its own thread.
 """

@@ -1,4 +1,4 @@
-"""What every handle on a store has in common: its key, its clock, its default TTL, and its life cycle."""
+"""The base class of a store: encryption keys, default TTL, clock, session ids and life cycle."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ _ALPHABET = string.ascii_letters + string.digits
 
 
 def new_session_id() -> str:
-    """A letter, then letters and digits, from the system's source of randomness (LC-13)."""
+    """Return a letter followed by letters and digits, from the random source of the operating system (LC-13)."""
     return secrets.choice(string.ascii_letters) + "".join(secrets.choice(_ALPHABET) for _ in range(ID_LENGTH - 1))
 
 
 class BackendOptions(TypedDict, total=False):
-    """The keyword arguments that every bundled backend takes."""
+    """The keyword arguments of :class:`BaseBackend`, for ``**options: Unpack[BackendOptions]``."""
 
     encryption_key: str | Sequence[str] | None
     default_ttl: float
@@ -39,15 +39,29 @@ class BackendOptions(TypedDict, total=False):
 
 
 class BaseBackend(StorageBackend):
-    """Base of the bundled backends, whose methods keep the protocol's promises and inherit its words.
+    """Base of the bundled stores, and of custom ones. A subclass only has to store records.
 
-    ``encryption_key``: 64 hexadecimal digits, or several such keys: the first encrypts, each decrypts; ``None``: no
-    key. ``default_ttl`` is in seconds, ``clock`` gives seconds since the epoch. Raises :class:`ConfigurationError` for
-    a bad key (EN-8) or a bad default TTL.
+    ``encryption_key`` is 64 hexadecimal digits, or a sequence of such keys: the first encrypts, each decrypts;
+    ``None``: no key. ``default_ttl`` is in seconds. ``clock`` returns seconds since the epoch. The constructor raises
+    :class:`ConfigurationError` for a bad key (EN-8) or a bad default TTL.
+
+    A subclass implements the methods of :class:`StorageBackend` except ``generate_session_id``. It checks the arguments
+    with :func:`check_session`, :func:`check_names`, :func:`check_changes` and :func:`check_identity`, and uses these
+    protected members:
+
+    - ``self._codec.record(session)``: the record of a session: a JSON object of snake_case fields with secrets sealed.
+    - ``self._codec.updated(record, changes)``: the record after an update; secrets in clear are sealed.
+    - ``self._codec.session(record)``: the session in a record. Raises :class:`DecryptionError`.
+    - ``self._expiry(ttl)``, ``self._expiry_ms(ttl)``: the moment when a session that is written now expires. They check
+      ``ttl``; ``None`` is the default TTL.
+    - ``self._clock()``, ``self._now_ms()``: the current time. A session is live while this is less than its expiry.
+    - ``self._opened()``, ``self._closed()``: call them at the end of ``init`` and at the begin of ``disconnect``. The
+      first call of ``_opened`` logs a warning if no encryption key is set.
+    - ``self._require_open()``: call it in every other method, before the store is used.
     """
 
     label = "store"
-    """How log records and errors call this kind of store."""
+    """The name of this kind of store in log records and errors."""
 
     def __init__(
         self,
@@ -74,23 +88,26 @@ class BaseBackend(StorageBackend):
         return new_session_id()
 
     def _lifetime(self, ttl: float | None) -> float:
-        """Seconds that a session written now shall live. Raises ``InvalidSessionError`` (EX-8)."""
+        """Return the seconds that a session lives that is written now. Raise ``InvalidSessionError`` (EX-8)."""
         return self._default_ttl if ttl is None else check_ttl(ttl)
 
     def _expiry(self, ttl: float | None) -> float:
-        """The moment, in seconds since the epoch, from which a session written now is no longer served."""
+        """Return when a session that is written now expires, in seconds since the epoch."""
         return self._clock() + self._lifetime(ttl)
 
     def _expiry_ms(self, ttl: float | None) -> int:
-        """The same in whole milliseconds, rounded up: a session never ends early (EX-1)."""
+        """Return when a session that is written now expires, in whole milliseconds since the epoch.
+
+        Round up: a session never expires early (EX-1).
+        """
         return math.ceil(self._expiry(ttl) * 1000)
 
     def _now_ms(self) -> int:
-        """The clock in whole milliseconds, rounded down."""
+        """Return the current time in whole milliseconds since the epoch, rounded down."""
         return math.floor(self._clock() * 1000)
 
     def _opened(self) -> None:
-        """Note that the store is open, and warn once where it has no key (MX-4)."""
+        """Mark the store as open. Log a warning the first time if it has no encryption key (MX-4)."""
         self._open = True
         self._process = os.getpid()
         if not self._codec.seals and not self._warned:
@@ -100,6 +117,10 @@ class BaseBackend(StorageBackend):
                 "set STORAGE_ENCRYPTION_KEY (make a key with: mcp-storage key)",
                 self.label,
             )
+
+    def _closed(self) -> None:
+        """Mark the store as closed."""
+        self._open = False
 
     def _require_open(self) -> None:
         """Raise :class:`StorageError` before ``init``, after ``disconnect`` (LC-12), and in a child of a fork."""
@@ -112,7 +133,7 @@ class BaseBackend(StorageBackend):
     def _has_forked(self) -> bool:
         """Whether this process is a child of the one that made or last opened the store.
 
-        A child has its parent's memory and sockets, and none of its threads.
+        A child has the memory and sockets of its parent but none of its threads.
         """
         return self._process != os.getpid()
 

@@ -1,7 +1,7 @@
-"""What text and JSON a session may hold, so that every store can keep it unchanged.
+"""Which text and JSON a session may hold. Every store can keep these values unchanged.
 
-The bounds are those of JSONB, JavaScript numbers and UTF-8 taken together: no NUL, no lone surrogate, no number
-that a double alters, no endless nesting. No token and no header needs more.
+The bounds are those of JSONB, JavaScript numbers and UTF-8 together: no NUL, no lone surrogate, no number that a
+double changes, limited nesting. Tokens and headers need no more.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _CONTAINERS = (dict, list)
 
 
 def plain_text(value: object) -> str:
-    """The same text as a plain ``str``. Raises ``ValueError`` for NUL characters, lone surrogates and non-text."""
+    """Return the text as a plain ``str``. Raise ``ValueError`` for NUL characters, lone surrogates and non-text."""
     if not isinstance(value, str):
         raise ValueError("must be text")  # noqa: TRY004 - pydantic turns a ValueError into a field error
     if "\0" in value:
@@ -31,13 +31,13 @@ def plain_text(value: object) -> str:
             lone = True
         else:
             lone = False
-        if lone:  # outside the handler: its exception would carry the text along as context
+        if lone:  # raised outside the handler: the context of the error would hold the text
             raise ValueError("must not contain a lone surrogate")
     return str.__str__(value)
 
 
 def name(value: object) -> str:
-    """An identity or a session id: text of 1 to 255 characters. Raises ``ValueError``."""
+    """Return an identity or a session id: text of 1 to 255 characters. Raise ``ValueError`` for anything else."""
     text = plain_text(value)
     if not 1 <= len(text) <= LONGEST_NAME:
         raise ValueError(f"must have 1 to {LONGEST_NAME} characters")
@@ -45,7 +45,7 @@ def name(value: object) -> str:
 
 
 def clear_text(value: object) -> str:
-    """Text that cannot be taken for a sealed value. Raises ``ValueError`` where it begins with ``enc:``."""
+    """Return text that cannot be confused with a sealed value. Raise ``ValueError`` if it begins with ``enc:``."""
     text = plain_text(value)
     if text.startswith(ENVELOPE_PREFIX):
         raise ValueError(f"must not begin with {ENVELOPE_PREFIX!r}, which marks a sealed value")
@@ -53,10 +53,10 @@ def clear_text(value: object) -> str:
 
 
 def plain_json(value: object, depth: int = 0) -> Any:
-    """A copy of a JSON value in plain ``dict``, ``list``, ``str``, ``int``, ``float``, ``bool`` and ``None``.
+    """Return a copy of a JSON value in plain ``dict``, ``list``, ``str``, ``int``, ``float``, ``bool`` and ``None``.
 
-    Raises ``ValueError`` for anything else, for non-finite numbers, for numbers beyond ±(2⁵³ - 1), and for more
-    than 64 containers inside one another.
+    Raise ``ValueError`` for anything else, for non-finite numbers, for numbers beyond ±(2⁵³ - 1), and for more than
+    64 nested containers.
     """
     if isinstance(value, str):
         return plain_text(value)
@@ -74,11 +74,11 @@ def plain_json(value: object, depth: int = 0) -> Any:
         return {plain_text(key): plain_json(item, depth + 1) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [plain_json(item, depth + 1) for item in value]
-    raise ValueError("must contain nothing but JSON values")
+    raise ValueError("must contain only JSON values")
 
 
 def copied(value: Any) -> Any:
-    """A copy of what :func:`plain_json` gave: it shares no object with it."""
+    """Return a deep copy of a value that :func:`plain_json` returned."""
     if type(value) is dict:
         return {key: copied(item) if type(item) in _CONTAINERS else item for key, item in value.items()}
     if type(value) is list:
@@ -87,7 +87,7 @@ def copied(value: Any) -> Any:
 
 
 def json_object(value: object) -> dict[str, Any]:
-    """A JSON object, copied as :func:`plain_json` does. Raises ``ValueError``."""
+    """Return a copy of a JSON object, as :func:`plain_json` does. Raise ``ValueError`` for anything else."""
     if not isinstance(value, Mapping):
         raise ValueError("must be a JSON object")  # noqa: TRY004
     copy: dict[str, Any] = plain_json(value)
@@ -95,7 +95,7 @@ def json_object(value: object) -> dict[str, Any]:
 
 
 def client_object(value: object) -> dict[str, Any]:
-    """OAuth client information: a JSON object whose ``client_secret`` cannot be taken for a sealed value."""
+    """Return OAuth client information: a JSON object whose ``client_secret`` cannot be confused with a sealed value."""
     copy = json_object(value)
     if isinstance(copy.get("client_secret"), str):
         try:
@@ -109,7 +109,7 @@ def client_object(value: object) -> dict[str, Any]:
 
 
 def header_object(value: object) -> dict[str, str]:
-    """HTTP headers: text to text. Raises ``ValueError``."""
+    """Return HTTP headers: a ``dict`` of text to text. Raise ``ValueError`` for anything else."""
     if not isinstance(value, Mapping):
         raise ValueError("must be an object of text values")  # noqa: TRY004
     return {plain_text(key): plain_text(item) for key, item in value.items()}

@@ -1,4 +1,4 @@
-"""Why a server cannot be reached: read from the exceptions, so that the message need not repeat their text."""
+"""Why a server cannot be reached: found in the exceptions, so that no message repeats their text."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ _NO_ROUTE = {errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN, errno.EADDRN
 
 
 def obstacle(error: BaseException) -> str:
-    """Return the reason, to be put after the name of the server; empty if the error shows none."""
-    for behind in _causes(error):
-        if reason := _reason(behind):
+    """Return the reason, to be appended to the name of the server; empty if the error shows none."""
+    for cause in _causes(error):
+        if reason := _reason(cause):
             return f": {reason}"
     return ""
 
@@ -23,9 +23,9 @@ def _reason(error: BaseException) -> str:
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"this machine does not trust its certificate{_trusted()}"
     if isinstance(error, ssl.SSLError):
-        return "TLS with it fails (is it a plain http or redis port?)"
+        return "the TLS handshake with it fails (is it a plain http or redis port?)"
     if isinstance(error, socket.gaierror):
-        return "no address is known for its name"
+        return "its host name has no address"
     if isinstance(error, ConnectionRefusedError):
         return "nothing listens there"
     if isinstance(error, OSError) and error.errno in _NO_ROUTE:
@@ -34,21 +34,21 @@ def _reason(error: BaseException) -> str:
 
 
 def _trusted() -> str:
-    """Name the variable that decides which certificates OpenSSL trusts, if one is set."""
+    """Return the name of the variable that decides which certificates OpenSSL trusts, if one is set."""
     variable = next((name for name in ("SSL_CERT_FILE", "SSL_CERT_DIR") if os.environ.get(name)), None)
-    return f" ({variable} is set, and names the authorities that are trusted)" if variable else ""
+    return f" ({variable} is set: it lists the trusted authorities)" if variable else ""
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
-    behind: BaseException | None = error
-    while behind is not None:
-        yield behind
-        behind = behind.__cause__ or (behind.__context__ if _is_of_connecting(behind) else None)
+    cause: BaseException | None = error
+    while cause is not None:
+        yield cause
+        cause = cause.__cause__ or (cause.__context__ if _is_of_connecting(cause) else None)
 
 
 def _is_of_connecting(error: BaseException) -> bool:
-    """Report whether an error of redis-py, httpx or httpcore has the obstacle as its context, and not as its cause.
+    """Return whether this is an error of redis-py, httpx or httpcore that has the reason as its context, not its cause.
 
-    The context of another error may be anything that the caller is handling.
+    The context of any other error may be an exception that the caller is handling.
     """
     return type(error).__name__ == "ConnectError" or " connecting to " in str(error)

@@ -1,8 +1,8 @@
 """The envelope of one sealed value: ``enc:1:<24 hex IV>:<32 hex tag>:<hex ciphertext>``.
 
-AES-256-GCM over the value's JSON in UTF-8, a fresh 12-byte IV, a 16-byte tag, no associated data. Byte-compatible
-with ``encryptObject`` of ``@mcp-ts/sdk``, and read more strictly: one spelling, all lengths checked, and nothing is
-parsed before it is authenticated.
+AES-256-GCM over the value's JSON in UTF-8, a fresh 12-byte IV, a 16-byte tag, no associated data. The format is
+byte-compatible with ``encryptObject`` of ``@mcp-ts/sdk``. Reading is stricter than there: only lower-case hex is
+accepted, all lengths are checked, and nothing is parsed before it is authenticated.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _TAG_END = _IV_END + 1 + 2 * TAG_BYTES
 
 
 def seal(cipher: AESGCM, value: Any) -> str:
-    """The envelope of a JSON value. Raises :class:`InvalidSessionError` where it is not JSON."""
+    """Return the envelope of a JSON value. Raise :class:`InvalidSessionError` if the value is not JSON."""
     try:
         plain = strict_json.encode(value).encode()
     except (TypeError, ValueError, RecursionError):
@@ -38,7 +38,7 @@ def seal(cipher: AESGCM, value: Any) -> str:
 
 
 def open_envelope(ciphers: Iterable[AESGCM], text: object) -> Any:
-    """The JSON value in an envelope, by the first cipher that fits. Raises :class:`DecryptionError`."""
+    """Return the JSON value in an envelope, opened by the first cipher that can. Raise :class:`DecryptionError`."""
     iv, sealed = _parts(text)
     for cipher in ciphers:
         try:
@@ -46,11 +46,11 @@ def open_envelope(ciphers: Iterable[AESGCM], text: object) -> Any:
         except InvalidTag:
             continue
         return _value(plain)
-    raise DecryptionError("it was altered, or sealed with another key")
+    raise DecryptionError("it was changed, or sealed with another key")
 
 
 def _parts(text: object) -> tuple[bytes, bytes]:
-    """IV, and ciphertext followed by tag, as AESGCM takes them."""
+    """Return the IV, and the ciphertext followed by the tag, as AESGCM takes them."""
     if (
         isinstance(text, str)
         and text.startswith(PREFIX)
@@ -62,7 +62,7 @@ def _parts(text: object) -> tuple[bytes, bytes]:
         except ValueError:
             pass
         else:
-            # fromhex takes capitals and skips spaces; only the spelling that seal() writes is an envelope.
+            # fromhex() accepts capitals and skips spaces; only the form that seal() writes is an envelope.
             if len(iv) == IV_BYTES and 2 * len(sealed) == len(text) - _IV_END - 2 and text == text.lower():
                 return iv, sealed
     raise DecryptionError("it is not an envelope of the form enc:1:<iv>:<tag>:<ciphertext>")
@@ -72,5 +72,5 @@ def _value(plain: bytes) -> Any:
     try:
         return strict_json.decode(plain.decode())
     except (ValueError, RecursionError):
-        pass  # raised below, outside the handler: the error's context would show the plaintext
-    raise DecryptionError("what it holds is not JSON")
+        pass  # raised below, outside the handler: the context of the error would hold the plaintext
+    raise DecryptionError("its content is not JSON")

@@ -1,4 +1,4 @@
-"""What a store raises. Every error says what to do next, and none of them shows a secret."""
+"""The errors that a store raises. Each message says what to do next. No message shows a secret."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ class StorageError(Exception):
 
 
 class InvalidSessionError(StorageError, ValueError):
-    """A session, an update, an id or a ttl that no store may accept (EX-8, LC-4, LC-6, LC-9)."""
+    """A session, an update, an identity, a session id or a ttl is not valid (EX-8, LC-4, LC-6, LC-9)."""
 
 
 class SessionExistsError(StorageError):
-    """The session to create is alive already, or its id is taken (LC-1, ID-4)."""
+    """The session to create exists already, or its id is in use (LC-1, ID-4)."""
 
 
 class SessionNotFoundError(StorageError, LookupError):
@@ -20,9 +20,9 @@ class SessionNotFoundError(StorageError, LookupError):
 
 
 class DecryptionError(StorageError):
-    """A stored secret cannot be read: wrong key, no key, or an altered envelope (EN-4, EN-5).
+    """A stored secret cannot be read: wrong key, no key, or a changed envelope (EN-4, EN-5).
 
-    ``session_id`` names the session where the store knows it (EN-7), else it is ``None``.
+    ``session_id`` names the session if the store knows it (EN-7), else it is ``None``.
     """
 
     def __init__(self, message: str, *, session_id: str | None = None) -> None:
@@ -31,12 +31,12 @@ class DecryptionError(StorageError):
 
 
 class StorageUnavailableError(StorageError):
-    """The store cannot be reached, or its answer did not arrive; the call may or may not have been done (FA-1)."""
+    """The store cannot be reached, or its answer did not arrive; a write may or may not have been done (FA-1)."""
 
 
 class StorageSetupError(StorageError):
-    """The store is there but not usable as it stands: a missing or old table, a damaged file (DU-4, FA-4)."""
+    """The store can be reached but not used: a missing or old table, a damaged file (DU-4, FA-4)."""
 
 
 class ConfigurationError(StorageError, ValueError):
-    """A setting that cannot work: a bad key, an unknown storage type, a variable that is missing (EN-8)."""
+    """A setting cannot work: a bad key, an unknown storage type, a missing variable (EN-8)."""

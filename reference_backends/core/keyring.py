@@ -1,4 +1,4 @@
-"""The keys of a store: parsed strictly, rotated by order, never shown."""
+"""The encryption keys of a store: parsed strictly, rotated by their order, never shown."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _KEY = re.compile(r"[0-9a-fA-F]{64}")
 
 
 class Keyring:
-    """Seals and opens values with one key, or with several: the first seals, each opens (MX-6).
+    """Seals and opens values with one key or several: the first seals, each opens (MX-6).
 
-    A key is 64 hexadecimal digits (256 bits). Anything else raises :class:`ConfigurationError`; upstream pads or
-    cuts it instead, or stores plaintext (EN-8).
+    A key is 64 hexadecimal digits (256 bits). Anything else raises :class:`ConfigurationError`. ``@mcp-ts/sdk`` pads
+    or cuts such a key, or stores plaintext (EN-8).
 
     Source: the ``enc:1:`` envelope of ``@mcp-ts/sdk``.
     """
@@ -28,18 +28,24 @@ class Keyring:
 
     def __init__(self, keys: str | Sequence[str]) -> None:
         if not isinstance(keys, Iterable):
-            raise ConfigurationError("encryption keys are text, or a sequence of texts")
+            raise ConfigurationError("encryption_key must be text or a sequence of texts")
         spelled = [keys] if isinstance(keys, str) else list(keys)
         if not spelled:
             raise ConfigurationError("no encryption key was given; make one with: mcp-storage key")
         self._ciphers = tuple(_cipher(key, place, len(spelled)) for place, key in enumerate(spelled, start=1))
 
     def seal(self, value: Any) -> str:
-        """The ``enc:1:`` envelope of a JSON value, with a fresh IV. Raises ``InvalidSessionError`` for other values."""
+        """Return the ``enc:1:`` envelope of a JSON value, with a fresh IV.
+
+        Raise ``InvalidSessionError`` for a value that is not JSON.
+        """
         return envelope.seal(self._ciphers[0], value)
 
     def open(self, text: str) -> Any:
-        """The value in an envelope. Raises :class:`DecryptionError` where no key fits or the envelope was altered."""
+        """Return the value in an envelope.
+
+        Raise :class:`DecryptionError` if no key opens it or the envelope was changed.
+        """
         return envelope.open_envelope(self._ciphers, text)
 
     def is_current(self, text: object) -> bool:
@@ -55,7 +61,7 @@ class Keyring:
 
 
 def new_key() -> str:
-    """A new random key: 64 hexadecimal digits."""
+    """Return a new random key: 64 hexadecimal digits."""
     return secrets.token_hex(32)
 
 

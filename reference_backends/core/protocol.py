@@ -11,58 +11,58 @@ Clock = Callable[[], float]
 """Seconds since the epoch. With an injected clock only it decides when a session expires."""
 
 DEFAULT_TTL = 43200.0
-"""Twelve hours, in seconds: how long a session lives unless told otherwise (EX-6)."""
+"""Seconds that a session lives if no TTL is given: twelve hours (EX-6)."""
 
 
 @runtime_checkable
 class StorageBackend(Protocol):
     """A store of MCP sessions. ``ttl`` is in seconds; ``None`` means the backend's default TTL.
 
-    Every method but ``generate_session_id`` may raise ``StorageUnavailableError``; those that take an identity, a
-    session id or a ``ttl`` raise ``InvalidSessionError`` for one that is not valid. Before ``init`` and after
-    ``disconnect`` each should raise ``StorageError`` (LC-12).
+    Every method except ``generate_session_id`` may raise ``StorageUnavailableError``. A method raises
+    ``InvalidSessionError`` if an identity, a session id or a ``ttl`` is not valid. Before ``init`` and after
+    ``disconnect`` each method should raise ``StorageError`` (LC-12).
 
-    Source: ``StorageBackend`` of ``@mcp-ts/sdk``; what each call promises is in CONFORMANCE.md.
+    Source: ``StorageBackend`` of ``@mcp-ts/sdk``. CONFORMANCE.md says what each call must do.
     """
 
     async def init(self) -> None:
-        """Prepare the store. May be called again. Raises ``StorageSetupError`` where it is not usable."""
+        """Prepare the store. May be called again. Raise ``StorageSetupError`` if the store cannot be used."""
 
     def generate_session_id(self) -> str:
-        """A new id: a letter, then letters and digits, unguessable (LC-13)."""
+        """Return a new session id: a letter, then letters and digits, unguessable (LC-13)."""
         ...
 
     async def create_session(self, session: SessionData, ttl: float | None = None) -> None:
-        """Keep a new session. Raises ``SessionExistsError`` where it is alive already."""
+        """Store a new session. Raise ``SessionExistsError`` if it exists and has not expired."""
 
     async def update_session(
         self, identity: str, session_id: str, changes: SessionUpdate, ttl: float | None = None
     ) -> None:
-        """Change the named fields and renew the TTL. Raises ``SessionNotFoundError``, ``InvalidSessionError``."""
+        """Change the given fields and restart the TTL. Raise ``SessionNotFoundError``, ``InvalidSessionError``."""
 
     async def get_session(self, identity: str, session_id: str) -> SessionData | None:
-        """The live session, or ``None``. Raises ``DecryptionError`` where its secrets cannot be read."""
+        """Return the live session, or ``None``. Raise ``DecryptionError`` if its secrets cannot be read."""
 
     async def get_identity_sessions_data(self, identity: str) -> list[SessionData]:
-        """The identity's live sessions, in no promised order. Raises ``DecryptionError``."""
+        """Return the identity's live sessions, in any order. Raise ``DecryptionError``."""
         ...
 
     async def get_identity_mcp_sessions(self, identity: str) -> list[str]:
-        """The ids of the identity's live sessions, in no promised order."""
+        """Return the ids of the identity's live sessions, in any order."""
         ...
 
     async def remove_session(self, identity: str, session_id: str) -> None:
-        """Forget the session. Harmless where there is none."""
+        """Remove the session. Do nothing if there is none."""
 
     async def get_all_session_ids(self) -> list[str]:
-        """The id of every live session of every identity, in no promised order."""
+        """Return the id of every live session of every identity, in any order."""
         ...
 
     async def clear_all(self) -> None:
-        """Forget every session of every identity."""
+        """Remove every session of every identity."""
 
     async def cleanup_expired_sessions(self) -> None:
-        """Remove expired sessions from the store. Reads never show them, whether or not this has run."""
+        """Remove expired sessions from the store. Reads never return them, whether or not this has run."""
 
     async def disconnect(self) -> None:
-        """Let go of the store. May be called again; ``init`` opens it once more."""
+        """Release the store's resources. May be called again; ``init`` opens the store again."""

@@ -1,7 +1,7 @@
-"""Session to stored record and back: the one place where secrets are sealed and opened.
+"""Convert a session to a stored record and back. Secrets are sealed and opened here only.
 
-A record is a plain ``dict`` of snake_case fields, absent fields left out. Its secrets are either JSON objects in
-clear, or envelopes (text). Stores keep records and know nothing of keys.
+A record is a plain ``dict`` of snake_case fields without the absent ones. Its secrets are either in clear (JSON
+objects, text) or envelopes (text). Stores handle records and know nothing about keys.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ from reference_backends.core.session import FIELDS, SessionData
 Record = dict[str, Any]
 
 CREDENTIALS = ("tokens", "headers")
-"""Sealed whole wherever a key is set. In clear they are objects, so stored text can only be an envelope."""
+"""Fields that are sealed as a whole if a key is set. In clear they are objects, so stored text is an envelope."""
 
 WIRE_NAMES: Mapping[str, str] = {field: to_camel(field) for field in FIELDS}
 FIELD_NAMES: Mapping[str, str] = {wire: field for field, wire in WIRE_NAMES.items()}
 
 
 class RecordCodec:
-    """Seals and opens the secrets of records.
+    """Seals and opens the secrets of records. Without a keyring secrets stay in clear.
 
-    ``seal_all``: also ``code_verifier`` and the ``client_secret`` in client information (EN-11). A store whose rows
-    are read by ``@mcp-ts/sdk``, which opens tokens and headers only, leaves it off.
+    With ``seal_all`` also ``code_verifier`` and the ``client_secret`` in client information are sealed (EN-11). Set it
+    to ``False`` if ``@mcp-ts/sdk`` reads the rows of the store: it opens tokens and headers only.
     """
 
     def __init__(self, keyring: Keyring | None, *, seal_all: bool = True) -> None:
@@ -42,13 +42,13 @@ class RecordCodec:
         return self._keyring is not None
 
     def record(self, session: SessionData) -> Record:
-        """The record of a validated session; its objects are the session's own."""
+        """Return the record of a validated session. It shares the session's objects."""
         return self.harden({field: value for field, value in session.__dict__.items() if value is not None})
 
     def harden(self, record: Record) -> Record:
-        """The record with every secret that lies in it in clear sealed (MX-2, MX-5); ``None`` values stay.
+        """Return the record with every secret in clear sealed (MX-2, MX-5); ``None`` values stay.
 
-        The record itself where there is nothing to seal.
+        Return the record itself if there is nothing to seal.
         """
         if self._keyring is None or not (clear := self._in_clear(record)):
             return record
@@ -59,15 +59,15 @@ class RecordCodec:
         return {**record, **sealed}
 
     def updated(self, record: Record, changes: Mapping[str, Any]) -> Record:
-        """The record after an update: named fields replaced, ``None`` ones gone, secrets still in clear sealed.
+        """Return the record after an update: given fields replaced, ``None`` ones removed, secrets in clear sealed.
 
-        What is not a session's field is another program's, and stays as it is.
+        Fields that are not a session's belong to another program and stay unchanged.
         """
         merged = {**record, **changes}
         return self._hardened({key: value for key, value in merged.items() if value is not None or key not in FIELDS})
 
     def resealed(self, record: Record) -> Record:
-        """Return the record with every secret sealed under the first key; the record itself if that is so already.
+        """Return the record with every secret sealed under the first key; the record itself if nothing changes.
 
         Raise :class:`DecryptionError` for a secret that no key opens.
         """
@@ -85,10 +85,10 @@ class RecordCodec:
         return self._hardened({**record, **fresh} if changed else record)
 
     def session(self, record: Mapping[str, Any]) -> SessionData:
-        """The session in a record.
+        """Return the session in a record.
 
-        Raises :class:`DecryptionError` that names session and field where a secret cannot be read, and
-        :class:`StorageError` where the record is not one of a session.
+        Raise :class:`DecryptionError`, which names session and field, if a secret cannot be read, and
+        :class:`StorageError` if the record is not that of a session.
         """
         try:
             return SessionData.model_validate(self._opened(record))
@@ -96,12 +96,15 @@ class RecordCodec:
             reason = str(error)
         raise _damaged(record, reason)
 
-    def recalled(self, record: Record) -> SessionData:
-        """The session in a record that this process made and kept to itself. Raises :class:`DecryptionError`."""
-        return SessionData.recalled(self._opened(record))
+    def validated_session(self, record: Record) -> SessionData:
+        """Return the session in a record that only this process can have changed, without a second validation.
+
+        Raise :class:`DecryptionError` if a secret cannot be read.
+        """
+        return SessionData.from_validated(self._opened(record))
 
     def _opened(self, record: Mapping[str, Any]) -> Record:
-        """The fields of a session, with its secrets opened."""
+        """Return the fields of a session, with its secrets opened."""
         fields = {field: value for field, value in record.items() if value is not None and field in FIELDS}
         session_id = fields.get("session_id")
         for field in CREDENTIALS:
@@ -116,7 +119,7 @@ class RecordCodec:
         return fields
 
     def _hardened(self, record: Record) -> Record:
-        """Return :meth:`harden` of what is stored already: if that can't be sealed, it is damaged."""
+        """Return :meth:`harden` of a stored record. Raise :class:`StorageError` if it cannot be sealed."""
         try:
             return self.harden(record)
         except InvalidSessionError as error:
@@ -140,11 +143,11 @@ class RecordCodec:
             else:
                 if isinstance(value, kind):
                     return value
-                reason = "what it holds is of another kind"
+                reason = "its content has another type"
         raise DecryptionError(f"{field} of session {session_id!r} cannot be decrypted: {reason}", session_id=session_id)
 
     def _in_clear(self, record: Record) -> Record:
-        """The secrets that lie there in clear and should not, by field; ``client_secret`` is in client information."""
+        """Return the secrets in clear that must be sealed, by field; ``client_secret`` is in client information."""
         found = {field: record[field] for field in CREDENTIALS if isinstance(record.get(field), dict)}
         if self._seal_all:
             information = record.get("client_information")
@@ -155,12 +158,12 @@ class RecordCodec:
 
 
 def to_wire(record: Record) -> Record:
-    """The record under camelCase names; fields that are not a session's keep theirs."""
+    """Return the record under camelCase names. Names that are not a session's stay unchanged."""
     return {WIRE_NAMES.get(field, field): value for field, value in record.items()}
 
 
 def from_wire(row: Mapping[str, Any]) -> Record:
-    """The record of a camelCase row; what is not a session's field stays as it is."""
+    """Return the record of a camelCase row. Names that are not a session's stay unchanged."""
     return {FIELD_NAMES.get(name, name): value for name, value in row.items()}
 
 

@@ -1,10 +1,10 @@
-"""The session: which server, which user, and that user's OAuth tokens and headers."""
+"""The session: which server, which user, and the OAuth tokens and headers of that user."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from difflib import get_close_matches
-from typing import Annotated, Any, Literal, Self, TypedDict, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypedDict, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
@@ -15,7 +15,7 @@ from reference_backends.core.bounds import copied
 from reference_backends.core.errors import InvalidSessionError
 
 LATEST_MOMENT_MS = 253402300799999
-"""The last millisecond of the year 9999, the latest that a SQL timestamp and Python's datetime share."""
+"""The last millisecond of the year 9999: the latest moment that both SQL timestamps and Python's datetime can hold."""
 
 Name = Annotated[str, BeforeValidator(bounds.name)]
 Text = Annotated[str, BeforeValidator(bounds.plain_text)]
@@ -29,13 +29,33 @@ Built = TypeVar("Built")
 
 
 class SessionData(BaseModel):
-    """One MCP session, as a store keeps it. Immutable; names are snake_case here and camelCase on the wire.
+    """One MCP session. Immutable. Names are snake_case in Python and camelCase in JSON.
 
-    The constructor and ``model_validate`` take either spelling, copy what they are given into plain ``dict`` and
-    ``list``, and raise :class:`InvalidSessionError`, which shows no value, for what no store may accept.
-    ``created_at`` is in milliseconds since the epoch. ``None`` stands for an absent field.
+    The constructor and ``model_validate`` take either spelling and copy the values into plain ``dict`` and ``list``.
+    They raise :class:`InvalidSessionError`, which shows no value, for a session that no store may accept. ``None``
+    means that a field is absent. Source: ``SessionData`` of ``@mcp-ts/sdk``.
 
-    Source: ``SessionData`` of ``@mcp-ts/sdk``.
+    Required fields:
+
+    - ``session_id``: 1 to 255 characters; make one with ``generate_session_id()``.
+    - ``identity``: the user that the session belongs to, 1 to 255 characters.
+    - ``server_url``: the URL of the MCP server.
+    - ``transport_type``: ``"sse"`` or ``"streamable_http"``.
+    - ``callback_url``: the OAuth redirect URL of the application.
+    - ``created_at``: integer, milliseconds since the epoch, 0 to 253402300799999 (year 9999).
+
+    Optional fields:
+
+    - ``server_id``, ``server_name``: text that identifies the server to the application.
+    - ``headers``: HTTP headers for the server, text to text. Secret.
+    - ``active``: whether the session is connected.
+    - ``client_information``: OAuth client registration, a JSON object. Its ``client_secret`` is secret.
+    - ``tokens``: OAuth tokens, a JSON object. Secret. Its ``expires_in`` is in seconds.
+    - ``code_verifier``: PKCE verifier of a login that is not finished. Secret.
+    - ``client_id``: OAuth client id.
+
+    Text holds no NUL and no lone surrogate. Numbers in JSON are finite and within ±(2⁵³ - 1). JSON has at most 64
+    levels.
     """
 
     model_config = ConfigDict(
@@ -62,22 +82,24 @@ class SessionData(BaseModel):
     code_verifier: ClearText | None = Field(default=None, repr=False)
     client_id: Text | None = None
 
-    def __init__(self, **data: Any) -> None:
-        _checked(super().__init__, **data)
+    if not TYPE_CHECKING:  # type checkers take the signature of the constructor from the fields
 
-    # pydantic's own mark: validation may fill the model directly instead of calling this __init__ again.
-    __init__.__pydantic_base_init__ = True  # type: ignore[attr-defined]
+        def __init__(self, **data: Any) -> None:
+            _checked(super().__init__, **data)
+
+        # A mark of pydantic: validation fills the model directly instead of calling this __init__ again.
+        __init__.__pydantic_base_init__ = True
 
     @classmethod
     def model_validate(cls, obj: Any, **options: Any) -> Self:
-        """The session in ``obj``, a mapping in either spelling. Raises :class:`InvalidSessionError`."""
+        """Return the session in ``obj``, a mapping in either spelling. Raise :class:`InvalidSessionError`."""
         return _checked(super().model_validate, obj, **options)
 
     @classmethod
-    def recalled(cls, fields: Mapping[str, Any]) -> Self:
-        """The session with these fields, by their snake_case names, without a second validation.
+    def from_validated(cls, fields: Mapping[str, Any]) -> Self:
+        """Return the session with these fields, by their snake_case names, without validation.
 
-        Only for fields that this process has validated and nobody has changed since. Copies their containers.
+        Use it only for fields that this process has validated and that did not change since. Containers are copied.
         """
         values = {**_ABSENT, **fields}
         for field in _OBJECTS:
@@ -92,12 +114,12 @@ class SessionData(BaseModel):
 
     @classmethod
     def model_validate_json(cls, json_data: str | bytes | bytearray, **options: Any) -> Self:
-        """The session in a JSON text. Raises :class:`InvalidSessionError`."""
+        """Return the session in a JSON text. Raise :class:`InvalidSessionError`."""
         return _checked(super().model_validate_json, json_data, **options)
 
     @classmethod
     def model_validate_strings(cls, obj: Any, **options: Any) -> Self:
-        """The session in a mapping of texts. Raises :class:`InvalidSessionError`."""
+        """Return the session in a mapping of texts. Raise :class:`InvalidSessionError`."""
         return _checked(super().model_validate_strings, obj, **options)
 
 
@@ -107,7 +129,10 @@ _set = object.__setattr__
 
 
 class SessionUpdate(TypedDict, total=False):
-    """What ``update_session`` may change: every field but ``session_id`` and ``identity``. ``None`` removes one."""
+    """The fields that ``update_session`` may change: all except ``session_id`` and ``identity``.
+
+    A value of ``None`` removes the field.
+    """
 
     server_id: str | None
     server_name: str | None
@@ -133,7 +158,7 @@ IDENTIFYING: frozenset[str] = frozenset({"session_id", "identity"})
 
 
 def unknown_field(field: object) -> str:
-    """A remark on a field that does not exist. It repeats nothing of it: a slip may put a secret there."""
+    """Return a message about a field that does not exist. It does not repeat the name, which may be a secret."""
     near = get_close_matches(field, FIELDS, n=1) if isinstance(field, str) else []
     return (
         f"an unknown field (is {near[0]!r} meant?)"
@@ -147,13 +172,13 @@ def _checked(build: Callable[..., Built], /, *values: Any, **data: Any) -> Built
         return build(*values, **data)
     except ValidationError as error:
         problems = "; ".join(_problem(detail) for detail in error.errors(include_url=False, include_input=False))
-    # Raised outside the handler: as its context the pydantic error would carry the input along.
-    raise InvalidSessionError(f"not a session that a store may keep: {problems}")
+    # Raised outside the handler: the pydantic error, as the context, would hold the input.
+    raise InvalidSessionError(f"the session is not valid: {problems}")
 
 
 def _problem(detail: ErrorDetails) -> str:
     if not detail["loc"]:
-        return "an object with the fields of SessionData is needed"
+        return "give an object with the fields of SessionData"
     field = detail["loc"][0]
     if field not in _SPELLINGS:
         return unknown_field(field)

@@ -1,4 +1,4 @@
-"""The value of a setting, cleaned of what ``.env`` files add to it, or refused.
+"""Check the value of an environment variable, and remove the white space and quotes that ``.env`` files add.
 
 No error repeats a value: it may be a key, or a URL with a password.
 """
@@ -19,8 +19,8 @@ _URL_FOR_A_PATH = re.compile(r"[A-Za-z][\w+.-]*://|(sqlite3?|file|jdbc|libsql)(\
 def checked(name: str, value: str) -> str:
     """Return the value of the variable ``name`` without white space and one pair of quotes around it.
 
-    Raises :class:`ConfigurationError` for a quote without its partner, a placeholder that was not replaced, a word for
-    nothing (``undefined``), and characters that can't be seen.
+    Raise :class:`ConfigurationError` for a quote at one end only, a placeholder that was not replaced, a word for
+    nothing (``undefined``), and invisible characters.
     """
     text = stripped(value)
     if text[:1] in ("'", '"') or text[-1:] in ("'", '"'):
@@ -28,18 +28,18 @@ def checked(name: str, value: str) -> str:
     if text.lower() in _WORDS_FOR_NOTHING:
         raise ConfigurationError(f"{name} is the word {text.lower()!r}: give it a value, or unset it")
     if _PLACEHOLDER.search(text):
-        raise ConfigurationError(f"{name} holds a placeholder that nothing has replaced: write the value itself")
+        raise ConfigurationError(f"{name} holds a placeholder that was not replaced: write the value itself")
     for character in text:
         if unicodedata.category(character) in ("Cc", "Cf", "Zl", "Zp"):
             code = f"U+{ord(character):04X}"
-            raise ConfigurationError(f"{name} holds a character that can't be seen ({code}): remove it")
+            raise ConfigurationError(f"{name} holds an invisible character ({code}): remove it")
     return text
 
 
 def checked_path(name: str, path: str) -> str:
-    """Return a path, ``~`` replaced. Raises :class:`ConfigurationError` for what would become an odd file."""
+    """Return a path with ``~`` expanded. Raise :class:`ConfigurationError` if it would create an unintended file."""
     if path == ":memory:":
-        raise ConfigurationError(f"{name} is :memory:, which is no file: for memory set MCP_TS_STORAGE_TYPE=memory")
+        raise ConfigurationError(f"{name} is :memory:, not a file: for memory set MCP_TS_STORAGE_TYPE=memory")
     if _URL_FOR_A_PATH.match(path):
         raise ConfigurationError(f"{name} is a URL: give the path alone, such as ./data/sessions or /data/sessions")
     if os.sep == "/" and "\\" in path:
@@ -50,7 +50,7 @@ def checked_path(name: str, path: str) -> str:
         raise ConfigurationError(f"{name} names a folder: add the name of a file")
     expanded = os.path.expanduser(path)
     if expanded.startswith("~"):
-        raise ConfigurationError(f"{name} begins with ~, and that home folder is not known: write the whole path")
+        raise ConfigurationError(f"{name} begins with ~, but that home folder is unknown: write the whole path")
     return expanded
 
 

@@ -1,4 +1,4 @@
-"""The environment variables that a store is chosen by, and what else may have been meant.
+"""The environment variables that choose a store, and hints about variables that look like them.
 
 No error repeats a value: it may be a key, or a URL with a password.
 """
@@ -12,10 +12,10 @@ from reference_backends.core.errors import ConfigurationError
 from reference_backends.core.setting_values import checked, checked_path, stripped
 
 SERVICE_KEYS = ("SUPABASE_SECRET_KEY", "SUPABASE_SERVICE_ROLE_KEY")
-"""The variables that hold a key of the server's side, the first one that is set counts."""
+"""The variables that may hold the server-side key. The first one that is set is used."""
 
 PUBLIC_KEYS = ("SUPABASE_PUBLISHABLE_KEY", "SUPABASE_ANON_KEY")
-"""The variables that hold a public key, likewise; they count if no service key is set."""
+"""The variables that may hold the public key. They are used if no server-side key is set."""
 
 KNOWN = (
     "MCP_TS_STORAGE_TYPE",
@@ -28,23 +28,23 @@ KNOWN = (
     *PUBLIC_KEYS,
     "STORAGE_ENCRYPTION_KEY",
 )
-"""Every variable that a choice of the store depends on."""
+"""Every variable that is read to choose a store."""
 
 OURS = re.compile(r"MCP_TS_STORAGE_|STORAGE_ENCRYPTION_")
-"""How a name begins that nobody but this package and upstream reads."""
+"""How the names of variables begin that only this package and ``@mcp-ts/sdk`` read."""
 
 CONFUSABLES = re.compile(r"(NEXT_PUBLIC_|VITE_|PUBLIC_)?SUPABASE_|(UPSTASH_)?REDIS|VALKEY")
-"""How a name begins that belongs to one of the stores, although it is not read here."""
+"""How the names of variables begin that belong to one of the stores but are not read here."""
 
 
 class Settings:
-    """The variables of an environment. An empty one counts as unset, and so does one of white space or empty quotes."""
+    """The variables of an environment. A variable that is empty, white space or empty quotes counts as unset."""
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         self._values = dict(environ)
 
     def __contains__(self, name: str) -> bool:
-        """Whether the variable is set, and not empty."""
+        """Return whether the variable is set and not empty."""
         return bool(self.stripped(name))
 
     def __iter__(self) -> Iterator[str]:
@@ -55,23 +55,23 @@ class Settings:
         return f"<Settings: {', '.join(sorted(name for name in self if name in KNOWN)) or 'nothing set'}>"
 
     def is_empty(self, name: str) -> bool:
-        """Return whether the variable is set, and empty."""
+        """Return whether the variable is set but empty."""
         return name in self._values and name not in self
 
     def raw(self, name: str) -> str:
-        """Return the value as it is; empty if it is unset."""
+        """Return the unchanged value; empty text if the variable is unset."""
         return self._values.get(name, "")
 
     def stripped(self, name: str) -> str:
-        """Return the value without white space and one pair of quotes around it; empty if it is unset."""
+        """Return the value without white space and one pair of quotes around it; empty text if it is unset."""
         return stripped(self.raw(name))
 
     def text(self, name: str) -> str:
-        """Return the value, stripped. Raises :class:`ConfigurationError` for what can't be meant."""
+        """Return the stripped value. Raise :class:`ConfigurationError` if it is obviously a mistake."""
         return checked(name, self.raw(name))
 
     def path(self, name: str, default: str) -> str:
-        """Return the path in the variable, ``~`` replaced. Raises :class:`ConfigurationError`."""
+        """Return the path in the variable with ``~`` expanded. Raise :class:`ConfigurationError` for a bad path."""
         return checked_path(name, self.text(name)) if name in self else default
 
     def first(self, names: tuple[str, ...]) -> str | None:
@@ -79,10 +79,10 @@ class Settings:
         return next((name for name in names if name in self), None)
 
     def check_names(self) -> None:
-        """Raise :class:`ConfigurationError` if a name begins as ours do, and is none."""
+        """Raise :class:`ConfigurationError` if a name begins like our variables but is not one of them."""
         if unknown := self.unknown(OURS):
             known = ", ".join(name for name in KNOWN if OURS.match(name))
-            raise ConfigurationError(f"{', '.join(unknown)}: no such variable is read; there are {known}")
+            raise ConfigurationError(f"{', '.join(unknown)}: unknown variable; the known ones are {known}")
 
     def check_supabase(self) -> None:
         """Raise :class:`ConfigurationError` if ``SUPABASE_URL`` is set without a key."""
@@ -92,7 +92,7 @@ class Settings:
             )
 
     def clues(self) -> str:
-        """Return what may have been meant by variables that are not used, to be put after an error."""
+        """Return hints about variables that are set but not used, to be appended to an error."""
         found = []
         key = self.first(SERVICE_KEYS + PUBLIC_KEYS)
         if key is not None and "SUPABASE_URL" not in self:
@@ -104,5 +104,5 @@ class Settings:
         return "".join(f"; {each}" for each in found)
 
     def unknown(self, pattern: re.Pattern[str]) -> list[str]:
-        """Return the names, in order, that begin as ``pattern`` says and that nothing here reads."""
+        """Return the sorted names of set variables that begin as ``pattern`` says and that are not known here."""
         return sorted(name for name in self if pattern.match(name) and name not in KNOWN)

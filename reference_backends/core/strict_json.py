@@ -1,4 +1,4 @@
-"""JSON as its standard has it: no NaN and no infinity, in whatever spelling Python's own coder takes or gives them."""
+"""JSON by its standard. Python's own coder also reads and writes NaN and infinity; these functions do not."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import json
 import math
 
 encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
-"""Compact, and not escaped beyond need. Raises ``TypeError``, ``ValueError`` and ``RecursionError``."""
+"""Encode a value as compact JSON with few escapes. Raises ``TypeError``, ``ValueError`` and ``RecursionError``."""
 
 encode_ascii = json.JSONEncoder(ensure_ascii=True, allow_nan=False, separators=(",", ":")).encode
-"""The same with escapes for all but ASCII: what holds lone surrogates can be written so, and in UTF-8 it cannot."""
+"""The same with ASCII only. Lone surrogates can be written in this form, but not in UTF-8."""
 
 
 def _refuse(constant: str) -> None:
@@ -19,9 +19,9 @@ def _refuse(constant: str) -> None:
 def _finite(number: str) -> float:
     value = float(number)
     if math.isinf(value):
-        raise ValueError("a number beyond all doubles")
+        raise ValueError("the number is too large for a double")
     return value
 
 
 decode = json.JSONDecoder(parse_constant=_refuse, parse_float=_finite).decode
-"""The value of a JSON text. Raises ``ValueError``, which may show the text, and ``RecursionError``."""
+"""Decode a JSON text. Raises ``ValueError``, which may show the text, and ``RecursionError``."""

@@ -1,4 +1,8 @@
-"""What the calls of a store may be given. Everything is checked before anything is stored (LC-7)."""
+"""Checks of the arguments of a store's calls. A store runs them before it stores anything (LC-7).
+
+Authors of stores import them from ``reference_backends``. Each check returns a clean copy of what it was given and
+raises :class:`InvalidSessionError`, whose message shows no value, for anything else.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +14,7 @@ from reference_backends.core.errors import InvalidSessionError
 from reference_backends.core.session import FIELDS, IDENTIFYING, SessionData, unknown_field
 
 LONGEST_TTL = 3_155_760_000
-"""A hundred years, in seconds (EX-8)."""
+"""The longest TTL, in seconds: 100 years (EX-8)."""
 
 _SAMPLE = {
     "session_id": "s",
@@ -23,17 +27,17 @@ _SAMPLE = {
 
 
 def check_identity(identity: object) -> str:
-    """The identity, 1 to 255 characters. Raises :class:`InvalidSessionError` (LC-9)."""
+    """Return the identity: text of 1 to 255 characters. Raise :class:`InvalidSessionError` (LC-9)."""
     return _name("identity", identity)
 
 
 def check_names(identity: object, session_id: object) -> tuple[str, str]:
-    """The identity and the session id. Raises :class:`InvalidSessionError` (LC-9)."""
+    """Return identity and session id, each text of 1 to 255 characters. Raise :class:`InvalidSessionError` (LC-9)."""
     return _name("identity", identity), _name("session_id", session_id)
 
 
 def check_ttl(ttl: object) -> float:
-    """Seconds, finite, above 0 and at most a hundred years. Raises :class:`InvalidSessionError` (EX-8)."""
+    """Return the TTL in seconds: finite, above 0, at most 100 years. Raise :class:`InvalidSessionError` (EX-8)."""
     if isinstance(ttl, bool) or not isinstance(ttl, (int, float)):
         raise InvalidSessionError("ttl must be a number of seconds")
     if not 0 < ttl <= LONGEST_TTL:
@@ -42,14 +46,21 @@ def check_ttl(ttl: object) -> float:
 
 
 def check_session(session: object) -> SessionData:
-    """A copy of the session, validated anew: its objects may have been changed since it was built."""
+    """Return a copy of the session, validated again: its objects may have been changed since it was built.
+
+    Raise :class:`InvalidSessionError` if it is not a :class:`SessionData`, or not valid any more (LC-7).
+    """
     if not isinstance(session, SessionData):
         raise InvalidSessionError("create_session takes a SessionData; build one with SessionData(...)")
     return SessionData.model_validate(session.__dict__)
 
 
 def check_changes(changes: object) -> dict[str, Any]:
-    """The named fields with their values, validated and copied. Raises :class:`InvalidSessionError` (LC-4, LC-6)."""
+    """Return the fields to change with their values, validated and copied; ``None`` removes a field.
+
+    Raise :class:`InvalidSessionError` for unknown fields, for values that are not valid, and for ``session_id`` and
+    ``identity``, which never change (LC-4, LC-6).
+    """
     if not isinstance(changes, Mapping):
         raise InvalidSessionError("changes must be a mapping of field names to values")
     for field in changes:

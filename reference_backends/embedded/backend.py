@@ -1,4 +1,4 @@
-"""What the stores inside this process have in common: a synchronous engine behind a thread of its own."""
+"""Base of the stores that run inside this process: a synchronous engine on a separate thread."""
 
 from __future__ import annotations
 
@@ -17,31 +17,31 @@ from reference_backends.core.validation import check_changes, check_identity, ch
 from reference_backends.embedded.worker import STORE_TIME_LIMIT, Scopes, Worker
 
 COMPACTING_TIME_LIMIT = 3600.0
-"""Seconds that rewriting the files may take."""
+"""Seconds that ``compact`` may take to rewrite the files."""
 
 Stamp = Callable[[], int]
-"""The moment, in ms since the epoch, at which a row found without an expiry shall expire."""
+"""Returns the expiry, in ms since the epoch, for a row that has none."""
 
 
 class Engine(Scopes, Protocol):
-    """Records on a disk. One thread uses it. ``now`` and ``expires_at`` are in ms since the epoch.
+    """Records on a disk, used by one thread. ``now`` and ``expires_at`` are in ms since the epoch.
 
-    Every method but ``open`` and ``close`` is called inside ``reading()``, or, where it changes something, inside
-    ``writing()``; it changes its record in one last step or not at all.
+    All methods except ``open``, ``close`` and ``compact`` are called inside ``reading()``, or inside ``writing()`` if
+    they change something. A method that changes a record does so in one last step or not at all.
     """
 
     def open(self) -> None:
-        """Make the store where it is missing, check it where it is not. Again: make sure it can be reached."""
+        """Create the store if it is missing, else check it. If it is open already, check that it can be reached."""
 
     def find(self, identity: str, session_id: str, now: int) -> Record | None:
-        """The live record."""
+        """Return the live record, or ``None``."""
 
     def find_all(self, identity: str, now: int) -> list[Record]:
-        """The live records of an identity."""
+        """Return the live records of an identity."""
         ...
 
     def ids_of(self, identity: str, now: int) -> list[str]:
-        """Their session ids."""
+        """Return the session ids of an identity's live records."""
         ...
 
     def names(self, now: int) -> list[tuple[str, str]]:
@@ -49,35 +49,35 @@ class Engine(Scopes, Protocol):
         ...
 
     def insert(self, record: Record, expires_at: int, now: int) -> bool:
-        """Keep a new record; False where a live one is in its place."""
+        """Store a new record. Return False if there is a live one with its id."""
         ...
 
     def replace(self, record: Record, expires_at: int) -> None:
-        """Put the record in the place of the one that ``find`` gave in this ``writing()``."""
+        """Replace the record that ``find`` returned in this ``writing()``."""
 
     def rewrite(self, record: Record) -> None:
-        """Put the record in the place of the one that ``find`` gave in this ``writing()``, and keep its expiry."""
+        """Replace the record that ``find`` returned in this ``writing()``, and keep its expiry."""
 
     def delete(self, identity: str, session_id: str) -> None:
-        """Forget one record, live or not."""
+        """Delete one record, live or not."""
 
     def delete_all(self) -> None:
-        """Forget every record."""
+        """Delete every record."""
 
     def delete_expired(self, now: int) -> None:
-        """Forget every record that is not live."""
+        """Delete every expired record."""
 
     def compact(self) -> None:
-        """Rewrite the files, so that they hold nothing but what is stored now. Call it outside both scopes."""
+        """Rewrite the files, so that they hold only what is stored now. Call it outside both scopes."""
 
 
 class _Service(NamedTuple):
-    """An engine at work: between ``init`` and ``disconnect``."""
+    """An engine and its thread, from ``init`` to ``disconnect``."""
 
     engine: Engine
     worker: Worker
     release: weakref.finalize[..., Any]
-    """Ends the worker of a handle that is forgotten without ``disconnect``."""
+    """Ends the worker if the handle is garbage-collected without ``disconnect``."""
 
     @classmethod
     def start(cls, engine: Engine, handle: BaseBackend) -> _Service:
@@ -88,19 +88,20 @@ class _Service(NamedTuple):
 
 
 class EmbeddedStorage(BaseBackend):
-    """Base of the file and the SQLite store: one thread hop a call, and no call blocks the event loop.
+    """Base of the file and the SQLite store. Calls run on the handle's thread and do not block the event loop.
 
-    A handle may be used from several event loops and threads at once. A cancelled call is wholly done or not at all.
+    Several event loops and threads may use a handle at the same time. A cancelled write is done completely or not at
+    all.
     """
 
     def __init__(self, build: Callable[[Stamp], Engine], **options: Unpack[BackendOptions]) -> None:
         super().__init__(**options)
-        clock, lifetime = self._clock, self._default_ttl  # and not the handle, which its engine must not hold
+        clock, lifetime = self._clock, self._default_ttl  # not ``self``: the engine must not reference the handle
         self._build = partial(build, lambda: math.ceil((clock() + lifetime) * 1000))
         self._serving: _Service | None = None
         self._guard = threading.Lock()
         self._opening = 0
-        """How many calls of ``init`` are under way."""
+        """Number of running calls of ``init``."""
 
     async def init(self) -> None:
         with self._guard:
@@ -115,11 +116,11 @@ class EmbeddedStorage(BaseBackend):
                 with self._guard:
                     self._opening -= 1
         except Exception:
-            if not (self._open or self._opening):  # else another init() has succeeded, or may yet
+            if not (self._open or self._opening):  # else another init() has succeeded or is still running
                 await self._end(service)
             raise
         if self._serving is not service:
-            raise StorageError(f"this {self.label} store was disconnected while it was opened; await init() again")
+            raise StorageError(f"this {self.label} store was disconnected during init(); await init() again")
         self._opened()
 
     async def create_session(self, session: SessionData, ttl: float | None = None) -> None:
@@ -194,7 +195,7 @@ class EmbeddedStorage(BaseBackend):
         return await worker.read(lambda: engine.names(now), STORE_TIME_LIMIT)
 
     async def reseal_session(self, identity: str, session_id: str, *, dry_run: bool = False) -> bool | None:
-        """Seal a session's secrets under the first key and keep its expiry, in one step; see :mod:`resealing`."""
+        """Seal a session's secrets under the first key and keep its expiry, in one step; see ``Resealable``."""
         now = self._now_ms()
         engine, worker = self._service()
 
@@ -210,7 +211,7 @@ class EmbeddedStorage(BaseBackend):
         return await (worker.read if dry_run else worker.write)(reseal, STORE_TIME_LIMIT)
 
     async def compact(self) -> str:
-        """Rewrite the store's files, so that nothing is left in them of what was replaced or removed."""
+        """Rewrite the store's files, so that they hold no replaced or removed values."""
         engine, worker = self._service()
         await worker.open(engine.compact, COMPACTING_TIME_LIMIT)
         return ""
@@ -230,6 +231,6 @@ class EmbeddedStorage(BaseBackend):
         with self._guard:
             if self._serving is service:
                 self._serving = None
-                self._open = False
+                self._closed()
         service.release.detach()
         await service.worker.close()

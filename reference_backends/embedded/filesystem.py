@@ -1,4 +1,4 @@
-"""Where a store may be, who can read its files (DU-5), and what an error of the file system means."""
+"""Paths and private files (DU-5), and file system errors as errors of the library."""
 
 from __future__ import annotations
 
@@ -31,27 +31,27 @@ _SETUP = frozenset(
         errno.EXDEV,
     }
 )
-"""Failures that stay until somebody changes the path or its permissions; others (full disk, I/O) may pass."""
+"""Errors that remain until the path or its permissions change. Others (full disk, I/O) may be temporary."""
 
 _NO_MODES = frozenset({errno.EPERM, errno.EACCES, errno.ENOTSUP, errno.ENOSYS, errno.EINVAL})
-"""How a file system says that it keeps no modes, or that this user may not set them."""
+"""Errors of a file system that keeps no modes, or does not let this user set them."""
 
 
 def resolved(path: StrPath) -> Path:
-    """The absolute path. Raises :class:`ConfigurationError` for what cannot be one."""
+    """Return the absolute path. Raise :class:`ConfigurationError` for a value that is not a path."""
     text = os.fspath(path)
     if not isinstance(text, str) or not text or "\0" in text:
-        raise ConfigurationError("the path of the store must be text, neither empty nor with a NUL character")
+        raise ConfigurationError("the path of the store must be text, not empty, without a NUL character")
     return Path(text).absolute()
 
 
 def real(path: Path) -> Path:
-    """The path with its symbolic links followed, so that all names of one file are one store."""
+    """Return the path with symbolic links resolved, so that all names of one file mean one store."""
     return Path(os.path.realpath(path))
 
 
 def storage_error(error: OSError, path: Path) -> StorageError:
-    """Return the typed error of a failed file operation: a setup error, or an outage that may pass."""
+    """Return the library's error for a failed file operation: a setup error, or one that may be temporary."""
     problem = f"{error.filename2 or error.filename or path}: {error.strerror or type(error).__name__}"
     if error.errno == errno.EBUSY:
         return mounted_by_itself(path)
@@ -61,14 +61,14 @@ def storage_error(error: OSError, path: Path) -> StorageError:
             "create, rename and remove files"
         )
     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-        return StorageUnavailableError(f"{problem}; free some space there, then retry")
+        return StorageUnavailableError(f"{problem}; free some space on that disk, then retry")
     return StorageUnavailableError(f"{problem}; make the path reachable again, then retry")
 
 
 def refuse_mount_point(path: Path) -> None:
-    """Raise :class:`StorageSetupError` for a file that is mounted by itself, as ``docker -v ./file:/app/file`` does.
+    """Raise :class:`StorageSetupError` if the file itself is a mount point, as with ``docker -v ./file:/app/file``.
 
-    The store needs files next to it (a lock, a log, a temporary file), and those would stay inside the container.
+    The store needs files next to it (a lock, a log, a temporary file). Those would stay inside the container.
     """
     own = _mount_id(path)
     if own is not None and own != _mount_id(path.parent):
@@ -78,15 +78,15 @@ def refuse_mount_point(path: Path) -> None:
 def mounted_by_itself(path: Path) -> StorageSetupError:
     """Return the error for a file that is a mount point."""
     return StorageSetupError(
-        f"{path} is a mount point of its own, so it can't be replaced and the files next to it are not shared; "
-        f"mount the folder that holds it instead, as in -v ./data:{path.parent}"
+        f"{path} is a mount point, so it can't be replaced and the files next to it are not shared; "
+        f"mount its folder instead, as in -v ./data:{path.parent}"
     )
 
 
 def _mount_id(path: Path) -> str | None:
-    """Return the kernel's id of the mount that the path is on; ``None`` if there is no such file or no such id.
+    """Return the kernel's id of the mount that holds the file; ``None`` if the file or the id is missing.
 
-    ``O_PATH`` does not open the file: closing that descriptor keeps the POSIX locks that SQLite holds.
+    ``O_PATH`` does not open the file itself, so closing the descriptor does not release the POSIX locks of SQLite.
     """
     try:
         descriptor = os.open(path, os.O_PATH | os.O_CLOEXEC)
@@ -102,12 +102,12 @@ def _mount_id(path: Path) -> str | None:
 
 
 def make_folder(path: Path) -> None:
-    """The folder and those above it, as ``mkdir -p`` does, private where it is new."""
+    """Make the folder and its parents, as ``mkdir -p`` does. A new folder is private."""
     path.mkdir(mode=0o700, parents=True, exist_ok=True)
 
 
 def create_private(path: Path, flags: int) -> int:
-    """Return a readable and writable descriptor of the file, new or not. Make it 0600 if that can be done."""
+    """Open or create the file for reading and writing. Return its descriptor. Set mode 0600 if possible."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | flags, PRIVATE)
     try:
         _tighten(descriptor)
@@ -118,16 +118,16 @@ def create_private(path: Path, flags: int) -> int:
 
 
 def tighten(path: Path) -> None:
-    """Make a file 0600 if that can be done. Ignore a missing file."""
+    """Set the mode of a file to 0600 if possible. Ignore a missing file."""
     with contextlib.suppress(FileNotFoundError):
         _tighten(path)
 
 
 def warn_if_exposed(*paths: Path) -> None:
-    """Log one warning if others can reach the files whatever mode was set.
+    """Log one warning if other users can read the files in spite of mode 0600.
 
-    It is no error: the file system decides (SMB, exFAT, drvfs, a volume of another user), a refusal would not make
-    one file private, and with an encryption key the secrets in it are ciphertext.
+    This is not an error: the file system decides (SMB, exFAT, drvfs, a volume of another user), raising would not make
+    a file private, and with an encryption key the secrets are ciphertext.
     """
     exposed = []
     for path in paths:

@@ -1,4 +1,4 @@
-"""Waiting for a lock that another process holds, by asking again: neither flock nor SQLite can be told a deadline."""
+"""Wait for a lock of another process by trying again: neither flock nor SQLite takes a fair timeout."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import time
 from collections.abc import Iterator
 
 LOCK_TIMEOUT = 4.0
-"""Seconds that a lock is waited for."""
+"""Seconds to wait for a lock."""
 
 POLL = 0.001
-"""Seconds between two attempts, on average. SQLite's own busy handler backs off to 0.1 s and so starves."""
+"""Average seconds between two attempts. SQLite's own busy handler waits up to 0.1 s, so it starves."""
 
 
 def attempts(seconds: float) -> Iterator[None]:
-    """One item for each attempt to make, at least one, until ``seconds`` have passed."""
+    """Yield once for each attempt, at least once, until ``seconds`` have passed."""
     deadline = time.monotonic() + seconds
     yield
     while time.monotonic() < deadline:

@@ -9,12 +9,12 @@ from reference_backends.core.record import Record, to_wire
 
 
 def row_text(record: Record, **columns: object) -> str:
-    """The row on one line, with further columns after the record's fields."""
+    """Return the row as one line of JSON, with further columns after the record's fields."""
     return strict_json.encode_ascii({**to_wire(record), **columns})
 
 
 def decoded(text: bytes) -> Any:
-    """The JSON value, or ``None`` where the text is not JSON: an exception would carry the text along (EN-10)."""
+    """Return the JSON value, or ``None`` if the text is not JSON: an exception would hold the text (EN-10)."""
     try:
         return strict_json.decode(text.decode())
     except (ValueError, RecursionError):

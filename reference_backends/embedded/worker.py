@@ -1,8 +1,8 @@
-"""A thread of a store's own, which answers calls from any event loop and lets concurrent writers share one commit.
+"""The thread of a store. It runs calls from any event loop, and concurrent writes share one commit.
 
-Whatever waits when the thread becomes free is one batch: its reads are answered first, then its writes run inside
-one ``writing()`` of the engine, and each writer is answered once that has ended, durably or not. All calls of a batch
-are concurrent, so any order among them is a legal one (CO-3).
+The calls that wait when the thread becomes free are one batch. First its reads run and return. Then its writes run
+inside one ``writing()`` of the engine, and return when that has ended, with success or an error. All calls of a batch
+are concurrent, so they may run in any order (CO-3).
 """
 
 from __future__ import annotations
@@ -19,30 +19,30 @@ from reference_backends.core.errors import StorageError, StorageSetupError, Stor
 from reference_backends.embedded.polling import LOCK_TIMEOUT
 
 TIME_LIMIT = 2 * LOCK_TIMEOUT + 2
-"""Seconds after which a call of one session gives up: it may wait for a batch before its own."""
+"""Seconds after which a call on one session fails. It may wait for the batch before its own."""
 
 STORE_TIME_LIMIT = 120.0
-"""Seconds for a call that goes through the whole store."""
+"""Seconds after which a call on the whole store fails."""
 
 Result = TypeVar("Result")
 Scope = Callable[[], AbstractContextManager[None]]
 
 
 class Scopes(Protocol):
-    """What jobs run inside. Both turn the errors of the store into :class:`StorageError`."""
+    """The contexts that jobs run inside. Both turn the errors of the store into :class:`StorageError`."""
 
     def reading(self) -> AbstractContextManager[None]:
-        """Around each read."""
+        """Return the context of one read."""
 
     def writing(self) -> AbstractContextManager[None]:
-        """Around all writes of a batch: they are kept together, durably, or not at all."""
+        """Return the context of all writes of a batch. They are stored together, durably, or not at all."""
 
     def close(self) -> None:
-        """Let go of the store."""
+        """Close the store."""
 
 
 class _Call:
-    """A job, and the future of whoever waits for it."""
+    """A job, and the future that its caller awaits."""
 
     __slots__ = ("_error", "_future", "_result", "job", "loop", "scope")
 
@@ -63,18 +63,18 @@ class _Call:
 
     @property
     def abandoned(self) -> bool:
-        """Whether its caller was cancelled or gave up: a job that has not begun then never does."""
+        """Whether the caller was cancelled or timed out. If the job has not begun by then, it never runs."""
         return self._future.done()
 
     def run(self) -> None:
-        """Do the job. A :class:`StorageError` is this call's answer; any other error ends the whole batch."""
+        """Run the job. A :class:`StorageError` fails this call only; any other error fails the whole batch."""
         try:
             self._result = self.job()
         except StorageError as error:
             self._error = error
 
     def fail(self, error: Exception) -> None:
-        """Fail with the error of the batch: a copy, since an exception raised twice mixes up its tracebacks."""
+        """Fail with a copy of the batch's error. One exception raised twice would mix the tracebacks."""
         if isinstance(error, (StorageUnavailableError, StorageSetupError)):
             self._error = type(error)(str(error))
             self._error.__cause__ = error.__cause__
@@ -92,12 +92,15 @@ class _Call:
     def _expire(self) -> None:
         if not self._future.done():
             self._future.set_exception(
-                StorageUnavailableError("the store did not answer in time; the call may or may not have been done")
+                StorageUnavailableError("the store did not answer in time; a write may or may not have been done")
             )
 
 
 class Worker:
-    """The thread of one handle. It holds the engine and never the handle, so a forgotten handle ends its thread."""
+    """The thread of one handle.
+
+    It references the engine but not the handle, so the thread ends when the handle is garbage-collected.
+    """
 
     def __init__(self, engine: Scopes, name: str) -> None:
         self._engine = engine
@@ -116,21 +119,21 @@ class Worker:
         return await self._ask(job, nullcontext, limit)
 
     async def read(self, job: Callable[[], Result], limit: float = TIME_LIMIT) -> Result:
-        """Run a job inside ``reading()``. Raises :class:`StorageUnavailableError` after ``limit`` seconds."""
+        """Run a job inside ``reading()``. Raise :class:`StorageUnavailableError` after ``limit`` seconds."""
         return await self._ask(job, self._reading, limit)
 
     async def write(self, job: Callable[[], Result], limit: float = TIME_LIMIT) -> Result:
-        """Run a job inside ``writing()``, with those that wait beside it."""
+        """Run a job inside ``writing()``, together with the other writes of its batch."""
         return await self._ask(job, self._writing, limit)
 
     async def close(self) -> None:
-        """Finish what waits, close the engine, end the thread."""
+        """Finish the waiting calls, close the engine, end the thread."""
         last = _Call(lambda: None, nullcontext)
         if self.end(last):
             await last.answer(STORE_TIME_LIMIT)
 
     def end(self, last: _Call | None = None) -> bool:
-        """Ask the thread to close the engine and end; waits for nothing. False where it was asked before."""
+        """Ask the thread to close the engine and to end, without waiting. Return False if it was asked before."""
         if self._is_inherited:
             return False
         with self._guard:
@@ -143,7 +146,7 @@ class Worker:
 
     @property
     def _is_inherited(self) -> bool:
-        """Whether this process is a child, without the thread, and perhaps with a guard that nobody lets go of."""
+        """Whether this process is a child of a fork: it has no such thread, and the guard may be locked forever."""
         return self._process != os.getpid()
 
     async def _ask(self, job: Callable[[], Result], scope: Scope, limit: float) -> Result:
@@ -194,14 +197,14 @@ class Worker:
 
 
 def _run(calls: list[_Call], outage: StorageUnavailableError | None) -> StorageUnavailableError | None:
-    """Run calls inside their common scope; once the store proved unavailable, the rest of the batch is told at once."""
+    """Run calls inside their common scope. After an outage the rest of the batch fails without a further attempt."""
     failure: Exception | None = outage
     if outage is None:
         try:
             with calls[0].scope():
                 for call in calls:
                     call.run()
-        except Exception as error:  # the thread must outlive any job
+        except Exception as error:  # a failing job must not end the thread
             failure = error
     if failure is not None:
         for call in calls:
@@ -210,14 +213,14 @@ def _run(calls: list[_Call], outage: StorageUnavailableError | None) -> StorageU
 
 
 def _deliver(calls: list[_Call]) -> None:
-    """Hand out the answers, waking each event loop once."""
+    """Return the results to the callers. Wake each event loop once."""
     by_loop: dict[asyncio.AbstractEventLoop, list[_Call]] = {}
     for call in calls:
         by_loop.setdefault(call.loop, []).append(call)
     for loop, its_calls in by_loop.items():
         try:
             loop.call_soon_threadsafe(_settle, its_calls)
-        except RuntimeError:  # that loop is closed: nobody waits any more
+        except RuntimeError:  # that loop is closed, so no caller waits any more
             continue
 
 

@@ -1,7 +1,7 @@
 """The file store: sessions in one JSON file.
 
 - ``backend``: ``FileStorageBackend``.
-- ``sessions``: the sessions of the file.
-- ``content``: reads the file and replaces it as a whole.
+- ``session_file``: the sessions of the file.
+- ``content``: reading the file, and replacing it atomically.
 - ``lock``: the lock between handles and processes.
 """

@@ -1,4 +1,4 @@
-"""The content of a file: read with the state that it was in, replaced as a whole or not at all (DU-3)."""
+"""Read a file together with its version, and replace it as a whole or not at all (DU-3)."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from reference_backends.embedded.filesystem import create_private
 logger = logging.getLogger("reference_backends")
 
 _CANNOT_SYNC = frozenset({errno.EINVAL, errno.ENOTSUP, errno.ENOSYS, errno.EBADF})
-"""How a file system says that its folders can't be synced, now or ever; git and SQLite ignore these too."""
+"""Errors of a file system that cannot sync folders. git and SQLite ignore them, too."""
 
 
 class Version(NamedTuple):
-    """One state of a file, different from any other that a reader could have seen."""
+    """One state of a file. No other state that a reader could see is equal."""
 
     device: int
     inode: int
@@ -33,9 +33,9 @@ class Version(NamedTuple):
 
 
 class HeldFile:
-    """A file that is kept open so that its inode is not given to a file that replaces it.
+    """A file that is kept open, so that its inode is not reused for the file that replaces it.
 
-    Without that, a file replaced twice within one tick of the clock can look unchanged.
+    Without that, a file that is replaced twice within one tick of the clock can look unchanged.
     """
 
     def __init__(self, descriptor: int) -> None:
@@ -43,17 +43,17 @@ class HeldFile:
         self.version = _version(os.fstat(descriptor))
 
     def __del__(self) -> None:
-        with contextlib.suppress(OSError):  # nobody could do anything about it
+        with contextlib.suppress(OSError):  # no caller could handle it
             os.close(self._descriptor)
 
 
 def version_of(path: Path) -> Version:
-    """Return the state of the file now. Raise ``OSError``."""
+    """Return the version of the file. Raise ``OSError``."""
     return _version(os.stat(path))
 
 
 def read(path: Path) -> tuple[bytes, HeldFile]:
-    """Return the content of a regular file, and that file. Raise ``OSError``, :class:`StorageSetupError`."""
+    """Return the content of a regular file, and the file held open. Raise ``OSError``, :class:`StorageSetupError`."""
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     held = HeldFile(descriptor)
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
@@ -63,9 +63,9 @@ def read(path: Path) -> tuple[bytes, HeldFile]:
 
 
 def replace(path: Path, content: bytes) -> HeldFile | None:
-    """Replace the file durably: every reader, at any moment, finds the old content or the new one, whole.
+    """Replace the file durably. A reader always finds either the old content or the new one, complete.
 
-    Raise ``OSError`` only if the old content is still in place. Return the new file, ``None`` if its state is unknown.
+    Raise ``OSError`` only if the old content is still there. Return the new file, ``None`` if its version is unknown.
     """
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
     with _folder_to_sync(path.parent):
@@ -89,7 +89,7 @@ def replace(path: Path, content: bytes) -> HeldFile | None:
 
 
 def remove_leftovers(path: Path) -> None:
-    """Remove the temporary files of writers of this file that were killed. Call it under the file's lock."""
+    """Remove the temporary files of killed writers of this file. Call it with the file's lock held."""
     leftover = re.compile(re.escape(f".{path.name}.") + r"[0-9a-f]{16}\.tmp")
     for entry in path.parent.iterdir():
         if leftover.fullmatch(entry.name):
@@ -98,10 +98,10 @@ def remove_leftovers(path: Path) -> None:
 
 @contextlib.contextmanager
 def _folder_to_sync(path: Path) -> Iterator[None]:
-    """Make what was renamed into the folder durable. The rename is done by then, so a failure is only logged."""
+    """Sync the folder after the body has renamed a file into it. The rename is done then, so only log a failure."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    except PermissionError:  # a folder that may be written to and not be read
+    except PermissionError:  # the folder is writable but not readable
         yield
         return
     try:
@@ -112,7 +112,7 @@ def _folder_to_sync(path: Path) -> Iterator[None]:
             if error.errno not in _CANNOT_SYNC:
                 logger.warning(
                     "[mcp-storage] %s: the folder could not be synced (%s); the write is done, but a power failure "
-                    "may undo it: check the disk",
+                    "may undo it; check the disk",
                     path,
                     error.strerror,
                 )
@@ -122,11 +122,11 @@ def _folder_to_sync(path: Path) -> Iterator[None]:
 
 
 def _keep_owner(descriptor: int, path: Path) -> None:
-    """Give the new file the owner of the one that it replaces: root must not lock out the application's user."""
+    """Give the new file the owner of the file that it replaces: root must not lock out the application's user."""
     if os.geteuid() == 0:
         with contextlib.suppress(OSError):
-            there = path.stat()
-            os.fchown(descriptor, there.st_uid, there.st_gid)
+            old = path.stat()
+            os.fchown(descriptor, old.st_uid, old.st_gid)
 
 
 def _version(status: os.stat_result) -> Version:

@@ -8,16 +8,16 @@ import os
 from pathlib import Path
 
 from reference_backends.core.errors import StorageUnavailableError
-from reference_backends.core.fork import watch_forks
 from reference_backends.embedded.filesystem import create_private
+from reference_backends.embedded.fork import watch_forks
 from reference_backends.embedded.polling import attempts
 
 
 class FileLock:
-    """``with lock:`` holds ``flock`` on the file at ``path``, which is made where it is missing and never removed.
+    """``with lock:`` holds ``flock`` on the file at ``path``, which is created if it is missing and never removed.
 
-    It raises :class:`StorageUnavailableError` if another holds it for longer than ``timeout`` seconds. The kernel
-    releases it when the process ends, however it ends, and a child of a fork does not keep it. POSIX only.
+    It raises :class:`StorageUnavailableError` if another handle holds the lock for more than ``timeout`` seconds. The
+    kernel releases the lock when the process ends in any way. A child of a fork does not keep it. POSIX only.
     """
 
     def __init__(self, path: Path, timeout: float) -> None:
@@ -36,14 +36,14 @@ class FileLock:
                 continue
             if self._is_in_place(self._descriptor):
                 return
-            self.close()  # somebody removed the lock file; the lock of the new one is what counts
-        raise StorageUnavailableError(f"{self._path} is locked by another process; end that process, or try again")
+            self.close()  # the lock file was removed: lock the new one instead
+        raise StorageUnavailableError(f"{self._path} is locked by another process; end that process, or retry")
 
     def __exit__(self, *exc: object) -> None:
         if self._descriptor is not None:
             try:
                 fcntl.flock(self._descriptor, fcntl.LOCK_UN)
-            except OSError:  # what was done under the lock is done; closing the file unlocks it too
+            except OSError:  # closing the file unlocks it, too
                 self.close()
 
     def close(self) -> None:
@@ -57,13 +57,13 @@ class FileLock:
         """Do nothing: a parent that is writing keeps the lock."""
 
     def after_fork(self, *, in_child: bool) -> None:
-        """Close the child's copy: the lock belongs to the open file, and would outlive a parent that is killed."""
+        """Close the child's copy. Otherwise the child would keep the lock of a parent that is killed."""
         if in_child:
             self.close()
 
     def _is_in_place(self, descriptor: int) -> bool:
         try:
-            there = self._path.stat()
+            current = self._path.stat()
         except FileNotFoundError:
             return False
-        return os.path.samestat(there, os.fstat(descriptor))
+        return os.path.samestat(current, os.fstat(descriptor))

@@ -3,8 +3,10 @@
 - ``backend``: ``RedisStorageBackend``.
 - ``layout``: keys and fields.
 - ``scripts``: Lua scripts, one for each atomic step.
-- ``connection``: one event loop's connection: each command is sent once and within a time limit.
+- ``calls``: run a script; check the server and the user's rights.
+- ``connection``: calls to the server, each sent once and within a time limit.
 - ``pool``: one connection for each event loop.
 - ``url``: from a Redis URL to a client.
 - ``errors``: failures of Redis as errors of the library.
+- ``url``: a Redis URL, checked, as a client.
 """

@@ -1,4 +1,4 @@
-"""Sessions in Redis or Valkey, shared by every process that reaches the server."""
+"""Sessions in Redis or Valkey, shared by every process that can reach the server."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from reference_backends.core.record import Record
 from reference_backends.core.session import SessionData, SessionUpdate
 from reference_backends.core.validation import check_changes, check_identity, check_names, check_session
 from reference_backends.redis import layout, scripts
-from reference_backends.redis.calls import examine, run, try_rights
+from reference_backends.redis.calls import check_rights, check_server, run
 from reference_backends.redis.errors import FAILURES, explain
 from reference_backends.redis.pool import Client, Pool
 
 SLACK_MS = 3_600_000
-"""How long after a session's expiry the server itself drops its key: an hour, more than clocks differ."""
+"""Milliseconds from a session's expiry until the server itself removes its key: an hour, more than clocks differ."""
 
 TIMEOUT = 6.0
-"""Seconds: longer than redis-py's ten attempts to connect take, and less than the ten in which FA-1 wants an answer."""
+"""Seconds that a call may take: more than redis-py's ten attempts to connect, less than the 10 s of FA-1."""
 
 AT_ONCE = 10_000
-"""How many sessions one script removes before the server may serve others."""
+"""Number of sessions that one script removes. Then the server can serve other clients."""
 
 RESEALING_ATTEMPTS = 5
 
@@ -35,29 +35,30 @@ _IN_CLEAR = 2
 
 
 class RedisStorageBackend(BaseBackend):
-    """A :class:`StorageBackend` on redis-py's asyncio client, for Redis 6.2, Valkey and newer.
+    """A :class:`StorageBackend` on redis-py's asyncio client, for Redis 6.2 and newer, and Valkey.
 
-    ``client``: a ``redis.asyncio.Redis`` (of any pool, Sentinel's too) or ``RedisCluster``, or a function without
-    arguments that returns one. It stays the caller's, to use and to close: its pool tells how to connect, and the
-    handle has connections of its own, in each event loop at most as many as the pool may hold, and at most 64.
-    ``prefix`` begins every key, and parts this store from others on the server; ``timeout`` is how many seconds an
-    answer may take, whatever the client's own limits are. Other keyword arguments as in :class:`BaseBackend`.
+    ``client`` is a ``redis.asyncio.Redis`` (with any pool, also Sentinel's) or ``RedisCluster``, or a function without
+    arguments that returns one. The caller may use the client and has to close it. The handle makes separate
+    connections with the settings of the client's pool: in each event loop at most as many as that pool may have, and
+    at most 64. ``prefix`` is the beginning of every key and separates this store from others on the server.
+    ``timeout`` is the number of seconds that a call may take; the client's own limits are not used. The other keyword
+    arguments are those of :class:`BaseBackend`.
 
     Each session is a hash, and each identity has a sorted set of its sessions by expiry. Every call on one identity
-    is one atomic step in one round trip, of a script whose keys share a hash tag: on Redis Cluster they lie in one
-    slot. ``get_all_session_ids``, ``clear_all`` and ``cleanup_expired_sessions`` walk every (primary) node by SCAN,
-    identity by identity. Sessions of the same id under two identities are kept apart (ID-4).
+    is one atomic script in one round trip. Its keys share a hash tag, so on Redis Cluster they are in one slot.
+    ``get_all_session_ids``, ``clear_all`` and ``cleanup_expired_sessions`` scan every (primary) node, identity by
+    identity. Two identities may use the same session id for different sessions (ID-4).
 
-    A command is never sent twice, whatever the client's ``Retry`` says: where its answer is lost the call raises
-    ``StorageUnavailableError``, and the write is wholly done or wholly not (FA-3).
+    A command is never sent twice; the client's ``Retry`` is used to connect only. If an answer is lost, the call
+    raises ``StorageUnavailableError``, and the write is done completely or not at all (FA-3).
 
-    The handle may be used from several event loops and threads. Only a ``RedisCluster`` belongs to the loop that
-    calls first: for several give a function, which is called once in each. ``disconnect`` closes the connections of
-    every loop that runs, and a loop that ends as ``asyncio.run`` ends it closes its own. After a fork ``init`` in the
-    child opens the handle anew.
+    Several event loops and threads may use the handle. But a ``RedisCluster`` can only be used on the loop that calls
+    first: for several loops give a function, which is called once in each. ``disconnect`` closes the connections of
+    every running loop. A loop that ends as ``asyncio.run`` ends it closes its connections. After a fork, ``init`` in
+    the child opens the handle again.
 
-    With the real clock the server drops an expired session by itself, an hour late; with an injected one only
-    ``cleanup_expired_sessions`` does. Let ``maxmemory-policy`` be ``noeviction``: any other loses sessions.
+    With the real clock the server removes an expired session by itself, one hour late. With an injected clock only
+    ``cleanup_expired_sessions`` does. Set ``maxmemory-policy`` to ``noeviction``: any other policy loses sessions.
     """
 
     label = "redis"
@@ -76,17 +77,17 @@ class RedisStorageBackend(BaseBackend):
         self._keys = layout.Keys(prefix)
         self._new_pool = partial(Pool, client, float(timeout))
         self._pool = self._new_pool()
-        self._of_the_parent: list[Pool] = []
-        """Kept, and left as they are: what a child of a fork closes would reach the parent's event loops."""
+        self._pools_of_parent: list[Pool] = []
+        """Never closed: closing them in a child of a fork would affect the event loops of the parent."""
         self._slack = SLACK_MS if self._clock is time.time else None
 
     async def init(self) -> None:
         if self._has_forked:
-            self._of_the_parent.append(self._pool)
+            self._pools_of_parent.append(self._pool)
             self._pool = self._new_pool()
         connection = self._pool.here()
-        await examine(connection, self._pool.server)
-        await try_rights(connection, self._pool.server, self._keys.context)
+        await check_server(connection, self._pool.server)
+        await check_rights(connection, self._pool.server, self._keys.context)
         self._opened()
 
     async def create_session(self, session: SessionData, ttl: float | None = None) -> None:
@@ -153,7 +154,7 @@ class RedisStorageBackend(BaseBackend):
 
     async def clear_all(self) -> None:
         async for page in self._pages(self._keys.everything):
-            indexes = {layout.index_beside(key) for key in page}
+            indexes = {layout.index_of_key(key) for key in page}
             keys = [*indexes, *(set(page) - indexes)]
             while not await self._run(scripts.CLEAR, keys, len(indexes), AT_ONCE):
                 pass
@@ -175,7 +176,7 @@ class RedisStorageBackend(BaseBackend):
         ]
 
     async def reseal_session(self, identity: str, session_id: str, *, dry_run: bool = False) -> bool | None:
-        """Seal a session's secrets under the first key and keep its expiry, in one step; see :mod:`resealing`."""
+        """Seal a session's secrets under the first key and keep its expiry, in one step; see ``Resealable``."""
         identity, session_id = check_names(identity, session_id)
         member = layout.member(session_id)
         key = self._keys.session(identity, member)
@@ -190,7 +191,7 @@ class RedisStorageBackend(BaseBackend):
                 return False
             if dry_run or await self._swap(key, stored, old, new):
                 return True
-        raise StorageError(f"session {session_id!r} changed at each attempt; try again")
+        raise StorageError(f"session {session_id!r} changed at each of {RESEALING_ATTEMPTS} attempts; retry")
 
     async def compact(self) -> str:
         """Do nothing: only the server's administrator can rewrite its files."""
@@ -200,21 +201,21 @@ class RedisStorageBackend(BaseBackend):
         )
 
     async def disconnect(self) -> None:
-        self._open = False
+        self._closed()
         if not self._has_forked:
             await self._pool.close()
 
     def _pair(self, identity: str, member: bytes) -> list[bytes]:
-        """A session's hash and its identity's index."""
+        """Return the keys of a session's hash and of its identity's index."""
         return [self._keys.session(identity, member), self._keys.index(identity)]
 
     def _moments(self, ttl: float | None) -> tuple[int, bytes]:
-        """When a session written now expires, and when the server may drop it (nothing: never), in milliseconds."""
+        """Return when a session written now expires, and when the server may remove it (empty: never), in ms."""
         expiry = self._expiry_ms(ttl)
         return expiry, b"" if self._slack is None else b"%d" % (expiry + self._slack)
 
     async def _seal(self, identity: str, session_id: str, key: bytes, member: bytes) -> None:
-        """Seal the secrets of a session that was written without a key (MX-5), unless they change meanwhile."""
+        """Seal the secrets of a session that was written without a key (MX-5). Do nothing if they change meanwhile."""
         packed = await self._run(scripts.READ, [key], member)
         if packed is not None:
             _, stored = layout.unpack(packed)
@@ -222,7 +223,7 @@ class RedisStorageBackend(BaseBackend):
             await self._swap(key, stored, clear, self._codec.harden(clear))
 
     async def _swap(self, key: bytes, stored: Mapping[bytes, bytes], old: Record, new: Record) -> bool:
-        """Replace the secrets of a session, unless they have changed since ``stored`` was read."""
+        """Replace the secrets of a session. Return False if they have changed since ``stored`` was read."""
         swaps: list[bytes] = []
         for name in layout.SECRETS:
             held = stored.get(name.encode())
@@ -232,7 +233,7 @@ class RedisStorageBackend(BaseBackend):
         return bool(await self._run(scripts.SEAL, [key], *swaps))
 
     async def _indexes(self) -> AsyncIterator[list[bytes]]:
-        """Every index, each once, in groups that one script may take."""
+        """Yield every index once, in groups that one script may take."""
         seen: set[bytes] = set()
         async for page in self._pages(self._keys.indexes):
             fresh = set(page) - seen
@@ -241,7 +242,7 @@ class RedisStorageBackend(BaseBackend):
                 yield list(fresh)
 
     async def _pages(self, pattern: bytes) -> AsyncIterator[list[bytes]]:
-        """The keys that match, in groups that one script may take. A key may come twice."""
+        """Yield the keys that match, in groups that one script may take. A key may occur twice."""
         self._require_open()
         connection = self._pool.here()
         pages = connection.scan(pattern)
@@ -265,8 +266,8 @@ class RedisStorageBackend(BaseBackend):
 
 
 def _groups(keys: list[bytes]) -> list[list[bytes]]:
-    """The keys by identity: those of one share a slot."""
+    """Return the keys grouped by identity. The keys of one identity share a slot."""
     groups: dict[bytes, list[bytes]] = defaultdict(list)
     for key in keys:
-        groups[layout.index_beside(key)].append(key)
+        groups[layout.index_of_key(key)].append(key)
     return list(groups.values())

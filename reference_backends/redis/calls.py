@@ -1,4 +1,4 @@
-"""What the store asks of a connection: what the server is, what the user may do, and to run a script."""
+"""Run a script on a connection; check the kind of server and the user's rights."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from reference_backends.redis.errors import FAILURES, denial, explain, refusal
 from reference_backends.redis.scripts import READ, TRY, Script
 
 
-async def examine(connection: Connection, server: str) -> None:
-    """See that a server which is asked alone is no node of a cluster, and no replica. Raises :class:`StorageError`.
+async def check_server(connection: Connection, server: str) -> None:
+    """Raise :class:`StorageError` if a single server is a node of a cluster, or a replica.
 
-    A cluster's node would serve a third of all identities, and walk a third of all keys without an error.
+    A node of a cluster serves only part of the identities, and scans only part of the keys without an error.
     """
     if connection.one_slot:
         return
     try:
         answer = await connection.ask("HELLO")
-    except ResponseError:  # forbidden, or older than it: the first script shows what works
+    except ResponseError:  # forbidden or unknown: the first script shows whether the server can be used
         return
     except FAILURES as error:
         problem = explain(error, server)
@@ -35,10 +35,11 @@ async def examine(connection: Connection, server: str) -> None:
     raise problem
 
 
-async def try_rights(connection: Connection, server: str, keys: list[bytes]) -> None:
-    """Try what the store will need on keys that no session has. Raises :class:`StorageError` for what is forbidden.
+async def check_rights(connection: Connection, server: str, keys: list[bytes]) -> None:
+    """Try every command of the store on keys that no session has. Raise :class:`StorageError` if one is forbidden.
 
-    By EVAL, and a script by EVALSHA as every call has it: a server that others use may know all scripts.
+    Try EVAL, then EVALSHA as every call does. A server that is used already may know all scripts, so that no call
+    needs EVAL.
     """
     try:
         denied = await connection.ask("EVAL", TRY.source, len(keys), *keys, key=keys[0])
@@ -53,11 +54,11 @@ async def try_rights(connection: Connection, server: str, keys: list[bytes]) -> 
 
 
 async def run(connection: Connection, server: str, script: Script, keys: list[bytes], *arguments: Argument) -> Any:
-    """Run a script on ``keys``, which share a slot if the connection asks for it. Raises :class:`StorageError`."""
+    """Run a script on ``keys``. If ``connection.one_slot``, they must share a slot. Raise :class:`StorageError`."""
     try:
         try:
             return await connection.ask("EVALSHA", script.digest, len(keys), *keys, *arguments, key=keys[0])
-        except NoScriptError:  # nothing has run: this server does not know the script yet, or any more
+        except NoScriptError:  # nothing has run: this server does not know the script
             return await connection.ask("EVAL", script.source, len(keys), *keys, *arguments, key=keys[0])
     except FAILURES as error:
         problem = explain(error, server)

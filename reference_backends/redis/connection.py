@@ -1,8 +1,8 @@
-"""One event loop's way to the server: each command is sent at most once, and answered within a limit.
+"""The connection of one event loop. Each command is sent at most once, and has to return within a time limit.
 
-redis-py's own ``execute_command`` sends a command again when its answer is lost, so that a create could fail over its
-own first attempt, or undo a removal in between. Here a command is sent once. Connecting is tried as often as the
-client's ``Retry`` says: nothing was sent by then.
+redis-py's ``execute_command`` sends a command again if its answer is lost. Then a create could fail because of its
+first attempt, or undo a removal in between. Here a command is sent once. Connecting is retried as often as the
+client's ``Retry`` says: no command has been sent then.
 """
 
 from __future__ import annotations
@@ -25,45 +25,45 @@ if TYPE_CHECKING:
     from redis.asyncio.connection import AbstractConnection
 
 MOST_CONNECTIONS = 64
-"""How many calls of one loop are sent at once; the rest wait."""
+"""Number of calls of one loop that are sent at the same time. The others wait."""
 
 CLOSING = 1.0
-"""Seconds that closing idle connections may take: TLS says goodbye, and an outage may swallow that."""
+"""Seconds that closing idle connections may take. TLS sends a close message, which can block during an outage."""
 
 LOST = (ConnectionError, theirs.ConnectionError)
-"""What a connection that has ended raises."""
+"""Errors of a connection that has ended."""
 
 PAGE = 1000
-"""How many keys SCAN looks at in a step."""
+"""Number of keys that SCAN visits in one step."""
 
 SCAN = b"""
 local step = redis.call('SCAN', ARGV[1], 'MATCH', ARGV[2], 'COUNT', ARGV[3])
 return {step[1], table.concat(step[2], '\\0')}
 """
-"""One step of SCAN, its keys joined by NULs: redis-py takes longer to parse a thousand texts than to ask for them."""
+"""One step of SCAN. The keys are joined by NULs: parsing a thousand texts in redis-py would take most of the time."""
 
 Argument = bytes | int
 
 
 class Connection(Protocol):
-    """What the store needs of a server, or of a cluster of them."""
+    """What the store needs of a server or a cluster."""
 
     one_slot: bool
     """Whether the keys of a call must share a slot."""
 
     async def ask(self, command: str, *arguments: Argument, key: bytes | None = None) -> Any:
-        """Return the answer to a command, in bytes. ``key`` says which node of a cluster. Raises redis-py's errors."""
+        """Return the answer to a command, in bytes. ``key`` selects the node of a cluster. Raise redis-py's errors."""
 
     def scan(self, pattern: bytes) -> AsyncIterator[list[bytes]]:
-        """Yield the keys that match, in pages; a key may come twice."""
+        """Yield the keys that match, in pages. A key may occur twice."""
         ...
 
     async def close(self) -> None:
-        """Close what nobody uses just now."""
+        """Close the connections that are not in use."""
 
 
 class _Call:
-    """A command, and the answer that its caller waits for; who gives up cancels that."""
+    """A command, and the answer that its caller awaits. If the caller is cancelled, so is the answer."""
 
     __slots__ = ("answer", "command")
 
@@ -81,10 +81,10 @@ class _Call:
 
 
 class ServerConnection:
-    """One server, by a pool of this object's own, whose connections are made as the client's pool makes them.
+    """One server. A separate pool makes its connections in the same way as the client's pool.
 
-    What waits at one moment is sent together, as a pipeline: for many callers that is faster than a connection each.
-    Each caller gets its own answer, also if others have given up. A caller that seems to be alone sends at once.
+    Waiting calls are sent together as a pipeline: for many callers that is faster than one connection for each. Each
+    caller gets its own answer, also if other callers are cancelled. A single caller sends without delay.
     """
 
     one_slot = False
@@ -96,9 +96,9 @@ class ServerConnection:
         self._turns = asyncio.Semaphore(self._pool.max_connections)
         self._waiting: list[_Call] = []
         self._exchanges = 0
-        """How many are under way."""
+        """Number of exchanges that are running."""
         self._latest = 1
-        """How many calls were sent together the last time."""
+        """Number of calls in the last exchange."""
         self._senders: set[asyncio.Task[None]] = set()
 
     async def ask(self, command: str, *arguments: Argument, key: bytes | None = None) -> Any:
@@ -109,12 +109,12 @@ class ServerConnection:
             return call.answer.result()
         self._waiting.append(call)
         if len(self._waiting) == 1:
-            sender = asyncio.create_task(self._send_what_waits())
-            self._senders.add(sender)  # else nothing keeps it
+            sender = asyncio.create_task(self._send_waiting())
+            self._senders.add(sender)  # the loop keeps weak references only
             sender.add_done_callback(self._senders.discard)
         return await call.answer
 
-    async def _send_what_waits(self) -> None:
+    async def _send_waiting(self) -> None:
         calls: list[_Call] = []
         try:
             async with asyncio.timeout(self._limit), self._turns:
@@ -122,7 +122,7 @@ class ServerConnection:
                 if wanted := [call for call in calls if not call.answer.done()]:
                     await self._exchange(wanted)
         except BaseException as error:
-            if not calls:  # all connections are in use, for too long
+            if not calls:  # all connections were in use for the whole time limit
                 calls, self._waiting = self._waiting, []
             for call in calls:
                 call.fail(error)
@@ -130,7 +130,7 @@ class ServerConnection:
                 raise
 
     async def _exchange(self, calls: list[_Call]) -> None:
-        """Send the commands, each once, and hand out the answers. Raises what ends the connection."""
+        """Send the commands, each once, and return the answers to their callers. Raise errors of the connection."""
         pool = self._pool
         connection = pool.get_available_connection()  # type: ignore[no-untyped-call]
         keep = False
@@ -142,12 +142,12 @@ class ServerConnection:
             keep = all([await _answered(connection, call) for call in calls])
         except LOST:
             if pool is self._pool:
-                await self.close()  # what ended this connection has ended others
+                await self.close()  # the other connections have probably ended, too
             raise
         finally:
             self._exchanges -= 1
             if not keep or pool is not self._pool:
-                await connection.disconnect(nowait=True)  # a late answer must not meet the next command
+                await connection.disconnect(nowait=True)  # the next command must not read a late answer
             await pool.release(connection)
 
     async def scan(self, pattern: bytes) -> AsyncIterator[list[bytes]]:
@@ -159,7 +159,7 @@ class ServerConnection:
                 return
 
     async def close(self) -> None:
-        """Close what nobody uses just now; each call that is being sent closes its own connection after it."""
+        """Close the connections that are not in use. A running call closes its own connection when it ends."""
         closing, self._pool = self._pool, _Pool(self._client.connection_pool)
         with suppress(*FAILURES):
             async with asyncio.timeout(CLOSING):
@@ -167,7 +167,7 @@ class ServerConnection:
 
 
 class _Pool(ConnectionPool):
-    """A pool that has its connections made by another one, which may be of any kind."""
+    """A pool whose connections are made by another pool, of any class."""
 
     def __init__(self, maker: ConnectionPool) -> None:
         super().__init__(max_connections=min(maker.max_connections, MOST_CONNECTIONS))
@@ -175,12 +175,12 @@ class _Pool(ConnectionPool):
 
     def make_connection(self) -> AbstractConnection:
         connection: AbstractConnection = self._maker.make_connection()  # type: ignore[no-untyped-call]
-        connection.socket_timeout = None  # each of its timers would cost as much as the limit around them all
+        connection.socket_timeout = None  # the limit of the whole call is enough; a timer for each read costs time
         return connection
 
 
 async def _answered(connection: AbstractConnection, call: _Call) -> bool:
-    """Give a call its answer; return whether the server is still the primary, as far as the answer shows."""
+    """Read the answer to a call. Return False if the answer shows that the server is not the primary any more."""
     try:
         answer = await connection.read_response(disable_decoding=True)
     except ResponseError as error:
@@ -192,9 +192,9 @@ async def _answered(connection: AbstractConnection, call: _Call) -> bool:
 
 
 class ClusterConnection:
-    """A cluster: each call goes to the node that holds its slot, the store-wide ones to every primary.
+    """A cluster. A call goes to the node that holds its slot; a store-wide call goes to every primary.
 
-    A client that is ``borrowed`` stays open when the connection is closed.
+    A ``borrowed`` client stays open when the connection is closed.
     """
 
     one_slot = True
@@ -228,25 +228,25 @@ class ClusterConnection:
             await self._client.aclose()
 
     async def _ask(self, node: ClusterNode | None, command: str, *arguments: Argument) -> Any:
-        # With a node named, redis-py follows a moved slot but sends nothing twice.
+        # With a target node, redis-py follows a moved slot but sends no command twice.
         options: dict[str, Any] = {"target_nodes": node, NEVER_DECODE: True}
         return await self._client.execute_command(command, *arguments, **options)
 
 
 def connection_by(client: Redis | RedisCluster, limit: float, *, borrowed: bool) -> Connection:
-    """Return a connection by this client, for the running event loop; ``borrowed``: somebody else closes the client.
+    """Return a connection with this client for the running event loop. A ``borrowed`` client is closed by its owner.
 
-    Raises :class:`ConfigurationError` for anything else than an asyncio client.
+    Raise :class:`ConfigurationError` if ``client`` is not an asyncio client.
     """
     if isinstance(client, RedisCluster):
         return ClusterConnection(client, limit, borrowed=borrowed)
     if isinstance(client, Redis):
         return ServerConnection(client, limit)
-    raise ConfigurationError("RedisStorageBackend takes a client of redis.asyncio, or a function that returns one")
+    raise ConfigurationError("RedisStorageBackend needs a client of redis.asyncio, or a function that returns one")
 
 
 async def close(connection: Connection, limit: float) -> None:
-    """Close a connection, within a limit. An outage is no reason to stay open."""
+    """Close a connection within a time limit. Ignore errors of the server."""
     with suppress(*FAILURES):
         async with asyncio.timeout(limit):
             await connection.close()

@@ -1,4 +1,4 @@
-"""What went wrong in Redis, in the store's own words: no text of the server's, which may repeat what it was sent."""
+"""Errors of Redis as errors of the library. No message repeats the server's text, which may hold sent values."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from reference_backends.core.connect_errors import obstacle
 from reference_backends.core.errors import ConfigurationError, StorageError, StorageSetupError, StorageUnavailableError
 
 FAILURES = (theirs.RedisError, theirs.RedisClusterException, OSError)
-"""Everything that a call of redis-py may raise on purpose. A time limit's ``TimeoutError`` is an ``OSError``."""
+"""The errors that a call of redis-py raises on purpose. The ``TimeoutError`` of a time limit is an ``OSError``."""
 
 _REMEDIES: dict[str, tuple[type[StorageError], str]] = {
     "NOAUTH": (ConfigurationError, "asks for a password: give the client the right one"),
@@ -35,7 +35,7 @@ _REMEDIES: dict[str, tuple[type[StorageError], str]] = {
 }
 _CODE = re.compile(rf"\b({'|'.join(_REMEDIES)})\b")
 
-# redis-py cuts the code off a message that has a class of its own.
+# redis-py removes the code from the message if it has a class for that code.
 _CODE_OF_CLASS = (
     (theirs.AuthenticationError, "AUTH"),
     (theirs.AuthenticationWrongNumberOfArgsError, "AUTH"),
@@ -52,11 +52,14 @@ _CODE_OF_CLASS = (
 
 
 _DENIED_IN_A_SCRIPT = ("ACL failure in script", "The user executing the script")
-"""How Redis 7 and Valkey, and Redis 6.2, word what they answer with NOPERM outside of scripts."""
+"""The words of Redis 7 and Valkey, and of Redis 6.2, for NOPERM inside a script."""
 
 
 def explain(error: BaseException, server: str) -> StorageError:
-    """The store's error for one of redis-py. ``server`` says which server it was. Raise it outside the handler."""
+    """Return the library's error for an error of redis-py. ``server`` names the server.
+
+    Raise it outside the ``except`` block, so that redis-py's error is not its context.
+    """
     code = _code(error)
     if code is not None:
         return refusal(code, server)
@@ -67,18 +70,20 @@ def explain(error: BaseException, server: str) -> StorageError:
             f"{server} takes no more connections: raise maxclients, or lower max_connections"
         )
     if isinstance(error, (TimeoutError, theirs.TimeoutError)):
-        return StorageUnavailableError(f"{server} did not answer in time; the call may or may not have been done")
+        return StorageUnavailableError(f"{server} did not answer in time; a write may or may not have been done")
     if why := obstacle(error):
         return StorageUnavailableError(f"{server} can't be reached{why}")
     if isinstance(error, theirs.ConnectionError | theirs.RedisClusterException | theirs.ClusterError | OSError):
-        return StorageUnavailableError(f"{server} can't be reached, or hung up; the call may or may not have been done")
+        return StorageUnavailableError(
+            f"{server} can't be reached, or closed the connection; a write may or may not have been done"
+        )
     if isinstance(error, theirs.InvalidResponse):
-        return StorageSetupError(f"{server} does not speak Redis's protocol: correct the address")
+        return StorageSetupError(f"{server} does not use the Redis protocol: correct the address")
     return StorageSetupError(f"{server} refused a command that the store needs (is it Redis 6.2, Valkey or newer?)")
 
 
 def denial(commands: list[str], server: str) -> StorageError:
-    """Return the error for commands that the server forbids this user on the store's keys."""
+    """Return the error for commands that this user may not run on the store's keys."""
     rules = " ".join(f"+{command.lower()}" for command in commands)
     return StorageSetupError(
         f"{server} forbids this user {', '.join(commands)} on the store's keys: allow {rules} and the keys of the "
@@ -87,7 +92,7 @@ def denial(commands: list[str], server: str) -> StorageError:
 
 
 def refusal(code: str, server: str) -> StorageError:
-    """The store's error for what a server begins its refusal with."""
+    """Return the library's error for the code at the beginning of a server's error."""
     kind, remedy = _REMEDIES[code]
     return kind(f"{server} {remedy} ({code})")
 

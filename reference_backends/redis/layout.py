@@ -1,13 +1,13 @@
-"""Where a session lies in Redis, and how: its keys, and its record as the fields of a hash.
+"""The layout of a session in Redis: its keys, and its record as the fields of a hash.
 
-With the prefix ``mcp-storage``, the session ``S1`` of ``alice`` is the hash ``mcp-storage:{alice}:session:S1``, and
-the sorted set ``mcp-storage:{alice}:sessions`` holds the ids of all her sessions by the moment of their expiry.
-Names are percent-encoded, so that none of them can hold what parts a key (ID-3). The braces are Redis Cluster's hash
-tag: all keys of one identity share a slot, and no call but the store-wide ones touches two identities.
+With the prefix ``mcp-storage``, the session ``S1`` of ``alice`` is the hash ``mcp-storage:{alice}:session:S1``. The
+sorted set ``mcp-storage:{alice}:sessions`` is the index: it holds the ids of all her sessions by expiry. Names are
+percent-encoded, so they cannot contain the separators of a key (ID-3). The braces are the hash tag of Redis Cluster:
+all keys of one identity share a slot, and only store-wide calls use keys of two identities.
 
-A field of the hash is the session's field: text as it is, objects, numbers and truth values as JSON, an envelope in
-an object's place as a JSON string. Beside them lie ``expires_at`` (milliseconds since the epoch) and, where a key was
-set, ``sealed``: no secret lies here in clear.
+A field of the hash is a field of the session. Text is stored unchanged. Objects, numbers and truth values are stored
+as JSON, and an envelope in place of an object as a JSON string. Two more fields are ``expires_at`` (milliseconds
+since the epoch) and, if a key was set, ``sealed``: the hash holds no secret in clear.
 """
 
 from __future__ import annotations
@@ -34,25 +34,25 @@ class Keys:
 
     def __init__(self, prefix: str) -> None:
         if not isinstance(prefix, str) or not re.fullmatch(r"[^{}\s\0]+", prefix):
-            raise ConfigurationError("the key prefix must be text without white space and without braces")
+            raise ConfigurationError("prefix must be text, not empty, without white space and braces")
         self._prefix = f"{prefix}:{{"
         everything = re.sub(r"([*?\[\]\\^-])", r"\\\1", self._prefix)
         self.indexes = f"{everything}*}}:sessions".encode()
-        """The pattern, for SCAN, of every index."""
+        """The pattern of every index, for SCAN."""
         self.everything = f"{everything}*}}:session*".encode()
         """The pattern of every key of the store."""
 
     @property
     def context(self) -> list[bytes]:
-        """A hash and an index that no session can have: a quoted identity is never a percent sign alone."""
+        """A hash and an index that no session can have: a percent-encoded identity is never a single percent sign."""
         return [f"{self._prefix}%}}:session:".encode(), f"{self._prefix}%}}:sessions".encode()]
 
     def index(self, identity: str) -> bytes:
-        """The sorted set of an identity's sessions."""
+        """Return the key of the index of an identity."""
         return f"{self._prefix}{quote(identity, safe='')}}}:sessions".encode()
 
     def session(self, identity: str, member: bytes) -> bytes:
-        """The hash of a session; ``member`` names it in the index."""
+        """Return the key of the hash of a session. ``member`` is its name in the index."""
         return f"{self._prefix}{quote(identity, safe='')}}}:session:".encode() + member
 
 
@@ -61,23 +61,23 @@ def identity(index: bytes) -> str:
     return unquote_to_bytes(index[index.rindex(b"{") + 1 : index.rindex(b"}")]).decode(errors="surrogateescape")
 
 
-def index_beside(key: bytes) -> bytes:
-    """The index of the identity that any of its keys belongs to."""
+def index_of_key(key: bytes) -> bytes:
+    """Return the key of the index of the identity that ``key`` belongs to."""
     return key[: key.rindex(b"}") + 1] + b":sessions"
 
 
 def member(session_id: str) -> bytes:
-    """A session id as its index holds it, and its key ends with it."""
+    """Return a session id as a member of the index. The key of the hash ends with it."""
     return quote(session_id, safe="").encode()
 
 
 def session_id(member: bytes) -> str:
-    """The session id that a member of an index stands for."""
+    """Return the session id of a member of an index."""
     return unquote_to_bytes(member).decode(errors="surrogateescape")
 
 
 def fields(record: Mapping[str, Any]) -> list[bytes]:
-    """The record's fields as HSET takes them; identity and session id are left to the key."""
+    """Return the record's fields as HSET takes them. The key holds identity and session id."""
     flat: list[bytes] = []
     for name, value in record.items():
         if name not in IDENTIFYING:
@@ -86,7 +86,7 @@ def fields(record: Mapping[str, Any]) -> list[bytes]:
 
 
 def record(identity: str, session_id: str, stored: Mapping[bytes, bytes]) -> Record:
-    """The record in a hash. What is not as :func:`fields` writes it stays text, which the codec refuses."""
+    """Return the record in a hash. A value that :func:`fields` did not write stays text, which the codec refuses."""
     record: Record = {"identity": identity, "session_id": session_id}
     for stored_name, value in stored.items():
         known = _READERS.get(stored_name)
@@ -103,25 +103,25 @@ def secrets(identity: str, session_id: str, stored: Mapping[bytes, bytes]) -> Re
 
 
 def unpack(packed: bytes) -> tuple[str, dict[bytes, bytes]]:
-    """Session id and hash of a row as the scripts pack it: member, number of parts, and the parts, between NULs.
+    """Return session id and hash of a row from a script: member, number of parts, and the parts, separated by NULs.
 
-    No session, no envelope and no JSON holds a NUL. Raises :class:`DecryptionError` where the number shows one.
+    No session, envelope or JSON holds a NUL. Raise :class:`DecryptionError` if the number of parts shows one.
     """
     member, count, *parts = packed.split(b"\0")
     if int(count) != len(parts):
         name = session_id(member)
-        raise DecryptionError(f"session {name!r} was altered: a stored field holds a NUL character", session_id=name)
+        raise DecryptionError(f"session {name!r} was changed: a stored field holds a NUL character", session_id=name)
     return session_id(member), dict(zip(parts[::2], parts[1::2], strict=True))
 
 
 def is_live(stored: Mapping[bytes, bytes], now_ms: int) -> bool:
-    """Whether the session in a hash is still served."""
+    """Return whether the session in a hash has not expired."""
     expiry = _number(stored.get(EXPIRES_AT, b""))
     return isinstance(expiry, int) and now_ms < expiry
 
 
 def names(packed: Iterable[bytes]) -> list[str]:
-    """The session ids in members that the scripts joined by NULs, a text for each index."""
+    """Return the session ids of members that a script joined by NULs, one text for each index."""
     return [session_id(member) for joined in packed if joined for member in joined.split(b"\0")]
 
 
@@ -130,7 +130,7 @@ def _text(value: bytes) -> str:
 
 
 def _object(value: bytes) -> Any:
-    """An object or an envelope; of anything else the text, which the codec refuses."""
+    """Return an object or an envelope; for anything else the text, which the codec refuses."""
     text = _text(value)
     try:
         parsed = strict_json.decode(text)

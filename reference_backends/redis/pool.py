@@ -17,9 +17,9 @@ Client = Redis | RedisCluster
 
 
 class Pool:
-    """Made with ``source``, a client or a function that returns one; ``limit`` is in seconds.
+    """The connections of one handle. ``source`` is a client or a function that returns one; ``limit`` is in seconds.
 
-    It belongs to one process: a child of a fork makes another, and leaves this one as it is.
+    A pool belongs to one process: a child of a fork makes a new one and does not close this one.
     """
 
     def __init__(self, source: Client | Callable[[], Client], limit: float) -> None:
@@ -33,16 +33,16 @@ class Pool:
 
     @property
     def server(self) -> str:
-        """The server in words, without user name and password."""
+        """The server's address for messages, without user name and password."""
         pool = getattr(self._latest, "connection_pool", None)
         settings = cast("dict[str, Any]", getattr(pool, "connection_kwargs", {}))
-        where = settings.get("path") or (f"{settings['host']}:{settings.get('port')}" if "host" in settings else "")
-        return f"the Redis server at {where}" if where else "the Redis server"
+        address = settings.get("path") or (f"{settings['host']}:{settings.get('port')}" if "host" in settings else "")
+        return f"the Redis server at {address}" if address else "the Redis server"
 
     def here(self) -> Connection:
         """Return the running event loop's connection.
 
-        Raises :class:`ConfigurationError` for what gives no client for it.
+        Raise :class:`ConfigurationError` if the source has no client for that loop.
         """
         loop = asyncio.get_running_loop()
         connection = self._by_loop.get(loop)
@@ -57,7 +57,7 @@ class Pool:
         return connection
 
     async def close(self) -> None:
-        """Close the connections of every loop that still runs. The next call makes new ones."""
+        """Close the connections of every running loop. The next call makes new ones."""
         here = asyncio.get_running_loop()
         with self._guard:
             endings, self._endings, self._by_loop = self._endings, {}, {}
@@ -69,7 +69,7 @@ class Pool:
                 await _closed_there(ending, loop)
 
     def _client(self) -> Client:
-        """A client for one more event loop."""
+        """Return a client for another event loop."""
         if isinstance(self._source, Redis):
             return self._source
         if not isinstance(self._source, RedisCluster):
@@ -81,9 +81,9 @@ class Pool:
 
 
 def _until_the_loop_ends(connection: Connection, limit: float) -> AsyncGenerator[None, None]:
-    """Return a generator that closes the connection when it is closed, at the latest by the running loop at its end.
+    """Return a generator that closes the connection when the generator is closed.
 
-    Every loop that ends by ``shutdown_asyncgens``, as ``asyncio.run`` has it, closes the generators that began in it.
+    A loop that ends with ``shutdown_asyncgens``, as in ``asyncio.run``, closes all generators that were started in it.
     """
 
     async def waiting() -> AsyncGenerator[None, None]:
@@ -94,16 +94,16 @@ def _until_the_loop_ends(connection: Connection, limit: float) -> AsyncGenerator
 
     generator = waiting()
     with contextlib.suppress(StopIteration):
-        generator.__anext__().send(None)  # as far as its yield: it has begun, and nothing was awaited
+        generator.__anext__().send(None)  # run to its yield; nothing is awaited before that
     return generator
 
 
 async def _closed_there(ending: AsyncGenerator[None, None], loop: asyncio.AbstractEventLoop) -> None:
-    """Close a connection on its loop. That the loop ends meanwhile, and cancels it, does not cancel the caller."""
+    """Close a connection on its loop. If the loop ends meanwhile and cancels that, the caller is not cancelled."""
     closing = ending.aclose()
     try:
         future = asyncio.run_coroutine_threadsafe(_awaited(closing), loop)
-    except RuntimeError:  # the loop has just ended, and closed its generators
+    except RuntimeError:  # the loop has just ended and closed its generators
         return
     await asyncio.wait([asyncio.wrap_future(future)])
 

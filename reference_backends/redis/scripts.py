@@ -1,8 +1,8 @@
-"""What Redis does in one step: the store's Lua scripts.
+"""The Lua scripts of the store. Redis runs each of them as one atomic step.
 
-Session values pass them as bytes and are never parsed there: Lua's cjson turns ``[]`` into ``{}`` and keeps 14 digits
-of a number. All keys of a call share a slot of Redis Cluster; those of the hashes that an index names are built from
-the index's own key, so a script that takes an index touches its identity's hashes only.
+Session values pass through them as bytes and are never parsed: Lua's cjson turns ``[]`` into ``{}`` and keeps 14
+digits of a number. All keys of a call share a slot of Redis Cluster. The keys of the hashes in an index are built from
+the key of the index, so a script that takes an index uses the hashes of its identity only.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ end
 
 @dataclass(frozen=True)
 class Script:
-    """A script, and the digest by which the server knows it once it has run."""
+    """A script, and the digest that EVALSHA takes after the script has run once."""
 
     body: str
     source: bytes = field(init=False)
@@ -46,7 +46,7 @@ COMMANDS = (
     *("EXISTS", "HDEL", "HEXISTS", "HGET", "HGETALL", "HSET", "PERSIST", "PEXPIREAT", "PTTL", "SCAN", "UNLINK"),
     *("ZADD", "ZRANGE", "ZRANGEBYSCORE", "ZREM", "ZREMRANGEBYSCORE", "ZREVRANGE"),
 )
-"""Every command that a script runs. The user needs these, EVAL and EVALSHA."""
+"""Every command that a script runs. The user needs the right to run these, EVAL and EVALSHA."""
 
 TRY = Script("""
 -- KEYS hash, index, neither of which exists
@@ -84,17 +84,17 @@ if removable then
 end
 return denied
 """)
-"""The commands that the server forbids this user on the store's keys. Any other refusal is left to the calls."""
+"""Returns the commands that this user may not run on the store's keys. Other errors are ignored here."""
 
-# A native expiry is housekeeping: it lies well after the session's own, and a key that once was left without one,
-# because an injected clock decides there, never gets one.
+# The native expiry (PEXPIREAT) only frees memory: it is much later than the expiry of the session. A key that was
+# written with an injected clock has none, and never gets one.
 
 CREATE = Script("""
 -- KEYS hash, index; ARGV now, expiry, native expiry or '', member, field, value, ...
 if live(KEYS[1], ARGV[1]) then return 0 end
 local bounded = ARGV[3] ~= ''
 local index_bounded = bounded and redis.call('PTTL', KEYS[2]) ~= -1
--- Only where there is something to remove: after one write a server without memory takes all others of a script.
+-- UNLINK only if there is something to remove: after one write, a server without memory allows all writes of a script.
 if redis.call('EXISTS', KEYS[1]) == 1 then redis.call('UNLINK', KEYS[1]) end
 redis.call('HSET', KEYS[1], 'expires_at', ARGV[2], unpack(ARGV, 5))
 redis.call('ZADD', KEYS[2], ARGV[2], ARGV[4])
@@ -109,7 +109,7 @@ else
 end
 return 1
 """)
-"""1: created; 0: a live session is there."""
+"""1: created; 0: a live session exists."""
 
 UPDATE = Script("""
 -- KEYS hash, index; ARGV now, expiry, native expiry or '', member, '1' to leave no secret in clear,
@@ -132,10 +132,10 @@ else
 end
 return 1
 """)
-"""1: updated; 0: no live session; 2: secrets may lie in clear, seal them first and come again."""
+"""1: updated; 0: no live session; 2: secrets may be stored in clear, so seal them, then retry."""
 
 SEAL = Script("""
--- KEYS hash; ARGV for each secret field: its name, '=' .. what it holds or '', what to put there or ''
+-- KEYS hash; ARGV for each secret field: its name, '=' .. its value or '' if missing, its new value or ''
 for i = 1, #ARGV, 3 do
   local held = redis.call('HGET', KEYS[1], ARGV[i])
   if (held and '=' .. held or '') ~= ARGV[i + 1] then return 0 end
@@ -146,13 +146,13 @@ end
 if redis.call('EXISTS', KEYS[1]) == 1 then redis.call('HSET', KEYS[1], 'sealed', '1') end
 return 1
 """)
-"""1: no secret lies in clear any more; 0: they have changed since they were read."""
+"""1: all secrets are sealed; 0: they have changed since they were read."""
 
 READ = Script("""
 -- KEYS hash; ARGV member
 return packed(ARGV[1], KEYS[1])
 """)
-"""The packed row, or nothing."""
+"""Returns the packed row, or nothing."""
 
 LIST = Script("""
 -- KEYS index; ARGV now
@@ -163,7 +163,7 @@ for _, member in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '(' .. ARGV[1], '+i
 end
 return rows
 """)
-"""The packed rows of an identity's live sessions."""
+"""Returns the packed rows of an identity's live sessions."""
 
 NAMES = Script("""
 -- KEYS indexes; ARGV now
@@ -173,7 +173,7 @@ for i, index in ipairs(KEYS) do
 end
 return names
 """)
-"""The members of each index that are live, joined by NULs."""
+"""Returns the live members of each index, joined by NULs."""
 
 REMOVE = Script("""
 -- KEYS hash, index; ARGV member
@@ -182,8 +182,8 @@ redis.call('ZREM', KEYS[2], ARGV[1])
 return 1
 """)
 
-# What follows may have any number of sessions to remove. Each is removed whole, hash and entry, and after some the
-# server may serve others in between: 0 says that there are more.
+# The next scripts may have to remove any number of sessions. Each session is removed completely, hash and member.
+# After a number of sessions they return 0, so that the server can serve other clients: call them again.
 
 SWEEP = Script("""
 -- KEYS indexes; ARGV now, how many sessions at most
@@ -199,7 +199,7 @@ for _, index in ipairs(KEYS) do
 end
 return 1
 """)
-"""Removes what has expired."""
+"""Removes the expired sessions of the indexes."""
 
 CLEAR = Script("""
 -- KEYS indexes, then hashes; ARGV number of indexes, how many sessions at most
@@ -219,4 +219,4 @@ for i, key in ipairs(KEYS) do
 end
 return 1
 """)
-"""Removes identities whole, and hashes that no index names."""
+"""Removes all sessions of the indexes, and hashes that no index names."""

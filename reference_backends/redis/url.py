@@ -1,8 +1,8 @@
-"""From a Redis URL to a client: what upstream's ioredis takes, and what redis-py takes.
+"""Make a client from a Redis URL. It accepts the URLs of redis-py, and of ioredis, which ``@mcp-ts/sdk`` uses.
 
-``host``, ``host:6379``, ``:6379``, ``6379``, ``/run/redis.sock`` and ``//host`` need no scheme. ``redis://``,
-``rediss://`` (TLS) and ``unix://`` are schemes, ``valkey://`` and ``valkeys://`` their other names. Options follow
-``?``, in the words of either client.
+``host``, ``host:6379``, ``:6379``, ``6379``, ``/run/redis.sock`` and ``//host`` need no scheme. The schemes are
+``redis://``, ``rediss://`` (TLS) and ``unix://``; ``valkey://`` and ``valkeys://`` mean the first two. Options follow
+``?`` and have the names of either client.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ OPTIONS = frozenset(
         "username",
     ]
 )
-"""The options of redis-py that a URL may hold; those that begin with ``ssl_`` are further ones."""
+"""The options of redis-py that a URL may have. Names that begin with ``ssl_`` are allowed, too."""
 
 WITHOUT_EFFECT = frozenset(
     [
@@ -65,23 +65,23 @@ WITHOUT_EFFECT = frozenset(
         "stringNumbers",
     ]
 )
-"""Options of ioredis that change neither which server is asked nor what it stores. The store has its own limits."""
+"""Options of ioredis that are ignored: they do not change the server or the stored data. The store has own limits."""
 
 _ON, _OFF = ("", "1", "true"), ("0", "false")
 _ENCODE = "percent-encode / ? # @ : % and spaces in the user name and the password"
 
 
 def redis_client(url: str, *, name: str = "REDIS_URL", **options: Any) -> Redis:
-    """Return redis-py's asyncio client for ``url``; ``name`` is what errors call it.
+    """Return redis-py's asyncio client for ``url``. Errors call the URL ``name``.
 
-    ``options`` are keyword arguments of ``Redis.from_url``. Raises :class:`ConfigurationError`, which repeats no part
-    of the URL but the name of an option.
+    ``options`` are keyword arguments of ``Redis.from_url``. Raise :class:`ConfigurationError` for a bad URL. The
+    message repeats no part of the URL except the name of an option.
     """
     text = checked(name, url)
     problem = ""
     try:
         client = Redis.from_url(_plain(text, name), **options)
-        client.connection_pool.make_connection()  # type: ignore[no-untyped-call]  # does not connect, and takes the options
+        client.connection_pool.make_connection()  # type: ignore[no-untyped-call]  # checks the options; does not connect
     except ConfigurationError:
         raise
     except (TypeError, ValueError, RedisError):
@@ -92,10 +92,10 @@ def redis_client(url: str, *, name: str = "REDIS_URL", **options: Any) -> Redis:
 
 
 def _plain(text: str, name: str) -> str:
-    """The URL as redis-py takes it."""
+    """Return the URL in the form that redis-py takes."""
     parts = _split(text, name)
     if parts.scheme not in SCHEMES:
-        raise ConfigurationError(f"{name} is no Redis URL: it looks like redis://:password@host:6379/0, or host:6379")
+        raise ConfigurationError(f"{name} is not a Redis URL: write redis://:password@host:6379/0, or host:6379")
     scheme = SCHEMES[parts.scheme]
     given = parse_qsl(parts.query, keep_blank_values=True)
     kept: dict[str, str] = {}
@@ -107,11 +107,11 @@ def _plain(text: str, name: str) -> str:
     if scheme != "unix":
         number = parts.path.strip("/")
         if not re.fullmatch(r"[0-9]*", number) or not re.fullmatch(r"[0-9]+", kept.get("db", "0")):
-            raise ConfigurationError(f"{name} names a database that is no number: it looks like redis://host:6379/0")
+            raise ConfigurationError(f"{name} names a database that is not a number: write redis://host:6379/0")
         if number and int(kept.get("db", number)) != int(number):
             raise ConfigurationError(f"{name} names two databases, one after / and one after ?db=: remove one")
     elif not parts.path:
-        raise ConfigurationError(f"{name} names no socket: it looks like unix:///run/redis.sock?db=0")
+        raise ConfigurationError(f"{name} names no socket: write unix:///run/redis.sock?db=0")
     return urlunsplit((scheme, parts.netloc, parts.path, urlencode(kept), ""))
 
 
@@ -144,7 +144,7 @@ def _parts(text: str) -> SplitResult | None:
         parts = urlsplit(text)
         _ = parts.port
     except ValueError:
-        return None  # its text shows what was given
+        return None  # the text of the error repeats the URL
     return parts
 
 
@@ -153,18 +153,18 @@ def _with_tls(scheme: str, value: str, name: str) -> str:
         return "rediss"
     if value.lower() in _OFF and scheme == "redis":
         return scheme
-    raise ConfigurationError(f"{name} asks for TLS in a way that can't be: begin it with rediss:// and remove ?tls=")
+    raise ConfigurationError(f"{name} has a tls option that cannot work: begin it with rediss:// and remove ?tls=")
 
 
 def _option(option: str, value: str, name: str) -> dict[str, str]:
-    """An option in redis-py's words; nothing for one that needs nothing here."""
+    """Return an option under redis-py's name; nothing for an option that is ignored."""
     if option == "family":  # redis-py tries every address of a name, of both kinds
         if value not in ("0", "4", "6"):
-            raise ConfigurationError(f"{name} has a family that is none of 0, 4 and 6: correct or remove it")
+            raise ConfigurationError(f"{name} has a family other than 0, 4 and 6: correct or remove it")
         return {}
     if option == "connectTimeout":
         if not re.fullmatch(r"[0-9]+", value):
-            raise ConfigurationError(f"{name} has a connectTimeout that is no number of milliseconds: correct it")
+            raise ConfigurationError(f"{name} has a connectTimeout that is not a number of milliseconds: correct it")
         return {"socket_connect_timeout": str(int(value) / 1000)} if int(value) else {}
     if option == "connectionName":
         return {"client_name": value}
@@ -173,4 +173,4 @@ def _option(option: str, value: str, name: str) -> dict[str, str]:
     if option in OPTIONS or option.startswith("ssl_"):
         return {option: value}
     shown = f"the option {option!r}" if re.fullmatch(r"\w{1,40}", option) else "an option"
-    raise ConfigurationError(f"{name} has {shown}, which this client can't honour: remove it")
+    raise ConfigurationError(f"{name} has {shown}, which this client does not support: remove it")

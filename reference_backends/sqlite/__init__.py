@@ -2,7 +2,7 @@
 
 - ``backend``: ``SqliteStorageBackend``.
 - ``table``: the rows of the table.
-- ``database``: the file and its connection.
-- ``check``: checks of an existing file.
-- ``execute``: runs one statement, and waits for locks.
+- ``database``: opening the file, and SQLite's errors as errors of the library.
+- ``check``: whether the file and the table can be used.
+- ``execute``: one statement, with waiting for locks.
 """

@@ -13,25 +13,24 @@ from reference_backends.sqlite.table import SessionTable
 
 
 class SqliteStorageBackend(EmbeddedStorage):
-    """A :class:`StorageBackend` in the table ``mcp_sessions`` of the database at ``path``, laid out as upstream's.
+    """A :class:`StorageBackend` in the table ``mcp_sessions`` of the database at ``path``.
 
-    ``path`` is text or a path, taken as it is: ``~`` is not expanded, and links are followed. Other arguments as in
-    :class:`BaseBackend`.
+    The table has the layout of ``@mcp-ts/sdk``. ``path`` is text or a path. ``~`` is not expanded, and links are
+    followed. The other arguments are those of :class:`BaseBackend`.
 
-    It commits in WAL and syncs each commit, on one thread for each handle. The writes that wait at one moment share a
-    commit. A session id is unique in the table: taken by one identity, it is refused to another (ID-4).
+    The database uses WAL, and each commit is synced. Each handle has one thread; concurrent writes share one commit. A
+    session id is unique in the table: two identities cannot use the same one (ID-4).
 
-    ``init`` makes missing folders, makes the database and its side files 0600, gives rows without an expiry the
-    default TTL from now on, and commits once. An empty file is a new database. Other applications may keep their
-    tables in the same file; only the table ``mcp_sessions`` is checked. ``init`` raises :class:`StorageSetupError` for
-    a damaged or foreign file, for one that has a second name (a hard link), is mounted by itself or has its text in
-    UTF-16, and for a table of another version; it leaves all of them as they are. It logs a warning if the file
-    system does not keep the mode.
+    ``init`` makes missing folders, sets the database and its side files to mode 0600, gives rows without an expiry the
+    default TTL, and commits once. An empty file is a new database. Other applications may have tables in the same
+    file; only the table ``mcp_sessions`` is checked. ``init`` raises :class:`StorageSetupError`, and changes nothing,
+    if the file is damaged or not a SQLite database, has a hard link, is itself a mount point or keeps its text in
+    UTF-16, or if the table is of another version. It logs a warning if the file system does not keep the mode.
     """
 
     label = "sqlite"
 
     def __init__(self, path: StrPath, **options: Unpack[BackendOptions]) -> None:
         if path == ":memory:":
-            raise ConfigurationError("a SQLite store needs a file; for sessions in memory take MemoryStorageBackend")
+            raise ConfigurationError("a SQLite store needs a file; for sessions in memory use MemoryStorageBackend")
         super().__init__(partial(SessionTable, resolved(path)), **options)

@@ -1,12 +1,11 @@
-"""Whether a SQLite file is sound, and the store's table in it is of this version.
+"""Check that a SQLite file is not damaged, and that the store's table in it has this version.
 
-Other applications may keep their tables in the same file. What they need (functions, collations, extensions), what
-their rows break and what is damaged in their tables is theirs: only the schema, the list of free pages and the table
-``mcp_sessions`` are judged.
+Other applications may have tables in the same file. Their functions, collations, extensions, constraints and damaged
+pages do not matter here: only the schema, the list of free pages and the table ``mcp_sessions`` are checked.
 
-A check of every page costs time in proportion to the file, so in a file of more than ``WHOLE_CHECK`` bytes only the
-edges of the trees are checked: the schema, each root, and the way from it to the first and to the last row. The call
-that meets other damage raises the same :class:`StorageSetupError`.
+A check of every page takes time in proportion to the file. In a file of more than ``WHOLE_CHECK`` bytes only the edges
+of the trees are checked: the schema, each root, and the path from it to the first and to the last row. A call that
+finds other damage raises the same :class:`StorageSetupError`.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ from reference_backends.embedded.filesystem import refuse_mount_point
 from reference_backends.sqlite.execute import execute
 
 WHOLE_CHECK = 64 * 2**20
-"""Bytes up to which every page of the table is checked."""
+"""Bytes of the largest file in which every page of the table is checked."""
 
 LOGS = ("-wal", "-journal")
 SIDE_FILES = (*LOGS, "-shm")
@@ -30,9 +29,9 @@ COLUMNS = ("sessionId", "identity", "data", "expiresAt")
 
 
 def require_regular(path: Path) -> None:
-    """Raise :class:`StorageSetupError` if the path is no regular file, or one that SQLite can't keep a log for.
+    """Raise :class:`StorageSetupError` if the path is not a regular file with one name.
 
-    Do not open it: closing a descriptor of the database drops the locks that this process holds on it. SQLite keeps
+    Do not open it: closing a descriptor of the database releases the locks that this process holds on it. SQLite keeps
     one log for each name of a file, and two logs destroy a database.
     """
     with contextlib.suppress(FileNotFoundError):
@@ -44,32 +43,32 @@ def require_regular(path: Path) -> None:
         refuse_mount_point(path)
 
 
-def beside(path: Path, suffix: str) -> Path:
+def side_file(path: Path, suffix: str) -> Path:
     """Return the path of a side file."""
     return path.with_name(path.name + suffix)
 
 
 def inspect(connection: sqlite3.Connection, path: Path) -> None:
-    """Raise :class:`StorageSetupError`, or what SQLite raises, for a database that can't be used. Write nothing."""
+    """Raise :class:`StorageSetupError` or an error of SQLite if the database cannot be used. Write nothing."""
     columns = execute(connection, "SELECT name, pk, \"notnull\", dflt_value FROM pragma_table_info('mcp_sessions')")
     [(pages,)], [(page_size,)] = execute(connection, "PRAGMA page_count"), execute(connection, "PRAGMA page_size")
     assert isinstance(pages, int)
     assert isinstance(page_size, int)
-    # SQLite reads what a file cut off within its last page lacks as zeros, and takes one of a byte for a new one.
-    if _size(path) % page_size and not any(_size(beside(path, suffix)) for suffix in LOGS):
+    # If a file is cut off inside its last page, SQLite reads zeros there. It takes a file of one byte as a new one.
+    if _size(path) % page_size and not any(_size(side_file(path, suffix)) for suffix in LOGS):
         raise StorageSetupError(f"{path} is damaged: its end is missing; restore it, or move it away")
     if execute(connection, "PRAGMA encoding") != [("UTF-8",)]:
         raise StorageSetupError(f"{path} keeps its text in UTF-16, the store's is UTF-8; give the store another path")
     if columns and not _fits(columns):
         raise StorageSetupError(
-            f"the table mcp_sessions of {path} is of another version: it needs the columns {', '.join(COLUMNS)} with "
-            "sessionId as its primary key, and no other that must be filled; rename it, or give the store another path"
+            f"the table mcp_sessions of {path} is of another version: it needs the columns {', '.join(COLUMNS)}, "
+            "sessionId as its primary key, and no other required column; rename it, or give the store another path"
         )
     if pages * page_size <= WHOLE_CHECK:
         _check_pages(connection, path, ["sqlite_master", "mcp_sessions"] if columns else ["sqlite_master"])
     elif columns:
-        for look in _looks_at_edges(connection):
-            execute(connection, look)
+        for query in _edge_queries(connection):
+            execute(connection, query)
 
 
 def _check_pages(connection: sqlite3.Connection, path: Path, tables: list[str]) -> None:
@@ -82,8 +81,8 @@ def _check_pages(connection: sqlite3.Connection, path: Path, tables: list[str]) 
     execute(connection, "PRAGMA ignore_check_constraints = OFF")
 
 
-def _looks_at_edges(connection: sqlite3.Connection) -> list[str]:
-    """Return queries for the first and the last entry of the table, and of each index by one of its columns."""
+def _edge_queries(connection: sqlite3.Connection) -> list[str]:
+    """Return queries for the first and the last entry of the table, and of each index on one of its columns."""
     indexed = execute(
         connection,
         """

@@ -1,4 +1,4 @@
-"""Opening a SQLite file: private, durable, and only if the store's part of it is sound."""
+"""Open a SQLite file: private, durable, and only if the store's part of it is not damaged."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from reference_backends.core.errors import StorageError, StorageSetupError, StorageUnavailableError
 from reference_backends.embedded.filesystem import storage_error, tighten, warn_if_exposed
-from reference_backends.sqlite.check import SIDE_FILES, beside, inspect, require_regular
+from reference_backends.sqlite.check import SIDE_FILES, inspect, require_regular, side_file
 from reference_backends.sqlite.execute import execute, primary_code
 
 _SCHEMA = """
@@ -26,7 +26,7 @@ _PASSING = frozenset(
     {
         sqlite3.SQLITE_BUSY,
         sqlite3.SQLITE_LOCKED,
-        sqlite3.SQLITE_PROTOCOL,  # many connections that begin a log at once
+        sqlite3.SQLITE_PROTOCOL,  # many connections create the log at the same time
         sqlite3.SQLITE_NOMEM,
         sqlite3.SQLITE_INTERRUPT,
         sqlite3.SQLITE_IOERR,
@@ -38,23 +38,23 @@ _FORBIDDEN = frozenset({sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite
 
 
 def open_database(path: Path) -> sqlite3.Connection:
-    """A connection in autocommit mode to the sound and private database at ``path``, with its table.
+    """Return a connection in autocommit mode to the checked and private database at ``path``, with its table.
 
-    Raises :class:`StorageSetupError`, and then leaves the file as it is, and :class:`StorageUnavailableError`.
+    Raise :class:`StorageSetupError`, without a change to the file, or :class:`StorageUnavailableError`.
     """
     with typed_errors(path):
         require_regular(path)
-        log = beside(path, "-wal")
+        log = side_file(path, "-wal")
         logged = log.exists() and log.stat().st_size > 0
-        if logged:  # a writable connection would move the log into a damaged database when it is closed
+        if logged:  # closing a writable connection would move the log into a damaged database
             with contextlib.closing(_connect(path, "ro")) as reader:
                 inspect(reader, path)
         connection = _connect(path, "rwc")
         try:
             if not logged:
                 inspect(connection, path)
-            files = [beside(path, suffix) for suffix in ("", *SIDE_FILES)]
-            for file in files:  # a new file is empty until here
+            files = [side_file(path, suffix) for suffix in ("", *SIDE_FILES)]
+            for file in files:  # a new file is still empty here
                 tighten(file)
             _prepare(connection)
             warn_if_exposed(*files)
@@ -65,7 +65,7 @@ def open_database(path: Path) -> sqlite3.Connection:
 
 
 def reopen_database(path: Path) -> sqlite3.Connection:
-    """One more connection to a database that ``open_database`` has opened, and that is still in its place."""
+    """Return another connection to a database that ``open_database`` has opened and that is still at ``path``."""
     connection = _connect(path, "rw")
     try:
         _settle(connection)
@@ -77,12 +77,12 @@ def reopen_database(path: Path) -> sqlite3.Connection:
 
 @contextlib.contextmanager
 def typed_errors(path: Path) -> Iterator[None]:
-    """Turns what SQLite and the operating system raise into :class:`StorageError`."""
+    """Turn errors of SQLite and the operating system into :class:`StorageError`."""
     try:
         yield
     except sqlite3.Error as error:
         raise _storage_error(error, path) from error
-    except UnicodeDecodeError:  # of a message about a damaged schema, which it carries along
+    except UnicodeDecodeError:  # from a message about a damaged schema; the error holds that message
         raise _damaged(path) from None
     except OSError as error:
         raise storage_error(error, path) from error
@@ -94,7 +94,8 @@ def _storage_error(error: sqlite3.Error, path: Path) -> StorageError:
         return _damaged(path)
     if code in _PASSING:
         return StorageUnavailableError(
-            f"{path}: {error} ({error.sqlite_errorname}); free some space there, or make the path reachable, then retry"
+            f"{path}: {error} ({error.sqlite_errorname}); free some space on that disk, or make the path reachable, "
+            "then retry"
         )
     if code in _FORBIDDEN:
         return StorageSetupError(
@@ -112,12 +113,12 @@ def _damaged(path: Path) -> StorageSetupError:
 
 
 def _is_undecodable(error: sqlite3.Error) -> bool:
-    """Whether a column held text that is not UTF-8: the one operational error that is Python's own."""
+    """Return whether a column held text that is not UTF-8: the only ``OperationalError`` without an SQLite code."""
     return isinstance(error, sqlite3.OperationalError) and not hasattr(error, "sqlite_errorcode")
 
 
 def _connect(path: Path, mode: str) -> sqlite3.Connection:
-    # A fork closes connections on a thread that is not theirs.
+    # The fork hook closes connections on another thread.
     return sqlite3.connect(
         f"file:{quote(os.fsencode(path))}?mode={mode}",
         uri=True,
@@ -128,7 +129,7 @@ def _connect(path: Path, mode: str) -> sqlite3.Connection:
 
 
 def _prepare(connection: sqlite3.Connection) -> None:
-    """Make the table, and choose WAL. A file system without shared memory has no WAL: the old journal serves too."""
+    """Create the table and turn on WAL. A file system without shared memory keeps the rollback journal."""
     execute(connection, "PRAGMA journal_mode = WAL")
     _settle(connection)
     execute(connection, "BEGIN IMMEDIATE")
@@ -138,9 +139,9 @@ def _prepare(connection: sqlite3.Connection) -> None:
 
 
 def _settle(connection: sqlite3.Connection) -> None:
-    """Set what holds for one connection, and not for the file.
+    """Apply the settings of a connection, which the file does not keep.
 
-    With the old journal, ``synchronous = EXTRA`` also syncs the folder at each commit; in WAL it is the same as FULL.
+    With the rollback journal, ``synchronous = EXTRA`` also syncs the folder at each commit; with WAL it equals FULL.
     """
     for setting in ("synchronous = EXTRA", "secure_delete = ON", "temp_store = MEMORY", "trusted_schema = OFF"):
         execute(connection, f"PRAGMA {setting}")

@@ -12,17 +12,17 @@ from pathlib import Path
 from typing import Any
 
 from reference_backends.core.errors import StorageError, StorageUnavailableError
-from reference_backends.core.fork import watch_forks
 from reference_backends.core.record import Record, from_wire
 from reference_backends.embedded.backend import Engine
 from reference_backends.embedded.filesystem import make_folder, real
+from reference_backends.embedded.fork import watch_forks
 from reference_backends.embedded.polling import LOCK_TIMEOUT, attempts
 from reference_backends.embedded.rows import decoded, row_text
 from reference_backends.sqlite.database import open_database, reopen_database, typed_errors
 from reference_backends.sqlite.execute import execute
 
-# The + keeps the planner off the index on expiresAt. Data is read as a BLOB: sqlite3 puts text that is not UTF-8 into
-# the message of its error.
+# With the + the planner does not use the index on expiresAt. Data is read as a BLOB: sqlite3 puts text that is not
+# UTF-8 into the message of its error.
 _FIND = """
     SELECT CAST(data AS BLOB) FROM mcp_sessions
     WHERE sessionId = ? AND identity = ? AND (expiresAt IS NULL OR expiresAt > ?)
@@ -61,14 +61,14 @@ _OF_CALLS = (
 )
 
 _OLD_MARK = "DROP TABLE IF EXISTS mcp_sessions_remnants"
-"""Releases up to 0.1 marked a database with this table if it was to be compacted."""
+"""Releases up to 0.1 created this table in a database that had to be compacted."""
 
 
 class SessionTable(Engine):
     """The engine of the SQLite store; ``stamp`` is the expiry of rows that have none.
 
-    SQLite keeps the locks of a process by the file, and a child inherits the belief that its parent's are its own: it
-    would write without any. So no connection is open while a process forks; the next call makes a new one.
+    SQLite keeps a table of the locks that a process holds. After a fork the child has a copy of it but not the locks,
+    so it would write without any. So connections are closed before a fork; the next call opens a new one.
     """
 
     def __init__(self, path: Path, stamp: Callable[[], int]) -> None:
@@ -77,7 +77,7 @@ class SessionTable(Engine):
         self._connection: sqlite3.Connection | None = None
         self._status: os.stat_result | None = None
         self._turn = threading.RLock()
-        """Held by whoever uses the connection: the store's thread, or one that forks."""
+        """Held by the thread that uses the connection: the store's thread, or one that forks."""
         watch_forks(self)
 
     def open(self) -> None:
@@ -165,10 +165,10 @@ class SessionTable(Engine):
         self._execute(_DELETE_EXPIRED, (now,))
 
     def compact(self) -> None:
-        """Rewrite the database, then move the log into it and empty that.
+        """Rewrite the database, move the log into it, and empty the log.
 
-        ``secure_delete`` wipes freed pages and cells, but when rows move between pages their old places stay readable
-        until the page is used up. Only ``VACUUM`` leaves nothing.
+        ``secure_delete`` overwrites freed pages and cells. But when rows move between pages, their old bytes stay
+        readable until that part of the page is used again. Only ``VACUUM`` removes all of them.
         """
         with self.reading():
             self._execute(_OLD_MARK)
@@ -179,7 +179,7 @@ class SessionTable(Engine):
                     return
         raise StorageUnavailableError(
             f"{self._path} was compacted, but another process reads its log, which may still hold old values; end that "
-            "process, then try again"
+            "process, then retry"
         )
 
     def _execute(
@@ -190,23 +190,23 @@ class SessionTable(Engine):
         return execute(self._connection, sql, values, timeout=timeout)
 
     def _reach(self) -> None:
-        """A database that was moved or replaced still takes writes, and they are lost: refuse."""
+        """Raise :class:`StorageUnavailableError` if the database was moved or replaced: writes to it would be lost."""
         try:
-            there = os.stat(self._path)
+            current = os.stat(self._path)
         except FileNotFoundError:
-            there = None
-        if there is None or self._status is None or not os.path.samestat(there, self._status):
+            current = None
+        if current is None or self._status is None or not os.path.samestat(current, self._status):
             raise StorageUnavailableError(
-                f"{self._path} was moved or replaced; bring it back, or disconnect() and init() to begin anew"
+                f"{self._path} was moved or replaced; move it back, or disconnect() and init() to open the new one"
             )
-        if self._connection is None:  # this process has forked since the last call
+        if self._connection is None:  # the process has forked since the last call
             self._connection = reopen_database(self._path)
 
     def _try_what_calls_need(self) -> None:
         """Compile every statement, and commit one page.
 
         A trigger, a constraint or an index of another application on this table may need functions that only that
-        application has. The commit shows a full disk or a quota; it changes nothing but the unstamped rows.
+        application has. The commit fails if a disk or a quota is full. It changes only rows without an expiry.
         """
         with self.writing():
             for sql in _OF_CALLS:
@@ -222,7 +222,7 @@ class SessionTable(Engine):
 
 
 def _record(identity: str, session_id: str, data: object) -> Record:
-    """The record in a row, with the ids of its columns: upstream lets an update change those in the JSON."""
+    """Return the record in a row. The ids are those of the columns: @mcp-ts/sdk can change those in the JSON."""
     row = decoded(data) if isinstance(data, bytes) else None
     if not isinstance(row, dict):
         raise StorageError(f"the stored session {session_id!r} is damaged: its data is not a JSON object")

@@ -29,7 +29,7 @@ from reference_backends import (
     StorageBackend,
     SupabaseStorageBackend,
 )
-from reference_backends.migration import migrate
+from reference_backends.maintenance.migration import migrate
 
 Make = Callable[..., SessionData]
 

@@ -86,7 +86,7 @@ def test_a_store_that_is_not_there_is_not_made(tmp_path: Path) -> None:
     [
         ({"MCP_TS_STORAGE_TYPE": "memory", "STORAGE_ENCRYPTION_KEY": NEW}, "sessions in memory end"),
         ({"MCP_TS_STORAGE_TYPE": "file"}, "STORAGE_ENCRYPTION_KEY is not set"),
-        ({"STORAGE_ENCRYPTION_KEY": NEW}, "no storage is chosen"),
+        ({"STORAGE_ENCRYPTION_KEY": NEW}, "no storage is selected"),
         ({"STORAGE_ENCRYPTION_KEY": "short", "MCP_TS_STORAGE_SQLITE_PATH": "s"}, "64 hexadecimal digits"),
     ],
 )

@@ -14,7 +14,7 @@ from pytest_mcp_storage.harnesses.file import FileHarness
 from pytest_mcp_storage.harnesses.folder import FolderHarness
 from pytest_mcp_storage.harnesses.sqlite import SqliteHarness
 from reference_backends import DecryptionError, SessionData
-from reference_backends.resealing import reseal
+from reference_backends.maintenance.resealing import reseal
 
 OLD, NEW = "0f" * 32, "f0" * 32
 STORES = [FileHarness, SqliteHarness]

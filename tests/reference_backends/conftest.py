@@ -1,4 +1,4 @@
-"""What the tests of the runtime library share."""
+"""Fixtures of the library's tests."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def other_key() -> str:
 
 @pytest.fixture(scope="session")
 def session() -> Callable[..., SessionData]:
-    """Builds a session; fields that a test does not care about are filled in."""
+    """Return a function that builds a session. It fills in the required fields."""
 
     def build(session_id: str = "s1", identity: str = "alice", **fields: Any) -> SessionData:
         required = {
@@ -44,7 +44,7 @@ def session() -> Callable[..., SessionData]:
 
 @pytest.fixture(scope="session")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A file with a key and a certificate of 127.0.0.1 that nobody else has signed."""
+    """Return a file with a key and a self-signed certificate of 127.0.0.1."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "a test")])
     here = x509.SubjectAlternativeName([x509.IPAddress(IPv4Address("127.0.0.1"))])

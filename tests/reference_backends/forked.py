@@ -1,4 +1,4 @@
-"""A child of the test's own process, which has all of its memory and none of its threads."""
+"""A child of the test process. It has the memory of its parent but none of its threads."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from typing import Any
 
 
 def forked(child: Callable[[], Coroutine[Any, Any, object]]) -> int:
-    """The process id of a child that runs this, and ends with 0 where it raises nothing."""
+    """Fork a child that runs this and ends with 0 if nothing is raised. Return its process id."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # a fork beside threads: the very thing that is tested
+        warnings.simplefilter("ignore", DeprecationWarning)  # a fork of a process with threads is what is tested
         pid = os.fork()
     if pid == 0:
         code = 1

@@ -29,7 +29,7 @@ Build = Callable[..., SessionData]
 
 
 class SetClock:
-    """A clock that stands still until it is moved."""
+    """A clock that changes only when the test sets it."""
 
     def __init__(self) -> None:
         self.now = 1_800_000_000.0
@@ -158,7 +158,7 @@ def test_cleanup_removes_what_expired_and_nothing_else(session: Build) -> None:
         clock.now += 10
         await backend.cleanup_expired_sessions()
         await backend.cleanup_expired_sessions()
-        clock.now -= 5  # what was only hidden would show again
+        clock.now -= 5  # expired sessions that were kept would be returned again
         assert await backend.get_all_session_ids() == ["long"]
 
     run(scenario, clock=clock)
@@ -211,7 +211,7 @@ def test_of_many_threads_one_creates(session: Build, monkeypatch: pytest.MonkeyP
 
     def look_slowly(identity: str, session_id: str) -> Any:
         found = look(identity, session_id)
-        time.sleep(0.005)  # time for the others to look too, were they let in
+        time.sleep(0.005)  # without a lock the other threads would read here, too
         return found
 
     monkeypatch.setattr(backend, "_live", look_slowly)
@@ -291,7 +291,7 @@ def test_generated_ids_are_a_letter_then_letters_and_digits() -> None:
     assert all(len({each[place] for each in ids}) > 40 for place in range(16))
 
 
-def test_a_child_is_not_locked_out_by_a_thread_that_it_has_not(session: Build) -> None:
+def test_a_child_is_not_locked_out_by_a_thread_of_its_parent(session: Build) -> None:
     async def opened() -> MemoryStorageBackend:
         backend = MemoryStorageBackend()
         await backend.init()

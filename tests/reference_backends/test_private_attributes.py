@@ -1,4 +1,4 @@
-"""The library uses no private attribute of a dependency: those change without a word in any release."""
+"""The library uses no private attribute of a dependency: any release may change those without notice."""
 
 from __future__ import annotations
 
@@ -12,14 +12,16 @@ import reference_backends
 
 FOLDER = Path(reference_backends.__file__).parent
 LOOKING = ("getattr", "setattr", "hasattr", "delattr")
+DOCUMENTED = ("_asdict", "_fields", "_make", "_replace")
+"""Public members of every named tuple."""
 
 
 def is_private(name: str) -> bool:
-    return name.startswith("_") and not name.startswith("__")
+    return name.startswith("_") and not name.startswith("__") and name not in DOCUMENTED
 
 
 def defined(tree: ast.AST) -> Iterator[str]:
-    """Yield every name that the module gives to something: functions, classes, variables, attributes of ``self``."""
+    """Yield every name that the module defines: functions, classes, variables, attributes of ``self``."""
     for node in ast.walk(tree):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
             yield node.name
@@ -30,7 +32,7 @@ def defined(tree: ast.AST) -> Iterator[str]:
 
 
 def used(tree: ast.AST) -> Iterator[tuple[int, str]]:
-    """Yield every private name that is looked up on an object, or imported from another package."""
+    """Yield every private name that is read from an object or imported from another package."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Attribute) and is_private(node.attr):
             yield node.lineno, node.attr

@@ -1,133 +1,105 @@
-"""MCP sessions in a diskcache directory: several processes may share it."""
+"""MCP sessions in a diskcache directory. Several processes may share it."""
 
 from __future__ import annotations
 
 import asyncio
 import json
-import logging
-import secrets
 import sqlite3
-import string
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, Unpack
 
 import diskcache
 
 from reference_backends import (
-    DecryptionError,
-    InvalidSessionError,
-    Keyring,
+    BackendOptions,
+    BaseBackend,
     SessionData,
     SessionExistsError,
     SessionNotFoundError,
     SessionUpdate,
-    StorageError,
     StorageSetupError,
     StorageUnavailableError,
+    check_changes,
+    check_identity,
+    check_names,
+    check_session,
 )
 
-logger = logging.getLogger(__name__)
-
-LONGEST_TTL = 3_155_760_000
-SECRETS = ("tokens", "headers", "code_verifier", "client_information")
-FIXED = {"session_id", "identity"}
-LETTERS = string.ascii_letters
 Result = TypeVar("Result")
 
 
-class DiskcacheBackend:
-    """A ``StorageBackend`` over :mod:`diskcache`; ``default_ttl`` in seconds, ``clock`` in seconds since the epoch."""
+class DiskcacheBackend(BaseBackend):
+    """A ``StorageBackend`` over :mod:`diskcache`. The keyword arguments are those of ``BaseBackend``.
 
-    def __init__(
-        self,
-        path: Path,
-        *,
-        encryption_key: str | Sequence[str] | None = None,
-        default_ttl: float = 43_200,
-        clock: Callable[[], float] = time.time,
-    ) -> None:
+    A session is a JSON text with its record and its expiry. Each identity has a list of its session ids.
+    """
+
+    label = "diskcache"
+
+    def __init__(self, path: Path, **options: Unpack[BackendOptions]) -> None:
+        super().__init__(**options)
         self.path = path
-        self.keyring = None if encryption_key is None else Keyring(encryption_key)
-        self.default_ttl = default_ttl
-        self.clock = clock
         self.cache: diskcache.Cache | None = None
-        self.warned = False
-        # diskcache keeps a connection for each thread: with one thread, closing the cache closes the only one.
-        self.thread = ThreadPoolExecutor(1)
+        self.thread: ThreadPoolExecutor | None = None
 
     async def init(self) -> None:
         if self.cache is None:
             self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
             try:
-                self.cache = await self._threaded(self._open)
+                self.cache = await self._threaded(self._open_cache)
             except sqlite3.DatabaseError as error:
                 raise StorageSetupError(f"{self.path} holds no diskcache; restore it, or move it away") from error
-        if self.keyring is None and not self.warned:
-            self.warned = True
-            logger.warning("no encryption key: tokens and headers are stored in clear")
-
-    def generate_session_id(self) -> str:
-        return secrets.choice(LETTERS) + "".join(secrets.choice(LETTERS + string.digits) for _ in range(19))
+        self._opened()
 
     async def create_session(self, session: SessionData, ttl: float | None = None) -> None:
-        row = self._row(session, ttl)
+        session = check_session(session)
+        identity, session_id = session.identity, session.session_id
+        row = _row(self._codec.record(session), self._expiry(ttl))
 
         def create(cache: diskcache.Cache) -> None:
-            if self._live(cache, session.identity, session.session_id):
-                raise SessionExistsError(f"session {session.session_id!r} exists already")
-            cache[_key(session.identity, session.session_id)] = row
-            ids = cache.get(_index(session.identity), [])
-            cache[_index(session.identity)] = [
-                *(each for each in ids if each != session.session_id),
-                session.session_id,
-            ]
+            if self._live(cache, identity, session_id) is not None:
+                raise SessionExistsError(f"session {session_id!r} exists already")
+            cache[_key(identity, session_id)] = row
+            others = [each for each in cache.get(_index(identity), []) if each != session_id]
+            cache[_index(identity)] = [*others, session_id]
 
         await self._transact(create)
 
     async def update_session(
         self, identity: str, session_id: str, changes: SessionUpdate, ttl: float | None = None
     ) -> None:
-        _check(identity, session_id)
-        if FIXED & set(changes) or set(changes) - set(SessionData.model_fields):
-            raise InvalidSessionError("an update may name every field of a session but identity and session_id")
-        # Checked against a complete session; what is stored is changed field by field, so secrets are not opened.
-        blank = {"session_id": "s", "identity": "i", "server_url": "", "transport_type": "sse", "callback_url": ""}
-        valid = SessionData.model_validate({**blank, "created_at": 0, **changes}).model_dump()
-        named = {field: valid[field] for field in changes}
-        expires_at = self._expiry(ttl)
+        identity, session_id = check_names(identity, session_id)
+        named, expires_at = check_changes(changes), self._expiry(ttl)
 
         def update(cache: diskcache.Cache) -> None:
-            row = self._live(cache, identity, session_id)
-            if row is None:
+            record = self._live(cache, identity, session_id)
+            if record is None:
                 raise SessionNotFoundError(f"there is no live session {session_id!r} of this identity")
-            fields = {**json.loads(row)["fields"], **named}
-            cache[_key(identity, session_id)] = self._encoded(fields, expires_at)
+            cache[_key(identity, session_id)] = _row(self._codec.updated(record, named), expires_at)
 
         await self._transact(update)
 
     async def get_session(self, identity: str, session_id: str) -> SessionData | None:
-        _check(identity, session_id)
-        row = await self._transact(lambda cache: self._live(cache, identity, session_id))
-        return None if row is None else self._session(row)
+        identity, session_id = check_names(identity, session_id)
+        record = await self._transact(lambda cache: self._live(cache, identity, session_id))
+        return None if record is None else self._codec.session(record)
 
     async def get_identity_sessions_data(self, identity: str) -> list[SessionData]:
-        return [self._session(row) for _, row in await self._listing(identity)]
+        return [self._codec.session(record) for record in (await self._listing(identity)).values()]
 
     async def get_identity_mcp_sessions(self, identity: str) -> list[str]:
-        return [session_id for session_id, _ in await self._listing(identity)]
+        return list(await self._listing(identity))
 
     async def remove_session(self, identity: str, session_id: str) -> None:
-        _check(identity, session_id)
-        await self._transact(lambda cache: self._forget(cache, identity, [session_id]))
+        identity, session_id = check_names(identity, session_id)
+        await self._transact(lambda cache: _remove(cache, identity, session_id))
 
     async def get_all_session_ids(self) -> list[str]:
-        def all_ids(cache: diskcache.Cache) -> list[str]:
-            return [name[1] for name in _names(cache) if self._live(cache, *name)]
-
-        return await self._transact(all_ids)
+        return await self._transact(
+            lambda cache: [name[1] for name in _names(cache) if self._live(cache, *name) is not None]
+        )
 
     async def clear_all(self) -> None:
         await self._transact(lambda cache: cache.clear())
@@ -136,18 +108,20 @@ class DiskcacheBackend:
         def clean_up(cache: diskcache.Cache) -> None:
             for name in list(_names(cache)):
                 if self._live(cache, *name) is None:
-                    self._forget(cache, name[0], [name[1]])
+                    _remove(cache, *name)
 
         await self._transact(clean_up)
 
     async def disconnect(self) -> None:
+        self._closed()
         cache, self.cache = self.cache, None
         if cache is not None:
             await self._threaded(cache.close)
+        if self.thread is not None:
+            self.thread.shutdown()
+            self.thread = None
 
-    # -- what lies in the cache --------------------------------------------------------------------------------------
-
-    def _open(self) -> diskcache.Cache:
+    def _open_cache(self) -> diskcache.Cache:
         # No eviction by size, and all values in the database itself: sessions are not a cache.
         options = {"eviction_policy": "none", "disk_min_file_size": 2**30, "sqlite_synchronous": 2, "timeout": 10}
         cache = diskcache.Cache(str(self.path), disk=diskcache.JSONDisk, **options)
@@ -156,9 +130,9 @@ class DiskcacheBackend:
         return cache
 
     async def _transact(self, work: Callable[[diskcache.Cache], Result]) -> Result:
+        """Run ``work`` in one transaction."""
+        self._require_open()
         cache = self.cache
-        if cache is None:
-            raise StorageError("this store is not open; await init() first")
 
         def run() -> Result:
             with cache.transact():
@@ -167,84 +141,43 @@ class DiskcacheBackend:
         try:
             return await self._threaded(run)
         except (diskcache.Timeout, sqlite3.OperationalError, OSError) as error:
-            raise StorageUnavailableError("the cache did not answer in time; try again") from error
+            raise StorageUnavailableError("the cache did not answer in time; retry") from error
 
     async def _threaded(self, work: Callable[[], Result]) -> Result:
+        # diskcache keeps a connection for each thread: with one thread, closing the cache closes the only one.
+        self.thread = self.thread or ThreadPoolExecutor(1)
         return await asyncio.get_running_loop().run_in_executor(self.thread, work)
 
-    async def _listing(self, identity: str) -> list[tuple[str, str]]:
-        _check(identity)
+    async def _listing(self, identity: str) -> dict[str, dict[str, Any]]:
+        """Return the live records of an identity by session id."""
+        identity = check_identity(identity)
 
-        def listing(cache: diskcache.Cache) -> list[tuple[str, str]]:
-            ids = cache.get(_index(identity), [])
-            return [(each, row) for each in ids if (row := self._live(cache, identity, each)) is not None]
+        def listing(cache: diskcache.Cache) -> dict[str, dict[str, Any]]:
+            found = {each: self._live(cache, identity, each) for each in cache.get(_index(identity), [])}
+            return {each: record for each, record in found.items() if record is not None}
 
         return await self._transact(listing)
 
-    def _forget(self, cache: diskcache.Cache, identity: str, session_ids: list[str]) -> None:
-        for session_id in session_ids:
-            cache.pop(_key(identity, session_id))
-        if left := [each for each in cache.get(_index(identity), []) if each not in session_ids]:
-            cache[_index(identity)] = left
-        else:
-            cache.pop(_index(identity))
-
-    def _live(self, cache: diskcache.Cache, identity: str, session_id: str) -> str | None:
-        row: str | None = cache.get(_key(identity, session_id))
-        return row if row is not None and self.clock() < json.loads(row)["expires_at"] else None
-
-    # -- from session to row and back --------------------------------------------------------------------------------
-
-    def _row(self, session: SessionData, ttl: float | None) -> str:
-        return self._encoded(session.model_dump(), self._expiry(ttl))
-
-    def _encoded(self, fields: dict[str, Any], expires_at: float) -> str:
-        kept = {field: value for field, value in fields.items() if value is not None}
-        if self.keyring:
-            for field in SECRETS:
-                if field in kept and not _is_envelope(kept[field]):
-                    kept[field] = self.keyring.seal(kept[field])
-        return json.dumps({"fields": kept, "expires_at": expires_at})
-
-    def _session(self, row: str) -> SessionData:
-        fields = json.loads(row)["fields"]
-        session_id = fields["session_id"]
-        for field in SECRETS:
-            value = fields.get(field)
-            clear = isinstance(value, dict) or (field == "code_verifier" and not _is_envelope(value))
-            if value is not None and not clear:
-                fields[field] = self._opened(session_id, field, value)
-        return SessionData.model_validate(fields)
-
-    def _opened(self, session_id: str, field: str, value: Any) -> Any:
-        if self.keyring is None:
-            raise DecryptionError(f"{field} of {session_id!r} can't be read: no key is set", session_id=session_id)
-        try:
-            return self.keyring.open(value)
-        except DecryptionError as error:
-            reason = str(error)
-        raise DecryptionError(f"{field} of {session_id!r} can't be read: {reason}", session_id=session_id)
-
-    def _expiry(self, ttl: float | None) -> float:
-        seconds = self.default_ttl if ttl is None else ttl
-        if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not 0 < seconds <= LONGEST_TTL:
-            raise InvalidSessionError(f"ttl must be a number of seconds above 0 and at most {LONGEST_TTL}")
-        return self.clock() + seconds
+    def _live(self, cache: diskcache.Cache, identity: str, session_id: str) -> dict[str, Any] | None:
+        """Return the live record."""
+        text = cache.get(_key(identity, session_id))
+        if text is None:
+            return None
+        row = json.loads(text)
+        record: dict[str, Any] = row["fields"]
+        return record if self._clock() < row["expires_at"] else None
 
 
-def _check(*names: str) -> None:
-    if not all(
-        isinstance(name, str) and 1 <= len(name) <= 255 and "\0" not in name and _encodes(name) for name in names
-    ):
-        raise InvalidSessionError("identity and session id must have 1 to 255 characters, none of them NUL")
+def _row(record: dict[str, Any], expires_at: float) -> str:
+    return json.dumps({"fields": record, "expires_at": expires_at})
 
 
-def _encodes(name: str) -> bool:
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
+def _remove(cache: diskcache.Cache, identity: str, session_id: str) -> None:
+    cache.pop(_key(identity, session_id))
+    if left := [each for each in cache.get(_index(identity), []) if each != session_id]:
+        cache[_index(identity)] = left
+    else:
+        cache.pop(_index(identity))
 
 
 def _key(identity: str, session_id: str) -> list[str]:
@@ -259,7 +192,3 @@ def _names(cache: diskcache.Cache) -> Iterator[tuple[str, str]]:
     for key in cache.iterkeys():
         if key[0] == "session":
             yield key[1], key[2]
-
-
-def _is_envelope(value: object) -> bool:
-    return isinstance(value, str) and value.startswith("enc:")

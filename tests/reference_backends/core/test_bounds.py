@@ -1,4 +1,4 @@
-"""What text and JSON a session may hold."""
+"""Which text and JSON a session may hold."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The envelope: upstream's answers in both directions, and nothing but a DecryptionError for anything else."""
+"""The envelope: compatible with upstream in both directions, and a DecryptionError for anything else."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_what_upstream_sealed_opens_here(answer: dict[str, Any]) -> None:
 
 @named(GOOD)
 def test_what_is_sealed_here_is_upstreams_format(answer: dict[str, Any]) -> None:
-    """An independent decryption, with upstream's key bytes, gives JSON of the same value."""
+    """Decrypt the envelope without our code, with upstream's key bytes: the JSON holds the same value."""
     if answer["name"] == "lone-surrogate":
         with pytest.raises(InvalidSessionError):  # no session may hold one
             Keyring(answer["key"]).seal(answer["plaintext"])
@@ -65,7 +65,7 @@ def test_keys_that_upstream_pads_or_cuts_are_refused(answer: dict[str, Any]) -> 
     assert answer["key"] not in str(caught.value)
 
 
-def test_every_envelope_has_an_iv_of_its_own() -> None:
+def test_every_envelope_has_a_new_iv() -> None:
     assert len({seal(CIPHER, {}).split(":")[2] for _ in range(1000)}) == 1000
 
 
@@ -111,7 +111,7 @@ def test_only_text_is_an_envelope(value: object) -> None:
 @pytest.mark.parametrize("part", [0, 1, 2])
 @pytest.mark.parametrize("width", [2, 8, 18, 24])
 def test_digits_that_spaces_stand_for_are_missed(part: int, width: int) -> None:
-    """``bytes.fromhex`` skips spaces, so a part of the right length on paper can be too short."""
+    """``bytes.fromhex`` skips spaces, so a text of the right length can decode to too few bytes."""
     prefix, version, *parts = ENVELOPE.split(":")
     parts[part] = parts[part][:-width] + " " * width
     with pytest.raises(DecryptionError):
@@ -124,7 +124,7 @@ def test_nothing_opens_without_a_cipher() -> None:
 
 
 def altered() -> st.SearchStrategy[str]:
-    """The envelope with something done to it."""
+    """Return changed envelopes."""
     length = len(ENVELOPE)
     places = st.integers(0, length - 1)
     swapped = st.permutations(ENVELOPE.split(":")).map(":".join)

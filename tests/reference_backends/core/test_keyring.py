@@ -1,4 +1,4 @@
-"""Keys: parsed strictly, rotated by order, never shown."""
+"""Keys are parsed strictly, rotated by their order, and never shown."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_digits_of_either_case_make_the_same_key() -> None:
         1,
     ],
 )
-def test_any_other_key_is_refused_wherever_it_stands(key: object) -> None:
+def test_any_other_key_is_refused_at_any_position(key: object) -> None:
     with pytest.raises(ConfigurationError, match=r"^the encryption key is not 64 hexadecimal digits"):
         Keyring([key])  # type: ignore[list-item]
     with pytest.raises(ConfigurationError, match="encryption key 2 of 3 is not 64"):

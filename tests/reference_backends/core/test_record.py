@@ -1,4 +1,4 @@
-"""Session to record and back: what is sealed, what opens, and what is said when it does not."""
+"""Session to record and back: what is sealed, what can be opened, and the errors if it cannot."""
 
 from __future__ import annotations
 
@@ -90,14 +90,14 @@ def test_an_update_neither_opens_nor_needs_the_right_key(full: SessionData, keye
     }
 
 
-def test_an_update_seals_what_still_lies_in_clear(full: SessionData, keyed: RecordCodec, plain: RecordCodec) -> None:
+def test_an_update_seals_secrets_in_clear(full: SessionData, keyed: RecordCodec, plain: RecordCodec) -> None:
     record = plain.record(full)
     updated = keyed.updated(record, {"server_name": "new"})
     assert SECRET not in repr(updated)
     assert keyed.session(updated).tokens == full.tokens
 
 
-def test_what_lies_there_and_cannot_be_sealed_is_damaged(
+def test_a_stored_secret_that_cannot_be_sealed_is_damaged(
     full: SessionData, keyed: RecordCodec, plain: RecordCodec
 ) -> None:
     record = plain.record(full) | {"tokens": {"access_token": "\ud800"}}  # JSON may hold it, UTF-8 may not
@@ -173,7 +173,7 @@ def test_a_sealed_field_needs_its_key(
 ) -> None:
     record = plain.record(full) | {field: keyed.record(full)[field]}
     refused(plain, record, field, "no encryption key is set")
-    refused(RecordCodec(Keyring(other_key)), record, field, "it was altered, or sealed with another key")
+    refused(RecordCodec(Keyring(other_key)), record, field, "it was changed, or sealed with another key")
 
 
 def test_a_sealed_client_secret_needs_its_key(full: SessionData, keyed: RecordCodec, plain: RecordCodec) -> None:

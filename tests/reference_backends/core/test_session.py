@@ -1,4 +1,4 @@
-"""SessionData: what it takes, what it refuses, and what it never shows."""
+"""SessionData: what it accepts, what it refuses, and what it never shows."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def test_a_missing_field_is_named() -> None:
         SessionData.model_validate({"session_id": "s", "identity": "i"})
 
 
-def test_a_slip_of_the_pen_gets_a_hint(session: Build) -> None:
+def test_a_misspelt_field_gets_a_hint(session: Build) -> None:
     with pytest.raises(InvalidSessionError, match="is 'tokens' meant"):
         session(token={"a": SECRET})
 
@@ -158,10 +158,10 @@ def test_an_update_names_every_field_that_may_change() -> None:
     assert set(SessionUpdate.__annotations__) == FIELDS - IDENTIFYING
 
 
-def test_a_recalled_session_is_like_a_validated_one_and_shares_nothing(session: Build) -> None:
+def test_a_session_from_validated_fields_equals_a_validated_one_and_shares_nothing(session: Build) -> None:
     built = session(tokens={"scopes": ["a", {"b": [1]}]}, headers={"A": "b"}, active=False)
     fields = {field: getattr(built, field) for field in built.model_fields_set}
-    recalled = SessionData.recalled(fields)
+    recalled = SessionData.from_validated(fields)
     assert recalled == built
     assert repr(recalled) == repr(built)
     assert recalled.model_dump() == built.model_dump()

@@ -1,4 +1,4 @@
-"""What the calls of a store may be given."""
+"""Checks of the arguments of a store's calls."""
 
 from __future__ import annotations
 

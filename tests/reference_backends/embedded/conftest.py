@@ -1,4 +1,4 @@
-"""What the file and the SQLite store have in common: both kinds of store, and a process that works on one."""
+"""Both embedded stores, and a process that works on one of them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from reference_backends import FileStorageBackend, SessionData, SqliteStorageBackend
-from reference_backends.file.sessions import SessionFile
+from reference_backends.file.session_file import SessionFile
 from reference_backends.sqlite.table import SessionTable
 
 Backend = FileStorageBackend | SqliteStorageBackend
@@ -41,7 +41,7 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def build(kind: str, path: Path) -> Open:
-    """A handle on the store at ``path``, not yet opened."""
+    """Return a handle on the store at ``path``. It is not open yet."""
     return lambda **options: CLASSES[kind](path, **options)
 
 
@@ -54,7 +54,7 @@ class SetClock:
 
 
 def every_call(backend: Backend, session: Build) -> list[Callable[[], Awaitable[Any]]]:
-    """Each method that needs the store, ``init`` first."""
+    """Call each method that needs the store, ``init`` first."""
     return [
         backend.init,
         lambda: backend.create_session(session("new")),

@@ -1,4 +1,4 @@
-"""Many calls at once: what they share, and what becomes of one that is cancelled, slow or broken."""
+"""Many concurrent calls: what they share, and what happens if one is cancelled, slow or fails."""
 
 from __future__ import annotations
 
@@ -143,7 +143,7 @@ def test_a_call_that_was_cancelled_before_its_turn_never_runs(
     asyncio.run(scenario())
 
 
-def test_a_call_cancelled_at_work_is_done_and_its_neighbours_are_answered(
+def test_a_call_cancelled_while_it_runs_is_done_and_its_batch_returns(
     kind: str, build: Open, session: Build, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     entered, leave = threading.Event(), threading.Event()

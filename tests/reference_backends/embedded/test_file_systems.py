@@ -1,4 +1,4 @@
-"""What file systems refuse or ignore: a rename, a mode, a sync, more data. ``init`` finds out, and says what to do."""
+"""File systems that refuse or ignore a rename, a mode, a sync or more data. ``init`` reports it and says what to do."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ FOLDER_CANNOT_BE_SYNCED = [errno.EINVAL, errno.ENOTSUP, errno.EIO]
 
 
 def with_mounts(script: str, *arguments: object) -> subprocess.CompletedProcess[str]:
-    """Run the worker after a shell script that mounts; its mounts end with the process, and hold for root too."""
+    """Run the worker after a shell script that mounts. The mounts end with the process, and apply to root, too."""
     command = ["unshare", "--map-root-user", "--mount", "sh", "-c", f'set -e; {script}; exec "$@"', "sh"]
     command += [sys.executable, str(WORKER), *map(str, arguments)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -51,7 +51,7 @@ def prepared(build: Open, session: Build, **options: Any) -> None:
 def test_a_file_that_is_mounted_by_itself_is_refused(
     kind: str, path: Path, build: Open, session: Build, content: str
 ) -> None:
-    """As by ``docker run -v ./sessions.json:/app/sessions.json``: the files next to it would stay in the container."""
+    """As with ``docker run -v ./s.json:/app/s.json``: the files next to it would stay in the container."""
     prepared(build, session)
     if content == "nothing":
         for file in path.parent.iterdir():
@@ -60,7 +60,7 @@ def test_a_file_that_is_mounted_by_itself_is_refused(
     before = path.read_bytes()
     done = with_mounts(f'mount --bind "{path}" "{path}"', kind, path, "write", "s2")
     assert "StorageSetupError" in done.stderr
-    assert "mount the folder that holds it" in done.stderr
+    assert "mount its folder instead" in done.stderr
     assert path.read_bytes() == before
 
 
@@ -122,7 +122,7 @@ def user_of_another_id() -> None:
 
 
 def test_root_leaves_the_file_to_its_owner(kind: str, path: Path, build: Open, session: Build) -> None:
-    """As when an administrator's command runs on the store of an application that has a user of its own."""
+    """As if an administrator ran a command on the store of an application that has a separate user."""
     if os.geteuid():
         pytest.skip("needs root")
     prepared(build, session)
@@ -171,7 +171,7 @@ def test_modes_that_cannot_be_set_are_a_warning(
     path: Path, build: Open, session: Build, key: str, monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture, refusal: int | None,
 ) -> None:  # fmt: skip
-    """A mock in place of such a file system, for machines that can't mount one."""
+    """A mock replaces such a file system, for machines that can't mount one."""
     prepared(build, session)
     path.chmod(0o644)
     os.chmod(path.parent, 0o755)
@@ -196,7 +196,7 @@ def test_a_private_file_is_no_warning(build: Open, session: Build, key: str, cap
 
 
 def after_the_rename(name: str, code: int) -> tuple[Any, str, Callable[..., Any]]:
-    """Return the owner, the name and the replacement of a system call: it fails once the new content has its name."""
+    """Return the owner, the name and the replacement of a system call. It fails after the rename of the new content."""
     owner: Any = fcntl if name == "flock" else os
     real = getattr(owner, name)
 
@@ -220,7 +220,7 @@ def test_what_fails_after_the_write_does_not_count_as_the_write(
     tmp_path: Path, session: Build, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, call: str,
     code: int,
 ) -> None:  # fmt: skip
-    """A mock: no real disk fails at a step of our choice."""
+    """A mock is used, because no real disk fails at a chosen step."""
 
     async def scenario() -> None:
         backend, other = CLASSES["file"](tmp_path / "s"), CLASSES["file"](tmp_path / "s")
@@ -266,7 +266,7 @@ def test_a_folder_that_cannot_be_opened_for_want_of_descriptors_fails_before_the
     asyncio.run(scenario())
 
 
-def test_a_link_in_the_place_of_the_lock_is_named(tmp_path: Path) -> None:
+def test_a_link_in_place_of_the_lock_is_named(tmp_path: Path) -> None:
     (tmp_path / "s.lock").symlink_to(tmp_path / "elsewhere")
     with pytest.raises(StorageSetupError, match=r"s\.lock: Too many levels of symbolic links"):
         asyncio.run(CLASSES["file"](tmp_path / "s").init())

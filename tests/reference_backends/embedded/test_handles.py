@@ -1,4 +1,4 @@
-"""A handle's life: opened, closed, forgotten, opened again, and two of them on one store."""
+"""The life cycle of a handle: opened, closed, garbage-collected, opened again, and two of them on one store."""
 
 from __future__ import annotations
 
@@ -72,9 +72,9 @@ def test_expiry_is_kept_and_judged_by_the_readers_clock(build: Open, session: Bu
         assert await backend.get_all_session_ids() == ["long"]
         await backend.cleanup_expired_sessions()
         await backend.update_session("alice", "long", {})
-        clock.now -= 50  # what was only hidden would show again
+        clock.now -= 50  # expired sessions that were kept would be returned again
         assert await backend.get_all_session_ids() == ["long"]
-        clock.now += 150  # to the very end
+        clock.now += 150  # until the last moment
         assert await backend.get_all_session_ids() == []
         await backend.disconnect()
 
@@ -90,7 +90,7 @@ def test_two_handles_see_each_other_at_once(build: Open, session: Build) -> None
         assert await two.get_session("alice", "s1") == session()
         with pytest.raises(SessionExistsError):
             await two.create_session(session())
-        for name in ("aa", "bb", "cc"):  # of one length, within one tick of the clock
+        for name in ("aa", "bb", "cc"):  # content of the same length, within one tick of the clock
             await two.update_session("alice", "s1", {"server_name": name})
             assert (await one.get_identity_sessions_data("alice"))[0].server_name == name
             assert (await one.get_session("alice", "s1") or session()).server_name == name
@@ -122,7 +122,7 @@ def test_a_failed_open_can_be_tried_again(build: Open, path: Path, session: Buil
     asyncio.run(scenario())
 
 
-def test_of_two_that_open_at_once_the_one_that_fails_does_not_close_the_other(
+def test_of_two_concurrent_inits_the_failing_one_does_not_close_the_other(
     kind: str, build: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     opens = ENGINES[kind].open
@@ -153,7 +153,7 @@ def test_one_that_is_closed_while_it_opens_does_not_say_that_it_is_open(build: O
         opening = asyncio.create_task(backend.init())
         await asyncio.sleep(0)
         await backend.disconnect()
-        with pytest.raises(StorageError, match="disconnected while it was opened"):
+        with pytest.raises(StorageError, match="disconnected during init"):
             await opening
 
     asyncio.run(scenario())

@@ -1,4 +1,4 @@
-"""A store that is locked, gone, replaced, full or read-only."""
+"""A store that is locked, missing, replaced, full or read-only."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.reference_backends.embedded.conftest import Build, Open, every_call, 
 
 @contextmanager
 def locked(kind: str, path: Path) -> Iterator[None]:
-    """Inside it somebody else is writing."""
+    """Hold the write lock of another writer inside the context."""
     if kind == "file":
         with open(f"{path}.lock", "r+") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
@@ -77,7 +77,7 @@ def test_a_short_lock_is_waited_for(kind: str, path: Path, build: Open, session:
 
 
 def test_a_store_that_went_away_is_an_outage_and_comes_back(build: Open, path: Path, session: Build) -> None:
-    """As when a volume is unmounted: the folder is moved away while the handle is open."""
+    """As if a volume was unmounted: the folder is moved away while the handle is open."""
 
     async def scenario() -> None:
         backend = build()
@@ -112,7 +112,7 @@ def test_a_store_that_was_replaced_is_not_written_to_in_vain(
         copy = path.with_name("copy")
         shutil.copy(path, copy)
         copy.replace(path)
-        if kind == "file":  # read by its path each time: the copy is the store now
+        if kind == "file":  # the file is read by its path each time, so the copy is the store now
             await backend.create_session(session("s2"))
         else:
             for call in every_call(backend, session):
@@ -124,7 +124,7 @@ def test_a_store_that_was_replaced_is_not_written_to_in_vain(
 
 
 def test_a_full_disk_is_reported_and_leaves_the_old_data(kind: str, path: Path, build: Open) -> None:
-    """A limit on the size of files stands for the full disk: the kernel refuses the write the same way."""
+    """A limit on the size of files replaces the full disk: the kernel refuses the write in the same way."""
     output = run_worker(kind, path, "fill").communicate()[0].splitlines()
     attempts = output[0].split()[1:]
     kept = {name for name in attempts if not name.startswith("-")}

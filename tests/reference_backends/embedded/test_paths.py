@@ -1,4 +1,4 @@
-"""Where a store may lie, and who may read it there."""
+"""Paths of a store, and the permissions of its files."""
 
 from __future__ import annotations
 

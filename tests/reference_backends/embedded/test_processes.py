@@ -1,4 +1,4 @@
-"""Other processes on the same store: writers beside this one, killed ones, and children of a fork."""
+"""Other processes on the same store: concurrent writers, killed writers, and children of a fork."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def test_a_handle_does_not_cross_a_fork(build: Open, session: Build, guard: str)
 
 
 def test_a_child_outlives_its_parents_handle(kind: str, path: Path, build: Open, session: Build) -> None:
-    """SQLite's last connection deletes the log: the parent must not take itself for that."""
+    """SQLite's last connection deletes the log. The parent's connection must not count as the last one."""
     parting, parted = os.pipe()
 
     async def write_before_and_after_the_parent_closes() -> None:
@@ -113,7 +113,7 @@ def test_a_child_outlives_its_parents_handle(kind: str, path: Path, build: Open,
         os.write(other_end, b"x")
         os.read(parting, 1)
         await mine.create_session(session("after"))
-        os.kill(os.getpid(), signal.SIGKILL)  # what was acknowledged must not need an orderly end
+        os.kill(os.getpid(), signal.SIGKILL)  # acknowledged writes must survive a kill
 
     backend = build()
     asyncio.run(backend.init())
@@ -160,7 +160,7 @@ def test_a_fork_in_the_middle_of_a_write_locks_nobody_out(build: Open, session: 
         await backend.disconnect()
 
     def forked_on_a_thread(child: Callable[[], Coroutine[Any, Any, object]]) -> int:
-        """A loop that runs in this thread can't run in its child: fork on another."""
+        """Fork on another thread: a loop that runs in this thread can't run in its child."""
         pids: list[int] = []
         thread = threading.Thread(target=lambda: pids.append(forked(child)))
         thread.start()

@@ -1,4 +1,4 @@
-"""``reseal`` on the file and the SQLite store: every session under the first key, and nothing else changed."""
+"""``reseal`` on the file and the SQLite store seals every session under the first key and changes nothing else."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from reference_backends import (
     SessionNotFoundError,
     StorageUnavailableError,
 )
-from reference_backends.resealing import AT_ONCE, Resealing, reseal
+from reference_backends.maintenance.resealing import AT_ONCE, Resealing, reseal
 from tests.reference_backends.embedded.conftest import Build, Open, SetClock
 
 SECRET = "s3cr3t-canary"
@@ -22,7 +22,7 @@ THIRD = "3" * 64
 
 
 async def filled(build: Open, session: Build, clock: SetClock, *keys: str | None) -> None:
-    """One session for each way to store it, with 100 s, 200 s, ... to live."""
+    """Store one session in each form, with a TTL of 100 s, 200 s and so on."""
     for number, key in enumerate(keys, start=1):
         backend = build(encryption_key=key, clock=clock)
         await backend.init()
@@ -109,7 +109,7 @@ def test_what_ends_meanwhile_stays_ended(build: Open, session: Build, key: str) 
 
 
 def test_what_changes_meanwhile_stays_changed(build: Open, session: Build, key: str, other_key: str) -> None:
-    """Two handles: one reseals, one goes on writing under the old key and the new one."""
+    """Of two handles one reseals, and one continues to write under the old key and the new one."""
 
     async def scenario() -> None:
         old = build(encryption_key=[other_key, key])

@@ -1,4 +1,4 @@
-"""The thread behind a store, by itself."""
+"""The thread of a store, without a store."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_an_unexpected_error_is_no_answer_to_others_of_its_batch() -> None:
             go_on.wait()
 
         holding = asyncio.create_task(worker.read(hold))
-        await asyncio.to_thread(begun.wait)  # what comes now waits, and is one batch
+        await asyncio.to_thread(begun.wait)  # the next calls wait, and become one batch
         batch = [asyncio.create_task(worker.read(job)) for job in (lambda: 1 // 0, lambda: "an answer")]
         await asyncio.sleep(0)
         go_on.set()

@@ -1,6 +1,6 @@
-"""A process of its own that works on a store: ``python worker.py KIND PATH JOB [ARGUMENT…]``.
+"""A separate process that works on a store: ``python worker.py KIND PATH JOB [ARGUMENT…]``.
 
-It prints a line for each write that was acknowledged, so that whoever kills it knows what must be there.
+It prints a line for each acknowledged write, so that the test that kills it knows what must be stored.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def say(*words: object) -> None:
 
 
 async def create_until_killed(backend: Backend, name: str) -> None:
-    """Four writers at once, each acknowledging what it wrote."""
+    """Run four concurrent writers. Each prints what it wrote."""
 
     async def writer(number: int) -> None:
         for count in range(10**9):
@@ -52,7 +52,7 @@ async def create_until_killed(backend: Backend, name: str) -> None:
 
 
 async def race(backend: Backend, name: str, count: str) -> None:
-    """Create sessions that others create too, and set a field of one that others update."""
+    """Create sessions that other processes create, too, and set a field of one that they update."""
     say("ready")
     sys.stdin.readline()
 
@@ -69,7 +69,7 @@ async def race(backend: Backend, name: str, count: str) -> None:
 
 
 async def fill_up(backend: Backend) -> None:
-    """Write until the files may not grow any more, as on a full disk; then, with room again, once more."""
+    """Write until the files may not grow any more, as on a full disk. Then raise the limit and write once more."""
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, hard))

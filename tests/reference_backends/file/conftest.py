@@ -1,4 +1,4 @@
-"""A file of each test's own, and what upstream puts into one."""
+"""A separate file for each test, and the content that upstream writes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is no array of sessions is refused and left as it is."""
+"""A file that is not an array of sessions is refused and not changed."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_what_is_no_array_of_sessions_is_refused_and_left_as_it_is(path: Path, n
     async def scenario() -> None:
         backend = FileStorageBackend(path)
         for _ in range(2):
-            with pytest.raises(StorageSetupError, match="left as it is") as caught:
+            with pytest.raises(StorageSetupError, match="was not changed") as caught:
                 await backend.init()
             assert SECRET not in "".join(traceback.format_exception(caught.value))
             assert caught.value.__context__ is None
@@ -82,7 +82,7 @@ def test_the_row_that_is_no_session_is_named(path: Path, content: bytes, what: s
 
 
 def test_an_empty_file_is_a_new_store(path: Path, session: Build) -> None:
-    """As ``touch`` makes it, and as SQLite takes it."""
+    """``touch`` makes such a file, and SQLite accepts one."""
     path.touch(mode=0o644)
 
     async def scenario() -> None:
@@ -98,7 +98,7 @@ def test_an_empty_file_is_a_new_store(path: Path, session: Build) -> None:
 
 @pytest.mark.parametrize("when", ["closed", "open"])
 def test_a_store_that_was_emptied_is_damaged(path: Path, session: Build, when: str) -> None:
-    """The lock file says that sessions were kept here: a full disk, or a program that is writing just now."""
+    """The lock file shows that the store existed: a disk was full, or a program is writing now."""
 
     async def scenario() -> None:
         backend = FileStorageBackend(path)

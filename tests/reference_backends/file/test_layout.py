@@ -106,7 +106,7 @@ def test_what_upstream_wrote_opens_and_counts_its_ttl_from_then_on(path: Path) -
     asyncio.run(scenario())
 
 
-def test_an_update_keeps_what_upstream_put_beside(path: Path) -> None:
+def test_an_update_keeps_other_fields_of_upstream(path: Path) -> None:
     write_as_upstream(path)
 
     async def scenario() -> None:
@@ -122,7 +122,7 @@ def test_an_update_keeps_what_upstream_put_beside(path: Path) -> None:
 
 
 def test_upstream_writing_into_the_open_file_is_noticed(path: Path) -> None:
-    """Upstream truncates the file and writes it anew: the same inode, and rows without an expiry."""
+    """Upstream truncates the file and writes it again: the same inode, and rows without an expiry."""
 
     async def scenario() -> None:
         backend = FileStorageBackend(path, clock=lambda: NOW, default_ttl=100)
@@ -138,7 +138,7 @@ def test_upstream_writing_into_the_open_file_is_noticed(path: Path) -> None:
 
 
 def test_a_file_replaced_by_one_of_the_same_size_and_time_is_noticed(path: Path, session: Build) -> None:
-    """The trap: a freed inode is given out again, and two writes fall into one tick of the clock."""
+    """A freed inode is used again, and two writes happen within one tick of the clock."""
 
     async def scenario() -> None:
         backend = FileStorageBackend(path)

@@ -1,4 +1,4 @@
-"""The lock beside the file."""
+"""The lock file next to the store."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.reference_backends.forked import forked
 
 
 def test_a_child_does_not_keep_the_lock_of_a_parent_that_was_killed(tmp_path: Path) -> None:
-    """``flock`` belongs to the open file, which a fork hands on."""
+    """``flock`` belongs to the open file, which a child of a fork inherits."""
     path = tmp_path / "lock"
     grandchild, tell = os.pipe()
     holder = os.fork()

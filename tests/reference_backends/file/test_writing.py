@@ -1,4 +1,4 @@
-"""What a write costs, what it leaves behind, and what is left when it fails."""
+"""The cost of a write, and what is on the disk after it succeeds or fails."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def test_a_lock_file_that_was_removed_locks_again(path: Path, session: Build) ->
 def test_a_write_that_fails_half_way_leaves_the_old_file(
     path: Path, session: Build, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
-    """A mock: no real disk fails at a step of our choice."""
+    """A mock is used, because no real disk fails at a chosen step."""
 
     def failing(*_: Any) -> Any:
         raise OSError(5, "Input/output error")
@@ -120,7 +120,7 @@ def test_a_write_that_fails_half_way_leaves_the_old_file(
 def test_each_write_is_on_the_disk_before_its_name_is(
     path: Path, session: Build, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The order of system calls that makes a replacement durable: content, name, folder."""
+    """A replacement is durable if the system calls have this order: content, name, folder."""
     steps: list[str] = []
     fsync, rename = os.fsync, os.rename
 

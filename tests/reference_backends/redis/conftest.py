@@ -46,7 +46,7 @@ Open = Callable[..., Awaitable[RedisStorageBackend]]
 
 @pytest.fixture
 async def opened() -> AsyncIterator[Open]:
-    """Opens handles, and closes them at the end of the test."""
+    """Return a function that opens handles. Close them at the end of the test."""
     handles: list[RedisStorageBackend] = []
 
     async def open_handle(client: Any, **options: Any) -> RedisStorageBackend:
@@ -73,7 +73,7 @@ async def proxy(server: RedisServer) -> AsyncIterator[FaultProxy]:
 
 @asynccontextmanager
 async def through(proxy: FaultProxy, server: RedisServer, **options: Any) -> AsyncIterator[RedisStorageBackend]:
-    """A handle whose client tries again, as redis-py does by default, and waits for ever."""
+    """Open a handle whose client retries, as redis-py does by default, and has no timeout."""
     password = urlsplit(server.url).password
     client = Redis(host=proxy.host, port=proxy.port, password=password, socket_timeout=None)
     backend = RedisStorageBackend(client, **options)
@@ -83,5 +83,5 @@ async def through(proxy: FaultProxy, server: RedisServer, **options: Any) -> Asy
 
 
 async def ask(client: Redis, *command: str | int) -> Any:
-    """A command that redis-py has no method for."""
+    """Send a command that redis-py has no method for."""
     return await client.execute_command(*command)  # type: ignore[no-untyped-call]

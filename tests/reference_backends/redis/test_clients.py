@@ -74,7 +74,7 @@ async def test_a_loop_that_ends_takes_its_connections_along(client: Redis, opene
 
     await asyncio.to_thread(run_one_after_another)
     assert len(await client.client_list()) == len(before)
-    assert len(backend._pool._by_loop) == 2  # this loop's, and the last one's until the next comes
+    assert len(backend._pool._by_loop) == 2  # this loop's, and the last one's until the next loop calls
     assert len(await backend.get_all_session_ids()) == 3
 
 
@@ -98,7 +98,7 @@ async def test_disconnect_closes_the_connections_of_every_loop(client: Redis, op
     await asyncio.to_thread(thread.join)
 
 
-async def test_a_loop_that_ends_meanwhile_does_not_cancel_whoever_disconnects(
+async def test_a_loop_that_ends_meanwhile_does_not_cancel_disconnect(
     server: RedisServer, opened: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     backend = await opened(lambda: Redis.from_url(server.url))
@@ -162,7 +162,7 @@ async def test_two_handles_of_one_client_do_not_disturb_each_other(client: Redis
 
 @dataclass
 class Cluster:
-    """Two nodes, each with half of the slots: a call whose keys lie in two slots would be refused."""
+    """Two nodes, each with half of the slots: they refuse a call whose keys are in two slots."""
 
     port: int
     nodes: list[Redis]
@@ -171,7 +171,7 @@ class Cluster:
         return [await node.dbsize() for node in self.nodes]
 
     async def connections(self) -> int:
-        """How many clients are connected, our own left out."""
+        """Return the number of connected clients, without the test's own."""
         return sum([len(await node.client_list(_type="normal")) for node in self.nodes]) - len(self.nodes)
 
 
@@ -223,7 +223,7 @@ async def test_it_works_on_a_cluster(cluster: Cluster, opened: Open, decoding: b
 
 
 async def test_a_plain_client_of_a_cluster_is_refused_at_the_start(cluster: Cluster, opened: Open) -> None:
-    """It would list, clear and clean up one node's sessions, and none of the other's."""
+    """It would list, clear and clean up the sessions of one node only."""
     with pytest.raises(StorageSetupError, match=r"RedisCluster"):
         await opened(Redis(port=cluster.port))
 

@@ -1,4 +1,4 @@
-"""One round trip a call, nothing sent twice, and what is said when it fails."""
+"""One round trip for each call, nothing sent twice, and the errors."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ async def test_every_call_on_one_identity_is_one_round_trip(server: RedisServer,
             assert proxy.requests == before + 1
 
 
-async def test_a_server_that_forgot_the_scripts_is_told_them_again(client: Redis, backend: RedisStorageBackend) -> None:
+async def test_scripts_are_sent_again_to_a_server_that_lost_them(client: Redis, backend: RedisStorageBackend) -> None:
     await backend.create_session(session("s1"))
     await client.script_flush()
     await backend.create_session(session("s2"))
@@ -67,7 +67,7 @@ async def test_a_server_that_answers_nothing_is_reported(server: RedisServer, pr
         connection = hasty._pool.here()
         assert isinstance(connection, ServerConnection)
         assert connection._limit < 10
-        connection._limit = 0.1  # from here on: a busy machine is slow to start
+        connection._limit = 0.1  # start the clock here, because a busy machine is slow to start
         async with proxy.fault(Fault.SWALLOW_REQUEST), asyncio.timeout(60):
             with pytest.raises(StorageUnavailableError, match="did not answer in time"):
                 await hasty.get_session("alice", "s1")
@@ -128,7 +128,7 @@ async def test_a_caller_among_many_that_gives_up_disturbs_no_other(server: Redis
 async def test_a_refusal_among_many_reaches_its_caller_alone(client: Redis, opened: Open) -> None:
     backend = await opened(client)
     await client.set("mcp-storage:{bob}:session:s1", "theirs")
-    await client.script_flush()  # the first to ask load the script again
+    await client.script_flush()  # the first callers load the script again
     calls = [backend.create_session(session(identity=name)) for name in ("alice", "bob", "carol", "alice")]
     answers = await asyncio.gather(*calls, return_exceptions=True)
     assert [type(answer).__name__ for answer in answers] == [
@@ -157,7 +157,7 @@ async def test_more_callers_than_connections_wait_in_line(server: RedisServer, o
         assert await asyncio.gather(*(backend.get_session("alice", "s1") for _ in range(50))) == [None] * 50
 
 
-async def test_refusals_are_told_with_a_remedy(client: Redis, backend: RedisStorageBackend) -> None:
+async def test_errors_of_the_server_say_what_to_do(client: Redis, backend: RedisStorageBackend) -> None:
     await client.set("mcp-storage:{bob}:session:s1", "theirs")
     with pytest.raises(StorageSetupError, match=r"prefix.*WRONGTYPE"):
         await backend.create_session(session(identity="bob"))
@@ -172,21 +172,21 @@ async def test_refusals_are_told_with_a_remedy(client: Redis, backend: RedisStor
     await backend.create_session(session())
 
 
-async def test_a_server_with_too_many_clients_is_told_with_a_remedy(client: Redis, opened: Open) -> None:
+async def test_too_many_clients_is_an_error_that_says_what_to_do(client: Redis, opened: Open) -> None:
     crowd = [await opened(client) for _ in range(20)]
     await client.config_set("maxclients", 2)
     await ask(client, "CLIENT KILL", "TYPE", "normal")
     answers = await asyncio.gather(*(each.get_session("alice", "s1") for each in crowd), return_exceptions=True)
     refused = [answer for answer in answers if answer is not None]
     assert all(isinstance(error, StorageUnavailableError) for error in refused)
-    assert "raise maxclients" in str(refused)  # a reset may overtake the server's word to one or another
+    assert "raise maxclients" in str(refused)  # for some clients a reset may arrive before the server's message
     await client.config_set("maxclients", 100)
 
 
 @pytest.mark.parametrize(
     "rights", ["~other* +@all", "~mcp-storage:* +@all -@scripting", "~mcp-storage:* +ping +evalsha"]
 )
-async def test_a_user_without_rights_is_told_so_at_the_start(server: RedisServer, client: Redis, rights: str) -> None:
+async def test_a_user_without_rights_is_reported_by_init(server: RedisServer, client: Redis, rights: str) -> None:
     await ask(client, "ACL SETUSER", "app", "on", ">secret", *rights.split())
     backend = RedisStorageBackend(Redis(port=urlsplit(server.url).port or 0, username="app", password="secret"))
     with pytest.raises(StorageSetupError, match="NOPERM"):
@@ -194,7 +194,7 @@ async def test_a_user_without_rights_is_told_so_at_the_start(server: RedisServer
     await backend.disconnect()
 
 
-async def test_a_replica_is_told_apart_at_the_start(client: Redis, opened: Open) -> None:
+async def test_a_replica_is_reported_by_init(client: Redis, opened: Open) -> None:
     await ask(client, "REPLICAOF", "127.0.0.1", "1")
     with pytest.raises(StorageUnavailableError, match="primary"):
         await opened(client)
@@ -202,7 +202,9 @@ async def test_a_replica_is_told_apart_at_the_start(client: Redis, opened: Open)
     await opened(client)
 
 
-async def test_a_user_who_may_not_say_hello_is_let_in(server: RedisServer, client: Redis, opened: Open) -> None:
+async def test_a_user_without_the_right_to_hello_can_use_the_store(
+    server: RedisServer, client: Redis, opened: Open
+) -> None:
     await ask(client, "ACL SETUSER", "app", "on", ">secret", "~mcp-storage:*", "+@all", "-hello")
     url = f"redis://app:secret@127.0.0.1:{urlsplit(server.url).port}?protocol=2"
     backend = await opened(Redis.from_url(url))
@@ -210,14 +212,14 @@ async def test_a_user_who_may_not_say_hello_is_let_in(server: RedisServer, clien
 
 
 @pytest.mark.parametrize("protocol", [2, 3])
-async def test_an_outage_tells_the_server_also_of_a_client_that_a_function_makes(protocol: int) -> None:
+async def test_an_outage_names_the_server_also_if_a_function_makes_the_client(protocol: int) -> None:
     url = f"redis://:hunter2@127.0.0.1:1/0?protocol={protocol}"
     backend = RedisStorageBackend(lambda: Redis.from_url(url, retry=AT_ONCE))
     with pytest.raises(StorageUnavailableError, match=r"127\.0\.0\.1:1 can't be reached: nothing listens"):
         await backend.init()
 
 
-async def test_a_certificate_that_is_not_trusted_is_told(certificate: Path) -> None:
+async def test_a_certificate_that_is_not_trusted_is_reported(certificate: Path) -> None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate)
     async with await asyncio.start_server(lambda reader, writer: None, "127.0.0.1", 0, ssl=context) as server:
@@ -228,9 +230,7 @@ async def test_a_certificate_that_is_not_trusted_is_told(certificate: Path) -> N
     assert raised.value.__context__ is None
 
 
-async def test_what_the_caller_is_handling_is_not_taken_for_the_obstacle(
-    proxy: FaultProxy, server: RedisServer
-) -> None:
+async def test_the_callers_own_exception_is_not_reported_as_the_cause(proxy: FaultProxy, server: RedisServer) -> None:
     async with through(proxy, server) as backend, proxy.fault(Fault.DROP_ANSWER):
         try:
             raise ConnectionRefusedError
@@ -252,7 +252,7 @@ async def test_a_wrong_password_is_a_configuration_error_that_hides_it(
     await backend.disconnect()
 
 
-async def test_what_is_no_redis_is_told_so() -> None:
+async def test_a_server_that_is_not_redis_is_reported() -> None:
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read(1)
         writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
@@ -262,7 +262,7 @@ async def test_what_is_no_redis_is_told_so() -> None:
     listening = await asyncio.start_server(answer, "127.0.0.1", 0)
     async with listening:
         backend = RedisStorageBackend(Redis(port=listening.sockets[0].getsockname()[1], retry=AT_ONCE))
-        with pytest.raises(StorageSetupError, match="does not speak"):
+        with pytest.raises(StorageSetupError, match="does not use the Redis protocol"):
             await backend.init()
         await backend.disconnect()
 

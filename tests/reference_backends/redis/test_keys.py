@@ -1,4 +1,4 @@
-"""Which keys the Redis store uses, and that it keeps to them."""
+"""The keys that the Redis store uses. It changes no other keys."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def test_no_two_sessions_share_a_key() -> None:
     assert len(hashes | {keys.index(identity) for identity in NASTY}) == len(pairs) + len(NASTY)
     for identity, name in pairs:
         assert layout.session_id(layout.member(name)) == name
-        assert layout.index_beside(keys.session(identity, layout.member(name))) == keys.index(identity)
+        assert layout.index_of_key(keys.session(identity, layout.member(name))) == keys.index(identity)
 
 
 @pytest.mark.parametrize("prefix", ["", "a b", "{a", "a}"])

@@ -1,4 +1,4 @@
-"""``reseal`` on the Redis store: every session under the first key, with the time that it has left."""
+"""``reseal`` on the Redis store seals every session under the first key and keeps its remaining TTL."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Any
 from redis.asyncio import Redis
 
 from reference_backends import RedisStorageBackend
+from reference_backends.maintenance.resealing import reseal
 from reference_backends.redis import scripts
-from reference_backends.resealing import reseal
 from tests.reference_backends.redis.conftest import KEY, Open, session
 
 OLD, THIRD = "1" * 64, "3" * 64
@@ -61,7 +61,7 @@ async def test_what_no_key_opens_is_named_and_left_as_it_is(client: Redis, opene
 async def test_what_changes_between_reading_and_sealing_stays_changed(
     client: Redis, opened: Open, monkeypatch: Any
 ) -> None:
-    """The other handle updates, then removes, the session that is being sealed."""
+    """Another handle updates, then removes, the session that is being sealed."""
     old = await opened(client, encryption_key=OLD)
     await old.create_session(session("s1", tokens={"a": "old"}))
     await old.create_session(session("s2", tokens={"a": "old"}))

@@ -1,4 +1,4 @@
-"""A user of the server with few rights: the least that the store needs, and each right that is missing."""
+"""A user of the server with few rights: the least that the store needs, and each missing right."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ async def test_rights_that_are_lost_later_are_reported(server: RedisServer, clie
 
 
 async def test_a_full_server_is_no_matter_of_rights(server: RedisServer, client: Redis, opened: Open) -> None:
-    """What is there can be read."""
+    """Stored sessions can still be read."""
     await (await opened(client)).create_session(session())
     await client.config_set("maxmemory", 1)
     assert await (await opened(client)).get_session("alice", "s1") == session()

@@ -1,4 +1,4 @@
-"""What lies in Redis: when it goes, how it is sealed, and what of it is refused."""
+"""The rows in Redis: when they are removed, how they are sealed, and which are refused."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ async def test_with_an_injected_clock_no_native_timer_ends_a_session(client: Red
     assert all([await client.pttl(key) > 0 for key in keys])
     await injected.update_session("alice", "s1", {})
     assert [await client.pttl(key) for key in keys] == [-1, -1]
-    await real.create_session(session("s2"), ttl=10)  # the index holds a session of the injected clock's
+    await real.create_session(session("s2"), ttl=10)  # with a session of the injected clock in the index
     assert await client.pttl(keys[1]) == -1
     assert await injected.get_session("alice", "s1") == session()
 

@@ -1,4 +1,4 @@
-"""A database of each test's own."""
+"""A separate database for each test."""
 
 from __future__ import annotations
 

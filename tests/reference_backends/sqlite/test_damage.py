@@ -1,4 +1,4 @@
-"""What is no store, or no sound one, is refused and left as it is."""
+"""A file that is not a store, or damaged, is refused and not changed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PAGE = 4096
 
 
 def store_of(path: Path, session: Build, count: int) -> bytes:
-    """A closed store, and its bytes."""
+    """Make a closed store. Return its bytes."""
 
     async def scenario() -> None:
         backend = SqliteStorageBackend(path)
@@ -34,7 +34,7 @@ def store_of(path: Path, session: Build, count: int) -> bytes:
 
 
 def refused(path: Path) -> str:
-    """The error at open; the file, its mode, and its side files are as they were."""
+    """Return the error of ``init``. Assert that the file, its mode and its side files did not change."""
     before = {file.name: (file.read_bytes(), file.stat().st_mode) for file in path.parent.iterdir()}
 
     async def scenario() -> str:
@@ -117,7 +117,7 @@ def test_a_zero_filled_half_is_refused(path: Path, session: Build, half: str) ->
 def test_of_a_large_database_the_edges_of_its_trees_are_checked(
     path: Path, session: Build, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The whole check ends at a size, since its time grows with the file; this test lowers that size to nothing."""
+    """Only files up to a size are checked completely. This test sets that size to 0."""
     good = store_of(path, session, 40)
     with connected(path) as connection:
         roots = [page for (page,) in connection.execute("SELECT rootpage FROM sqlite_schema")]
@@ -142,11 +142,11 @@ def test_of_a_large_database_the_edges_of_its_trees_are_checked(
 def test_looking_at_the_edges_reads_no_more_than_a_path_through_each_tree(path: Path, session: Build) -> None:
     store_of(path, session, 5)
     with connected(path) as connection:
-        looks = sqlite_check._looks_at_edges(connection)
+        looks = sqlite_check._edge_queries(connection)
         assert len(looks) == 8
         assert not [look for look in looks if "TEMP B-TREE" in plan(connection, look)]
         connection.execute("DROP INDEX idx_mcp_sessions_identity")
-        assert len(sqlite_check._looks_at_edges(connection)) == 6
+        assert len(sqlite_check._edge_queries(connection)) == 6
 
 
 def test_a_schema_that_is_no_text_is_refused(path: Path, session: Build) -> None:
@@ -196,7 +196,7 @@ def test_damage_that_the_check_misses_is_found_by_the_call_that_meets_it(
             return "open"
         try:
             assert len(await backend.get_identity_sessions_data("alice")) == 60
-        except StorageError:  # of setup for a tree, of one session for the pages that its row runs over into
+        except StorageError:  # a setup error for a tree, an error of one session for the overflow pages of its row
             return "call"
         finally:
             await backend.disconnect()

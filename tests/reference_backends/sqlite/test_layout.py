@@ -1,4 +1,4 @@
-"""The SQLite table: upstream's layout, upstream's rows, and what else may lie in the database."""
+"""The SQLite table: upstream's layout, upstream's rows, and other content of the database."""
 
 from __future__ import annotations
 
@@ -140,7 +140,7 @@ def test_rows_that_upstream_adds_while_the_store_is_open_are_adopted_by_the_clea
     asyncio.run(scenario())
 
 
-def test_an_update_keeps_what_upstream_put_beside(path: Path) -> None:
+def test_an_update_keeps_other_fields_of_upstream(path: Path) -> None:
     write_as_upstream(path)
 
     async def scenario() -> None:
@@ -226,7 +226,7 @@ def test_no_call_of_one_identity_looks_at_the_rows_of_others(path: Path) -> None
         assert "USING INDEX sqlite_autoindex_mcp_sessions_1 (sessionId=?)" in plan(connection, sql)
     for sql in (sqlite_table._FIND_ALL, sqlite_table._IDS_OF):
         assert "USING INDEX idx_mcp_sessions_identity (identity=?)" in plan(connection, sql)
-    assert plan(connection, sqlite_table._NAMES) == "SCAN mcp_sessions"  # not by way of an index, row by row
+    assert plan(connection, sqlite_table._NAMES) == "SCAN mcp_sessions"  # not through an index, row by row
     for sql in (sqlite_table._DELETE_EXPIRED, sqlite_table._ADOPT):
         assert "idx_mcp_sessions_expires_at (expiresAt" in plan(connection, sql)
     connection.close()
@@ -238,7 +238,7 @@ def locks_on(path: Path) -> int:
 
 
 def test_opening_a_second_handle_keeps_the_locks_of_the_first(path: Path) -> None:
-    """Closing any descriptor of a file drops all POSIX locks that its process holds on it: SQLite's too."""
+    """Closing any descriptor of a file releases all POSIX locks of the process on it, SQLite's too."""
 
     async def scenario() -> None:
         one, two = SqliteStorageBackend(path), SqliteStorageBackend(path)

@@ -1,4 +1,4 @@
-"""What stays readable in the database and its log: nothing that a key has sealed; after a reseal, nothing at all."""
+"""What stays readable in the database and its log: nothing that was sealed, and no clear text after a reseal."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from reference_backends import SqliteStorageBackend
-from reference_backends.resealing import reseal
+from reference_backends.maintenance.resealing import reseal
 from tests.reference_backends.sqlite.conftest import SECRET, Build, connected
 from tests.reference_backends.sqlite.test_shared_databases import by_the_application
 
@@ -18,7 +18,7 @@ def clear_text_in(folder: Path) -> int:
 
 
 async def plain_sessions(path: Path, session: Build, count: int = 60) -> SqliteStorageBackend:
-    """Rows of many sizes, rewritten, so that they move between pages and leave copies there."""
+    """Rewrite rows of many sizes, so that they move between pages and leave copies there."""
     sizes = [1 + number * 37 % 97 for number in range(count)]
     plain = SqliteStorageBackend(path)
     await plain.init()
@@ -96,7 +96,7 @@ def test_no_write_compacts_the_database(path: Path, session: Build, key: str) ->
 
 
 def test_what_cannot_be_compacted_is_said_and_the_sessions_are_sealed(path: Path, session: Build, key: str) -> None:
-    """VACUUM makes every index anew, also those of an application whose collation is not here."""
+    """VACUUM makes every index again, also one of an application whose collation is missing."""
     by_the_application(path, "CREATE TABLE notes (t TEXT COLLATE app_fold); CREATE INDEX i ON notes (t);")
 
     async def scenario() -> None:

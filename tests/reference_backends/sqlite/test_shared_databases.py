@@ -1,4 +1,4 @@
-"""A database that other applications use too: only what is the store's is judged."""
+"""A database that other applications use, too: only the store's part is checked."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ THEIRS = {
 
 
 async def used(path: Path, session: Build) -> None:
-    """Every kind of call works, twice."""
+    """Make every kind of call twice."""
     backend = SqliteStorageBackend(path)
     for _ in range(2):
         await backend.init()
@@ -169,7 +169,7 @@ def test_a_trigger_that_refuses_a_row_is_named(path: Path, session: Build) -> No
 def test_a_file_system_without_shared_memory_gets_the_old_journal(
     path: Path, session: Build, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """SQLite's dot-file VFS stands for it: it has no shared memory either."""
+    """SQLite's dot-file VFS replaces such a file system: it has no shared memory either."""
     connect: Callable[..., sqlite3.Connection] = sqlite3.connect
 
     def on_that_file_system(url: str, **options: Any) -> sqlite3.Connection:

@@ -1,4 +1,4 @@
-"""Values as people leave them: cleaned or refused, and never an odd file."""
+"""Values of variables as people write them: cleaned or refused, and no unintended files."""
 
 from __future__ import annotations
 
@@ -128,7 +128,7 @@ def test_a_key_that_can_not_be_meant_is_refused(value: str) -> None:
         ({"REDIS_URL": "undefined"}, "REDIS_URL is the word 'undefined'"),
         ({"SUPABASE_URL": "<your url>", "SUPABASE_SECRET_KEY": "k"}, "SUPABASE_URL holds a placeholder"),
         ({"SUPABASE_URL": "http://127.0.0.1:1", "SUPABASE_SECRET_KEY": "${KEY}"}, "SUPABASE_SECRET_KEY holds a placeh"),
-        ({"SUPABASE_URL": "http://127.0.0.1:1", "SUPABASE_ANON_KEY": "k\u200b"}, "SUPABASE_ANON_KEY holds a character"),
+        ({"SUPABASE_URL": "http://127.0.0.1:1", "SUPABASE_ANON_KEY": "k\u200b"}, "holds an invisible character"),
         ({"MCP_TS_STORAGE_TYPE": "redis", "REDIS_HOST": "h"}, "REDIS_URL is not set; set, but not read: REDIS_HOST"),
         ({"MCP_TS_STORAGE_TYPE": "redis", "REDIS_URL": ""}, "REDIS_URL is not set; empty: REDIS_URL"),
         ({"MCP_TS_STORAGE_TYPE": "supabase", "SUPABASE_SECRET_KEY": "k"}, "SUPABASE_URL is not"),
@@ -153,7 +153,7 @@ def test_a_server_that_can_not_be_meant_is_named(
 def test_a_misspelt_name_is_reported(name: str, caplog: pytest.LogCaptureFixture) -> None:
     environ = {"MCP_TS_STORAGE_TYPE": "memory", name: "the-value"}
     chosen(environ)
-    assert f"{name}: no such variable is read" in caplog.text
+    assert f"{name}: unknown variable" in caplog.text
     assert "the-value" not in caplog.text
     with pytest.raises(ConfigurationError, match=name):
         chosen(environ | {"MCP_TS_STORAGE_STRICT": "1"})

@@ -1,4 +1,4 @@
-"""A store that chooses its backend at its first call, for code that just imports it."""
+"""A store that chooses its backend at its first call, so that code can simply import it."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ Result = TypeVar("Result")
 
 
 class LazyStorage(StorageBackend):
-    """A :class:`StorageBackend` around the one that ``choose`` makes, initialised, when the first call comes.
+    """A :class:`StorageBackend` that passes calls to another one. The first call awaits ``choose`` to get that one.
 
-    It may be called from several threads and event loops, one after another or at once: every call is run on one
-    event loop, on a thread that this object owns, so that all of them share one backend and its connections. If
-    ``choose`` raises, so does the call, and the next one chooses again. Each process has a choice of its own, also
-    a child of a fork. ``disconnect`` keeps the choice; ``init`` opens it again.
+    ``choose`` returns an initialised backend. Several threads and event loops may call this object, also at the same
+    time: every call runs on one event loop, on a thread that this object owns, so all callers share one backend and
+    its connections. If ``choose`` raises, the call raises the same error, and the next call chooses again. Each
+    process chooses separately, also a child of a fork. ``disconnect`` keeps the choice; ``init`` opens it again.
     """
 
     def __init__(self, choose: Callable[[], Awaitable[StorageBackend]]) -> None:
         self._choose = choose
-        # A child keeps its parent's, and leaves it as it is: what the child closes would reach the parent's servers.
+        # A child keeps the choice of its parent but never closes it: that would end the parent's connections.
         self._by_process: dict[int, _Chosen] = {}
 
     async def init(self) -> None:
@@ -79,7 +79,7 @@ class LazyStorage(StorageBackend):
 
 
 class _Chosen:
-    """What one process has chosen, and the event loop that it works on."""
+    """The backend that one process has chosen, and the event loop that it runs on."""
 
     def __init__(self, choose: Callable[[], Awaitable[StorageBackend]]) -> None:
         self.backend: StorageBackend | None = None
@@ -91,7 +91,7 @@ class _Chosen:
         async def asked() -> Result:
             return await call(self.backend or await self._chosen())
 
-        return await self._loop.answer(asked)
+        return await self._loop.run(asked)
 
     async def _chosen(self) -> StorageBackend:
         async with self._choosing:

@@ -1,19 +1,19 @@
-"""From environment variables to a backend: the variables and the order of ``@mcp-ts/sdk``.
+"""Choose a backend from environment variables. Variables and order are those of ``@mcp-ts/sdk``.
 
 ==============================  =================================================================================
 ``MCP_TS_STORAGE_TYPE``         ``redis``, ``file``, ``sqlite``, ``supabase`` or ``memory``; unset: the first
                                 of Redis, file, SQLite, Supabase whose variables are set, else memory
 ``REDIS_URL``                   for Redis: a URL, or ``host:port``
-``MCP_TS_STORAGE_FILE``         the file, ``./sessions.json`` unless set
-``MCP_TS_STORAGE_SQLITE_PATH``  the database, ``./sessions.db`` unless set
+``MCP_TS_STORAGE_FILE``         the file; default ``./sessions.json``
+``MCP_TS_STORAGE_SQLITE_PATH``  the database; default ``./sessions.db``
 ``SUPABASE_URL``                and ``SUPABASE_SECRET_KEY`` or ``SUPABASE_SERVICE_ROLE_KEY``; with a warning also
                                 ``SUPABASE_PUBLISHABLE_KEY`` or ``SUPABASE_ANON_KEY``
 ``STORAGE_ENCRYPTION_KEY``      64 hexadecimal digits; several, separated by commas: the first encrypts
-``MCP_TS_STORAGE_STRICT``       ``1``: raise if upstream, and this by default, takes memory unasked
+``MCP_TS_STORAGE_STRICT``       ``1``: raise an error instead of falling back to memory
 ==============================  =================================================================================
 
-An empty variable counts as unset. A bad encryption key is refused in every case, and so is ``SUPABASE_URL`` without a
-key if Supabase is what the environment leads to.
+An empty variable counts as unset. A bad encryption key always raises an error. ``SUPABASE_URL`` without a key raises
+an error if the environment selects Supabase.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ from reference_backends.core.errors import ConfigurationError, StorageError
 from reference_backends.core.keyring import Keyring
 from reference_backends.core.protocol import StorageBackend
 from reference_backends.core.settings import PUBLIC_KEYS, SERVICE_KEYS, Settings
-from reference_backends.lazy import LazyStorage
 from reference_backends.memory import MemoryStorageBackend
+from reference_backends.selection.lazy import LazyStorage
 
 Environ = Mapping[str, str]
 
@@ -43,7 +43,7 @@ LONGEST_NAME = 20
 
 
 class Choice(NamedTuple):
-    """A backend to try: ``make`` builds it, ``why`` says what led to it."""
+    """A backend to try: ``make`` builds it, ``why`` says how it was selected."""
 
     name: str
     why: str
@@ -51,12 +51,12 @@ class Choice(NamedTuple):
 
 
 async def create_storage(environ: Environ | None = None) -> StorageBackend:
-    """Return the backend that the environment asks for, initialised, for the event loop of the caller.
+    """Return the initialised backend that the environment selects, for use on the caller's event loop.
 
-    ``environ`` of ``None`` is ``os.environ``. Raises :class:`ConfigurationError` for a bad encryption key and for
-    ``SUPABASE_URL`` without a key, and what the file and SQLite stores raise. If Redis or Supabase cannot be used, an
-    error is logged and the next backend is tried, at last memory. With ``MCP_TS_STORAGE_STRICT=1`` the error is raised
-    instead, a :class:`StorageError`, and so is one if nothing was chosen.
+    If ``environ`` is ``None``, read ``os.environ``. Raise :class:`ConfigurationError` for a bad encryption key and for
+    ``SUPABASE_URL`` without a key, and any error of the file and SQLite stores. If Redis or Supabase cannot be used,
+    log an error and try the next backend; the last one is memory. With ``MCP_TS_STORAGE_STRICT=1`` raise that error
+    instead, and raise :class:`ConfigurationError` if the environment selects nothing.
     """
     settings = Settings(os.environ if environ is None else environ)
     options: BackendOptions = {"encryption_key": _keys(settings)}
@@ -86,12 +86,12 @@ async def create_storage(environ: Environ | None = None) -> StorageBackend:
     if strict:
         types = ", ".join(TYPES)
         raise ConfigurationError(
-            f"no storage is chosen: set MCP_TS_STORAGE_TYPE to one of {types}, or all variables of one{clues}"
+            f"no storage is selected: set MCP_TS_STORAGE_TYPE to one of {types}, or all variables of one{clues}"
         )
     if failed:
         logger.error(
-            "[mcp-storage] FALLING BACK TO MEMORY: every session is lost when this process ends, and no other process "
-            "sees any; fix what is logged above, and set MCP_TS_STORAGE_STRICT=1 to stop here next time"
+            "[mcp-storage] FALLING BACK TO MEMORY: all sessions are lost when this process ends, and no other process "
+            "can read them; fix the problem logged above, and set MCP_TS_STORAGE_STRICT=1 to get an error next time"
         )
     elif clues:
         logger.warning("[mcp-storage] Defaulting to: 'memory'%s", clues)
@@ -101,11 +101,11 @@ async def create_storage(environ: Environ | None = None) -> StorageBackend:
 
 
 storage: StorageBackend = LazyStorage(create_storage)
-"""The ready-made store: chooses its backend from ``os.environ`` at its first call."""
+"""A store that chooses its backend from ``os.environ`` at its first call."""
 
 
 def type_named(environ: Environ) -> str:
-    """Return what ``MCP_TS_STORAGE_TYPE`` says, known or not; empty if it is not set."""
+    """Return the value of ``MCP_TS_STORAGE_TYPE`` in lower case, known or not; empty text if it is not set."""
     return Settings(environ).stripped("MCP_TS_STORAGE_TYPE").lower()
 
 
@@ -125,15 +125,15 @@ async def _initialised(backend: StorageBackend) -> StorageBackend:
 
 
 def _is_strict(settings: Settings) -> bool:
-    """Raises :class:`ConfigurationError` for what is neither a yes nor a no: a slip must not pass for a no."""
+    """Return whether the strict mode is on. Raise :class:`ConfigurationError` if the value is not a yes or a no."""
     answer = settings.stripped("MCP_TS_STORAGE_STRICT").lower()
     if answer in YES or answer in NO:
         return answer in YES
-    raise ConfigurationError("MCP_TS_STORAGE_STRICT is neither 1 nor 0")
+    raise ConfigurationError("MCP_TS_STORAGE_STRICT is neither 1 nor 0: set it to one of them")
 
 
 def _keys(settings: Settings) -> list[str] | None:
-    """The keys, each of which is one. Raises :class:`ConfigurationError`."""
+    """Return the valid encryption keys, ``None`` if none is set. Raise :class:`ConfigurationError` for a bad key."""
     name = "STORAGE_ENCRYPTION_KEY"
     if not settings.raw(name):
         return None
@@ -143,7 +143,7 @@ def _keys(settings: Settings) -> list[str] | None:
 
 
 def _choices(settings: Settings, options: BackendOptions) -> Iterator[Choice]:
-    """What to try, in order, until one works; memory comes after them."""
+    """Yield the backends to try, in order, until one works. The caller tries memory last."""
     makers: dict[str, Callable[[], StorageBackend]] = {
         "redis": lambda: _redis(settings, options),
         "file": lambda: _file(settings, options),
@@ -157,7 +157,7 @@ def _choices(settings: Settings, options: BackendOptions) -> Iterator[Choice]:
         if name == "supabase":
             settings.check_supabase()
         yield Choice(name, "Explicit selection", makers[name])
-        # Upstream infers a backend if the type is none, and if Supabase's variables are missing.
+        # @mcp-ts/sdk infers a backend if the type is unknown or the variables of Supabase are missing.
         if name != "unknown" and not (name == "supabase" and "SUPABASE_URL" not in settings):
             return
     detected = {
@@ -180,7 +180,7 @@ def _redis(settings: Settings, options: BackendOptions) -> StorageBackend:
     from reference_backends.redis.url import redis_client
 
     url = settings.text("REDIS_URL")
-    redis_client(url)  # what is wrong with the URL shows here, and not at the first call
+    redis_client(url)  # a bad URL raises here, not at the first call
     return RedisStorageBackend(partial(redis_client, url), **options)
 
 
@@ -211,17 +211,17 @@ def _supabase(settings: Settings, options: BackendOptions) -> StorageBackend:
 
     service = settings.first(SERVICE_KEYS)
     variable = service or settings.first(PUBLIC_KEYS)
-    assert variable is not None  # check_supabase has seen to it
+    assert variable is not None  # check_supabase() raises if it is
     url, key = settings.text("SUPABASE_URL"), settings.text(variable)
     return SupabaseProjectBackend(url, key, anon=service is None, variable=variable, **options)
 
 
 def _unknown() -> StorageBackend:
-    raise ConfigurationError(f"MCP_TS_STORAGE_TYPE is none of {', '.join(TYPES)}")
+    raise ConfigurationError(f"MCP_TS_STORAGE_TYPE is none of {', '.join(TYPES)}: set it to one of them")
 
 
 def _safe(name: str, error: Exception) -> StorageError:
-    """The error to show. Another library's text may hold a password: only its kind is shown."""
+    """Return the error to show. The text of another library's error may hold a password, so only its type is shown."""
     if isinstance(error, StorageError):
         return error
     if isinstance(error, ImportError):

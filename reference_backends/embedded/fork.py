@@ -1,4 +1,4 @@
-"""What a fork must not tear apart: a child has all of its parent's memory, and none of its parent's threads."""
+"""Hold locks across ``os.fork()``: a child has the memory of its parent but none of its threads."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import Protocol
 
 
 class ForkAware(Protocol):
-    """What wants to know of a fork. Both methods are called on the thread that forks."""
+    """An object with fork hooks. Both methods are called on the thread that forks."""
 
     def before_fork(self) -> None:
-        """Wait until no thread is inside, keep others out, and let go of what two processes can't share."""
+        """Take the object's lock, and release what two processes cannot share."""
 
     def after_fork(self, *, in_child: bool) -> None:
-        """In the parent and in the child: let threads in again."""
+        """Release the object's lock. Called in the parent and in the child."""
 
 
 _watching: weakref.WeakSet[ForkAware] = weakref.WeakSet()
@@ -24,7 +24,7 @@ _one_fork_at_a_time = threading.Lock()
 
 
 def watch_forks(thing: ForkAware) -> None:
-    """Tell ``thing`` of every fork for as long as it lives. ``subprocess`` forks no such copy, and asks nobody."""
+    """Call the hooks of ``thing`` at each ``os.fork()`` until it is garbage-collected. ``subprocess`` runs no hooks."""
     _watching.add(thing)
 
 

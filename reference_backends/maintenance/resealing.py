@@ -1,8 +1,8 @@
-"""Every session of a store sealed under the first key: after a key was set, changed, or given up.
+"""Seal every session of a store under the first key, after a key was set, changed or removed.
 
-Each session is read and written in one step, or written only if its secrets are still those that were read. Its
-expiry is not touched, so a session that ends, is removed or changes meanwhile stays as its callers left it. What is
-under the first key already is not written, so the whole can be interrupted and run again.
+Each session is read and written in one atomic step, or written only if its secrets are still those that were read.
+Its expiry does not change. So a session that expires, is removed or is changed meanwhile keeps that state. A session
+that is under the first key already is not written, so the work can be interrupted and run again.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ from typing import Protocol, runtime_checkable
 from reference_backends.core.errors import ConfigurationError, StorageError, StorageSetupError, StorageUnavailableError
 
 AT_ONCE = 100
-"""Sessions that are worked on at once. The file and the SQLite store write them in one commit."""
+"""Sessions that are resealed at the same time. The file and the SQLite store write them in one commit."""
 
 Name = tuple[str, str]
 """Identity and session id."""
 
 Progress = Callable[[int, int], None]
-"""Called with how many sessions are done, and how many there are."""
+"""Called with the number of sessions that are done, and the number of all sessions."""
 
 
 @runtime_checkable
 class Resealable(Protocol):
-    """What a store offers for this, next to :class:`StorageBackend`."""
+    """The methods that a store needs for this, in addition to :class:`StorageBackend`."""
 
     @property
     def encrypts(self) -> bool:
@@ -37,48 +37,48 @@ class Resealable(Protocol):
         ...
 
     async def reseal_session(self, identity: str, session_id: str, *, dry_run: bool = False) -> bool | None:
-        """Seal a session's secrets under the first key, and change nothing else, not even its expiry.
+        """Seal a session's secrets under the first key and change nothing else. The expiry stays the same, too.
 
-        Return whether there was something to seal, ``None`` if there is no such live session any more. Raise
-        :class:`DecryptionError` for a secret that no key opens. With ``dry_run`` write nothing.
+        Return whether there was something to seal, or ``None`` if there is no such live session any more. Raise
+        :class:`DecryptionError` if no key opens a secret. With ``dry_run`` write nothing.
         """
 
     async def compact(self) -> str:
-        """Remove what was replaced from the store's files. Return what only the server's administrator can do."""
+        """Remove old values from the store's files. Return what only the server's administrator can do."""
         ...
 
 
 @dataclass
 class Resealing:
-    """What became of the sessions. ``refused`` says of each that could not be sealed anew why."""
+    """The result: how many sessions were sealed. ``refused`` has the reason for each that could not be."""
 
     sealed: int = 0
     current: int = 0
-    """Under the first key already."""
+    """Sessions that were under the first key already."""
     gone: int = 0
-    """Removed or expired meanwhile."""
+    """Sessions that were removed or expired meanwhile."""
     refused: dict[Name, str] = field(default_factory=dict)
     to_do: str = ""
-    """What only the server's administrator can do to take old values off its disk; empty if nothing is left."""
+    """What only the server's administrator can do to remove old values from its disk; empty for nothing."""
     not_compacted: str = ""
     """Why old values may still be in the store's files; empty if they are not."""
 
     @property
     def complete(self) -> bool:
-        """Whether every session is under the first key, and the store has removed the old values."""
+        """Whether every session is under the first key and the store has removed the old values."""
         return not self.refused and not self.not_compacted
 
 
 async def reseal(store: object, *, dry_run: bool = False, progress: Progress | None = None) -> Resealing:
-    """Seal every session of ``store``, which is open, under its first key; then compact the store.
+    """Seal every session of the open ``store`` under its first key, then compact the store.
 
-    With ``dry_run`` count, and write nothing. Raise :class:`ConfigurationError` for a store that has no key or that
-    can't do it, as the one in memory, and :class:`StorageError` if the store can't be used.
+    With ``dry_run`` only count. Raise :class:`ConfigurationError` if the store has no key or does not support
+    resealing, like the store in memory, and :class:`StorageError` if the store cannot be used.
     """
     if not isinstance(store, Resealable):
-        raise ConfigurationError("this store cannot be sealed anew; one in memory ends with its process")
+        raise ConfigurationError("this store does not support resealing; a store in memory ends with its process")
     if not store.encrypts:
-        raise ConfigurationError("no encryption key is set, so there is nothing to seal with; set one")
+        raise ConfigurationError("no encryption key is set; set one, then retry")
     result = Resealing()
     names = await store.session_names()
     for start in range(0, len(names), AT_ONCE):
@@ -90,7 +90,7 @@ async def reseal(store: object, *, dry_run: bool = False, progress: Progress | N
     if not dry_run:
         try:
             result.to_do = await store.compact()
-        except StorageError as error:  # the sessions are sealed
+        except StorageError as error:  # the sessions are sealed already
             result.not_compacted = str(error)
     return result
 

@@ -1,4 +1,4 @@
-"""Real servers for the selection to find, and the variables that lead to them."""
+"""Real servers, and the variables that select them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pytest_mcp_storage.stacks.supabase import native
 
 @pytest.fixture(scope="session")
 def variables(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, dict[str, str]]]:
-    """By what a configuration names: the variables that say so. Servers are real; those that are down are not there."""
+    """Return the variables for each part of a configuration. Servers that are up are real."""
     folder = tmp_path_factory.mktemp("stores")
     nowhere = "http://127.0.0.1:9"
     with asyncio.Runner() as runner, native.start() as server:
@@ -55,7 +55,7 @@ def variables(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, di
 
 @pytest.fixture(scope="session")
 def environ_of(variables: dict[str, dict[str, str]]) -> Callable[..., dict[str, str]]:
-    """The environment of a configuration: ``MCP_TS_STORAGE_TYPE``, and what else is set, by its names above."""
+    """Return the environment of a configuration: ``MCP_TS_STORAGE_TYPE``, and the variables of the named parts."""
 
     def merged(type_: str | None, *names: str) -> dict[str, str]:
         environ = {} if type_ is None else {"MCP_TS_STORAGE_TYPE": type_}

@@ -1,4 +1,4 @@
-"""From upstream's keys to a store here: nothing is lost, nothing is done twice, nothing is removed unread."""
+"""From upstream's keys to a store: nothing is lost, done twice, or removed before it was read back."""
 
 from __future__ import annotations
 
@@ -17,9 +17,10 @@ from redis.backoff import NoBackoff
 
 from pytest_mcp_storage.commands.migrate import migrate as command
 from pytest_mcp_storage.stacks.redis.server import redis_server
-from reference_backends import FileStorageBackend, MemoryStorageBackend, RedisStorageBackend, SessionData, migration
+from reference_backends import FileStorageBackend, MemoryStorageBackend, RedisStorageBackend, SessionData
 from reference_backends.core.errors import ConfigurationError, StorageError, StorageUnavailableError
-from reference_backends.migration import migrate
+from reference_backends.maintenance import migration
+from reference_backends.maintenance.migration import migrate
 
 Make = Callable[..., SessionData]
 
@@ -107,14 +108,14 @@ async def test_a_dry_run_writes_nothing(source: Redis, session: Make) -> None:
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("{", "no JSON"),
-        ("[]", "no object"),
-        (b"\xff", "no JSON"),
-        ('{"sessionId": "s", "identity": "u"}', "not a session that a store may keep"),
-        (None, "another identity or session id than its key"),
+        ("{", "not JSON"),
+        ("[]", "not a JSON object"),
+        (b"\xff", "not JSON"),
+        ('{"sessionId": "s", "identity": "u"}', "the session is not valid"),
+        (None, "another identity or session id than the key"),
     ],
 )
-async def test_what_holds_no_session_stays_behind_and_is_told(
+async def test_a_key_without_a_session_is_not_copied_and_is_reported(
     source: Redis, session: Make, text: str | bytes | None, reason: str
 ) -> None:
     target = await opened()
@@ -124,14 +125,14 @@ async def test_what_holds_no_session_stays_behind_and_is_told(
     result = await migrate(source, target, move=True)
     assert (result.created, result.removed) == (1, 1)
     assert reason in result.refused["mcp:session:u:s"]
-    assert result.refused["mcp:session:of another kind"] == "it holds no text"
+    assert result.refused["mcp:session:of another kind"] == "its value is not text"
     assert "secret" not in str(result)
     assert await source.exists("mcp:session:u:s")
 
 
 async def test_nothing_is_removed_that_changed_since_it_was_read(source: Redis, session: Make) -> None:
     class Meddled(MemoryStorageBackend):
-        """While the session is created here, upstream writes another to the source."""
+        """Write another session to the source, as upstream would, during each create."""
 
         async def create_session(self, session: SessionData, ttl: float | None = None) -> None:
             await super().create_session(session, ttl)
@@ -230,7 +231,7 @@ async def test_the_command(url: str, session: Make, tmp_path: Path, key: str) ->
     )
     assert run.exit_code == 1, run.output
     assert "1 created, 0 there already\n1 removed from the source\n" in run.output
-    assert "left behind: mcp:session:u:s: it holds no JSON" in run.output
+    assert "left behind: mcp:session:u:s: its value is not JSON" in run.output
     assert b"secret" not in path.read_bytes()
     backend = FileStorageBackend(path, encryption_key=key)
     await backend.init()
@@ -241,7 +242,7 @@ async def test_the_command(url: str, session: Make, tmp_path: Path, key: str) ->
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--from", "http://x", "--to", "file"], "--from is no Redis URL"),
+        (["--from", "http://x", "--to", "file"], "--from is not a Redis URL"),
         (["--from", "redis://127.0.0.1:1?sentinels=x", "--to", "file"], "option 'sentinels'"),
         (["--from", "127.0.0.1:1?family=0", "--to", "redis"], "can't be reached"),
         (["--from", "redis://127.0.0.1:1", "--to", "redis"], "can't be reached"),
@@ -255,7 +256,7 @@ def test_the_command_refuses(arguments: list[str], said: str) -> None:
 
 
 @pytest.mark.parametrize("chosen", [{}, {"REDIS_URL": ""}, {"MCP_TS_STORAGE_TYPE": "memory "}, {"SUPABASE_URL": "x"}])
-async def test_nothing_is_carried_into_memory(
+async def test_nothing_is_copied_into_memory(
     url: str, source: Redis, session: Make, chosen: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await plant(source, session())

@@ -1,4 +1,4 @@
-"""The ready-made store: one choice, one backend, from any loop, thread and process."""
+"""``storage``: one choice and one backend in a process, from any loop and thread."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from reference_backends import (
     StorageUnavailableError,
     create_storage,
 )
-from reference_backends.lazy import LazyStorage
+from reference_backends.selection.lazy import LazyStorage
 
 Environ = Callable[..., dict[str, str]]
 
 
 @pytest.mark.parametrize("names", [(), ("redis",), ("file",), ("sqlite",), ("supabase",)], ids=str)
 def test_it_works_from_several_loops_and_threads(environ_of: Environ, names: tuple[str, ...], session: Any) -> None:
-    """Loops one after another, and loops on threads at once: one choice, one store."""
+    """Loops one after another, and concurrent loops on threads, share one choice and one store."""
     chosen = []
 
     async def choose() -> StorageBackend:
@@ -156,7 +156,7 @@ print(sorted(asyncio.run(storage.get_identity_mcp_sessions(identity))))
 def test_a_process_ends_quietly_and_its_child_chooses_for_itself(
     environ_of: Environ, names: tuple[str, ...], how: str, key: str
 ) -> None:
-    """The interpreter ends with the store still open: nothing is said of it, and nothing hangs."""
+    """If the interpreter ends with the store still open, nothing is printed and nothing hangs."""
     identity = f"{how} on {names[0]}"
     environ = {"PATH": os.environ["PATH"], "STORAGE_ENCRYPTION_KEY": key, "MCP_TS_STORAGE_STRICT": "1"}
     run = subprocess.run(
@@ -172,10 +172,10 @@ def test_a_process_ends_quietly_and_its_child_chooses_for_itself(
     assert run.stdout.strip() == str([f"{name} of {identity}" for name in created])
 
 
-FAREWELL = """
+DISCONNECTED_AT_EXIT = """
 import asyncio, os, weakref
 from reference_backends import MemoryStorageBackend
-from reference_backends.lazy import LazyStorage
+from reference_backends.selection.lazy import LazyStorage
 
 class Backend(MemoryStorageBackend):
     async def disconnect(self):
@@ -202,9 +202,9 @@ print("ending", flush=True)
 """
 
 
-def test_the_backend_is_let_go_of_at_the_end_and_only_then() -> None:
-    quiet = "ignore::DeprecationWarning"  # from 3.12 on Python warns of every fork beside threads
-    command = [sys.executable, "-W", quiet, "-c", FAREWELL]
+def test_the_backend_is_disconnected_at_the_end_and_only_then() -> None:
+    quiet = "ignore::DeprecationWarning"  # since 3.12 Python warns about every fork of a process with threads
+    command = [sys.executable, "-W", quiet, "-c", DISCONNECTED_AT_EXIT]
     run = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert run.stderr == ""
     assert run.stdout.split() == ["ending", "farewell"]

@@ -1,9 +1,11 @@
-"""What ``@mcp-ts/sdk`` keeps in Redis, carried over to any store here.
+"""Copy the sessions that ``@mcp-ts/sdk`` keeps in Redis to any store of this package.
 
-Upstream's file, its SQLite database and its Supabase table are read and written here as they are. Its Redis layout
-can't be: the key of a session is ``mcp:session:<identity>:<session id>``, which two sessions may share (ID-3), and its
-value goes through Lua's cjson, which turns ``[]`` into ``{}`` (RT-4). So its sessions are created anew, each with the
-time that it has left, and read back before they count as carried over.
+The stores of this package use the file, the SQLite database and the Supabase table of ``@mcp-ts/sdk`` unchanged. Its
+Redis layout cannot be used: the key of a session is ``mcp:session:<identity>:<session id>``, which two sessions may
+share (ID-3), and its value passes through Lua's cjson, which turns ``[]`` into ``{}`` (RT-4). So each session is
+created in the target with the remaining TTL, and read back before it counts as copied.
+
+Here "upstream" is ``@mcp-ts/sdk``.
 """
 
 from __future__ import annotations
@@ -36,24 +38,24 @@ PAGE = 500
 
 @dataclass(frozen=True)
 class Found:
-    """One of upstream's keys: the session in it, or the reason why it holds none."""
+    """One of upstream's keys: the session in it, or the reason why it does not hold one."""
 
     key: str
     text: bytes = field(repr=False)
     session: SessionData | None = None
     problem: str = ""
     ttl: float | None = None
-    """Seconds that are left; ``None`` where the key never expires, which upstream does not write."""
+    """The remaining seconds; ``None`` if the key never expires. Upstream writes no such key."""
 
 
 @dataclass
 class Migration:
-    """What became of upstream's sessions. ``refused`` says of each key that stayed behind why it did."""
+    """The result: how many sessions were copied. ``refused`` has the reason for each key that was not."""
 
     created: int = 0
     already_there: int = 0
     removed: int = 0
-    """From upstream's keys, where that was asked for."""
+    """Sessions that were removed from the source."""
     refused: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -63,29 +65,29 @@ class Migration:
 
 
 async def migrate(source: Redis, target: StorageBackend, *, move: bool = False, dry_run: bool = False) -> Migration:
-    """Create each of upstream's sessions in ``target``, which is open; with ``move`` remove it from Redis afterwards.
+    """Create each of upstream's sessions in the open ``target``. With ``move`` remove it from Redis afterwards.
 
-    It may be run again: a session that is in the target already, and equal, is passed over; one that differs is left
-    alone in both. Nothing is removed that has not been read back from the target, or that has changed since it was
-    read. Upstream should not be writing meanwhile: what it writes later is not carried over.
+    It may be run again: a session that is in the target already and equal is skipped; a session that differs is
+    changed in neither store. A session is removed only if it was read back from the target and has not changed since
+    it was read. Upstream must not write meanwhile: its later writes are not copied.
 
-    Raises :class:`StorageError` where either store can't be used, and :class:`ConfigurationError` for a client that
-    decodes responses: a value that is not UTF-8 could not be told.
+    Raise :class:`StorageError` if either store cannot be used, and :class:`ConfigurationError` if the client decodes
+    responses: then a value that is not UTF-8 would raise an error of redis-py.
     """
     if source.connection_pool.connection_kwargs.get("decode_responses"):
-        raise ConfigurationError("the client of the source must not decode responses: leave decode_responses out")
+        raise ConfigurationError("the client of the source decodes responses: create it without decode_responses")
     result = Migration()
     async for found in upstream_sessions(source):
-        refusal = found.problem or await _carried(found, target, result, dry_run=dry_run)
+        refusal = found.problem or await _copy(found, target, result, dry_run=dry_run)
         if refusal:
             result.refused[found.key] = refusal
         elif move and not dry_run:
-            result.removed += await _removed(source, found)
+            result.removed += await _remove(source, found)
     return result
 
 
 async def upstream_sessions(source: Redis) -> AsyncIterator[Found]:
-    """Every session that upstream keeps on a server, in no order. Raises :class:`StorageError`."""
+    """Yield every session that upstream keeps on a server, in any order. Raise :class:`StorageError`."""
     seen: set[bytes] = set()
     cursor = 0
     while True:
@@ -112,35 +114,35 @@ async def upstream_sessions(source: Redis) -> AsyncIterator[Found]:
 
 def _found(key: str, text: Any, left: Any) -> Found:
     if not isinstance(text, bytes):
-        return Found(key, b"", problem="it holds no text")
+        return Found(key, b"", problem="its value is not text")
     ttl = left / 1000 if isinstance(left, int) and left > 0 else None
     try:
         fields = json.loads(text)
     except (ValueError, RecursionError):
-        return Found(key, text, problem="it holds no JSON")
+        return Found(key, text, problem="its value is not JSON")
     if not isinstance(fields, dict):
-        return Found(key, text, problem="it holds no object")
+        return Found(key, text, problem="its value is not a JSON object")
     try:
         session = SessionData.model_validate({name: value for name, value in fields.items() if value is not None})
     except InvalidSessionError as error:
         return Found(key, text, problem=str(error))
     if key != f"{PREFIX}{session.identity}:{session.session_id}":
-        return Found(key, text, problem="it names another identity or session id than its key")
+        return Found(key, text, problem="its value names another identity or session id than the key")
     return Found(key, text, session=session, ttl=ttl)
 
 
-async def _carried(found: Found, target: StorageBackend, result: Migration, *, dry_run: bool) -> str:
-    """Why the session could not be carried over; empty where it lies in the target now, or would."""
+async def _copy(found: Found, target: StorageBackend, result: Migration, *, dry_run: bool) -> str:
+    """Copy a session to the target. Return why that failed; empty if the session is in the target now, or would be."""
     session = found.session
     assert session is not None
     try:
-        there = await target.get_session(session.identity, session.session_id)
+        existing = await target.get_session(session.identity, session.session_id)
     except DecryptionError as error:
         return f"the target has a session of this id that cannot be read: {error}"
-    if there == session:
+    if existing == session:
         result.already_there += 1
         return ""
-    if there is not None:
+    if existing is not None:
         return "the target has another session of this id"
     if dry_run:
         result.created += 1
@@ -153,13 +155,16 @@ async def _carried(found: Found, target: StorageBackend, result: Migration, *, d
     kept = await target.get_session(session.identity, session.session_id)
     has_expired = kept is None and time.monotonic() >= ends
     if kept != session and not has_expired:
-        raise StorageError("the target did not keep a session as it was created; nothing was removed from the source")
+        raise StorageError("the target did not keep a session unchanged; the source still has it; check the target")
     result.created += 1
     return ""
 
 
-async def _removed(source: Redis, found: Found) -> bool:
-    """Whether the key, unchanged since it was read, and its entry in upstream's index are gone."""
+async def _remove(source: Redis, found: Found) -> bool:
+    """Remove the key and its entry in upstream's index, if the key has not changed since it was read.
+
+    Return whether they were removed.
+    """
     from redis.exceptions import WatchError
 
     session = found.session

@@ -1,4 +1,4 @@
-"""The backend that an environment leads to: a table of configurations, as upstream has them."""
+"""The backend that an environment selects: a table of configurations, with upstream's results."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ CLASSES = {
     "memory": "MemoryStorageBackend",
 }
 
-# What the variables of a configuration stand for.
+# The backend that each part of a configuration selects.
 REDIS, REDIS_DOWN, REDIS_WRONG = "redis", "redis down", "redis wrong"
 SUPABASE, SUPABASE_DOWN, SUPABASE_BARE = "supabase", "supabase down", "supabase bare"
 ANON, NO_KEY, ONLY_KEY, WRONG_KEY = "supabase anon", "supabase no key", "supabase only key", "supabase wrong key"
 SECRET, PUBLISHABLE, STALE = "supabase secret", "supabase publishable", "supabase stale key"
 FILE, SQLITE, EMPTY = "file", "sqlite", "empty"
 
-# By upstream's order. (type, what is set, the backend, whether something could not be used)
+# In upstream's order: type, what is set, the backend, whether something could not be used.
 CONFIGURATIONS = [
     (None, (), "memory", False),
     (None, (EMPTY,), "memory", False),
@@ -170,7 +170,7 @@ def test_a_supabase_url_without_a_key_is_an_error_in_every_mode(
         assert "misspelt" not in str(raised.value)
 
 
-def test_strict_takes_no_memory_that_nobody_asked_for() -> None:
+def test_strict_does_not_fall_back_to_memory() -> None:
     for environ in ({}, {"SUPABASE_SECRET_KEY": "k"}, {"REDIS_URL": ""}):
         with pytest.raises(ConfigurationError, match="set MCP_TS_STORAGE_TYPE"):
             asyncio.run(create_storage({**environ, "MCP_TS_STORAGE_STRICT": "1"}))
@@ -189,7 +189,7 @@ def test_and_be_declined(answer: str) -> None:
 
 
 @pytest.mark.parametrize("answer", ["y", "2", "strict", "ture"])
-def test_a_slip_does_not_pass_for_a_no(answer: str) -> None:
+def test_a_misspelt_yes_is_an_error(answer: str) -> None:
     with pytest.raises(ConfigurationError, match="neither 1 nor 0"):
         asyncio.run(create_storage({"MCP_TS_STORAGE_STRICT": answer}))
 
@@ -260,7 +260,7 @@ def test_a_bad_key_is_refused_before_anything_is_chosen(
     assert caplog.messages == []
 
 
-def test_a_project_of_its_own_opens_again(environ_of: Environ, session: Any) -> None:
+def test_a_supabase_store_from_the_environment_opens_again(environ_of: Environ, session: Any) -> None:
     async def check() -> None:
         backend = await create_storage(environ_of(None, SUPABASE))
         await backend.create_session(session("again"))

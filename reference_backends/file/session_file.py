@@ -1,7 +1,7 @@
 """The sessions of one JSON file: an array of camelCase sessions, each with its ``expiresAt`` in ms since the epoch.
 
-``@mcp-ts/sdk`` reads and writes the same array, without ``expiresAt``. Here each session stands on a line of its own,
-kept encoded, so that a write costs a join and a reload decodes only the lines that are new.
+``@mcp-ts/sdk`` reads and writes the same array without ``expiresAt``. Here each session is one line of the file, and
+the encoded lines are kept in memory. So a write only joins them, and a reload decodes only the new lines.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from reference_backends.file.lock import FileLock
 
 
 class Entry(NamedTuple):
-    """A record, when it expires (``None``: nobody said yet), and its line in the file."""
+    """A record, its expiry (``None``: not set yet), and its line in the file."""
 
     record: Record
     expires_at: int | None
@@ -34,11 +34,11 @@ class Entry(NamedTuple):
 
     @classmethod
     def of(cls, record: Record, expires_at: int) -> Entry:
-        """The entry of a record, encoded for the file."""
+        """Return the entry of a record, encoded for the file."""
         return cls(record, expires_at, row_text(record, expiresAt=expires_at).encode())
 
     def live(self, now: int) -> bool:
-        """Whether it is still served. ``now`` and ``expires_at`` are in ms since the epoch."""
+        """Return whether it has not expired. ``now`` and ``expires_at`` are in ms since the epoch."""
         return self.expires_at is None or now < self.expires_at
 
 
@@ -99,7 +99,7 @@ class SessionFile(Engine):
         except OSError as error:
             raise filesystem.storage_error(error, self._path) from error
         finally:
-            if self._changed:  # and yet not saved: what the file holds is what counts
+            if self._changed:  # not saved, so load the file again at the next call
                 self._changed = False
                 self._held = None
 
@@ -128,7 +128,7 @@ class SessionFile(Engine):
 
     def rewrite(self, record: Record) -> None:
         expires_at = self._entries[record["identity"]][record["session_id"]].expires_at
-        assert expires_at is not None  # writing() has stamped the rows without one
+        assert expires_at is not None  # writing() has set the missing ones
         self.replace(record, expires_at)
 
     def delete(self, identity: str, session_id: str) -> None:
@@ -148,7 +148,7 @@ class SessionFile(Engine):
         self._arrange(live)
 
     def compact(self) -> None:
-        """Do nothing: each write has replaced the whole file."""
+        """Do nothing: each write replaces the whole file."""
 
     def _open(self) -> None:
         self._path = filesystem.real(self._path)
@@ -162,11 +162,11 @@ class SessionFile(Engine):
             with contextlib.suppress(FileNotFoundError):
                 self._load(may_be_empty=is_first)
                 self._adopt()
-            self._save()  # also if nothing changed: what every write needs must work now
+            self._save()  # also if nothing changed, to find out now whether writes work
         filesystem.warn_if_exposed(self._path)
 
     def _refresh(self) -> None:
-        """Load the file where another handle, or another program, has changed it."""
+        """Load the file if another handle or another program has changed it."""
         version = file_content.version_of(self._path)
         if self._held is None or version != self._held.version:
             self._load()
@@ -178,12 +178,12 @@ class SessionFile(Engine):
         if entries is None:
             entries = _as_array(content)
         if isinstance(entries, str):
-            raise StorageSetupError(f"{self._path} {entries}; the file was left as it is")
+            raise StorageSetupError(f"{self._path} {entries}; the file was not changed")
         self._arrange(entries)
         self._held = held
 
     def _adopt(self) -> None:
-        """Give the rows of another program their expiry."""
+        """Give an expiry to the rows of another program."""
         if self._unstamped:
             expires_at = self._stamp()
             stamped = [
@@ -212,7 +212,7 @@ class SessionFile(Engine):
 
 
 def _by_line(content: bytes, known: Mapping[bytes, Entry]) -> list[Entry] | None:
-    """Return the entries of a file in this store's own layout, ``None`` for any other. Do not decode known lines."""
+    """Return the entries of a file in this store's layout, ``None`` for any other. Do not decode known lines again."""
     if not content.startswith(b"[\n{") or not content.endswith(b"}\n]\n"):
         return None
     entries = []
@@ -225,9 +225,9 @@ def _by_line(content: bytes, known: Mapping[bytes, Entry]) -> list[Entry] | None
 
 
 def _as_array(content: bytes) -> list[Entry] | str:
-    """Return the entries of any JSON array of sessions; for anything else, what is wrong and what to do."""
+    """Return the entries of a JSON array of sessions; for anything else, what is wrong and what to do."""
     if not content:
-        return "is empty although it held sessions before; restore it, or remove the file to begin anew"
+        return "is empty although it held sessions before; restore it, or delete the file to start with an empty store"
     rows = decoded(content)
     if not isinstance(rows, list):
         return "is not a JSON array of sessions; repair it, or move it away"
@@ -244,7 +244,7 @@ def _as_array(content: bytes) -> list[Entry] | str:
 
 
 def _entry(row: object, line: bytes | None = None) -> Entry | str:
-    """Return the entry of one row; if it can't be a session's, what is wrong with it, without its values (EN-10)."""
+    """Return the entry of one row; if it is not a session's, what is wrong, without its values (EN-10)."""
     if not isinstance(row, dict):
         return "is not an object"
     expires_at = row.pop("expiresAt", None)
@@ -254,7 +254,7 @@ def _entry(row: object, line: bytes | None = None) -> Entry | str:
     record = from_wire(row)
     for name in sorted(IDENTIFYING):
         if not isinstance(record.get(name), str) or not record[name]:
-            return f"has no {WIRE_NAMES[name]}, or one that is not text"
+            return f"has no {WIRE_NAMES[name]}, or its value is not text"
     return Entry(record, moment, line or row_text(record, expiresAt=moment).encode())
 
 
