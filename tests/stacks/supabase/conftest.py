@@ -1,4 +1,4 @@
-"""One native stack for these tests, and a store of its own for each."""
+"""One native stack for these tests, and a separate store for each."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ ROW = {
 
 
 def listed(answer: httpx.Response) -> list[str]:
-    """The session ids in the rows of an answer that must be rows."""
+    """Return the session ids of an answer, which must be rows."""
     assert answer.status_code == 200, answer.text
     return [row["session_id"] for row in answer.json()]
 
 
 def missing(what: str) -> None:
-    """End a test that lacks a prerequisite: on CI, which installs it, as a failure."""
+    """Skip a test that lacks a prerequisite; on CI, which installs it, fail."""
     if os.environ.get("CI"):
         pytest.fail(f"{what}; the CI machine must have it")
     pytest.skip(what)
