@@ -55,7 +55,7 @@ class DiskcacheBackend:
         self.clock = clock
         self.cache: diskcache.Cache | None = None
         self.warned = False
-        # diskcache keeps a connection for each thread: with one thread, closing the cache closes the only one.
+        # diskcache has a connection for each thread. With one thread, closing the cache closes the only connection.
         self.thread = ThreadPoolExecutor(1)
 
     async def init(self) -> None:
@@ -64,7 +64,9 @@ class DiskcacheBackend:
             try:
                 self.cache = await self._threaded(self._open)
             except sqlite3.DatabaseError as error:
-                raise StorageSetupError(f"{self.path} holds no diskcache; restore it, or move it away") from error
+                raise StorageSetupError(
+                    f"{self.path} is not a diskcache directory; restore it, or move it away"
+                ) from error
         if self.keyring is None and not self.warned:
             self.warned = True
             logger.warning("no encryption key: tokens and headers are stored in clear")
@@ -93,7 +95,7 @@ class DiskcacheBackend:
         _check(identity, session_id)
         if FIXED & set(changes) or set(changes) - set(SessionData.model_fields):
             raise InvalidSessionError("an update may name every field of a session but identity and session_id")
-        # Checked against a complete session; what is stored is changed field by field, so secrets are not opened.
+        # Validated as part of a complete session. Only the changed fields are stored, so secrets are not decrypted.
         blank = {"session_id": "s", "identity": "i", "server_url": "", "transport_type": "sse", "callback_url": ""}
         valid = SessionData.model_validate({**blank, "created_at": 0, **changes}).model_dump()
         named = {field: valid[field] for field in changes}
@@ -145,10 +147,10 @@ class DiskcacheBackend:
         if cache is not None:
             await self._threaded(cache.close)
 
-    # -- what lies in the cache --------------------------------------------------------------------------------------
+    # -- rows in the cache -------------------------------------------------------------------------------------------
 
     def _open(self) -> diskcache.Cache:
-        # No eviction by size, and all values in the database itself: sessions are not a cache.
+        # No eviction by size, and all values in the database: sessions are not a cache.
         options = {"eviction_policy": "none", "disk_min_file_size": 2**30, "sqlite_synchronous": 2, "timeout": 10}
         cache = diskcache.Cache(str(self.path), disk=diskcache.JSONDisk, **options)
         for file in self.path.iterdir():
@@ -158,7 +160,7 @@ class DiskcacheBackend:
     async def _transact(self, work: Callable[[diskcache.Cache], Result]) -> Result:
         cache = self.cache
         if cache is None:
-            raise StorageError("this store is not open; await init() first")
+            raise StorageError("this store is not open: await init() first")
 
         def run() -> Result:
             with cache.transact():
