@@ -229,7 +229,7 @@ def test_with_pg_cron_the_clean_up_is_scheduled_once_and_works(cron: Database) -
     jobs = dict(cron.execute("select jobname, command from cron.job").fetchall())
     assert set(jobs) == {"another", "mcp_sessions-cleanup"}
     # A writer's clock may be behind, so the session may still be live.
-        minutes = "case session_id when 'live' then 59 else 61 end"
+    minutes = "case session_id when 'live' then 59 else 61 end"
     cron.execute(f"update mcp_sessions set expires_at = now() - make_interval(mins => {minutes})".encode())
     cron.execute(jobs["mcp_sessions-cleanup"])
     assert cron.execute("select session_id from mcp_sessions").fetchall() == [("live",)]
