@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 class KeyValueHarness(BackendHarness):
     """Drives any py-key-value store through :class:`.key_value_backend.KeyValueBackend`.
 
-    The factory returns a store. If it takes an argument, it gets an empty folder of this run's own. Each handle has a
-    store object of its own; collections have a random prefix, so that a shared server's other data is left alone.
+    The factory returns a store. If it takes an argument, it gets an empty temporary folder. Each handle has a
+    separate store object; collections have a random prefix, so that a shared server's other data is left alone.
     Whether data outlives a handle is found out when the store is provisioned.
     """
 

@@ -39,7 +39,7 @@ class KeyValueBackend(BaseBackend):
     """A session store on a key-value store: a session is the value of the key *session id* in a collection.
 
     A key-value store has no compare-and-set and no listing. So writes of one identity wait for each other, and the ids
-    are kept in values of their own. An id is listed before its session is stored and until after it is removed; a
+    are kept in separate values. An id is listed before its session is stored and until after it is removed; a
     listing leaves out ids without a session. Expiry is the store's.
     """
 
