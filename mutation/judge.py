@@ -19,7 +19,7 @@ from pytest_mcp_storage.engine.tiers import TIERS, Tier
 from pytest_mcp_storage.session.backends import resolve
 from pytest_mcp_storage.spec.clauses import load_clauses
 from pytest_mcp_storage.spec.outcome import Outcome
-from pytest_mcp_storage.zoo.run import suite_tests
+from pytest_mcp_storage.suite import suite_tests
 
 SMOKE = replace(TIERS["smoke"], shrinking=0)
 """Don't shrink: nobody reads the example that kills a mutant."""

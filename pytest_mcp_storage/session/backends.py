@@ -28,8 +28,8 @@ BUNDLED = {
     "supabase": "pytest_mcp_storage.harnesses.supabase:SupabaseHarness",
 }
 
-STDIO, MCP_TS = SCHEMES = ("stdio", "mcp-ts")
-"""Names of the form ``scheme:rest``, for stores in other languages."""
+STDIO, MCP_TS, KEY_VALUE = SCHEMES = ("stdio", "mcp-ts", "key-value")
+"""Names of the form ``scheme:rest``: stores in other languages, and stores of py-key-value."""
 
 MakeHarness = Callable[[], BackendHarness]
 
@@ -42,6 +42,8 @@ def resolve(name: str, *folders: Path) -> MakeHarness:
     scheme, colon, rest = name.partition(":")
     if colon and scheme == STDIO:
         return _stdio_harness(rest)
+    if colon and scheme == KEY_VALUE:
+        return _key_value_harness(name, load(rest, *folders))
     return harness_of(name, load(path_of(name), *folders))
 
 
@@ -61,7 +63,8 @@ def path_of(name: str) -> str:
     near = get_close_matches(name, known, n=1)
     hint = f"; is {near[0]!r} meant?" if near else ""
     raise BackendNameError(
-        f"unknown backend {name!r}{hint} (known: {', '.join(known)}; or module:attribute, stdio:COMMAND, mcp-ts:STORE)"
+        f"unknown backend {name!r}{hint} (known: {', '.join(known)}; "
+        "or module:attribute, stdio:COMMAND, mcp-ts:STORE, key-value:MODULE:FACTORY)"
     )
 
 
@@ -72,6 +75,15 @@ def _stdio_harness(command: str) -> MakeHarness:
         return stdio_harness(command)
     except ValueError as error:
         raise BackendNameError(f"backend {f'stdio:{command}'!r} can't be loaded: {error}") from None
+
+
+def _key_value_harness(name: str, factory: Any) -> MakeHarness:
+    from pytest_mcp_storage.harnesses.key_value import KeyValueHarness
+
+    try:
+        return KeyValueHarness.of(factory)
+    except (ImportError, TypeError, ValueError) as error:
+        raise BackendNameError(f"backend {name!r} can't be loaded: {error}") from None
 
 
 def _mcp_ts_path(store: str) -> str:

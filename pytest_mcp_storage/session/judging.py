@@ -17,6 +17,7 @@ from pytest_mcp_storage.report import terminal
 from pytest_mcp_storage.report.model import Report
 from pytest_mcp_storage.report.write import write
 from pytest_mcp_storage.session import leaks, options
+from pytest_mcp_storage.session.backends import resolve
 from pytest_mcp_storage.session.collection import ClauseItem, suite_nodes
 from pytest_mcp_storage.session.deviations import Deviation, DeviationsError, load_deviations
 from pytest_mcp_storage.session.formatting import explained
@@ -55,9 +56,10 @@ class Judging:
         self.options = options.read(config)
         self.deviations = self._deviations()
         try:
-            self.run = Run(self.options, options.folders(config), self._say)
+            makers = {name: resolve(name, *options.folders(config)) for name in self.options.backends}
         except BackendNameError as error:
             raise pytest.UsageError(str(error)) from None
+        self.run = Run(self.options, makers, self._say)
         self.report: Report | None = None
         self._today = datetime.datetime.now(datetime.UTC).date()
         self._measured: defaultdict[str, list[Measurement]] = defaultdict(list)

@@ -67,7 +67,8 @@ def register(parser: pytest.Parser) -> None:
     group = parser.getgroup("mcp-storage", "conformance of MCP session stores")
     add = group.addoption
     add("--mcp-backend", action="append", metavar="NAME", help="judge this store (repeatable): memory, "
-        "file, sqlite, redis, supabase, a registered name, module:attribute, stdio:COMMAND, mcp-ts:STORE")  # fmt: skip
+        "file, sqlite, redis, supabase, a registered name, module:attribute, stdio:COMMAND, mcp-ts:STORE, "
+        "key-value:MODULE:FACTORY")  # fmt: skip
     add("--mcp-tier", choices=TIER_NAMES, help=f"how many examples and steps (default: {DEFAULT_TIER})")
     add("--mcp-clause", action="append", metavar="ID[,ID…]", help="only these clauses (EX-2) or groups (EX)")
     add("--mcp-revision", metavar="REV", help="judge by that revision of the contract")

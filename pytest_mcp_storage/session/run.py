@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from pytest_mcp_storage.engine.loop import SuiteLoop, patched_by
-from pytest_mcp_storage.session.backends import MakeHarness, described, resolve
+from pytest_mcp_storage.session.backends import MakeHarness, described
 from pytest_mcp_storage.session.options import Options
 from pytest_mcp_storage.spec.harness import NotMeasurable
 from pytest_mcp_storage.spec.outcome import Measurement, Outcome
@@ -31,11 +30,14 @@ class Run:
     """Options, harness makers by backend name, and the environments provisioned so far."""
 
     def __init__(
-        self, options: Options, folders: Sequence[Path], say: Callable[[str], None] = lambda text: None
+        self,
+        options: Options,
+        makers: Mapping[str, MakeHarness],
+        say: Callable[[str], None] = lambda text: None,
     ) -> None:
         self.options = options
         self._say = say
-        self.makers: dict[str, MakeHarness] = {name: resolve(name, *folders) for name in options.backends}
+        self.makers = makers
         self.clauses = {clause.id: clause for clause in options.clauses}
         self._environments: dict[str, Environment] = {}
         self._refusals: dict[str, str] = {}

@@ -68,7 +68,8 @@ def test_a_backend_that_an_installed_package_registers(monkeypatch: pytest.Monke
 )
 def test_an_unknown_name_lists_the_known_ones(name: str, near: str) -> None:
     assert refusal(name).startswith(f"unknown backend {name!r}{near} (known: ")
-    for known in ("file", "memory", "redis", "sqlite", "supabase", "module:attribute", "stdio:COMMAND", "mcp-ts:STORE"):
+    for known in ("file", "memory", "redis", "sqlite", "supabase", "module:attribute", "stdio:COMMAND", "mcp-ts:STORE",
+                  "key-value:MODULE:FACTORY"):  # fmt: skip
         assert known in refusal(name)
 
 
