@@ -9,4 +9,6 @@
 - ``stack``: ``stack`` and ``supabase-init``.
 - ``zoo``: ``zoo``: runs the mutants.
 - ``output``: makes what is printed fit the encoding of the terminal.
+- ``reseal``: ``mcp-storage reseal``: every session of a store sealed under the first key.
+- ``supabase_init``: ``mcp-storage supabase-init``: copy the migrations of the sessions table into a Supabase project.
 """

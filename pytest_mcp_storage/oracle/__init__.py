@@ -14,4 +14,5 @@
 - ``assertions``: assertions about what every read returns.
 - ``bulk_create``: many sessions at once.
 - ``entropy``: how much of a sample cannot be guessed.
+- ``name_catalogue``: bare names on which programs go wrong, by what they do to a name, each kind with its source.
 """

@@ -13,9 +13,10 @@ from typing import Any
 
 import pytest
 
+from pytest_mcp_storage import suite
 from pytest_mcp_storage.session.run import Run
-from pytest_mcp_storage.session.suite_paths import PACKAGE, SUITE, suite_modules
 from pytest_mcp_storage.spec.outcome import Measurement
+from pytest_mcp_storage.suite import suite_modules
 
 
 def suite_nodes(session: pytest.Session, run: Run, ids: Iterable[str] = ()) -> list[SuiteModule]:
@@ -44,10 +45,10 @@ class SuiteModule(pytest.Collector):
     @classmethod
     def of(cls, session: pytest.Session, name: str, run: Run, wanted: tuple[str, ...]) -> SuiteModule:
         """Return the collector of the module ``name`` of the suite."""
-        file = SUITE / f"{name}.py"
+        file = Path(suite.__file__).with_name(f"{name}.py")
         path = next(each for each in (file, *file.parents) if each.exists())  # in a zip file: that file
         node: SuiteModule = cls.from_parent(session, name=file.name, path=path, nodeid=file.name)
-        node.run, node.wanted, node.obj = run, wanted, import_module(f"{PACKAGE}.{name}")
+        node.run, node.wanted, node.obj = run, wanted, import_module(f"{suite.__name__}.{name}")
         return node
 
     def ids(self) -> list[str]:

@@ -9,4 +9,5 @@
 - ``call``: one call of a store, and its outcome.
 - ``comparison``: whether two JSON values are equal to a reader of JSON.
 - ``describe``: values and outcomes of calls as text.
+- ``tracebacks``: where an exception was raised: files, lines and functions, and no values, which may be secret.
 """

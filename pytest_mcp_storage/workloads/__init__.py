@@ -16,4 +16,5 @@
 - ``outages``: calls while the server cannot be reached (FA-1 to FA-3).
 - ``row_security``: the same store as different users (RS-1 to RS-5).
 - ``tenants``: several identities at once (CO-7).
+- ``paths``: the paths on which a store writes secrets, each walked with canaries: conflicts, faults, sizes,.
 """

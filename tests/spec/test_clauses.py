@@ -12,10 +12,10 @@ import pytest
 import yaml
 
 from pytest_mcp_storage.engine import clause_test
-from pytest_mcp_storage.session.suite_paths import suite_files
 from pytest_mcp_storage.spec import clauses as module
 from pytest_mcp_storage.spec.capabilities import Capability
 from pytest_mcp_storage.spec.clauses import LATEST, Clause, ContractError, Level, load_clauses, revisions, select
+from pytest_mcp_storage.suite import suite_files
 
 ROW = {"id": "AA-1", "level": "MUST", "statement": "It  holds\n always.", "why": "Because.", "tests": ["test_a"]}
 OTHER = {**ROW, "id": "AA-2", "tests": ["test_b"]}

@@ -15,8 +15,8 @@ from pytest_mcp_storage.engine.environment import Environment
 from pytest_mcp_storage.engine.loop import SuiteLoop
 from pytest_mcp_storage.engine.measure import measure
 from pytest_mcp_storage.engine.tiers import TIERS
-from pytest_mcp_storage.session.suite_paths import suite_files
 from pytest_mcp_storage.spec.outcome import Measurement
+from pytest_mcp_storage.suite import suite_files
 
 Judge = Callable[..., list[Measurement]]
 
