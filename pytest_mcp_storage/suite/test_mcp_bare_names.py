@@ -8,6 +8,7 @@ from pytest_mcp_storage.engine.clause_test import clause_test
 from pytest_mcp_storage.engine.context import TestContext
 from pytest_mcp_storage.engine.recording import RecordingBackend
 from pytest_mcp_storage.engine.violation import Violation, outcome_of, shortly
+from pytest_mcp_storage.oracle.bulk_create import create_many
 from pytest_mcp_storage.oracle.generators import ABSENT, sessions
 from pytest_mcp_storage.oracle.model import Name
 from pytest_mcp_storage.oracle.name_catalogue import BARE_NAMES, JOINED, RISKY_NAMES
@@ -127,3 +128,16 @@ async def _assert_reads(store: RecordingBackend, live: dict[Name, SessionData]) 
         for name in ((identity, each) for each in ids):
             if found := difference(await store.get_session(*name), live[name]):
                 raise Violation(f"get_session{name} returned {found}", should="return that name's session")
+
+
+@clause_test("ID-7", at_most=1, session=sessions())
+async def test_all_ids_are_complete_over_many_identities(context: TestContext, session: SessionData) -> None:
+    """List as many ids as the tier lists, each of another identity but some."""
+    store = await context.store()
+    before = set(await store.get_all_session_ids())
+    many = await create_many(context, store, session, 9 * context.tier.listed // 10, identities=True)
+    many += await create_many(context, store, session, context.tier.listed // 10)
+    seen = [each for each in await store.get_all_session_ids() if each not in before]
+    if sorted(seen) != sorted(each.session_id for each in many):
+        found = f"{len(seen)} new ids, {len(set(seen))} of them different"
+        raise Violation(f"get_all_session_ids returned {found}", should=f"be all {len(many)}, each once")
