@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Sequence
 from typing import Any
 
+from pytest_mcp_storage.spec.comparison import shortly as shortly
 from pytest_mcp_storage.spec.harness import NotMeasurable
 
 
@@ -52,9 +53,3 @@ def told(got: object) -> str:
     if isinstance(got, BaseException):
         return f"raised {type(got).__name__}: {got}"
     return f"returned {shortly(got)}"
-
-
-def shortly(value: object, limit: int = 300) -> str:
-    """``repr``, cut to a length that a terminal bears."""
-    text = repr(value)
-    return text if len(text) <= limit else f"{text[: limit - 20]}… ({len(text)} characters)"

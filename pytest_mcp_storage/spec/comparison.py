@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from pytest_mcp_storage.engine.violation import shortly
 from reference_backends import SessionData
 
 FIELDS = set(SessionData.model_fields)
 """Those that the contract knows of."""
+
+
+def shortly(value: object, limit: int = 300) -> str:
+    """Return ``repr`` of the value, cut to a length that fits a terminal."""
+    text = repr(value)
+    return text if len(text) <= limit else f"{text[: limit - 20]}… ({len(text)} characters)"
 
 
 def difference(seen: SessionData | None, expected: SessionData) -> str:
