@@ -15,7 +15,8 @@ from pytest_mcp_storage.engine.violation import Violation, shortly
 from pytest_mcp_storage.oracle.generators import CREDENTIALS, sessions
 from pytest_mcp_storage.spec.capabilities import Capability
 from pytest_mcp_storage.spec.harness import BackendHarness
-from pytest_mcp_storage.workloads.paths import PATHS, SHARED_PATHS, Path, Walk
+from pytest_mcp_storage.workloads.paths import PATHS, SHARED_PATHS, Path
+from pytest_mcp_storage.workloads.walk import Walk
 from reference_backends import SessionData
 
 
