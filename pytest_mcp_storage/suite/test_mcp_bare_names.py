@@ -40,6 +40,7 @@ async def test_bare_names_are_kept_apart(context: TestContext, session: SessionD
     swapped = [pair for one, other in _disjoint(context, BARE_NAMES) for pair in ((one, other), (other, one))]
     async with context.another_store() as harness:
         store = await context.open(*context.usual_keys, name="another_store", harness=harness)
+        context.notes.append(f"tried {len(BARE_NAMES)} bare names, each as identity and as session id, in one store")
         for names in (chain, swapped, JOINED[:: 2 if context.tier.name == "smoke" else 1]):
             await _assert_kept_apart(store, session, names)
         await store.disconnect()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from calendar import SUNDAY, monthrange, weekday
+from datetime import UTC, datetime
 from itertools import product
 
 from hypothesis import strategies as st
@@ -14,7 +16,7 @@ from pytest_mcp_storage.oracle.bulk_create import create_many
 from pytest_mcp_storage.oracle.generators import sessions
 from pytest_mcp_storage.oracle.limits import LONGEST_TTL
 from pytest_mcp_storage.oracle.model import ROUNDING
-from pytest_mcp_storage.oracle.presence_assertions import JUST_BEFORE, assert_live
+from pytest_mcp_storage.oracle.presence_assertions import JUST_BEFORE, assert_gone, assert_live
 from pytest_mcp_storage.spec.capabilities import Capability
 from reference_backends import SessionData
 
@@ -88,3 +90,32 @@ async def test_every_ttl_within_the_bounds_is_taken(context: TestContext, sessio
         for each in created, updated:
             if await store.get_session(each.identity, each.session_id) is None and context.now() < born + ttl:
                 raise Violation(f"get_session returned nothing after a write with ttl={ttl!r}", should="take it")
+
+
+def clock_changes(now: float) -> list[float]:
+    """Return the next changes of wall clocks in Europe and North America after ``now``, in seconds since the epoch."""
+    found: list[float] = []
+    for year in (datetime.fromtimestamp(now, UTC).year + 1,):
+        for month, sunday, hours in ((3, -1, (1,)), (10, -1, (1,)), (3, 1, (7, 10)), (11, 0, (6, 9))):
+            days = [day for day in range(1, monthrange(year, month)[1] + 1) if weekday(year, month, day) == SUNDAY]
+            found += [datetime(year, month, days[sunday], hour, tzinfo=UTC).timestamp() for hour in hours]
+    return sorted(found)
+
+
+@clause_test("EX-2", at_most=1, session=sessions())
+async def test_sessions_end_on_time_when_wall_clocks_change(context: TestContext, session: SessionData) -> None:
+    """Let sessions live across the hours that wall clocks show twice, or not at all."""
+    if not context.can(Capability.CLOCK):
+        return context.leave_out("sessions that live while wall clocks change (needs CLOCK)")
+    store = await context.store()
+    for place, change in enumerate(clock_changes(context.now())):
+        for before, ttl in product((1_800, 5_400), (1_800, 3_600, 7_200)):
+            await context.pass_time(max(0.0, change - before - context.now()) if before > 1_800 else 0.0)
+            each = session.model_copy(update={"session_id": context.session_id(f"{place} {before} {ttl}")})
+            born = context.now()
+            await store.create_session(each, ttl)
+            await context.pass_time(ttl - 1)
+            await assert_live(context, store, each, until=born + ttl)
+            await context.pass_time(1 + ROUNDING)
+            await assert_gone(store, each, why=f"its TTL of {ttl} s has passed, whatever wall clocks show")
+    return None

@@ -55,8 +55,11 @@ class Walk:
         return made
 
     def secrets(self, of: str, size: int = 0) -> dict[str, Any]:
-        """Return tokens and headers with new canaries, and ``size`` characters between them."""
-        return self.canaries.credentials(of, padding="read write " * (size // 11))
+        """Return tokens and headers with new canaries, and ``size`` characters next to them in each."""
+        made = self.canaries.credentials(of, padding="read write " * (size // 11))
+        if size:
+            made["headers"]["X-Large"] = "read write " * (size // 11) + self.canaries.secret(f"a large header of {of}")
+        return made
 
     async def call(self, what: str, method: Callable[..., Awaitable[Any]], *arguments: Any) -> Any:
         """Make a call; return its result or the exception, and keep what that shows."""
