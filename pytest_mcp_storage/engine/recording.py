@@ -33,6 +33,8 @@ class Call:
     result: object = None
     waiting: bool = False
     """Whether somebody waits for it now."""
+    sealed: bool = False
+    """If the handle was opened with a key; unknown for calls of other processes."""
 
     def __str__(self) -> str:
         given = [_shown(argument) for argument in self.arguments]
@@ -85,16 +87,18 @@ class RecordingBackend:
         lost: Callable[[], None] = lambda: None,
         *,
         spares: bool = False,
+        sealed: bool = False,
     ) -> None:
         self.backend = backend
         self.name = name
         self._history = history
         self._lost = lost
         self._spares = spares
+        self._sealed = sealed
 
     def called(self, name: str) -> RecordingBackend:
         """The same handle in the hands of another caller."""
-        return RecordingBackend(self.backend, name, self._history, self._lost, spares=self._spares)
+        return RecordingBackend(self.backend, name, self._history, self._lost, spares=self._spares, sealed=self._sealed)
 
     def generate_session_id(self) -> str:
         try:
@@ -155,7 +159,7 @@ class RecordingBackend:
     async def _call(
         self, method: str, function: Callable[..., Awaitable[Any]], *arguments: Any, ttl: Any = None
     ) -> Any:
-        call = Call(self.name, method, arguments, ttl, time.monotonic_ns(), waiting=True)
+        call = Call(self.name, method, arguments, ttl, time.monotonic_ns(), waiting=True, sealed=self._sealed)
         self._history().entries.append(call)
         options = {} if ttl is None else {"ttl": ttl}
         try:

@@ -48,7 +48,9 @@ def plans() -> st.SearchStrategy[list[list[Action]]]:
     return st.lists(st.lists(action, min_size=9, max_size=16), min_size=3, max_size=5)
 
 
-def steps(plan: Sequence[Action], sessions: Sequence[SessionData], caller: str, *, without: Collection[str] = ()) -> list[Step]:
+def steps(
+    plan: Sequence[Action], sessions: Sequence[SessionData], caller: str, *, without: Collection[str] = ()
+) -> list[Step]:
     """Return the calls of a plan on these sessions. Every value that is written names its caller and its place.
 
     ``without``: actions that are left out.

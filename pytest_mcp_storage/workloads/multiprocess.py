@@ -51,7 +51,10 @@ async def assert_holds_across_processes(context: TestContext, session: SessionDa
     await store.create_session(fixture.shared)
     try:
         rng = random.Random(f"{context.seed} {number}")
-        calls = await _work(context, _plans(fixture, rng, without=("clear", "pause") if context.store_is_ours else (*STORE_WIDE, "pause")))
+        calls = await _work(
+            context,
+            _plans(fixture, rng, without=("clear", "pause") if context.store_is_ours else (*STORE_WIDE, "pause")),
+        )
         _assert_has_one_winner(calls, fixture.contested)
         when = "after processes updated different fields"
         await assert_shows(
