@@ -128,7 +128,11 @@ async def _assert_reads(store: RecordingBackend, live: dict[Name, SessionData]) 
             listed = await store.get_identity_mcp_sessions(identity)
         else:
             data = await store.get_identity_sessions_data(identity)
-            listed = [each.session_id for each in data if not difference(each, live.get((identity, each.session_id)))]
+            listed = [each.session_id for each in data]
+            for each in data:
+                expected = live.get((identity, each.session_id))
+                if expected is not None and (found := difference(each, expected)):
+                    raise Violation(f"the listing of {identity!r} returned {found}", should="return its own session")
         if sorted(listed) != sorted(ids):
             raise Violation(f"{identity!r} lists {shortly(sorted(listed))}", should=f"list {shortly(sorted(ids))}")
         for name in ((identity, each) for each in ids):

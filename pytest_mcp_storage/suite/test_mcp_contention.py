@@ -191,15 +191,15 @@ async def test_updates_at_once_set_the_ttl_that_all_ask_for(
     for number, ttl in enumerate((60, None, 100_000)):
         each = session.model_copy(update={"session_id": context.session_id(f"{number}")})
         await stores[0].create_session(each, 600)
-        changes = {"server_name": "a"}, {}, {"tokens": {"t": "b"}}, {"active": None}, {}
+        changes: list[dict[str, Any]] = [{"server_name": "a"}, {}, {"tokens": {"t": "b"}}, {"active": None}, {}]
         name = each.identity, each.session_id
         await all_at_once([stores[n % len(stores)].update_session(*name, c, ttl) for n, c in enumerate(changes)])
         ends[number] = (each, 43_200 if ttl is None else ttl)
-    for each, ttl in ends.values():
-        await context.pass_time(born + ttl - 1 - context.now())
-        await assert_live(context, stores[0], each, until=born + ttl)
+    for each, end in ends.values():
+        await context.pass_time(born + end - 1 - context.now())
+        await assert_live(context, stores[0], each, until=born + end)
         await context.pass_time(1 + ROUNDING)
-        await assert_gone(stores[0], each, why=f"the TTL of {ttl} s that every update asked for has passed")
+        await assert_gone(stores[0], each, why=f"the TTL of {end} s that every update asked for has passed")
     return None
 
 

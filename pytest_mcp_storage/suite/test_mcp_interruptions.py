@@ -116,7 +116,10 @@ async def test_the_first_answer_after_an_outage_is_its_own(context: TestContext,
     )
     for each in mine, other:
         await store.create_session(each)
-    firsts = [*_questions(store, other), ("update_session", partial(_update_alone, store, other, mine), bool)]
+    firsts: list[Question] = [
+        *_questions(store, other),
+        ("update_session", partial(_update_alone, store, other, mine), bool),
+    ]
     if context.store_is_ours:
         ids = {mine.session_id, other.session_id}
         firsts.append(("get_all_session_ids", store.get_all_session_ids, lambda got: ids <= set(got)))

@@ -145,7 +145,7 @@ async def cancellations(walk: Walk) -> None:
                 await asyncio.sleep(0)
             task.cancel()
             with suppress(asyncio.CancelledError):
-                await in_time("a cancelled call", lambda task=task: task, limit=walk.harness.time_limit)  # type: ignore[misc]
+                await in_time("a cancelled call", lambda task=task: task, limit=walk.harness.time_limit)
     await walk.update(session, walk.secrets("an update after cancelled ones"))
 
 
@@ -245,7 +245,7 @@ async def listings(walk: Walk) -> None:
         await walk.call(
             "a create", walk.store.create_session, walk.session("one of many sessions", server_id=f"{number}")
         )
-    for handle in walk.handles * 2:
+    for handle in [*walk.handles, *walk.handles]:
         await walk.call("a listing", handle.get_identity_sessions_data, walk.template.identity)
         await walk.call("a listing of ids", handle.get_identity_mcp_sessions, walk.template.identity)
         await walk.call("all ids", handle.get_all_session_ids)
