@@ -15,6 +15,7 @@ from pytest_mcp_storage.engine.recording import LONGEST_CALL, History, Recording
 from pytest_mcp_storage.engine.tiers import Tier
 from pytest_mcp_storage.engine.timeouts import Overdue, ended, in_time
 from pytest_mcp_storage.engine.violation import NoReturn, Violation
+from pytest_mcp_storage.spec.call import Call
 from pytest_mcp_storage.spec.capabilities import Capability
 from pytest_mcp_storage.spec.describe import shortly
 from pytest_mcp_storage.spec.harness import BackendHarness
@@ -62,6 +63,8 @@ class TestContext:
         self._unrecorded: list[SessionData] = []
         self._patience = LONGEST_CALL
         """Seconds that each call gets during the clean-up after the test."""
+        self.planted: set[tuple[str, str]] = set()
+        """Names of sessions whose stored fields the suite has replaced."""
         self.begin()
 
     # -- the example ---------------------------------------------------------------------------------------------
@@ -143,6 +146,7 @@ class TestContext:
         if not self.can(Capability.SHARED):
             await self._close_holders()
         self.history.note(f"… the stored {field} of {session.session_id!r} is replaced by {shortly(value)} …")
+        self.planted.add((session.identity, session.session_id))
         await self.harness.replace_stored_field(session.identity, session.session_id, field, value)
 
     async def _close_holders(self) -> None:
@@ -178,7 +182,9 @@ class TestContext:
             options["clock"] = self.environment.time
         if harness is None and not self.can(Capability.SHARED):
             await self._close_what_was_opened_before()
-        recording = await self._opened(lambda: (harness or self.harness).open(**options), name)
+        recording = await self._opened(
+            lambda: (harness or self.harness).open(**options), name, sealed=bool(keys) and harness is None
+        )
         (self._handles if harness is None else self._others).append(recording)
         if harness is None:
             self._opened_now.append(recording)
@@ -206,7 +212,9 @@ class TestContext:
         self._others.append(recording)
         return recording
 
-    async def _opened(self, opening: Callable[[], Awaitable[StorageBackend]], name: str) -> RecordingBackend:
+    async def _opened(
+        self, opening: Callable[[], Awaitable[StorageBackend]], name: str, *, sealed: bool = False
+    ) -> RecordingBackend:
         try:
             backend = await in_time("open", opening, limit=LONGEST_CALL)
         except Overdue as error:
@@ -217,7 +225,12 @@ class TestContext:
             raise
         name = name or f"handle{len(self._handles) + len(self._others) + 1}"
         return RecordingBackend(
-            backend, name, lambda: self.history, self.environment.lost_a_call, protects_others=not self.store_is_ours
+            backend,
+            name,
+            lambda: self.history,
+            self.environment.lost_a_call,
+            protects_others=not self.store_is_ours,
+            sealed=sealed,
         )
 
     @asynccontextmanager
@@ -307,12 +320,11 @@ class TestContext:
         """Return the list of sessions written without the recording, to be removed when the test ends."""
         self._unrecorded += sessions
 
+    def every_call(self) -> list[Call]:
+        """Return the calls of all examples, in order."""
+        return [call for history in self._histories for call in history.calls()]
+
     def _written(self) -> set[tuple[str, str]]:
-        recorded = (
-            call.arguments[0]
-            for history in self._histories
-            for call in history.calls()
-            if call.method == "create_session"
-        )
+        recorded = (call.arguments[0] for call in self.every_call() if call.method == "create_session")
         created = (each for each in recorded if isinstance(each, SessionData))
         return {(each.identity, each.session_id) for each in (*created, *self._unrecorded)}

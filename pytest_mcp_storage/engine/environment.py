@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_mcp_storage.engine.clock import ObservedTime, SuiteClock
 from pytest_mcp_storage.engine.harness_checks import check_backend, check_instance
 from pytest_mcp_storage.engine.loop import SuiteLoop
+from pytest_mcp_storage.engine.observing import Observer
 from pytest_mcp_storage.engine.timeouts import GRACE, ended, in_time
 from pytest_mcp_storage.spec.capabilities import Capability
 from pytest_mcp_storage.spec.harness import BackendHarness
@@ -50,6 +51,8 @@ class Environment:
         """The class of the handles that ``open`` returns."""
         self.hung = False
         """Whether the store is no longer called: it blocks the loop, or too many calls have timed out."""
+        self.observer: Observer | None = None
+        """Looks at the store after each test."""
         self.shared: dict[str, Any] = {}
         """What tests of several clauses measure once, by name."""
         self._lost = 0

@@ -8,6 +8,7 @@ from pytest_mcp_storage.engine.clause_test import ClauseTest
 from pytest_mcp_storage.engine.context import TestContext
 from pytest_mcp_storage.engine.environment import Environment
 from pytest_mcp_storage.engine.executor import LONGEST_EXAMPLE, EndedByTimeout, Executor
+from pytest_mcp_storage.engine.observing import Observation
 from pytest_mcp_storage.engine.recording import OTHERS_DATA, blamed
 from pytest_mcp_storage.engine.tiers import Tier
 from pytest_mcp_storage.engine.timeouts import GRACE
@@ -43,6 +44,8 @@ def measure(
     except BaseException:  # Ctrl-C: the user has waited long enough
         tidy(context, limit=GRACE)
         raise
+    if executor.failure is None:
+        measurement.observed = _observed(test, context)
     tidy(context, limit=GRACE if isinstance(executor.failure, EndedByTimeout) else LONGEST_EXAMPLE)
     measurement.seconds = time.perf_counter() - start
     measurement.examples = executor.examples
@@ -51,6 +54,29 @@ def measure(
         _judge(measurement, executor.failure)
         measurement.history = executor.history
     return measurement
+
+
+def _observed(test: ClauseTest, context: TestContext) -> list[Measurement]:
+    """Return what the environment's observer saw after the test, as measurements of the clauses that are broken."""
+    environment = context.environment
+    if environment.observer is None or environment.hung:
+        return []
+    try:
+        seen: list[Observation] = environment.loop.run(environment.observer(context), limit=LONGEST_EXAMPLE)
+    except Exception:  # HA-1 says what the harness can't show
+        return []
+    return [
+        Measurement(
+            each.clause,
+            test.name,
+            Outcome.FAILED,
+            f"after {test.name} ({test.clause}): {each.seen}",
+            each.should,
+            notes=[f"observed after a test of {test.clause}: to see it again, run that clause"],
+        )
+        for each in seen
+        if each.clause != test.clause
+    ]
 
 
 def tidy(context: TestContext, *, limit: float) -> None:

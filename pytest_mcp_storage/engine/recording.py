@@ -64,18 +64,22 @@ class RecordingBackend:
         lost: Callable[[], None] = lambda: None,
         *,
         protects_others: bool = False,
+        sealed: bool = False,
     ) -> None:
         self.backend = backend
         self.name = name
         self._history = history
         self._lost = lost
         self._protects_others = protects_others
+        self._sealed = sealed
         self.limit = LONGEST_CALL
         """Seconds after which a call has timed out."""
 
     def called(self, name: str) -> RecordingBackend:
         """Return the same handle for another caller."""
-        caller = RecordingBackend(self.backend, name, self._history, self._lost, protects_others=self._protects_others)
+        caller = RecordingBackend(
+            self.backend, name, self._history, self._lost, protects_others=self._protects_others, sealed=self._sealed
+        )
         caller.limit = self.limit
         return caller
 
@@ -138,7 +142,7 @@ class RecordingBackend:
     async def _call(
         self, method: str, function: Callable[..., Awaitable[Any]], *arguments: Any, ttl: Any = None
     ) -> Any:
-        call = Call(self.name, method, arguments, ttl, time.monotonic_ns(), waiting=True)
+        call = Call(self.name, method, arguments, ttl, time.monotonic_ns(), waiting=True, sealed=self._sealed)
         self._history().entries.append(call)
         options = {} if ttl is None else {"ttl": ttl}
         try:

@@ -127,11 +127,13 @@ class Run:
 
     def _environment(self, backend: str) -> Environment:
         from pytest_mcp_storage.engine.environment import Environment
+        from pytest_mcp_storage.workloads.observer import SealObserver
 
         if backend not in self._environments:
             if library := patched_by():
                 raise NotMeasurable(PATCHED.format(library))
             environment = Environment(backend, self.makers[backend], self.loop)
+            environment.observer = SealObserver()
             with announced(self._say):
                 environment.start()
             self._environments[backend] = environment

@@ -95,7 +95,8 @@ def _clause(
     found: Sequence[Measurement],
     today: datetime.date,
 ) -> ClauseReport:
-    mine = [each for each in found if each.clause == clause.id]
+    everything = [one for each in found for one in (each, *each.observed)]
+    mine = [each for each in everything if each.clause == clause.id]
     outcome, shown = _outcome(options, clause, mine)
     row = ClauseReport(
         id=clause.id,

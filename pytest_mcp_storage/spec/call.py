@@ -22,6 +22,8 @@ class Call:
     result: object = None
     waiting: bool = False
     """Whether somebody waits for it now."""
+    sealed: bool = False
+    """Whether the handle was opened with a key; unknown for calls of other processes."""
     cancelled: bool = False
     """Whether it was cancelled before it returned: it may have been done or not."""
 

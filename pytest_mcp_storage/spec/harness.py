@@ -88,7 +88,7 @@ class BackendHarness:
         raise self._missing("lost_answer", Capability.LOST_ANSWER)
 
     def unprepared(self, how: Literal["missing", "old"]) -> AbstractAsyncContextManager[None]:
-        """SETUP: remove the store's table, or replace it by one of an older version, inside the context."""
+        """Remove the store's table, or replace it by one of an older version, inside the context (SETUP)."""
         raise self._missing("unprepared", Capability.SETUP)
 
     def files(self) -> Sequence[Path]:

@@ -46,12 +46,15 @@ class Measurement:
     fault: str = ""
     examples: int = 0
     seconds: float = 0.0
+    observed: list[Measurement] = field(default_factory=list)
+    """Failures of other clauses that an observer saw after the test."""
 
     def to_json(self) -> dict[str, Any]:
         """Return the measurement as JSON, with the outcome by its value."""
-        return {**asdict(self), "outcome": self.outcome.value}
+        return {**asdict(self), "outcome": self.outcome.value, "observed": [each.to_json() for each in self.observed]}
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Measurement:
         """Return the measurement that :meth:`to_json` wrote."""
-        return cls(**{**data, "outcome": Outcome(data["outcome"])})
+        observed = [cls.from_json(each) for each in data.get("observed", ())]
+        return cls(**{**data, "outcome": Outcome(data["outcome"]), "observed": observed})

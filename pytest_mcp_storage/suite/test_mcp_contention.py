@@ -9,13 +9,12 @@ from pytest_mcp_storage.engine.clause_test import clause_test, every
 from pytest_mcp_storage.engine.context import TestContext
 from pytest_mcp_storage.engine.recording import RecordingBackend
 from pytest_mcp_storage.engine.violation import Violation
-from pytest_mcp_storage.oracle.assertions import assert_shows, shown_by, view
+from pytest_mcp_storage.oracle.assertions import assert_gone, assert_live, assert_shows, shown_by, view
 from pytest_mcp_storage.oracle.edge_cases import EDGE_CASES, EMPTY, FILLED
 from pytest_mcp_storage.oracle.generators import ABSENT, OPTIONAL_FIELDS, sessions
 from pytest_mcp_storage.oracle.model import ROUNDING
 from pytest_mcp_storage.oracle.timeline import timeline
 from pytest_mcp_storage.spec.capabilities import Capability
-from pytest_mcp_storage.spec.comparison import difference
 from pytest_mcp_storage.workloads.callers import all_at_once, at_once, has_failed
 from reference_backends import SessionData
 
@@ -59,10 +58,10 @@ async def test_updates_of_every_field_at_once_are_all_kept(
         ]
         await all_at_once(work)
         for each, named in zip(family, changes, strict=True):
-            expected = each.model_copy(update=named)
-            if found := difference(await stores[0].get_session(each.identity, each.session_id), expected):
+            seen = await view(context, stores[0], (each.identity, each.session_id))
+            if found := seen.differs(each.model_copy(update=named)):
                 raise Violation(
-                    f"after updates of every field at once get_session returned {found}",
+                    f"after updates of every field at once {found}",
                     should="keep every update",
                     history=timeline(context.history.calls(), each.session_id),
                 )
@@ -143,6 +142,63 @@ async def test_cleanup_agrees_with_reads_after_renewals_at_once(
                 )
             if len(set(was.values())) > 1:
                 raise Violation(f"reads disagree about {each.session_id!r}: {was}", should="agree on its end")
+    return None
+
+
+@clause_test("CO-2", at_most=4, session=sessions(), handles=every(1, 2))
+async def test_calls_on_other_sessions_undo_no_update(context: TestContext, session: SessionData, handles: int) -> None:
+    """Update a session while its neighbours are created, removed, read and cleaned up: everything is kept."""
+    stores = await context.handles(handles if context.can(Capability.SHARED) else 1)
+    first, second = stores[0], stores[-1]
+    for number in range(ROUNDS):
+        kept, removed, created, updated = copies(context, session.model_copy(update=FILLED), 4, of=f"n{number}.")
+        for each in kept, removed, updated:
+            await first.create_session(each)
+        fields = {"server_name": "1", "tokens": {"t": "2"}, "active": None, "client_id": "4"}
+        name = kept.identity, kept.session_id
+        updates = [first.update_session(*name, {field: value}) for field, value in fields.items()]
+        others: list[Any] = [
+            second.remove_session(removed.identity, removed.session_id),
+            second.create_session(created),
+            second.update_session(updated.identity, updated.session_id, {"server_name": "other"}, 9_000),
+            second.get_identity_sessions_data(kept.identity),
+            second.get_session(*name),
+        ]
+        if context.store_is_ours:
+            others.insert(number, second.cleanup_expired_sessions())
+        await all_at_once([*updates[:number], *others, *updates[number:]])
+        live = [kept.model_copy(update=fields), created, updated.model_copy(update={"server_name": "other"})]
+        for each, expected in (*((each, each) for each in live), (removed, None)):
+            if found := (await view(context, first, (each.identity, each.session_id))).differs(expected):
+                raise Violation(
+                    f"after calls on several sessions at once {found}",
+                    should="keep what each call did",
+                    history=timeline(context.history.calls(), each.session_id),
+                )
+
+
+@clause_test("EX-7", at_most=4, session=sessions(), handles=every(1, 2))
+async def test_updates_at_once_set_the_ttl_that_all_ask_for(
+    context: TestContext, session: SessionData, handles: int
+) -> None:
+    """Update sessions at once, all with the same TTL: whichever comes last, that TTL counts."""
+    if not context.can(Capability.CLOCK):
+        return context.leave_out("updates at once with one TTL (needs CLOCK)")
+    stores = await context.handles(handles if context.can(Capability.SHARED) else 1)
+    born = context.now()
+    ends: dict[int, tuple[SessionData, float]] = {}
+    for number, ttl in enumerate((60, None, 100_000)):
+        each = session.model_copy(update={"session_id": context.session_id(f"{number}")})
+        await stores[0].create_session(each, 600)
+        changes: list[dict[str, Any]] = [{"server_name": "a"}, {}, {"tokens": {"t": "b"}}, {"active": None}, {}]
+        name = each.identity, each.session_id
+        await all_at_once([stores[n % len(stores)].update_session(*name, c, ttl) for n, c in enumerate(changes)])
+        ends[number] = (each, 43_200 if ttl is None else ttl)
+    for each, end in ends.values():
+        await context.pass_time(born + end - 1 - context.now())
+        await assert_live(context, stores[0], each, until=born + end)
+        await context.pass_time(1 + ROUNDING)
+        await assert_gone(stores[0], each, why=f"the TTL of {end} s that every update asked for has passed")
     return None
 
 

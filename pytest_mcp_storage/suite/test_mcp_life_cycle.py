@@ -352,30 +352,6 @@ async def test_clear_all_leaves_no_row_of_an_expired_session(context: TestContex
     raise Violation("after clear_all the row of an expired session is still stored", should="leave nothing")
 
 
-@clause_test("LC-11", session=sessions(), sealed=every(False, True))
-async def test_init_and_disconnect_may_be_repeated(context: TestContext, session: SessionData, sealed: bool) -> None:
-    store = await context.open(*(context.usual_keys if sealed else ()))
-    before = session.model_copy(update={**FILLED, "session_id": context.session_id("before")})
-    await store.create_session(before)
-    await store.disconnect()
-    await store.disconnect()
-    await store.init()
-    if context.can(Capability.DURABLE):
-        await assert_shows(context, store, [before], when="after disconnect and init", should="show the session")
-    await store.create_session(session)
-    await store.init()
-    await assert_shows(context, store, [session], when="after a second init", should="show the session")
-    await store.disconnect()
-    await store.disconnect()
-    await store.init()
-    if context.can(Capability.DURABLE):
-        await assert_shows(context, store, [session], when="after disconnect and init", should="show the session")
-        await store.remove_session(session.identity, session.session_id)
-    await outcome_of(store.remove_session(session.identity, session.session_id))
-    await store.create_session(session)
-    await assert_shows(context, store, [session], when="after disconnect, init and a create", should="work as before")
-
-
 @clause_test("LC-12", at_most=1, session=sessions())
 async def test_a_closed_store_does_not_answer(context: TestContext, session: SessionData) -> None:
     store = await context.open()

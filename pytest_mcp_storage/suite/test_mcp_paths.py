@@ -16,7 +16,8 @@ from pytest_mcp_storage.oracle.generators import CREDENTIALS, sessions
 from pytest_mcp_storage.spec.capabilities import Capability
 from pytest_mcp_storage.spec.describe import shortly
 from pytest_mcp_storage.spec.harness import BackendHarness
-from pytest_mcp_storage.workloads.paths import PATHS, SHARED_PATHS, Path, Walk
+from pytest_mcp_storage.workloads.paths import PATHS, SHARED_PATHS, Path
+from pytest_mcp_storage.workloads.walk import Walk
 from reference_backends import SessionData
 
 
@@ -28,6 +29,8 @@ class Observed:
     repeated: str = ""
     plain: str = ""
     leak: str = ""
+    paths: int = 0
+    envelopes: int = 0
     history: dict[str, list[str]] = field(default_factory=dict)
 
     def assert_nothing(self, what: str, should: str) -> None:
@@ -68,6 +71,7 @@ async def observed(context: TestContext, session: SessionData) -> Observed:
     if key not in context.environment.shared:
         context.environment.shared[key] = await _walk_all(context, session)
     found: Observed = context.environment.shared[key]
+    context.notes.append(f"observed on {found.paths} paths, with {found.envelopes} different envelopes in the store")
     return found
 
 
@@ -110,6 +114,8 @@ async def _walk(
             await walk.call("disconnect", handle.disconnect)
         if looks:
             await watcher.look(f"{when}, after disconnect,")
+    found.paths += 1
+    found.envelopes += watcher.envelopes
     history = context.history.lines()
     found.note("exposed", watcher.exposed, history)
     found.note("repeated", watcher.repeated, history)

@@ -30,6 +30,30 @@ async def reopen(store: RecordingBackend, times: int) -> None:
         await store.init()
 
 
+@clause_test("LC-11", session=sessions(), sealed=every(False, True))
+async def test_init_and_disconnect_may_be_repeated(context: TestContext, session: SessionData, sealed: bool) -> None:
+    store = await context.open(*(context.usual_keys if sealed else ()))
+    before = session.model_copy(update={**FILLED, "session_id": context.session_id("before")})
+    await store.create_session(before)
+    await store.disconnect()
+    await store.disconnect()
+    await store.init()
+    if context.can(Capability.DURABLE):
+        await assert_shows(context, store, [before], when="after disconnect and init", should="show the session")
+    await store.create_session(session)
+    await store.init()
+    await assert_shows(context, store, [session], when="after a second init", should="show the session")
+    await store.disconnect()
+    await store.disconnect()
+    await store.init()
+    if context.can(Capability.DURABLE):
+        await assert_shows(context, store, [session], when="after disconnect and init", should="show the session")
+        await store.remove_session(session.identity, session.session_id)
+    await outcome_of(store.remove_session(session.identity, session.session_id))
+    await store.create_session(session)
+    await assert_shows(context, store, [session], when="after disconnect, init and a create", should="work as before")
+
+
 @clause_test("LC-11", waits=True, at_most=2, session=sessions(), times=every(1, 2))
 async def test_the_clock_holds_after_init(context: TestContext, session: SessionData, times: int) -> None:
     if not context.can(Capability.CLOCK):
@@ -84,7 +108,9 @@ async def test_the_keys_hold_after_init(context: TestContext, session: SessionDa
     keys = (context.other_key, context.key) if several else (context.key,)
     old = session.model_copy(update={**FILLED, "session_id": context.session_id("old")})
     if context.one_store:
-        await (await context.holder(context.key)).create_session(old)
+        first = await context.open(context.key)
+        await first.create_session(old)
+        await first.disconnect()
     store: Any = await outcome_of(context.open(*keys))
     if several and isinstance(store, ConfigurationError):
         return context.leave_out("several keys after disconnect and init: the store takes one")

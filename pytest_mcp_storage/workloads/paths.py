@@ -6,98 +6,23 @@ Each path is a function of a :class:`Walk`. A path only makes calls; the suite o
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any
 
-from pytest_mcp_storage.canary.canaries import Canaries
-from pytest_mcp_storage.canary.log_capture import LogCapture
-from pytest_mcp_storage.engine.context import TestContext
 from pytest_mcp_storage.engine.recording import RecordingBackend
 from pytest_mcp_storage.engine.timeouts import in_time
 from pytest_mcp_storage.engine.violation import outcome_of
-from pytest_mcp_storage.oracle.edge_cases import FILLED
+from pytest_mcp_storage.oracle.edge_cases import EMPTY
 from pytest_mcp_storage.oracle.generators import ABSENT
 from pytest_mcp_storage.oracle.model import ROUNDING
+from pytest_mcp_storage.oracle.name_catalogue import RISKY_NAMES
 from pytest_mcp_storage.spec.capabilities import Capability
-from pytest_mcp_storage.spec.harness import BackendHarness
-from reference_backends import SessionData
+from pytest_mcp_storage.workloads.walk import Walk, named
 
 CALLERS = 5
 STEPS = 8
 """How many turns of the event loop a call gets at most before it is cancelled or cut off."""
-
-
-class Walk:
-    """A store of its own, handles on it, and sessions with canaries, which are remembered as ``sealed``.
-
-    ``keys``: the one of the handles and a newer one; none if the store takes none.
-    """
-
-    def __init__(
-        self,
-        context: TestContext,
-        harness: BackendHarness,
-        handles: Sequence[RecordingBackend],
-        keys: Sequence[str],
-        template: SessionData,
-        canaries: Canaries,
-        captured: LogCapture,
-    ) -> None:
-        self.context = context
-        self.harness = harness
-        self.handles = handles
-        self.keys = keys
-        self.template = template
-        self.canaries = canaries
-        self.captured = captured
-        self.sealed: list[SessionData] = []
-        self._count = 0
-
-    @property
-    def store(self) -> RecordingBackend:
-        """The first handle."""
-        return self.handles[0]
-
-    def session(self, of: str, **fields: Any) -> SessionData:
-        """Return a session with canaries and a name that no other has. ``of``: what a finding calls it."""
-        self._count += 1
-        names = {"session_id": self.context.session_id(f"p{self._count}")}
-        made = self.template.model_copy(update={**FILLED, **names, **self.canaries.credentials(of), **fields})
-        self.sealed.append(made)
-        return made
-
-    def secrets(self, of: str, size: int = 0) -> dict[str, Any]:
-        """Return tokens and headers with new canaries, and ``size`` characters between them."""
-        return self.canaries.credentials(of, padding="read write " * (size // 11))
-
-    async def call(self, what: str, method: Callable[..., Awaitable[Any]], *arguments: Any) -> Any:
-        """Make a call; return its result or the exception, and keep what that shows."""
-        got = await outcome_of(method(*arguments))
-        self.captured.take(what, got)
-        return got
-
-    async def create(self, of: str, **fields: Any) -> SessionData:
-        """Create a session with canaries."""
-        made = self.session(of, **fields)
-        await self.call(f"a create of {of}", self.store.create_session, made)
-        return made
-
-    async def update(self, session: SessionData, changes: dict[str, Any], ttl: float | None = None, by: int = 0) -> Any:
-        """Update the session by the handle of that number."""
-        handle = self.handles[by % len(self.handles)]
-        return await self.call("an update", handle.update_session, *named(session), changes, ttl)
-
-    async def read(self, session: SessionData) -> None:
-        """Read the session by every handle."""
-        for handle in self.handles:
-            await self.call("a read", handle.get_session, *named(session))
-            await self.call("a listing", handle.get_identity_sessions_data, session.identity)
-
-
-def named(session: SessionData) -> tuple[str, str]:
-    """Return identity and session id."""
-    return session.identity, session.session_id
 
 
 async def conflicts(walk: Walk) -> None:
@@ -124,7 +49,7 @@ async def conflicts(walk: Walk) -> None:
 
 async def touches(walk: Walk) -> None:
     """Update with a ttl and without: no field, other fields, fields that are revoked, one secret of the two."""
-    for ttl in (None, 9_000):
+    for ttl in UPDATE_TTLS:
         session = await walk.create("a session that is renewed")
         for changes in ({}, {"server_name": "n"}, {"server_id": None}, {"active": None, "created_at": 1}):
             await walk.update(session, changes, ttl)
@@ -280,11 +205,65 @@ async def mixtures(walk: Walk) -> None:
     await walk.call("disconnect", clear.disconnect)
 
 
+async def positions(walk: Walk) -> None:
+    """Write secrets in every position: under any name, as names, in lists, alone, and next to empty objects."""
+
+    def secret() -> str:
+        return walk.canaries.secret("a secret in some position")
+
+    names = "accessToken", "api_key", "password", "value", "0", "", "é", "$ref", "__proto__", "a.b", "expires_in"
+    everywhere: tuple[dict[str, Any], ...] = (
+        {"tokens": {secret(): 1, "in": {secret(): None}}, "headers": {secret(): "v"}},
+        {"tokens": {name: secret() for name in names}, "headers": {name or "x": secret() for name in names}},
+        {"tokens": {"a": [secret(), [secret(), {"b": [[secret()]]}]]}, "headers": {}},
+        {"tokens": {}, "headers": {"Authorization": secret()}},
+        {"tokens": {"access_token": secret()}, "headers": None},
+        {"tokens": None, "headers": {"x": f"{secret()}, {secret()};{secret()}"}},
+        {"tokens": {"text": f'{{"access_token": "{secret()}"}}', "url": f"https://a.example/?t={secret()}#x"}},
+    )
+    for changes in everywhere:
+        session = await walk.create("a session", **changes)
+        await walk.update(session, {"server_name": "n"}, 9_000)
+        other = await walk.create("a session", **EMPTY)
+        await walk.update(other, {field: value for field, value in changes.items() if value is not None})
+        await walk.read(session)
+
+
+async def odd_names(walk: Walk) -> None:
+    """Write secrets under names of every kind, the longest ones too."""
+    for number, name in enumerate((*RISKY_NAMES[::8], "é" * 255, "👩" * 255, "a" * 255)):
+        session = walk.session("a session of an odd name", identity=f"{name[:250]}{number}", session_id=name)
+        await walk.call("a create", walk.store.create_session, session)
+        await walk.update(session, walk.secrets("an update under an odd name"), None if number % 2 else 9_000)
+        await walk.update(session, {"active": None})
+    await walk.read(session)
+
+
+async def listings(walk: Walk) -> None:
+    """Read many sessions again and again, by every listing."""
+    for number in range(MANY):
+        await walk.call(
+            "a create", walk.store.create_session, walk.session("one of many sessions", server_id=f"{number}")
+        )
+    for handle in [*walk.handles, *walk.handles]:
+        await walk.call("a listing", handle.get_identity_sessions_data, walk.template.identity)
+        await walk.call("a listing of ids", handle.get_identity_mcp_sessions, walk.template.identity)
+        await walk.call("all ids", handle.get_all_session_ids)
+    await walk.call("a cleanup", walk.store.cleanup_expired_sessions)
+    for session in walk.sealed[::8]:
+        await walk.update(session, {"server_name": "n"}, 9_000)
+        await walk.read(session)
+
+
 SECRETS = ("tokens", "headers")
+MANY = 24
+UPDATE_TTLS = (None, 9_000, 9_000.5, 40 * 86_400)
+"""Seconds; the last is beyond memcached's month."""
 SIZES = (40_000, 250_000, 1_100_000)
 """Characters."""
 
 Path = Callable[[Walk], Awaitable[None]]
-PATHS: tuple[Path, ...] = (conflicts, touches, sizes, refusals, endings, reopenings, cancellations, outages)
+PATHS: tuple[Path, ...] = (conflicts, touches, sizes, refusals, endings, reopenings, cancellations, outages, positions,
+                           odd_names, listings)  # fmt: skip
 SHARED_PATHS: tuple[Path, ...] = (rotations, mixtures)
 """Paths that need a second handle with other keys."""

@@ -12,6 +12,7 @@ from pytest_mcp_storage.engine.tiers import TIERS
 from pytest_mcp_storage.spec.clauses import Clause, load_clauses
 from pytest_mcp_storage.spec.outcome import Measurement, Outcome
 from pytest_mcp_storage.suite import suite_tests
+from pytest_mcp_storage.workloads.observer import SealObserver
 from pytest_mcp_storage.zoo.mutant import Mutant
 from pytest_mcp_storage.zoo.registry import all_mutants, conforming_stores
 
@@ -66,6 +67,7 @@ def run_mutant(
 def _judge(mutant: Mutant, result: KillResult, clauses: list[Clause], tier: str, seed: int) -> None:
     loop = SuiteLoop()
     environment = Environment(mutant.name, mutant.harness, loop)
+    environment.observer = SealObserver()
     start = time.perf_counter()
     try:
         environment.start()
@@ -88,10 +90,12 @@ def _run_clause(
         seen: Measurement = measure(tests[name], clause, environment, TIERS[tier], seed, destructive=True)
         if not result.by:
             result.examples += seen.examples
+        result.by += [each.clause for each in seen.observed if each.clause not in result.by]
         if seen.outcome is Outcome.FAILED:
             if not result.by:
                 result.seconds, result.message = time.perf_counter() - start, seen.message
-            result.by.append(clause.id)
+            if clause.id not in result.by:
+                result.by.append(clause.id)
             return
         if seen.outcome is Outcome.NOT_MEASURED:
             result.faults.append(f"{clause.id}: {seen.message}")

@@ -86,6 +86,42 @@ class LogsItsConflicts(_Swapping):
         return usual
 
 
+@broken("EX-7")
+class RetriesForTheDefaultTtl(_Swapping):
+    """Writes with the default TTL if another update came between: the retry does not have the ttl."""
+
+    def conflicting(self, row: Row, named: Mapping[str, Any], usual: Row) -> Row:
+        return usual._replace(expires_at=self._expiry(None))
+
+
+@broken("CO-2")
+class CleanupWritesItAllBack(InMemoryBackend):
+    """Reads all rows, filters them and writes them back: updates that came between are lost."""
+
+    async def cleanup_expired_sessions(self) -> None:
+        kept = await self.call(lambda rows: {name: row for name, row in rows.items() if self.live(rows, name)})
+
+        def replace(rows: Rows) -> None:
+            rows.clear()
+            rows.update(kept)
+
+        await self.call(replace)
+
+
+@broken("CO-2")
+class RemovalWritesItAllBack(InMemoryBackend):
+    """The same in a removal."""
+
+    async def remove_session(self, identity: str, session_id: str) -> None:
+        kept = await self.call(lambda rows: {n: row for n, row in rows.items() if n != (identity, session_id)})
+
+        def replace(rows: Rows) -> None:
+            rows.clear()
+            rows.update(kept)
+
+        await self.call(replace)
+
+
 class _Ends(InMemoryBackend):
     """Base: reads use the row's end, and cleanup uses an index of ends."""
 

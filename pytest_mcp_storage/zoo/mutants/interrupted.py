@@ -102,3 +102,42 @@ class WritesOnceMore(InMemoryBackend):
         except StorageUnavailableError:
             self.late = identity, session_id, changes, ttl
             raise
+
+
+@broken("FA-2")
+class FirstUpdateGoesToTheOldName(InMemoryBackend):
+    """Keeps the name of a read that an outage cut short, and writes the next update to it."""
+
+    unanswered: SessionKey | None = None
+
+    async def get_session(self, identity: str, session_id: str) -> SessionData | None:
+        try:
+            return await super().get_session(identity, session_id)
+        except StorageUnavailableError:
+            self.unanswered = identity, session_id
+            raise
+
+    async def update_session(
+        self, identity: str, session_id: str, changes: SessionUpdate, ttl: float | None = None
+    ) -> None:
+        name, self.unanswered = self.unanswered or (identity, session_id), None
+        await super().update_session(*name, changes, ttl)
+
+
+@broken("FA-3", "EX-2")
+class RenewsWithoutAnEnd(InMemoryBackend):
+    """Renews by PERSIST and then EXPIRE: if the first answer is lost, the session never ends."""
+
+    async def update_session(
+        self, identity: str, session_id: str, changes: SessionUpdate, ttl: float | None = None
+    ) -> None:
+        name, end = (identity, session_id), self._expiry(ttl)
+        if not changes:
+            await self.call(lambda rows: self._persist(rows, name))
+        await super().update_session(identity, session_id, changes, end - self._clock())
+
+    def _persist(self, rows: Rows, name: SessionKey) -> None:
+        row = self.live(rows, name)
+        if row is None:
+            raise SessionNotFoundError("there is no such session")
+        rows[name] = row._replace(expires_at=NEVER)

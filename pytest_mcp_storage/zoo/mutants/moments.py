@@ -40,11 +40,11 @@ class FoldedHourOfNewYork(_WallClock):
 
 @broken("RT-7")
 class RoundsTheLastMillisecond(InMemoryBackend):
-    """Rounds a time to microseconds by way of a float of days, as spreadsheets and Julian days do."""
+    """Rounds a time to a part of a second by way of a decimal of days, as spreadsheets and Julian days do."""
 
     def shown(self, record: Record) -> SessionData:
         session = super().shown(record)
-        days = float(f"{session.created_at / 86_400_000:.9f}")
+        days = float(f"{session.created_at / 86_400_000:.7f}")
         return session.model_copy(update={"created_at": round(days * 86_400_000)})
 
 

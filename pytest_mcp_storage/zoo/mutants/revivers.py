@@ -23,7 +23,7 @@ class _Reviving(InMemoryBackend):
     def shown(self, record: Record) -> SessionData:
         session = super().shown(record)
         fields = {f: getattr(session, f) for f in ("tokens", "client_information")}
-        new = {f: everywhere(value, self.revived) for f, value in fields.items() if value is not None}
+        new = {f: everywhere(self.revived, value) for f, value in fields.items() if value is not None}
         return session.model_copy(update=new)
 
 
@@ -117,7 +117,7 @@ class InnerClientSecretIsText(InMemoryBackend):
             return value if secret is None or isinstance(secret, str) else {**value, "client_secret": str(secret)}
 
         information = session.client_information
-        outer = {} if information is None else {key: everywhere(each, texted) for key, each in information.items()}
+        outer = {} if information is None else {key: everywhere(texted, each) for key, each in information.items()}
         return super().kept(session.model_copy(update={"client_information": information and outer}))
 
 

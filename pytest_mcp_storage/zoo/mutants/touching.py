@@ -1,13 +1,14 @@
-"""Stores whose updates with a ttl, or of no field, rewrite the session in clear (EN-1, EN-9)."""
+"""Stores whose updates go another way with a ttl, without a field, or after many others (EN-9, LC-3, LC-6)."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from pytest_mcp_storage.zoo.in_memory_store import InMemoryBackend, Row, Rows
 from pytest_mcp_storage.zoo.mutant import broken
 from reference_backends import SessionNotFoundError, SessionUpdate
 from reference_backends.core.record import Record, RecordCodec
+from reference_backends.core.session import FIELDS
 from reference_backends.core.validation import check_changes
 
 PLAIN = RecordCodec(None)
@@ -62,3 +63,28 @@ class RevokingRewritesInClear(_Rewriting):
 
     def rewrites(self, named: dict[str, Any], ttl: float | None) -> bool:
         return None in named.values()
+
+
+@broken("LC-3")
+class ForgetsAfterManyUpdates(InMemoryBackend):
+    """Counts versions in one byte, and takes an update with a version that it has seen for a repetition."""
+
+    versions: ClassVar[dict[tuple[str, str], int]] = {}
+
+    async def update_session(
+        self, identity: str, session_id: str, changes: SessionUpdate, ttl: float | None = None
+    ) -> None:
+        version = self.versions[identity, session_id] = self.versions.get((identity, session_id), 0) + 1
+        if version <= 0xFF or not changes:
+            await super().update_session(identity, session_id, changes, ttl)
+
+
+@broken("LC-6")
+class TtlSkipsTheChecks(InMemoryBackend):
+    """Checks the names of fields in one statement, and not in the one for updates with a ttl."""
+
+    async def update_session(
+        self, identity: str, session_id: str, changes: SessionUpdate, ttl: float | None = None
+    ) -> None:
+        known: Any = {field: value for field, value in changes.items() if field in FIELDS or ttl is None}
+        await super().update_session(identity, session_id, known, ttl)
