@@ -11,6 +11,8 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
+from pytest_mcp_storage.harnesses.redis import RedisHarness
+from pytest_mcp_storage.harnesses.supabase import CHOICE_VARIABLE, SupabaseHarness
 from pytest_mcp_storage.session.backends import BUNDLED, MakeHarness, resolve
 from pytest_mcp_storage.session.loading import BackendNameError
 from pytest_mcp_storage.speed.page import as_html
@@ -22,6 +24,19 @@ from pytest_mcp_storage.speed.table import show
 
 GIVEN = {"redis": "REDIS_URL", "supabase": "SUPABASE_URL"}
 """The variables that lead these stores to a server of yours: it is measured only if you name the store."""
+
+
+class DirectRedis(RedisHarness):
+    """Redis without the proxy of the suite, which takes longer than Redis."""
+
+    proxied = False
+
+
+class NativeSupabase(SupabaseHarness):
+    """Supabase from what is installed: a comparison pulls no container images."""
+
+    provider = "native"
+
 
 FilePath = click.Path(path_type=Path, dir_okay=False, writable=True)
 
@@ -59,7 +74,7 @@ def bench(
     named = dict.fromkeys(backends)
     others = [name for name in dict.fromkeys(() if alone else against) if name not in named]
     left_out = [name for name in others if os.environ.get(GIVEN.get(name, ""))]
-    makers = {name: _maker(name) for name in (*named, *others) if name not in left_out}
+    makers = {name: _maker(name, compared=name not in named) for name in (*named, *others) if name not in left_out}
     stores = [
         Store(name, make, compared=name not in named, destructive=allow_destructive and name in named)
         for name, make in makers.items()
@@ -74,11 +89,17 @@ def bench(
     raise SystemExit(1 if any(store.refused and not store.compared for store in result.stores) else 0)
 
 
-def _maker(name: str) -> MakeHarness:
+def _maker(name: str, *, compared: bool) -> MakeHarness:
+    """Return what makes the harness. Raise ``click.UsageError`` for an unknown name."""
     try:
-        return resolve(name, Path.cwd())
+        make = resolve(name, Path.cwd())
     except BackendNameError as error:
         raise click.UsageError(str(error)) from None
+    if name == "redis":
+        return DirectRedis
+    if name == "supabase" and compared and CHOICE_VARIABLE not in os.environ:
+        return NativeSupabase
+    return make
 
 
 def _measured(stores: list[Store], seconds: float, console: Console) -> BenchResult:
@@ -89,15 +110,14 @@ def _measured(stores: list[Store], seconds: float, console: Console) -> BenchRes
 
 
 def _write(result: BenchResult, json_file: Path | None, html_file: Path | None) -> None:
-    files = {
-        json_file: lambda: json.dumps(result.to_json(), indent=1, ensure_ascii=False) + "\n",
-        html_file: lambda: as_html(result),
-    }
-    for path, text in files.items():
-        if path is None:
-            continue
+    texts: dict[Path, str] = {}
+    if json_file is not None:
+        texts[json_file] = json.dumps(result.to_json(), indent=1, ensure_ascii=False) + "\n"
+    if html_file is not None:
+        texts[html_file] = as_html(result)
+    for path, text in texts.items():
         try:
-            path.write_text(text().encode("utf-8", "backslashreplace").decode(), encoding="utf-8", newline="\n")
+            path.write_text(text.encode("utf-8", "backslashreplace").decode(), encoding="utf-8", newline="\n")
         except OSError as error:
             raise click.ClickException(f"{path} can't be written: {error.strerror}") from None
         click.echo(f"wrote {path}", err=True)

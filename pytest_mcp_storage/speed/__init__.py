@@ -4,7 +4,7 @@
 - ``subject``: one opened store with the sessions that the benchmark creates in it.
 - ``timing``: times calls, by one caller or several.
 - ``connects``: counts the connections that calls open.
-- ``store``: one store on a loop of its own: opened, timed, filled, closed.
+- ``store``: one store with a separate event loop: opened, timed, filled, closed.
 - ``run``: all stores in one run, in turns, within a number of seconds.
 - ``result``: what was measured, as data.
 - ``words``: what was measured, in words: growth, connections.

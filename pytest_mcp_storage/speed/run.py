@@ -22,6 +22,8 @@ PREPARED = 1.6
 """How much longer than the timed calls an operation takes, with its preparation."""
 MANY_SHARE = 0.1
 """The share of a store's time in which it may create the identity with many sessions."""
+NAMED_WEIGHT = 3
+"""How much more of the growth's time a named store gets than one to compare with."""
 SHORTEST = 0.02
 """Seconds for which an operation is timed at least."""
 
@@ -37,9 +39,11 @@ def bench(stores: Sequence[Store], seconds: float, step: Callable[[str], None] =
             step(f"start {store.result.name}")
             store.start()
         _time_operations(stores, end - time.monotonic(), step)
+        weights = [1 if store.result.compared else NAMED_WEIGHT for store in stores]
         for number, store in enumerate(stores):
             step(f"fill {store.result.name}")
-            store.grow(max(SHORTEST * seconds, (end - time.monotonic()) / (len(stores) - number)))
+            share = weights[number] / sum(weights[number:])
+            store.grow(max(SHORTEST * seconds, share * (end - time.monotonic())))
     finally:
         for store in stores:
             store.stop()

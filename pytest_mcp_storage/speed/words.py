@@ -32,6 +32,11 @@ def digits(number: float) -> str:
     return f"{number:.1f}".removesuffix(".0") if number < 10 else f"{number:.1f}" if number < 20 else f"{number:.0f}"
 
 
+def exponent(number: float) -> str:
+    """Return an exponent with two digits, and zero without a sign."""
+    return f"{round(number, 2) + 0.0:.2f}"
+
+
 def growth(found: Growth) -> str:
     """Return how an operation grows, such as ``list 10 grows with others' sessions: ×94 for ×100``."""
     if found.exponent is None:
@@ -40,14 +45,15 @@ def growth(found: Growth) -> str:
     first, last = found.points[0], found.points[-1]
     return (
         f"{found.operation} {verb} with others' sessions: {times(found.factor)} for {times(found.sizes)} "
-        f"(exponent {found.exponent:.2f}; {duration(first.p10_ms)} among {first.others:,}, "
+        f"(exponent {exponent(found.exponent)}; {duration(first.p10_ms)} among {first.others:,}, "
         f"{duration(last.p10_ms)} among {last.others:,})"
     )
 
 
 def reconnect(speed: Speed) -> str:
     """Return that an operation connects for each call."""
-    return f"{speed.operation} opens {digits(speed.connections)} connections a call: keep one open, or a pool"
+    count = digits(speed.connections)
+    return f"{speed.operation} opens {count} connection{'' if count == '1' else 's'} a call: keep one open, or a pool"
 
 
 def findings(store: StoreResult) -> Iterator[str]:
