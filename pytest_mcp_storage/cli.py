@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 COMMANDS = {
+    "bench": "pytest_mcp_storage.commands.bench:bench",
     "bridge-kit": "pytest_mcp_storage.commands.bridge_kit:bridge_kit",
     "clauses": "pytest_mcp_storage.commands.clauses:clauses",
     "contract": "pytest_mcp_storage.commands.contract:contract",

@@ -1,5 +1,6 @@
 """The commands of ``mcp-storage``, one module each.
 
+- ``bench``: ``bench``: times stores.
 - ``bridge_kit``: ``bridge-kit``: the files that an author of a bridge copies.
 - ``clauses``: ``clauses``: prints the contract.
 - ``contract``: ``contract``: writes CONFORMANCE.md.

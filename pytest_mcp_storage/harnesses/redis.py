@@ -37,6 +37,8 @@ class RedisHarness(BackendHarness):
     name: ClassVar[str] = "redis"
     appendfsync: ClassVar[Fsync] = "everysec"
     """``appendfsync`` of a server that this harness starts; ``always`` if processes will be killed."""
+    proxied: ClassVar[bool] = True
+    """Whether handles go through the proxy; a benchmark goes past it, and has neither OUTAGE nor LOST_ANSWER."""
     capabilities = frozenset(
         {
             Capability.KEY,
@@ -69,9 +71,9 @@ class RedisHarness(BackendHarness):
             self.url, self.folder = server.url, server.folder
             if not server.owned:
                 stack.push_async_callback(self._delete_all)
-            if (target := _plain_address(self._client())) is not None:
+            if self.proxied and (target := _plain_address(self._client())) is not None:
                 self._proxy = await stack.enter_async_context(FaultProxy(target, exempt=_signs_in))
-            else:  # the proxy can't be used with TLS or a Unix socket
+            else:  # not wanted, or the proxy can't be used with TLS or a Unix socket
                 self.capabilities -= THROUGH_A_PROXY
             self._stack = stack.pop_all()
         return self
