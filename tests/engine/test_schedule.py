@@ -16,8 +16,8 @@ from pytest_mcp_storage.engine.loop import SuiteLoop
 from pytest_mcp_storage.engine.measure import measure
 from pytest_mcp_storage.engine.schedule import ScheduledLoop
 from pytest_mcp_storage.engine.tiers import TIERS
-from pytest_mcp_storage.zoo.mutants.company import CachesInStep
 from pytest_mcp_storage.suite import suite_tests
+from pytest_mcp_storage.zoo.mutants.company import CachesInStep
 
 Run = Callable[..., str]
 
