@@ -115,6 +115,22 @@ def missing_methods(harness: type[BackendHarness]) -> list[str]:
     return [f"{name}()" for name in names if inspect.getattr_static(harness, name) is inherited[name]]
 
 
+def implemented_undeclared(harness: type[BackendHarness]) -> list[Capability]:
+    """Return the capabilities whose methods a harness class defines and that it does not declare.
+
+    Methods of a base class that declares capabilities itself do not count: a subclass may narrow them on purpose.
+    """
+    if not has_capabilities_of_its_own(harness):
+        return []
+    defined: set[str] = set()
+    for each in harness.__mro__[: harness.__mro__.index(BackendHarness)]:
+        defined |= set(vars(each))
+        if "capabilities" in vars(each):
+            break
+    return [each for each, names in OF_CAPABILITY.items() if defined.issuperset(names) and
+            each not in harness.capabilities]  # fmt: skip
+
+
 def has_capabilities_of_its_own(harness: type[BackendHarness]) -> bool:
     """Say whether the class itself holds its capabilities; a property sets them for each instance."""
     return not hasattr(inspect.getattr_static(harness, "capabilities"), "__get__")

@@ -9,6 +9,7 @@ from uuid import uuid4
 
 from pytest_mcp_storage.engine.clause_test import clause_test
 from pytest_mcp_storage.engine.context import TestContext
+from pytest_mcp_storage.engine.harness_checks import implemented_undeclared
 from pytest_mcp_storage.engine.violation import Violation, outcome_of
 from pytest_mcp_storage.faults.damage import main_file
 from pytest_mcp_storage.oracle.assertions import assert_gone, assert_live, assert_shows
@@ -305,3 +306,5 @@ async def test_what_can_be_done_is_declared(context: TestContext) -> None:
     for capability in PROBED:
         if not context.can(capability) and await can_do(context, capability):
             context.notes.append(f"{UNDECLARED}{capability.name}")
+    for capability in implemented_undeclared(type(context.harness)):
+        context.notes.append(f"{UNDECLARED}{capability.name}")

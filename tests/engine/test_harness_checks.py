@@ -9,7 +9,13 @@ from typing import Any
 import pytest
 
 from pytest_mcp_storage import BackendHarness, Capability
-from pytest_mcp_storage.engine.harness_checks import check_contexts, check_maker, check_open, missing_methods
+from pytest_mcp_storage.engine.harness_checks import (
+    check_contexts,
+    check_maker,
+    check_open,
+    implemented_undeclared,
+    missing_methods,
+)
 
 
 class Whole(BackendHarness):
@@ -99,3 +105,23 @@ def test_what_needs_arguments_is_told_that_it_gets_none() -> None:
 @pytest.mark.parametrize("make", [Whole, dict, lambda url="": url])
 def test_what_can_be_called_without_arguments_is_not_refused(make: Any) -> None:
     check_maker(make)
+
+
+class Implements(Whole):
+    capabilities = frozenset({Capability.FILES})
+
+    def files(self) -> Any: ...
+    def outage(self) -> Any: ...
+    def locator(self) -> Any: ...
+
+
+class Narrows(Implements):
+    capabilities = frozenset()
+
+    def unprepared(self, how: Any) -> Any: ...
+
+
+def test_what_a_harness_implements_and_does_not_declare() -> None:
+    assert implemented_undeclared(Implements) == [Capability.OUTAGE]  # locator() alone is not CRASH
+    assert implemented_undeclared(Narrows) == [Capability.SETUP]
+    assert implemented_undeclared(Whole) == []

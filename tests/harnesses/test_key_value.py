@@ -153,11 +153,15 @@ async def test_nothing_is_left_of_sessions_that_are_gone() -> None:
             await backend.get_session("me", "s1")
 
 
+def no_store() -> dict[str, int]:
+    return {}
+
+
 async def test_a_factory_that_returns_no_store() -> None:
     with pytest.raises(
         TypeError, match=r"the factory returned dict, which is no py-key-value store: it has no get_many"
     ):
-        await KeyValueHarness.of(lambda: {})().__aenter__()
+        await KeyValueHarness.of(no_store)().__aenter__()
     assert isinstance(await KeyValueHarness.of(memory)().open(), KeyValueBackend)
 
 
