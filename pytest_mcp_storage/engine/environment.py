@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pytest_mcp_storage.engine.clock import ObservedTime, SuiteClock
 from pytest_mcp_storage.engine.harness_checks import check_backend, check_instance
@@ -50,6 +50,8 @@ class Environment:
         """The class of the handles that ``open`` returns."""
         self.hung = False
         """Whether the store is asked no more: it blocks the loop, or too many calls have not returned."""
+        self.outcomes: dict[str, Any] = {}
+        """What was measured once for the tests of several clauses, by a name."""
         self._lost = 0
 
     def start(self) -> None:
