@@ -81,14 +81,18 @@ ALL_OPERATIONS = (
     Operation("update with ttl", Target.LIVE, Effect.RENEWS, "LC-3", "LC-3", SHORT, core=True, risky=True),
     Operation("update of secrets", Target.LIVE, Effect.RENEWS, "LC-3", "LC-3", DEFAULT_TTL, core=True, risky=True),
     Operation("update in clear", Target.LIVE, Effect.RENEWS, "MX-3", "MX-3", DEFAULT_TTL, _KEYS),
-    Operation("renewal", Target.LIVE, Effect.RENEWS, "EX-7", "LC-3", DEFAULT_TTL, core=True),
-    Operation("renewal with ttl", Target.LIVE, Effect.RENEWS, "EX-7", "LC-3", LONG, core=True, risky=True, cheap=True),
+    Operation("revocation", Target.LIVE, Effect.RENEWS, "LC-4", "LC-3", DEFAULT_TTL),
+    Operation("renewal", Target.LIVE, Effect.RENEWS, "LC-3", "LC-3", DEFAULT_TTL, core=True),
+    Operation("renewal with ttl", Target.LIVE, Effect.RENEWS, "LC-3", "LC-3", LONG, core=True, risky=True, cheap=True),
     Operation("refused update", Target.LIVE, Effect.NONE, "LC-6", "LC-7", core=True),
     Operation("update of a missing session", Target.GONE, Effect.NONE, "LC-5", "LC-5", core=True, cheap=True),
+    Operation("update by another identity", Target.LIVE, Effect.NONE, "LC-5", "LC-5"),
     Operation("remove", Target.LIVE, Effect.REMOVES, "LC-8", "LC-8", core=True, risky=True, cheap=True),
     Operation("remove of a missing session", Target.GONE, Effect.NONE, "LC-8", "LC-8"),
+    Operation("remove by another identity", Target.LIVE, Effect.NONE, "LC-8", "LC-8"),
     Operation("get", Target.LIVE, Effect.NONE, "RT-1", "RT-1", core=True, risky=True),
     Operation("get of a missing session", Target.GONE, Effect.NONE, "LC-2", "LC-2"),
+    Operation("get by another identity", Target.LIVE, Effect.NONE, "ID-5", "ID-5"),
     Operation("listing", Target.NONE, Effect.NONE, "ID-1", "ID-1", core=True, cheap=True),
     Operation("listing of ids", Target.NONE, Effect.NONE, "ID-2", "ID-2", cheap=True),
     Operation("all ids", Target.NONE, Effect.NONE, "ID-7", "ID-7", store_wide=True, cheap=True),
@@ -110,7 +114,7 @@ ALL_OPERATIONS = (
     Operation("create without an answer", Target.NEW, Effect.UNCERTAIN, "FA-3", "FA-3", SHORT, _LOST),
     Operation("update without an answer", Target.LIVE, Effect.UNCERTAIN, "FA-3", "FA-3", SHORT, _LOST),
 )  # fmt: skip
-READS = {"get", "get of a missing session", "listing", "listing of ids", "all ids"}
+READS = {"get", "get of a missing session", "get by another identity", "listing", "listing of ids", "all ids"}
 FAULTS = {
     "disconnect and init", "cancelled update", "cancelled create", "cancelled get", "read in an outage",
     "update in an outage", "create without an answer", "update without an answer",

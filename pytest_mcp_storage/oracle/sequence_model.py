@@ -50,6 +50,8 @@ class Slot:
     sealed: Sealed = Sealed.YES
     last: Operation = BY_NAME["create"]
     """The operation that last changed it."""
+    before: Gone = Gone.UNKNOWN
+    """Why it was gone when it was last created."""
     writer: int = 0
     """The handle that did."""
     forgotten: bool = False

@@ -49,9 +49,13 @@ class Step(NamedTuple):
 
 @dataclass(frozen=True)
 class Plan:
-    """The runs, and how many of the tuples of ``depth`` operations they hold; ``impossible``: those that can't occur."""
+    """The runs, and how many of the tuples of ``depth`` operations they hold; ``impossible``: those that can't occur.
+
+    ``how``: the links of the tuples, in words.
+    """
 
     depth: int
+    how: str
     operations: int
     runs: tuple[tuple[Step, ...], ...]
     tuples: int
@@ -63,7 +67,7 @@ class Plan:
         """Say what the first ``runs`` runs covered."""
         done = self.completed[runs - 1] if runs else 0
         kind = {2: "pairs", 3: "triples", 4: "quadruples"}[self.depth]
-        return f"{done:,} of {self.tuples:,} ordered {kind} of {self.operations} operations"
+        return f"{done:,} of {self.tuples:,} ordered {kind} of {self.operations} operations{self.how}"
 
 
 @dataclass
@@ -141,9 +145,9 @@ def plan(
 ) -> Plan:
     """Plan runs that hold every tuple of ``depth`` operations that can occur.
 
-    ``linked``: each tuple with every link of its last operation to the one before; otherwise links are drawn.
+    ``linked``: each tuple once by the other handle and once for the other identity; otherwise links are drawn.
     """
-    rng = random.Random(f"{seed} {depth}")
+    rng = random.Random(f"{seed} {depth} {linked}")
     links = [each for each in Link if handles > 1 or each is not Link.OTHER_HANDLE]
     return _Planner(operations, depth, links, linked, rng, handles, durable).plan()
 
@@ -161,7 +165,8 @@ class _Planner:
     ) -> None:
         self.operations, self.depth, self.links, self.rng = operations, depth, links, rng
         self.handles, self.durable = handles, durable
-        self.drawn = [None] if not linked else links
+        self.how = f" ({', '.join(each.value for each in links[1:])})" if linked else ""
+        self.drawn = links[1:] if linked else [None]
         prefixes: list[tuple[Operation, ...]] = [()]
         for _ in range(depth - 1):
             prefixes = [(*prefix, each) for prefix in prefixes for each in operations]
@@ -181,7 +186,7 @@ class _Planner:
                 runs.append(tuple(run.steps))
                 completed.append(self.tuples - left)
         possible = self.tuples - self.impossible
-        return Plan(self.depth, len(self.operations), tuple(runs), possible, self.impossible, tuple(completed))
+        return Plan(self.depth, self.how, len(self.operations), tuple(runs), possible, self.impossible, tuple(completed))
 
     def _run(self, prefix: tuple[Operation, ...]) -> tuple[_Run, int]:
         """Walk from a new start through ``prefix``, and on; return the run, and how many new tuples it holds."""

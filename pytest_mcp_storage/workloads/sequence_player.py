@@ -34,6 +34,7 @@ from reference_backends import (
 NO_ANSWER = (StorageUnavailableError, Overdue)
 OWNERS = ("alice", "bob")
 REFUSED: tuple[dict[str, Any], ...] = ({"session_id": "other"}, {"identity": "other"}, {"no_such_field": 1})
+NOTHING: dict[str, Any] = dict.fromkeys(("tokens", "headers", "code_verifier", "server_id", "client_id"))
 LISTINGS = {
     "get_identity_sessions_data": "ID-1", "get_identity_mcp_sessions": "ID-2", "get_all_session_ids": "ID-7",
 }  # fmt: skip
@@ -148,8 +149,7 @@ class Player:
         """Compare a session that was read."""
         if wrong := self.model.wrong(slot, seen):
             symptom, found = wrong
-            clause = sequence_verdict.of_a_read(symptom, self.model, slot, self.steps)
-            raise self._violation(clause, symptom.name, f"{method} returned {found}", self._should(slot))
+            raise self._misread(symptom, slot, f"{method} returned {found}")
 
     async def check_listing(self, identity: int, reader: int) -> None:
         """Compare what ``get_identity_sessions_data`` returns."""
@@ -188,8 +188,7 @@ class Player:
             if slot.forgotten or (not expected.dead and not expected.live):
                 continue
             if expected.dead and session_id in counts:
-                found = sequence_verdict.of_a_read(Symptom.SHOWN, self.model, slot, self.steps)
-                raise self._violation(found, "SHOWN", f"{method} returned {session_id!r}", self._should(slot))
+                raise self._misread(Symptom.SHOWN, slot, f"{method} returned {session_id!r}")
             if expected.live and session_id not in counts:
                 await self.check(slot, reader)  # perhaps it is not only this read that does not find it
                 raise self._violation(clause, "MISSING", f"{method} did not return {session_id!r}", self._should(slot))
@@ -226,6 +225,9 @@ class Player:
                 self.model.removed(self.slot(step), Gone.REMOVED)
             case "cleanup":
                 await self._answer(handle.cleanup_expired_sessions(), "cleanup_expired_sessions")
+                await self._check_cleaned()
+            case "update by another identity" | "remove by another identity" | "get by another identity":
+                await self._by_another_identity(step, handle)
             case "clear":
                 await self._answer(handle.clear_all(), "clear_all")
                 for slot in self.model.slots.values():
@@ -253,7 +255,7 @@ class Player:
         got = await outcome_of(handle.create_session(session, ttl))
         if isinstance(got, SessionExistsError):
             if expected.dead:
-                clause = sequence_verdict.of_a_refused_create(self.model, slot)
+                clause = sequence_verdict.of_a_refused_create(self.model, slot, self.steps)
                 raise self._violation(clause, "REFUSED", f"create_session {told(got)}", "create it: no such session is live")
             return
         if isinstance(got, Exception):
@@ -261,6 +263,7 @@ class Player:
         if expected.live:
             raise self._violation("LC-1", "ACCEPTED", "create_session took a session that is live",
                                   "raise SessionExistsError")  # fmt: skip
+        slot.before = self.model.why_gone(slot)
         self.model.created(slot, session, ttl)
         self._written(step, slot, Sealed.NO if handle.name == "keyless" else Sealed.YES)
 
@@ -276,8 +279,7 @@ class Player:
             return
         if isinstance(got, SessionNotFoundError):
             if expected.live:
-                clause = sequence_verdict.of_a_read(Symptom.MISSING, self.model, slot, self.steps[:-1])
-                raise self._violation(clause, "MISSING", f"update_session {told(got)}", self._should(slot))
+                raise self._misread(Symptom.MISSING, slot, f"update_session {told(got)}", self.steps[:-1])
             return
         if isinstance(got, DecryptionError) and keyless and slot.sealed is not Sealed.NO:
             return  # a store that reads before it writes may refuse
@@ -294,9 +296,41 @@ class Player:
         else:
             self._written(step, slot, slot.sealed)
 
+    async def _by_another_identity(self, step: Step, handle: RecordingBackend) -> None:
+        stranger, session_id = self.context.identity(OWNERS[1 - step.identity]), self.slot(step).name[1]
+        if step.operation.name.startswith("get"):
+            seen = await self._answer(handle.get_session(stranger, session_id), "get_session")
+            if seen is not None:
+                raise self._violation("ID-5", "MIXED_UP", "get_session by another identity returned it", "return None")
+        elif step.operation.name.startswith("remove"):
+            await self._answer(handle.remove_session(stranger, session_id), "remove_session")
+        else:
+            got = await outcome_of(handle.update_session(stranger, session_id, self._changes(step)))
+            if not isinstance(got, SessionNotFoundError):
+                what = f"update_session by another identity {told(got)}"
+                raise self._violation("LC-5", "ACCEPTED", what, "raise SessionNotFoundError")
+
+    async def _check_cleaned(self) -> None:
+        """Compare what is stored with what cleanup leaves: no row of an expired session."""
+        if not self.context.can(Capability.AT_REST):
+            return
+        for slot in self.model.slots.values():
+            expected = self.model.expected(slot)
+            if not (expected.dead and expected.expired) or slot.forgotten:
+                continue
+            try:
+                await self.context.harness.stored_fields(*slot.name)
+            except LookupError:
+                continue
+            what = f"after cleanup_expired_sessions the row of {slot.name[1]!r}, which has expired, is still stored"
+            raise self._violation("EX-5", "STORED", what, "be removed")
+
     async def _reopen(self, handle: RecordingBackend) -> None:
-        await self._answer(handle.disconnect(), "disconnect")
-        await self._answer(handle.init(), "init")
+        times = 1 + (len(self.steps) % 3 == 0)
+        for _ in range(times):
+            await self._answer(handle.disconnect(), "disconnect")
+        for _ in range(times):
+            await self._answer(handle.init(), "init")
         if not self.context.can(Capability.DURABLE):
             for slot in self.model.slots.values():
                 slot.forgotten = True
@@ -390,6 +424,8 @@ class Player:
         identity, session_id = self.slot(step).name
         secret = f"clear{len(self.steps)}" if step.operation.name == "create in clear" else self._secret()
         fields = {**FILLED, **_secrets(secret), "server_name": f"created at step {len(self.steps)}"}
+        if len(self.steps) % 3 == 0:
+            fields |= NOTHING
         return SessionData(identity=identity, session_id=session_id, **fields)
 
     def _changes(self, step: Step) -> dict[str, Any]:
@@ -398,9 +434,13 @@ class Player:
             case "renewal" | "renewal with ttl":
                 return {}
             case "refused update":
-                return REFUSED[number % len(REFUSED)]
+                return {"server_name": f"refused at step {number}"} | REFUSED[number % len(REFUSED)]
             case "update of secrets" | "update without an answer":
-                return _secrets(self._secret())
+                return _secrets(self._secret(), brief=number % 2 == 0)
+            case "revocation":
+                return NOTHING
+            case "update of a missing session" if number % 3:
+                return {}
         return {"server_name": f"updated at step {number}", "active": number % 2 == 0}
 
     def _secret(self) -> str:
@@ -427,16 +467,25 @@ class Player:
         before = ", ".join(step.operation.name for step in self.steps[-3:])
         return SequenceViolation(clause, kind, f"after {before}: {seen}", should=should)
 
+    def _misread(
+        self, symptom: Symptom, slot: Slot, seen: str, steps: Sequence[Step] | None = None
+    ) -> SequenceViolation:
+        clause, general = sequence_verdict.of_a_read(symptom, self.model, slot, self.steps if steps is None else steps)
+        violation = self._violation(clause, symptom.name, seen, self._should(slot))
+        violation.general = general
+        return violation
+
     def _should(self, slot: Slot) -> str:
         if self.model.expected(slot).sessions:
             return "return what the calls before it stored"
         return f"return nothing: it {self.model.why_gone(slot).name.lower()}"
 
 
-def _secrets(text: str) -> dict[str, Any]:
+def _secrets(text: str, *, brief: bool = False) -> dict[str, Any]:
+    more = {} if brief else {"refresh_token": f"{text}r", "token_type": "Bearer"}
     return {
-        "tokens": {"access_token": text, "refresh_token": f"{text}r", "token_type": "Bearer"},
-        "headers": {"Authorization": f"Bearer {text}h"},
+        "tokens": {"access_token": text, **more},
+        "headers": {"Authorization": f"Bearer {text}h", **({} if brief else {"X-Key": f"{text}k"})},
         "code_verifier": f"{text}v",
         "client_information": {"client_id": "app", "client_secret": f"{text}s"},
     }

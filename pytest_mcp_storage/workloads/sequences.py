@@ -54,6 +54,9 @@ class _Sequences:
         self.outcome = Outcome()
         self.storage = Storage(context)
         self.handles: Handles | None = None
+        self.violations: list[SequenceViolation] = []
+        self.faults: list[str] = []
+        """The clauses that earlier faults may have broken for later runs on the same handles."""
         self.failures = 0
         self.hung = False
         self.shrinking = context.tier.shrinking
@@ -69,14 +72,16 @@ class _Sequences:
             try:
                 await self.storage.scan()
             except SequenceViolation as violation:
-                self._keep(violation)
+                self.violations.append(violation)
+        self._keep()
         return self.outcome
 
     def _plans(self) -> Iterator[Plan]:
         context, tier = self.context, self.context.tier.name
         available = operations_for(context.harness.capabilities, store_wide=context.store_is_ours)
-        linked = self.storage.fast or context.tier.unhurried
-        yield self._plan(2, tuple(available), linked=linked)
+        yield self._plan(2, tuple(available))
+        if self.storage.fast or context.tier.unhurried:
+            yield self._plan(2, tuple(available), linked=True)
         if tier != "smoke":
             yield self._plan(3, tuple(each for each in available if each.core))
         if tier == "deep":
@@ -119,11 +124,12 @@ class _Sequences:
         watched = number % 2 == 0
         violation = await self._fails(steps, number, watched=watched, others=others)
         if violation is None:
+            self.faults += [step.operation.harm for step in steps if step.operation.fault]
             return
         self.failures += 1
         if not self.hung and not others:
             violation = await self._shrunk(list(steps), violation, watched=watched)
-        self._keep(violation)
+        self.violations.append(violation)
 
     async def _fails(
         self, steps: Sequence[Step], number: int, *, watched: bool, others: int = 0, again: bool = False
@@ -147,22 +153,24 @@ class _Sequences:
 
     async def _shrunk(self, steps: list[Step], violation: SequenceViolation, *, watched: bool) -> SequenceViolation:
         """Leave out steps for as long as the run fails in the same way; return the violation of the shortest."""
-        start = time.monotonic()
+        start, again = time.monotonic(), await self._fails(steps, 0, watched=watched, again=True)
+        if again is None or again.kind != violation.kind:  # with new handles it passes: an earlier run is the cause
+            violation.clause = self.faults[-1] if self.faults else violation.clause
+            return violation
         size = len(steps) // 2
-        while size and self.shrinking > 0:
+        while size and not self.hung and time.monotonic() - start < self.shrinking:
             at = 0
-            while at < len(steps) and time.monotonic() - start < self.shrinking and not self.hung:
+            while at < len(steps) and not self.hung and time.monotonic() - start < self.shrinking:
                 fewer = steps[:at] + steps[at + size :]
                 found = await self._fails(fewer, 0, watched=watched, again=True) if fewer else None
                 if found is not None and found.kind == violation.kind:
                     steps, violation = fewer, found
                 else:
                     at += size
-            if time.monotonic() - start >= self.shrinking:
-                break
             size //= 2
+        earlier = None if watched or self.hung else await self._fails(steps, 0, watched=True, again=True)
         self.shrinking -= time.monotonic() - start
-        return violation
+        return earlier or violation
 
     async def _open(self) -> Handles:
         if self.handles is None:
@@ -171,7 +179,7 @@ class _Sequences:
 
     async def _close(self) -> None:
         """Leave the handles alone: the next run gets new ones."""
-        handles, self.handles = self.handles, None
+        handles, self.handles, self.faults = self.handles, None, []
         if handles is None:
             return
         if self.hung:
@@ -188,9 +196,14 @@ class _Sequences:
         session = SessionData(identity=self.context.identity(OWNERS[0]), session_id="s", **FILLED)
         return frozenset(each.session_id for each in await create_many(self.context, handles.usual[0], session, count))
 
-    def _keep(self, violation: SequenceViolation) -> None:
-        """Keep the violation under its clause, or under a wider one if the store is not judged by that."""
-        clause = violation.clause
-        if clause not in self.measurable:
-            clause = "MX-3" if "MX-3" in self.measurable else "LC-3"
-        self.outcome.violations.setdefault(clause, violation)
+    def _keep(self) -> None:
+        """Keep a violation for each clause, of those that no simpler one explains."""
+        clauses = {each.clause for each in self.violations}
+        simple = {each.kind for each in self.violations if not each.of_a_fault}
+        for each in self.violations:
+            if each.general in clauses or (each.of_a_fault and each.kind in simple):
+                continue
+            clause = each.clause if each.clause in self.measurable else "LC-3"
+            if clause != each.clause and "MX-3" in self.measurable:
+                clause = "MX-3"
+            self.outcome.violations.setdefault(clause, each)
