@@ -36,15 +36,16 @@ class Link(Enum):
 
 
 class Step(NamedTuple):
-    """An operation, by which handle, for which identity, and on which of the run's sessions."""
+    """An operation, by which handle, for which identity, and on which of the run's sessions.
 
+    ``number``: its place in the plan, which it keeps in a run that is shrunk; what it writes follows from it.
+    """
+
+    number: int
     operation: Operation
     handle: int
     identity: int
     slot: int
-
-    def __str__(self) -> str:
-        return f"{self.operation.name} (handle {self.handle + 1}, identity {self.identity + 1}, session {self.slot})"
 
 
 @dataclass(frozen=True)
@@ -101,7 +102,8 @@ class _Run:
         self.handle = (self.handle + (link is Link.OTHER_HANDLE)) % self.handles
         self.identity = (self.identity + (link is Link.OTHER_IDENTITY)) % IDENTITIES
         slot = self._slot(operation)
-        self.steps.append(Step(operation, self.handle, self.identity, -1 if slot is None else slot.number))
+        number = -1 if slot is None else slot.number
+        self.steps.append(Step(len(self.steps), operation, self.handle, self.identity, number))
         self._apply(operation, slot)
 
     def _slot(self, operation: Operation) -> _Slot | None:

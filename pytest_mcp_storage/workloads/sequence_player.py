@@ -116,10 +116,10 @@ class Player:
     # -- reads -----------------------------------------------------------------------------------------------------
 
     async def _watch(self, step: Step) -> None:
-        reader = (step.handle + len(self.steps)) % len(self.handles.usual)
+        reader = (step.handle + step.number) % len(self.handles.usual)
         if step.slot >= 0:
             await self.check(self.slot(step), reader)
-        if len(self.steps) % LISTING_EVERY == 0:
+        if step.number % LISTING_EVERY == 0:
             await self.check_listing(step.identity, reader)
             await self.check_ids(step.identity, reader)
 
@@ -235,7 +235,7 @@ class Player:
             case "short time" | "long time":
                 await self.context.pass_time(operation.seconds or 0)
             case "disconnect and init":
-                await self._reopen(handle)
+                await self._reopen(step, handle)
             case "read with another key":
                 await self._read_sealed(step, self.handles.other, "with another key")
             case "read without a key":
@@ -325,8 +325,8 @@ class Player:
             what = f"after cleanup_expired_sessions the row of {slot.name[1]!r}, which has expired, is still stored"
             raise self._violation("EX-5", "STORED", what, "be removed")
 
-    async def _reopen(self, handle: RecordingBackend) -> None:
-        times = 1 + (len(self.steps) % 3 == 0)
+    async def _reopen(self, step: Step, handle: RecordingBackend) -> None:
+        times = 1 + (step.number % 3 == 0)
         for _ in range(times):
             await self._answer(handle.disconnect(), "disconnect")
         for _ in range(times):
@@ -348,7 +348,7 @@ class Player:
 
     async def _cancelled(self, step: Step, handle: RecordingBackend) -> None:
         slot = self.slot(step)
-        at = 1 + (len(self.steps) + step.slot) % 6
+        at = 1 + step.number % 6
         call, after = self._uncertain_call(step, handle)
         ending = await interrupted(self.context, f"{step.operation.name} was cancelled at suspension point {at}", call, at)
         self._ended(slot, after, done=ending.returned)
@@ -422,29 +422,34 @@ class Player:
 
     def _session(self, step: Step) -> SessionData:
         identity, session_id = self.slot(step).name
-        secret = f"clear{len(self.steps)}" if step.operation.name == "create in clear" else self._secret()
-        fields = {**FILLED, **_secrets(secret), "server_name": f"created at step {len(self.steps)}"}
-        if len(self.steps) % 3 == 0:
+        fields = {
+            **FILLED,
+            **_secrets(f"clear{step.number}" if step.operation.name == "create in clear" else self._secret(step)),
+            "server_name": f"created at step {step.number}",
+            "server_url": f"https://mcp.example/{step.number}",
+            "created_at": FILLED["created_at"] + step.number,
+        }
+        if step.number % 3 == 0:
             fields |= NOTHING
         return SessionData(identity=identity, session_id=session_id, **fields)
 
     def _changes(self, step: Step) -> dict[str, Any]:
-        number = len(self.steps)
+        number = step.number
         match step.operation.name:
             case "renewal" | "renewal with ttl":
                 return {}
             case "refused update":
                 return {"server_name": f"refused at step {number}"} | REFUSED[number % len(REFUSED)]
             case "update of secrets" | "update without an answer":
-                return _secrets(self._secret(), brief=number % 2 == 0)
+                return _secrets(self._secret(step), brief=number % 2 == 0)
             case "revocation":
                 return NOTHING
             case "update of a missing session" if number % 3:
                 return {}
         return {"server_name": f"updated at step {number}", "active": number % 2 == 0}
 
-    def _secret(self) -> str:
-        return f"{self.secret}{len(self.steps)}"
+    def _secret(self, step: Step) -> str:
+        return f"{self.secret}{step.number}"
 
     def _ttl(self, operation: Operation) -> float | None:
         named = "ttl" in operation.name or operation.effect is Effect.UNCERTAIN

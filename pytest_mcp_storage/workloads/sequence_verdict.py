@@ -30,6 +30,8 @@ class SequenceViolation(Violation):
         self.clause = clause
         self.kind = kind
         self.general = general
+        self.settled = False
+        """Whether every step of its history is known to be needed."""
 
     @property
     def of_a_fault(self) -> bool:

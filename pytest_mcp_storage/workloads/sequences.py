@@ -168,8 +168,11 @@ class _Sequences:
                 else:
                     at += size
             size //= 2
+        violation.settled = not size
         earlier = None if watched or self.hung else await self._fails(steps, 0, watched=True, again=True)
         self.shrinking -= time.monotonic() - start
+        if earlier is not None:
+            earlier.settled = violation.settled
         return earlier or violation
 
     async def _open(self) -> Handles:
@@ -198,9 +201,10 @@ class _Sequences:
 
     def _keep(self) -> None:
         """Keep a violation for each clause, of those that no simpler one explains."""
-        clauses = {each.clause for each in self.violations}
-        simple = {each.kind for each in self.violations if not each.of_a_fault}
-        for each in self.violations:
+        settled = [each for each in self.violations if each.settled] or self.violations
+        clauses = {each.clause for each in settled}
+        simple = {each.kind for each in settled if not each.of_a_fault}
+        for each in settled:
             if each.general in clauses or (each.of_a_fault and each.kind in simple):
                 continue
             clause = each.clause if each.clause in self.measurable else "LC-3"
