@@ -188,7 +188,9 @@ class _Planner:
                 runs.append(tuple(run.steps))
                 completed.append(self.tuples - left)
         possible = self.tuples - self.impossible
-        return Plan(self.depth, self.how, len(self.operations), tuple(runs), possible, self.impossible, tuple(completed))
+        return Plan(
+            self.depth, self.how, len(self.operations), tuple(runs), possible, self.impossible, tuple(completed)
+        )
 
     def _run(self, prefix: tuple[Operation, ...]) -> tuple[_Run, int]:
         """Walk from a new start through ``prefix``, and on; return the run, and how many new tuples it holds."""

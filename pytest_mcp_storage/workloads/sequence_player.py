@@ -165,7 +165,9 @@ class Player:
     async def check_ids(self, identity: int, reader: int) -> None:
         """Compare what ``get_identity_mcp_sessions`` returns."""
         owner = self.context.identity(OWNERS[identity])
-        ids = await self._answer(self.handles.usual[reader].get_identity_mcp_sessions(owner), "get_identity_mcp_sessions")
+        ids = await self._answer(
+            self.handles.usual[reader].get_identity_mcp_sessions(owner), "get_identity_mcp_sessions"
+        )
         crowd = self._crowd_of(identity)
         await self._compare_ids(self.model.of(owner), ids, crowd, "get_identity_mcp_sessions", reader)
 
@@ -191,7 +193,10 @@ class Player:
                 raise self._misread(Symptom.SHOWN, slot, f"{method} returned {session_id!r}")
             if expected.live and session_id not in counts:
                 await self.check(slot, reader)  # perhaps it is not only this read that does not find it
-                raise self._violation(clause, "MISSING", f"{method} did not return {session_id!r}", self._should(slot))
+                what, last = f"{method} did not return {session_id!r}", sequence_verdict.last_change(self.steps)
+                if last is not None and last.effect is Effect.PASSES_TIME:
+                    raise self._misread(Symptom.MISSING, slot, what)
+                raise self._violation(clause, "MISSING", what, self._should(slot))
         ids = {slot.name[1] for slot in slots}
         strange = [each for each in counts if each not in ids and each not in crowd]
         lost = crowd - set(counts)
@@ -256,7 +261,9 @@ class Player:
         if isinstance(got, SessionExistsError):
             if expected.dead:
                 clause = sequence_verdict.of_a_refused_create(self.model, slot, self.steps)
-                raise self._violation(clause, "REFUSED", f"create_session {told(got)}", "create it: no such session is live")
+                raise self._violation(
+                    clause, "REFUSED", f"create_session {told(got)}", "create it: no such session is live"
+                )
             return
         if isinstance(got, Exception):
             raise self._unexpected("create_session", got)
@@ -343,14 +350,18 @@ class Player:
         if isinstance(got, Exception):
             raise self._unexpected(f"get_session {how}", got)
         if got is not None and slot.sealed is Sealed.YES and self.model.expected(slot).live:
-            raise self._violation("EN-5", "OPENED", f"get_session {how} returned a sealed session", "raise DecryptionError")
+            raise self._violation(
+                "EN-5", "OPENED", f"get_session {how} returned a sealed session", "raise DecryptionError"
+            )
         self.compare(slot, got, f"get_session {how}")
 
     async def _cancelled(self, step: Step, handle: RecordingBackend) -> None:
         slot = self.slot(step)
         at = 1 + step.number % 6
         call, after = self._uncertain_call(step, handle)
-        ending = await interrupted(self.context, f"{step.operation.name} was cancelled at suspension point {at}", call, at)
+        ending = await interrupted(
+            self.context, f"{step.operation.name} was cancelled at suspension point {at}", call, at
+        )
         self._ended(slot, after, done=ending.returned)
         if isinstance(ending.result, Exception):
             raise self._unexpected(step.operation.name, ending.result)
@@ -362,7 +373,9 @@ class Player:
         async with self.context.harness.outage():
             got = await in_time(self.context, call)
         if not isinstance(got, StorageUnavailableError):
-            raise self._violation("FA-1", "OUTAGE", f"{step.operation.name} {told(got)}", "raise StorageUnavailableError")
+            raise self._violation(
+                "FA-1", "OUTAGE", f"{step.operation.name} {told(got)}", "raise StorageUnavailableError"
+            )
         self._ended(slot, after, done=False)
         await self._back(step, handle)
 

@@ -45,7 +45,7 @@ def of_a_read(symptom: Symptom, model: SequenceModel, slot: Slot, steps: Sequenc
         return "ID-5", ""
     if harm := _harm(slot, steps):
         return harm, ""
-    last = _last_change(steps)
+    last = last_change(steps)
     timed = last is not None and last.effect is Effect.PASSES_TIME
     if symptom is Symptom.SHOWN:
         why = model.why_gone(slot)
@@ -78,7 +78,8 @@ def of_an_accepted_update(model: SequenceModel, slot: Slot) -> str:
 def of_an_error(operation: Operation, steps: Sequence[Step]) -> str:
     """Return the clause that a call breaks which raises what nothing admits."""
     faults = [step.operation for step in steps[:-1] if step.operation.fault]
-    return faults[-1].harm if faults else operation.clause
+    likely = [each for each in faults if each.name != "disconnect and init"] or faults
+    return likely[-1].harm if likely else operation.clause
 
 
 def _harm(slot: Slot, steps: Sequence[Step]) -> str:
@@ -99,6 +100,6 @@ def _sessions(steps: Sequence[Step]) -> int:
     return len({step.slot for step in steps if step.slot >= 0 and not step.operation.only_reads})
 
 
-def _last_change(steps: Sequence[Step]) -> Operation | None:
+def last_change(steps: Sequence[Step]) -> Operation | None:
     """Return the last operation that did more than read."""
     return next((step.operation for step in reversed(steps) if not step.operation.only_reads), None)
