@@ -19,4 +19,5 @@
 - ``exercised``: which branches of a store's code were run.
 - ``source_constants``: the constants that a store's source names.
 - ``source_files``: the source files of a store.
+- ``observing``: what an observer of every test reports: a clause that a test of another clause has seen broken.
 """
