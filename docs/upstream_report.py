@@ -1,6 +1,6 @@
 """Judge the stores of ``@mcp-ts/sdk``, and write docs/upstream.md and docs/upstream.html: ``make upstream``.
 
-Each store is judged by a pytest run of its own. ``docs/upstream.yaml`` lists the defects that are known; the exit code
+Each store is judged by a separate pytest run. ``docs/upstream.yaml`` lists the defects that are known; the exit code
 is 1 where a run does not find one of them again, so that a test which has become too weak is noticed.
 """
 
@@ -83,7 +83,7 @@ class Defect:
         self.clauses = self.clauses or list(self.tests)
 
     def missed(self, judged: Judged) -> list[str]:
-        """The clauses by which this store was not found out, or, where it is sound, wronged."""
+        """Return the clauses by which this store was not found out, or, where it is sound, wronged."""
         failed = {
             (each.clause, each.test) for each in judged.failures if re.search(self.seen, each.text.partition("\n")[0])
         }
@@ -154,14 +154,14 @@ def judge(store: str, tier: str, runs: Path, clauses: Sequence[str] = ()) -> Non
 
 
 def placeless(text: str) -> str:
-    """The text without the places of this machine, which say nothing to others."""
+    """Return the text without the places of this machine, which say nothing to others."""
     for place, name in ((Path(sys.prefix), "…"), (HERE.parent, "…"), (Path.home(), "~")):
         text = text.replace(f"{place}/", f"{name}/")
     return re.sub(rf"{re.escape(tempfile.gettempdir())}/[\w.-]+/|/dev/shm/[\w.-]+/", "…/", text)
 
 
 def read(store: str, runs: Path) -> Judged:
-    """What the runs over a store left behind. A clause that failed at the deep tier has failed."""
+    """Return what the runs over a store left behind. A clause that failed at the deep tier has failed."""
     judged = Judged(store, Report.load(runs / f"{store}.json"), failures_in(runs / f"{store}.xml"))
     if (further := runs / f"{store}-{DEEP}.json").exists():
         judged.failures += failures_in(further.with_suffix(".xml"), deep=True)
@@ -171,7 +171,7 @@ def read(store: str, runs: Path) -> Judged:
 
 
 def failures_in(results: Path, *, deep: bool = False) -> list[Failure]:
-    """The tests that failed, from pytest's JUnit XML."""
+    """Return the tests that failed, from pytest's JUnit XML."""
     failures = []
     for case in ElementTree.parse(results).iter("testcase"):  # noqa: S314 - our own run wrote it
         clause = next((each.get("value") for each in case.iter("property") if each.get("name") == "mcp_clause"), None)
@@ -183,7 +183,7 @@ def failures_in(results: Path, *, deep: bool = False) -> list[Failure]:
 
 
 def document(judged: Sequence[Judged], defects: Sequence[Defect]) -> Iterator[str]:
-    """The lines of docs/upstream.md."""
+    """Return the lines of docs/upstream.md."""
     report = judged[0].report
     packages = ", ".join(f"{name} {version}" for name, version in VERSIONS.items())
     yield f"# The stores of {SDK} {VERSIONS[SDK]}, judged"
@@ -247,7 +247,7 @@ def _matrix(judged: Sequence[Judged]) -> Iterator[str]:
     yield ""
     yield "✓ passed · ✗ failed · `·` not applicable · `?` not measured. SHOULD clauses are in italics. A clause may"
     yield "fail by another's defect: where a store alters a field (RT-2, RT-7) or shows expired sessions (EX-2), most"
-    yield "that look at whole sessions or at time fail with it. What each saw stands below."
+    yield "that look at whole sessions or at time fail with it. What each saw is listed below."
     yield ""
     yield f"| clause | {' | '.join(one.store for one in judged)} |"
     yield f"|---|{':-:|' * len(judged)}"
@@ -292,7 +292,7 @@ def _failures(judged: Sequence[Judged]) -> Iterator[str]:
 
 
 def _essence(lines: Sequence[str]) -> Iterator[str]:
-    """The lines but for those that say the same for every store, and those that a reader would skip."""
+    """Return the lines but for those that say the same for every store, and those that a reader would skip."""
     parts: dict[str, list[str]] = {}
     part = ""
     for line in lines:
@@ -331,8 +331,8 @@ MOVING = """\
   Each session is created in the target with the time that it has left, and read back before `--move` removes it from
   upstream's keys. The target may be any store that the environment reaches (`--to file`, `sqlite`, `supabase`), with
   `STORAGE_ENCRYPTION_KEY` set it arrives encrypted. Stop what writes to the source first. What is no session, and what
-  differs from a session that the target has already, stays where it is and is told; the exit code is then 1. Running it
-  again is harmless. What upstream's Lua had altered before (`[]` to `{}`) can't be told from what was meant, and moves
+  differs from a session that the target has already, is not moved and is reported; the exit code is then 1. Running it
+  again is harmless. What upstream's Lua had altered before (`[]` to `{}`) can't be distinguished from what was meant, and moves
   as it lies there.""".splitlines()
 
 

@@ -1,4 +1,4 @@
-"""The plugin as its users run it: pytest in a process of its own, in a repository of its own."""
+"""The plugin as its users run it: pytest in a separate process and repository."""
 
 from __future__ import annotations
 
@@ -230,10 +230,10 @@ def test_a_failed_should_fails_the_run_only_when_strict(pytester: pytest.Pyteste
 def test_deviations_are_accepted_and_held_to(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(careless=BROKEN_STORE)
     options = ("--mcp-backend=careless:CarelessHarness", "--mcp-clause=LC-8,LC-2", "--mcp-tier=smoke")
-    known = "- clause: LC-8\n  reason: being mended\n"
+    known = "- clause: LC-8\n  reason: to be fixed\n"
     pytester.path.joinpath("known.yaml").write_text(known)
     assert run(pytester, *options, "--mcp-deviations=known.yaml").ret == 0
-    pytester.path.joinpath("known.yaml").write_text(known + "- clause: LC-2\n  reason: was mended\n")
+    pytester.path.joinpath("known.yaml").write_text(known + "- clause: LC-2\n  reason: was fixed\n")
     result = run(pytester, *options, "--mcp-deviations=known.yaml")
     assert result.ret == 1
     said = " ".join(result.stdout.str().split())

@@ -14,7 +14,7 @@ COMMAND = [sys.executable, "-P", "-m", "pytest", "--mcp-backend=sqlite", "--mcp-
 
 
 def outcomes(folder: Path, python_path: str) -> dict[str, str]:
-    """The outcome of each clause, of a run in an empty folder."""
+    """Return the outcome of each clause, of a run in an empty folder."""
     folder.mkdir()
     environment = {**os.environ, "PYTHONPATH": python_path}
     options = ["--mcp-report=out.json", "-p", "no:cacheprovider", "-p", "no:randomly", "-q"]

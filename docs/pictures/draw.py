@@ -1,6 +1,6 @@
-"""Draws the pictures of the documentation anew, from real runs: python docs/pictures/draw.py
+"""Draw the pictures of the documentation from real runs: ``python docs/pictures/draw.py``.
 
-Terminal pictures are SVG, the page's are PNG and need Chromium. Runs take place in a folder of their own.
+Terminal pictures are SVG, the page's are PNG and need Chromium. Runs take place in a separate folder.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def main() -> None:
 
 
 def judge(folder: str, *options: str) -> str:
-    """What pytest prints, colours included. The seed is fixed, so that the pictures change only with the suite."""
+    """Return what pytest prints, with colours. The seed is fixed, so the pictures change only with the suite."""
     words = ["--hypothesis-seed=1", "--color=yes", *(f"-pno:{name}" for name in QUIET)]
     done = subprocess.run(
         [sys.executable, "-m", "pytest", *options, *words],
@@ -92,7 +92,7 @@ def judge(folder: str, *options: str) -> str:
 
 
 def draw(command: list[str], output: str, target: Path, title: str) -> None:
-    """A picture of the command and of what it printed."""
+    """Return a picture of the command and of what it printed."""
     console = Console(record=True, width=WIDTH, file=io.StringIO(), force_terminal=True, legacy_windows=False)
     console.print(Text.assemble(("$ ", "bold green"), (" ".join(command), "bold")))
     for line in shortened(output.splitlines()):
@@ -103,7 +103,7 @@ def draw(command: list[str], output: str, target: Path, title: str) -> None:
 
 
 def shortened(lines: list[str]) -> Iterator[str]:
-    """The run less what tells of this machine, and of its failures only the first; what is left out leaves a mark."""
+    """Yield the lines of a run without those about this machine; of its failures only the first, with a mark."""
     section, failures, hidden = "", 0, False
     for line in lines:
         bare = re.sub(r"\x1b\[[0-9;]*m", "", line)
@@ -118,7 +118,7 @@ def shortened(lines: list[str]) -> Iterator[str]:
 
 
 def photograph(page: Path) -> None:
-    """The report's page: with a cell open, in greyscale, and on a phone."""
+    """Return the report's page: with a cell open, in greyscale, and on a phone."""
     program = shutil.which("chromium") or "/usr/bin/chromium"
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=program, args=FLAGS)

@@ -9,7 +9,7 @@ from reference_backends import MemoryStorageBackend, SessionData
 
 
 class HurriedStore(MemoryStorageBackend):
-    """Answers from a cache that every change keeps up to date. That time passes, nobody tells it."""
+    """Answers from a cache that every change updates. The cache does not know that time passes."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)

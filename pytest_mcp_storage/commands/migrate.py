@@ -37,7 +37,7 @@ def migrate(source: str, target: str | None, move: bool, dry_run: bool) -> None:
 
 
 def _target(url: str, target: str | None) -> dict[str, str]:
-    """The variables that choose the target: the environment's own, and the source's server for Redis without a URL."""
+    """Return the variables that choose the target; for Redis without a URL, with the source's server."""
     from reference_backends.selection.factory import type_named
 
     environ = {name: value for name, value in os.environ.items() if value}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 def told(got: object) -> str:
-    """The outcome of a call in words."""
+    """Return the outcome of a call in words."""
     if isinstance(got, BaseException):
         return f"raised {type(got).__name__}: {got}"
     return f"returned {shortly(got)}"

@@ -16,11 +16,11 @@ AUTHORS = ("harnesses", "bridge", "stacks", "zoo")
 """Folders of ours that hold harnesses: their frames are an author's."""
 RUN_BY = tuple(Path(module.__file__).parent for module in (asyncio, concurrent.futures, hypothesis) if module.__file__)
 MOST = 4
-"""So many frames are told: the first ones, where the store was called, and the last ones, where it broke."""
+"""Frames that are shown at most: the first ones, where the store was called, and the last ones, where it failed."""
 
 
 def raised_at(error: BaseException) -> str:
-    """The frames below the suite's own, outermost first: ``store.py:7 in get_session``. Empty where there are none."""
+    """Return the frames below the suite, outermost first: ``store.py:7 in get_session``. Empty if there are none."""
     codes = [(frame.f_code, line) for frame, line in traceback.walk_tb(error.__traceback__)]
     frames = [(Path(code.co_filename), line, code.co_name) for code, line in codes]
     last_of_ours = max((number for number, (path, *_) in enumerate(frames) if path.is_relative_to(OURS)), default=-1)
@@ -66,7 +66,7 @@ def _of_others(filename: str) -> bool:
 
 
 def _near(path: Path) -> str:
-    """The path as seen from here, or from where it was imported: where that lies on this machine is nobody's matter."""
+    """Return the path from this folder, or from the folder that it was imported from."""
     roots = [Path.cwd(), *sorted(map(Path, sys.path), key=lambda root: len(str(root)), reverse=True)]
     near = next((path.relative_to(root) for root in roots if root.is_absolute() and path.is_relative_to(root)), None)
     return (near or Path(path.name)).as_posix()

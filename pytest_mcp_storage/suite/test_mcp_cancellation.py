@@ -249,7 +249,7 @@ async def _suspensions(store: Any, one: Any, ttl: float | None = None) -> int:
 
 
 def _numbered(session: SessionData, number: int, what: str = "") -> SessionData:
-    """The session under names that no other attempt of the example has."""
+    """Return the session under names that no other attempt of the example has."""
     end = f" {what}{number}"
     return session.model_copy(
         update={"identity": f"{session.identity}{end}", "session_id": f"{session.session_id}{end}"}

@@ -25,7 +25,7 @@ LINK = re.compile(r'(?:\]\(|href="|src=")([^)"\s]+)')
 
 
 def anchors(document: Path) -> set[str]:
-    """The anchors that GitHub makes of a document's headings, and those that it sets itself."""
+    """Return the anchors that GitHub makes of a document's headings, and those that it sets itself."""
     text = re.sub(r"^```.*?^```$", "", document.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
     headings = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
     made = {re.sub(r"[^\w\- ]", "", each).lower().replace(" ", "-") for each in headings}

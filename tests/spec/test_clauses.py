@@ -28,7 +28,7 @@ def contract() -> tuple[Clause, ...]:
 
 @pytest.fixture
 def written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., tuple[Clause, ...]]]:
-    """Loads a contract of the given rows, in place of the project's own."""
+    """Load a contract of the given rows, in place of the project's own."""
 
     def load(*rows: dict[str, Any], revision: str = "2001-01") -> tuple[Clause, ...]:
         document = {"revision": revision, "groups": [{"id": "AA", "title": "A group", "clauses": list(rows)}]}

@@ -1,4 +1,4 @@
-"""Where a store raised an exception is told by file, line and function, and by nothing else."""
+"""The place where a store raised an exception is given by file, line and function, and nothing else."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def store_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 
 
 async def raised_by(read: Callable[[], Any]) -> Exception:
-    """What a store's read raised, as the recording saw it."""
+    """Return what a store's read raised, as the recording saw it."""
 
     class Store(MemoryStorageBackend):
         async def get_session(self, identity: str, session_id: str) -> Any:

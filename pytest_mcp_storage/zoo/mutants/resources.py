@@ -19,7 +19,7 @@ Answer = TypeVar("Answer")
 
 @broken("RE-1")
 class LeavesItsThread(InMemoryBackend):
-    """Starts a thread that looks for expired sessions, and never tells it to end."""
+    """Starts a thread that looks for expired sessions, and never ends it."""
 
     thread: threading.Thread | None = None
 
