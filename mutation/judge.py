@@ -12,9 +12,9 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from pytest_mcp_storage.engine.clause_test import measure
 from pytest_mcp_storage.engine.environment import Environment
 from pytest_mcp_storage.engine.loop import SuiteLoop
+from pytest_mcp_storage.engine.measure import measure
 from pytest_mcp_storage.engine.tiers import TIERS, Tier
 from pytest_mcp_storage.session.backends import resolve
 from pytest_mcp_storage.spec.clauses import load_clauses

@@ -17,7 +17,7 @@ PACKAGES = ("reference_backends", "pytest_mcp_storage")
 GROUPS = tuple(sorted(path.stem for path in HERE.glob("*.toml")))
 
 
-def hunt(group: str, folder: Path) -> None:
+def judge_group(group: str, folder: Path) -> None:
     """Make the mutants of one group, judge those that have not been judged, and print the survivors."""
     commands = Path(sys.executable).parent
     environment = {**os.environ, "PYTHONPATH": str(folder), "PATH": f"{commands}{os.pathsep}{os.environ['PATH']}"}
@@ -47,4 +47,4 @@ if __name__ == "__main__":
     for each in sys.argv[1:] or GROUPS:
         place = HERE.parent / "build" / "mutation" / each
         place.mkdir(parents=True, exist_ok=True)
-        hunt(each, place.resolve())
+        judge_group(each, place.resolve())

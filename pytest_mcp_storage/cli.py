@@ -17,7 +17,7 @@ COMMANDS = {
     "report": "pytest_mcp_storage.commands.report:report",
     "stack": "pytest_mcp_storage.commands.stack:stack",
     "zoo": "pytest_mcp_storage.commands.zoo:zoo",
-    "supabase-init": "pytest_mcp_storage.commands.stack:supabase_init",
+    "supabase-init": "pytest_mcp_storage.commands.supabase_init:supabase_init",
 }
 """Command name -> ``module:attribute`` of a :class:`click.Command`."""
 

@@ -8,6 +8,7 @@ import pytest
 
 from pytest_mcp_storage.session import options
 from pytest_mcp_storage.session.fixtures import RUN, mcp_backend, mcp_backend_harness
+from pytest_mcp_storage.session.suite_paths import is_of_the_suite
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -44,6 +45,11 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("mcp_backend_harness", names or [none], indirect=True)
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_ignore_collect(collection_path: Path) -> bool | None:
+    return True if is_of_the_suite(collection_path) else None
+
+
 class JudgingHooks:
     """The hooks of a run that judges backends; without one they are not even registered."""
 
@@ -61,14 +67,21 @@ class JudgingHooks:
     def pytest_testnodedown(self, node: Any) -> None:
         self.judging.collect_leftovers(node)  # xdist's hook
 
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_pycollect_makemodule(self, module_path: Path, parent: pytest.Collector) -> pytest.Module | None:
-        return self.judging.suite_module(module_path, parent)
-
     @pytest.hookimpl(wrapper=True)
-    def pytest_runtest_makereport(self, item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    def pytest_make_collect_report(
+        self, collector: pytest.Collector
+    ) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
         report = yield
-        self.judging.attach_result(item, report)
+        if isinstance(collector, pytest.Session):
+            self.judging.collect(collector, report)
+        return report
+
+    @pytest.hookimpl(wrapper=True, trylast=True)  # innermost: other plugins see the outcome that was measured
+    def pytest_runtest_makereport(
+        self, item: pytest.Item, call: pytest.CallInfo[None]
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        report = yield
+        self.judging.attach_result(item, call, report)
         return report
 
     @pytest.hookimpl(tryfirst=True)
@@ -76,7 +89,7 @@ class JudgingHooks:
         return self.judging.status(report)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        self.judging.collect(report)
+        self.judging.collect_report(report)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:

@@ -5,9 +5,14 @@ from __future__ import annotations
 import subprocess
 import sys
 import zipfile
+from collections import Counter
 from pathlib import Path
+from typing import Any
 
+import coverage.tracer  # noqa: F401  # before pytester forgets modules: a C extension can't be loaded twice
 import pytest
+
+from tests.parts import NOT_HERE
 
 ROOT = Path(__file__).parents[1]
 
@@ -22,3 +27,34 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (built,) = folder.glob("*.whl")
     zipfile.ZipFile(built).extractall(folder / "unpacked")
     return folder / "unpacked"
+
+
+SERVERS = ("stacks", "supabase", "harnesses", "reference_backends/redis", "reference_backends/supabase")
+"""Folders whose tests start PostgreSQL, PostgREST or a Redis server."""
+NODE = ("bridge",)
+"""Folders whose tests run Node.js or npm."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what needs a server, Node.js or a process of pytest, so that ``make check`` can leave it out."""
+    for item in items:
+        folder = item.path.parent.relative_to(ROOT / "tests").as_posix()
+        fixtures = set(getattr(item, "fixturenames", ()))
+        if folder.startswith(SERVERS) or {"server", "stack", "valkey", "redis_url"} & fixtures:
+            item.add_marker("server")
+        if folder.startswith(NODE):
+            item.add_marker("npm")
+        if {"browser", "open_page"} & fixtures:
+            item.add_marker("browser")
+        if {"pytester", "wheel"} & fixtures or folder.startswith("zoo"):
+            item.add_marker("slow")
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Count what did not run because this machine lacks a part, with what installs the part."""
+    reasons = (
+        report.longrepr[2] for report in terminalreporter.stats.get("skipped", ()) if isinstance(report.longrepr, tuple)
+    )
+    parts = Counter(reason.partition(NOT_HERE)[2] for reason in reasons if NOT_HERE in reason)
+    for part, count in parts.items():
+        terminalreporter.write_line(f"Not run on this machine: {count} tests, which need {part}", yellow=True)

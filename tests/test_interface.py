@@ -120,6 +120,7 @@ OPTIONS = [
     "--mcp-strict",
     "--mcp-report",
     "--mcp-allow-destructive",
+    "--mcp-no-coverage",
     "--mcp-supabase",
 ]
 

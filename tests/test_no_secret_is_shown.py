@@ -14,7 +14,7 @@ from redis.asyncio import Redis
 import reference_backends as library
 from pytest_mcp_storage.bridge.mcp_ts.redis import UpstreamRedis
 from pytest_mcp_storage.harnesses.redis import RedisHarness
-from pytest_mcp_storage.stacks.redis.server import RedisServer
+from pytest_mcp_storage.stacks.redis.endpoint import RedisServer
 from pytest_mcp_storage.stacks.supabase.stack import SupabaseStack
 from reference_backends.core.settings import Settings
 from reference_backends.supabase.project import SupabaseProjectBackend

@@ -120,10 +120,10 @@ def test_a_clause_that_was_lost_fails_the_run(pytester: pytest.Pytester, lost: t
 STUCK_STORE = """
 import asyncio, os, signal, threading
 from pytest_mcp_storage import BackendHarness
-from pytest_mcp_storage.engine import environment, loop, clause_test
+from pytest_mcp_storage.engine import environment, loop, measure
 from reference_backends import MemoryStorageBackend
 
-environment.LONGEST_END_OF_HUNG = environment.GRACE = loop.GRACE = clause_test.GRACE = 0.1
+environment.LONGEST_END_OF_HUNG = environment.GRACE = loop.GRACE = measure.GRACE = 0.1
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job inherits that it is ignored
 
 class Stuck(MemoryStorageBackend):
@@ -267,7 +267,7 @@ MISTAKES = {
     "missing method": (("--mcp-backend=careless:Blind",), "*Blind must define stored_bytes(), stored_fields()*"),
     "unknown clause": (("--mcp-backend=memory", "--mcp-clause=EX-99"), "*no clause or group 'EX-99'*"),
     "unknown revision": (("--mcp-backend=memory", "--mcp-revision=1999"), "*no revision '1999'*2026-11*"),
-    "report nowhere": (("--mcp-backend=memory", "--mcp-report=no/such/folder.json"), "*can't be written*"),
+    "report nowhere": (("--mcp-backend=memory", "--mcp-report=bad.yaml/below.json"), "*can't be written*bad.yaml*"),
     "report of no kind": (("--mcp-backend=memory", "--mcp-report=report.txt"), "*ending must be one of*"),
     "unknown deviation": (("--mcp-backend=memory", "--mcp-deviations=bad.yaml"), "*bad.yaml:1*'EX-99'*delete*"),
 }

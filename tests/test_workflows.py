@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +15,12 @@ import pytest
 import yaml
 
 from pytest_mcp_storage.cli import COMMANDS
+from pytest_mcp_storage.stacks.signing import private_jwk
+from pytest_mcp_storage.stacks.supabase import cli
+from pytest_mcp_storage.stacks.supabase.binaries import NpmPackage, npm_folder
+from pytest_mcp_storage.stacks.supabase.stack import VARIABLES, SupabaseStack
+from tests.stacks.supabase.conftest import missing
+from tests.stacks.supabase.test_cli_environment import DOCKER
 
 ROOT = Path(__file__).parents[1]
 WORKFLOWS = {name: ROOT / name for name in ("docs/ci/conformance.yml", ".github/workflows/ci.yml")}
@@ -39,6 +48,52 @@ def test_the_users_workflow_judges_every_bundled_store_by_options_that_exist() -
     assert options == {"--mcp-backend", "--mcp-report", "--mcp-supabase", "--mcp-allow-destructive"}
     assert [option for option in options if option not in told.stdout] == []
     assert set(re.findall(r"mcp-storage (\S+)\n", text)) == {"supabase-init"} <= set(COMMANDS)
+
+
+def start_step(name: str) -> str:
+    """Return the script that starts Supabase in a workflow."""
+    jobs = yaml.safe_load(WORKFLOWS[name].read_text("utf-8"))["jobs"].values()
+    (step,) = (step for job in jobs for step in job["steps"] if step.get("name") == "Start Supabase")
+    return str(step["run"])
+
+
+@pytest.mark.parametrize("version", ["3.1.0", "2.122.1"])
+@pytest.mark.parametrize(("name", "keys"), [("docs/ci/conformance.yml", ""), (".github/workflows/ci.yml", "es256")])
+def test_a_project_is_started_and_handed_on_by_names_that_the_command_line_knows(
+    tmp_path: Path, version: str, name: str, keys: str
+) -> None:
+    """The real command line, with an engine that says that all containers run."""
+    if shutil.which("npm") is None:
+        missing("npm, which carries Supabase's command line, is not installed")
+    supabase = npm_folder(NpmPackage("supabase", "supabase", version), print) / ".bin"
+    (tmp_path / "docker").write_text(DOCKER.format(notes=tmp_path / "notes"))
+    (tmp_path / "docker").chmod(0o755)
+    handed_on = tmp_path / "env"
+    programs = os.pathsep.join(map(str, (tmp_path, supabase, Path(sys.executable).parent, os.environ["PATH"])))
+    variables = {"PATH": programs, "GITHUB_ENV": str(handed_on), "KEYS": keys, "DO_NOT_TRACK": "1"}
+    hosted = {one: value for one, value in os.environ.items() if not one.startswith("SUPABASE_")}
+    command = ["bash", "-e", "-c", start_step(name)]
+    done = subprocess.run(
+        command, cwd=tmp_path, env={**hosted, **variables}, capture_output=True, text=True, stdin=subprocess.DEVNULL
+    )
+    assert done.returncode == 0, done.stderr
+    environ = dict(line.split("=", 1) for line in handed_on.read_text().splitlines())
+    stack = SupabaseStack(
+        **{attribute: environ.get(one) for one, attribute in VARIABLES.items()},  # type: ignore[arg-type]
+        provider="url",
+        owned=False,
+        isolated=False,
+    )
+    assert stack.url == "http://127.0.0.1:54321"
+    assert str(stack.server_key).startswith("sb_secret_")
+    assert str(stack.public_key).startswith("sb_publishable_")
+    assert stack.database_url
+    if keys == "es256":
+        assert private_jwk(str(stack.signing_key)) == json.loads(
+            str(cli.signing_key(tmp_path / "supabase/config.toml"))
+        )
+    else:
+        assert stack.jwt_secret
 
 
 def test_the_readme_holds_the_workflow_as_it_is() -> None:

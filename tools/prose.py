@@ -3,7 +3,7 @@
 ``python tools/prose.py`` prints each word of the list with its place and exits with 1 if there is one.
 ``python tools/prose.py --count`` prints, for each folder, how many there are in 1,000 words.
 
-No linter from a registry reads Python strings and comments as prose with a word list of ours, so this is a short script.
+No linter from a registry reads Python strings and comments as prose with a word list of ours: so this short script.
 """
 
 from __future__ import annotations

@@ -1,8 +1,13 @@
 """Stores in other languages, behind a program that speaks the bridge protocol (docs/bridge-protocol.md).
 
-``names`` turns the name of a backend into its harness, ``harness`` drives the program, which ``handshake`` asks what it
-can do, and ``backend`` is one of its handles. ``wire`` matches answers to calls, ``child`` owns the process, ``values``
-carries what JSON does not, ``lent`` what callers change in place, and ``errors`` says who is to blame.
-
-``mcp_ts`` has the harnesses of upstream's stores, ``kit`` hands out what an author of a bridge begins with.
+- ``names``: the backend names ``stdio:COMMAND`` and ``mcp-ts:STORE``.
+- ``harness``: drives the bridge program.
+- ``backend``: one handle, as a ``StorageBackend``.
+- ``handshake``: what a bridge says about itself.
+- ``wire``: calls and answers, many at once, within time limits.
+- ``child``: the bridge's process.
+- ``values``: JSON, and what JSON lacks.
+- ``borrowed``: objects that callers change in place.
+- ``errors``: faults of the bridge, and errors of the backend behind it.
+- ``mcp_ts``: the stores of ``@mcp-ts/sdk``.
 """

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pytest_mcp_storage.spec.harness import HarnessFault
+from pytest_mcp_storage.spec.harness import HarnessFault, NotMeasurable
 from reference_backends.core import errors
 
 TYPED: dict[str, type[errors.StorageError]] = {
@@ -38,3 +38,18 @@ class ForeignError(Exception):
 
 class ForeignAnswerError(Exception):
     """The backend returned what no call of ``StorageBackend`` returns. Shows no value of it."""
+
+
+def error_of(error: object) -> Exception | None:
+    """Return the exception that an error on the wire stands for; ``None`` if it is not well-formed."""
+    match error:
+        case {"type": str(kind), "message": str(message), **rest} if set(rest) <= {"sessionId"}:
+            session_id = rest.get("sessionId")
+            if session_id is not None and not isinstance(session_id, str):
+                return None
+            if kind == DECLINED:
+                return NotMeasurable(message)
+            if kind == "DecryptionError":
+                return errors.DecryptionError(message, session_id=session_id)
+            return TYPED[kind](message) if kind in TYPED else ForeignError(kind, message)
+    return None

@@ -181,7 +181,7 @@ class StdioHarness(BackendHarness):
 
     async def _opened(self, call: str, clock: Clock | None, **arguments: Any) -> BridgeBackend:
         if self._wire is None and self.attached:
-            await self.__aenter__()  # a worker that is to be killed enters nothing
+            await self.__aenter__()  # a caller that attached without entering
         now = {} if clock is None else {"now": clock()}
         answer = await self.wire.call(call, **arguments, **now)
         if not isinstance(answer, dict) or answer.keys() != {"handle"} or not isinstance(answer["handle"], str):

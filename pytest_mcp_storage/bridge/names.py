@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import shlex
 import shutil
-from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pytest_mcp_storage.bridge.harness import StdioHarness
-    from pytest_mcp_storage.spec.harness import BackendHarness
 
 MCP_TS_STORES = {
     "memory": "pytest_mcp_storage.bridge.mcp_ts.memory:McpTsMemory",
@@ -19,19 +17,6 @@ MCP_TS_STORES = {
     "supabase": "pytest_mcp_storage.bridge.mcp_ts.supabase:McpTsSupabase",
 }
 """Store of ``@mcp-ts/sdk`` -> ``module:class`` of its harness."""
-
-
-def bridge_harness(name: str) -> type[BackendHarness]:
-    """The harness class that a name such as ``stdio:node ./bridge.mjs`` or ``mcp-ts:redis`` stands for.
-
-    Raises ``ValueError`` that says what is wrong with the name.
-    """
-    scheme, colon, rest = name.partition(":")
-    if colon and scheme == "stdio":
-        return stdio_harness(rest)
-    if colon and scheme == "mcp-ts":
-        return mcp_ts_harness(rest)
-    raise ValueError(f"{name!r} names no bridge: write stdio:COMMAND or mcp-ts:STORE")
 
 
 def stdio_harness(command: str) -> type[StdioHarness]:
@@ -52,10 +37,8 @@ def stdio_harness(command: str) -> type[StdioHarness]:
     return StdioHarness.of(words)
 
 
-def mcp_ts_harness(store: str) -> type[BackendHarness]:
-    """The harness of a store of ``@mcp-ts/sdk``. Raises ``ValueError`` for one that it does not have."""
+def mcp_ts_path(store: str) -> str:
+    """Return the ``module:class`` of a store's harness. Raises ``ValueError`` for one that ``@mcp-ts/sdk`` lacks."""
     if store not in MCP_TS_STORES:
         raise ValueError(f"@mcp-ts/sdk has no store {store!r}: choose from {', '.join(MCP_TS_STORES)}")
-    module, _, attribute = MCP_TS_STORES[store].partition(":")
-    harness: type[BackendHarness] = getattr(import_module(module), attribute)
-    return harness
+    return MCP_TS_STORES[store]

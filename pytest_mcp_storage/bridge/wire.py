@@ -12,10 +12,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pytest_mcp_storage.bridge.child import Child
-from pytest_mcp_storage.bridge.errors import DECLINED, TYPED, BridgeFault, ForeignError
+from pytest_mcp_storage.bridge.errors import BridgeFault, error_of
 from pytest_mcp_storage.bridge.values import read_line, write_line
 from pytest_mcp_storage.spec.harness import NotMeasurable
-from reference_backends.core.errors import DecryptionError
 
 LONGEST_LINE = 64 * 2**20
 """Bytes that a line from the bridge may have. A session of RT-5, every character escaped, takes 12 MiB."""
@@ -243,7 +242,7 @@ class Wire:
             if not waiting.future.done():
                 waiting.future.set_result(answer["result"])
             return
-        error = _error(answer["error"])
+        error = error_of(answer["error"])
         if error is None:
             self._waiting[number] = waiting
             self.break_off("wrote an error that is not of the form type and message")
@@ -293,21 +292,6 @@ class Wire:
         if late:
             self._waiting[self._send("ping", {})] = _Waiting("ping", Future(), now + self.limits.ping, final=True)
         self._watch_again()
-
-
-def _error(error: object) -> Exception | None:
-    """The exception that an error on the wire stands for; ``None`` where it is not well-formed."""
-    match error:
-        case {"type": str(kind), "message": str(message), **rest} if set(rest) <= {"sessionId"}:
-            session_id = rest.get("sessionId")
-            if session_id is not None and not isinstance(session_id, str):
-                return None
-            if kind == DECLINED:
-                return NotMeasurable(message)
-            if kind == "DecryptionError":
-                return DecryptionError(message, session_id=session_id)
-            return TYPED[kind](message) if kind in TYPED else ForeignError(kind, message)
-    return None
 
 
 def _shown(line: bytes) -> str:

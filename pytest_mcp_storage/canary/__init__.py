@@ -1,1 +1,9 @@
-"""Secrets that are planted to be found again: in a store's bytes, in what it says, in its envelopes."""
+"""Secrets that are planted in sessions, and searched for. It knows nothing of the suite.
+
+- ``canaries``: the secrets of one example, and the search for them.
+- ``encodings``: the encodings in which a secret may be stored.
+- ``compression``: compressed streams in bytes of any kind.
+- ``envelopes``: an independent reader of ``enc:1:`` envelopes.
+- ``log_capture``: log records, warnings and exceptions of a store.
+- ``tampering``: changes of an envelope that must make it unreadable.
+"""

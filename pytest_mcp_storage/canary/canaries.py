@@ -84,6 +84,11 @@ class Canaries:
         encodings = [each for each in finding.encodings if each != "plain"] or ["in clear"]
         return f"{self._label(finding)} ({', then '.join(reversed(encodings))})"
 
+    def found_plainly_in(self, data: bytes) -> str:
+        """Describe the secret that ``data`` holds without any encoding; return an empty text if it holds none."""
+        place = data.find(self._mark.encode())
+        return f"{self._label(Finding(self._mark.encode(), ('plain',), data))} (in clear)" if place >= 0 else ""
+
     def _label(self, finding: Finding) -> str:
         if finding.text in self._others:
             return self._others[finding.text]

@@ -12,8 +12,8 @@ from cryptography.hazmat.primitives.ciphers import Cipher
 from cryptography.hazmat.primitives.ciphers.algorithms import AES
 from cryptography.hazmat.primitives.ciphers.modes import GCM
 
-from pytest_mcp_storage.engine.violation import shortly
 from pytest_mcp_storage.spec.comparison import first_difference
+from pytest_mcp_storage.spec.describe import shortly
 
 IV_BYTES = 12
 TAG_BYTES = 16

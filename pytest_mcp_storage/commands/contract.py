@@ -1,14 +1,12 @@
-"""CONFORMANCE.md: the contract for people to read, made from the contract as data. ``mcp-storage contract``."""
+"""``mcp-storage contract``: CONFORMANCE.md, the contract as a document, made from the contract as data."""
 
 from __future__ import annotations
 
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from importlib import import_module
 from importlib.resources import files
 from pathlib import Path
-from typing import Protocol
 
 import click
 from jinja2 import Environment, StrictUndefined
@@ -16,33 +14,23 @@ from jinja2 import Environment, StrictUndefined
 from pytest_mcp_storage.spec.capabilities import Capability
 from pytest_mcp_storage.spec.clause_ids import compact
 from pytest_mcp_storage.spec.clauses import LATEST, Clause, ContractError, Level, load_clauses
+from pytest_mcp_storage.zoo.mutant import Mutant
+from pytest_mcp_storage.zoo.registry import all_mutants
 
-ZOO = "pytest_mcp_storage.zoo"
-_NAMES = re.compile(r"\b\w*_\w+\b|\b[A-Z]\w+Error\b|\bSessionData\b")
+_NAMES = re.compile(r"``(?P<code>.+?)``|\b\w*_\w+\b|\b[A-Z]\w+Error\b|\bSessionData\b")
 _MARKUP = re.compile(r"[\\*_<>\[\]|`]")
 
 
-class Defect(Protocol):
-    """A broken store of the zoo: the clauses that catch it, and why a real author writes it so."""
+def document(revision: str = LATEST, mutants: Iterable[Mutant] | None = None) -> str:
+    """Return the text of CONFORMANCE.md. ``mutants``: those of the zoo by default.
 
-    @property
-    def name(self) -> str: ...
-    @property
-    def clauses(self) -> tuple[str, ...]: ...
-    @property
-    def why(self) -> str: ...
-
-
-def document(revision: str = LATEST, defects: Iterable[Defect] | None = None) -> str:
-    """CONFORMANCE.md as it should stand. ``defects``: those of the zoo by default.
-
-    Raises :class:`ContractError` for a revision that is not known, and for a clause whose test is not there.
+    Raises :class:`ContractError` for an unknown revision, and for a clause whose test is missing.
     """
     clauses = load_clauses(revision)
-    caught: defaultdict[str, list[Defect]] = defaultdict(list)
-    for defect in known_defects() if defects is None else defects:
-        for clause in defect.clauses:
-            caught[clause].append(defect)
+    killed_by: defaultdict[str, list[Mutant]] = defaultdict(list)
+    for mutant in all_mutants() if mutants is None else mutants:
+        for clause in mutant.clauses:
+            killed_by[clause].append(mutant)
     modules = homes()
     if lost := [test for clause in clauses for test in clause.tests if test not in modules]:
         raise ContractError(f"the contract names tests that the suite does not have: {', '.join(lost)}")
@@ -57,22 +45,22 @@ def document(revision: str = LATEST, defects: Iterable[Defect] | None = None) ->
         groups=_grouped(clauses),
         capabilities={each: _needed_by(each, clauses) for each in Capability},
         homes=modules,
-        caught=caught,
+        killed_by=killed_by,
         musts=sum(1 for clause in clauses if clause.level is Level.MUST),
     )
 
 
 def prose(text: str) -> str:
-    """A sentence of the contract as Markdown: names of the interface as code, and no character taken for markup."""
+    """Return a sentence as Markdown: code and names of the interface as code, every other character escaped."""
     parts, end = [], 0
     for found in _NAMES.finditer(text):
-        parts += [_escaped(text[end : found.start()]), f"`{found[0]}`"]
+        parts += [_escaped(text[end : found.start()]), f"`{found['code'] or found[0]}`"]
         end = found.end()
     return "".join([*parts, _escaped(text[end:])])
 
 
 def homes() -> Mapping[str, str]:
-    """The suite's module of each test, by the test's name; read, not imported."""
+    """Return the suite's module of each test, by the test's name; read, not imported."""
     suite = files("pytest_mcp_storage").joinpath("suite")
     modules = {path.name: path.read_text(encoding="utf-8") for path in suite.iterdir() if path.name.startswith("test_")}
     return {
@@ -82,16 +70,10 @@ def homes() -> Mapping[str, str]:
     }
 
 
-def known_defects() -> Iterable[Defect]:
-    """The broken stores of the zoo. It stands above this room, so it is known here by its name alone."""
-    defects: Iterable[Defect] = import_module(ZOO).all_mutants()
-    return defects
-
-
 @click.command()
 @click.option("--write", "target", metavar="FILE", type=click.Path(path_type=Path, dir_okay=False), help="Write it.")
 @click.option("--check", "held", metavar="FILE", type=click.Path(path_type=Path, dir_okay=False),
-              help="Fail where FILE is not the document.")  # fmt: skip
+              help="Fail if FILE is not the document.")  # fmt: skip
 @click.option("--revision", metavar="REV", default=LATEST, show_default=True, help="Of the contract.")
 def contract(target: Path | None, held: Path | None, revision: str) -> None:
     """Print CONFORMANCE.md, the contract as a document."""
@@ -101,7 +83,7 @@ def contract(target: Path | None, held: Path | None, revision: str) -> None:
         raise click.UsageError(str(error)) from None
     if held is not None:
         if not held.is_file() or held.read_text(encoding="utf-8") != text:
-            raise click.ClickException(f"{held} is not the contract; mcp-storage contract --write {held} mends it")
+            raise click.ClickException(f"{held} is not the contract; mcp-storage contract --write {held} writes it")
     elif target is not None:
         target.write_text(text, encoding="utf-8", newline="\n")
     else:

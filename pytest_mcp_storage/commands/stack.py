@@ -1,4 +1,4 @@
-"""``mcp-storage stack`` and ``mcp-storage supabase-init``."""
+"""``mcp-storage stack``."""
 
 from __future__ import annotations
 
@@ -11,26 +11,15 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import NoReturn
 
 import click
 
 from pytest_mcp_storage.stacks.folders import cache_folder
 from pytest_mcp_storage.stacks.supabase import state
-from pytest_mcp_storage.stacks.supabase.schema import migrations
-from pytest_mcp_storage.stacks.supabase.stack import STARTED, VARIABLES, Choice, SupabaseStack, start_stack
+from pytest_mcp_storage.stacks.supabase.providers import STARTED, Choice, start_stack
+from pytest_mcp_storage.stacks.supabase.stack import VARIABLES, SupabaseStack
 from reference_backends.core.errors import StorageError
-
-NEXT_STEPS = """
-Next:
-  1. supabase link --project-ref <ref>     the ref is in the project's URL, https://<ref>.supabase.co
-  2. supabase db push                      applies the migrations
-  3. set SUPABASE_URL=https://<ref>.supabase.co
-     and SUPABASE_SECRET_KEY               dashboard, Project Settings, API Keys: a secret key (in older projects
-                                           SUPABASE_SERVICE_ROLE_KEY, the service_role key).
-                                           It passes row security: keep it on the server.
-"""
 
 
 @contextlib.contextmanager
@@ -73,7 +62,7 @@ def up(provider: Choice, port: int, detach: bool) -> None:
 
 
 def _detach(provider: Choice, port: int) -> None:
-    """Start ``stack up`` in a session of its own, and repeat what it says until it holds a stack or has failed."""
+    """Start ``stack up`` in another session, and repeat what it says until it holds a stack or has failed."""
     log = cache_folder("stack") / "stack.log"
     command = [sys.executable, "-P", "-c", "from pytest_mcp_storage.cli import main; main()", "stack", "up"]
     with log.open("wb") as output:
@@ -116,37 +105,10 @@ def status() -> None:
 @stack.command()
 @in_words()
 def env() -> None:
-    """Print the stack's variables for a shell to evaluate; those that it does not have are unset."""
+    """Print the stack's variables for a shell to evaluate; those that it does not have are set to nothing."""
     running = _running()
     for variable, attribute in VARIABLES.items():
-        value = getattr(running, attribute)
-        click.echo(f"unset {variable}" if value is None else f"export {variable}={shlex.quote(value)}")
-
-
-@click.command("supabase-init")
-def supabase_init() -> None:
-    """Copy the migrations of the sessions table into ./supabase/migrations."""
-    folder = Path("supabase", "migrations")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for migration in migrations():
-            click.echo(_copied(migration.read_bytes(), folder / migration.name))
-    except OSError as error:
-        raise click.ClickException(f"{error.filename} can't be made or read ({error.strerror})") from None
-    click.echo(NEXT_STEPS)
-
-
-def _copied(text: bytes, target: Path) -> str:
-    """Write ``text`` to a new file; what was done, in words."""
-    try:
-        with target.open("xb") as file:
-            file.write(text)
-    except FileExistsError:
-        same = target.read_bytes() == text
-        return f"left {target}: it is there already" + (
-            "" if same else ", and differs from the one that this version ships"
-        )
-    return f"wrote {target}"
+        click.echo(f"export {variable}={shlex.quote(getattr(running, attribute) or '')}")
 
 
 def _running() -> SupabaseStack:

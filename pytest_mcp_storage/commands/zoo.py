@@ -15,25 +15,25 @@ from rich.progress import MofNCompleteColumn, Progress, SpinnerColumn, TextColum
 from rich.table import Column, Table
 
 from pytest_mcp_storage.spec.clauses import load_clauses
-from pytest_mcp_storage.zoo.mutant import Mutant, all_mutants, conforming_stores
+from pytest_mcp_storage.zoo.mutant import Mutant
+from pytest_mcp_storage.zoo.registry import all_mutants, conforming_stores
 from pytest_mcp_storage.zoo.run import KillResult, run_mutant
 
 
 @click.command()
 @click.argument("names", nargs=-1, metavar="[MUTANT | CLAUSE | GROUP | conforming]...")
-@click.option("--every", is_flag=True, help="Put each store before every clause, not only those that must catch it, "
+@click.option("--every", is_flag=True, help="Run every clause against each store, not only those that must kill it, "
               "at standard.")  # fmt: skip
 @click.option("--seed", default=0, show_default=True, help="Hypothesis's seed.")
 @click.option("--jobs", default=os.cpu_count() or 1, show_default=True, help="Processes at once.")
 def zoo(names: tuple[str, ...], every: bool, seed: int, jobs: int) -> None:
-    """Hunt every broken store of the zoo with the clauses that must catch it, and spare every conforming one.
+    """Run the clauses that must kill each mutant of the zoo, and all clauses against each conforming store.
 
-    Broken ones meet the smoke tier, and the standard tier where that let them escape; conforming ones meet every clause
-    at smoke.
+    A mutant that survives the smoke tier is run again at standard. Conforming stores are run at smoke.
 
-    Exits with 1 where a defect escapes, a conforming store is failed, or a clause has no broken store.
+    The exit code is 1 if a mutant survives, a conforming store fails, or a clause has no mutant.
     """
-    chosen = [each.name for each in (*all_mutants(), *conforming_stores()) if not names or set(names) & _callings(each)]
+    chosen = [each.name for each in (*all_mutants(), *conforming_stores()) if not names or set(names) & _names_of(each)]
     if not chosen:
         raise click.UsageError(f"no mutant, clause or group of the zoo is called {' or '.join(names)}")
     console = Console()
@@ -46,7 +46,7 @@ def zoo(names: tuple[str, ...], every: bool, seed: int, jobs: int) -> None:
     raise SystemExit(1 if problems else 0)
 
 
-def _callings(mutant: Mutant) -> set[str]:
+def _names_of(mutant: Mutant) -> set[str]:
     """What a mutant may be asked for by: its name, its clauses and their groups, or that it is conforming."""
     clauses = mutant.clauses or ("conforming",)
     return {mutant.name, *clauses, *(clause.partition("-")[0] for clause in clauses)}
@@ -60,8 +60,8 @@ def _results(names: list[str], *, seed: int, every: bool, jobs: int, console: Co
         ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=_quietly) as pool,
     ):
         task = progress.add_task("running", total=len(names))
-        # The conforming ones, which stand last, meet every clause: they go first, so that no process is idle at the
-        # end.
+        # Conforming stores, which are last in the list, run every clause: they go first, so that no process idles at
+        # the end.
         under_way = {
             pool.submit(run_mutant, name, tiers=tiers, seed=seed, every=every): name for name in reversed(names)
         }

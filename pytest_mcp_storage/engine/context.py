@@ -10,12 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_mcp_storage.engine.clock import SuiteClock
 from pytest_mcp_storage.engine.environment import Environment
+from pytest_mcp_storage.engine.leftovers import names_in, remove_renamed
 from pytest_mcp_storage.engine.recording import LONGEST_CALL, History, RecordingBackend, blame
 from pytest_mcp_storage.engine.tiers import Tier
 from pytest_mcp_storage.engine.timeouts import Overdue, ended, in_time
-from pytest_mcp_storage.engine.violation import NoReturn, Violation, shortly
+from pytest_mcp_storage.engine.violation import NoReturn, Violation
 from pytest_mcp_storage.spec.capabilities import Capability
+from pytest_mcp_storage.spec.describe import shortly
 from pytest_mcp_storage.spec.harness import BackendHarness
+from pytest_mcp_storage.spec.outcome import LEFT_OUT
 from reference_backends import SessionData, StorageBackend
 
 if TYPE_CHECKING:
@@ -57,6 +60,8 @@ class TestContext:
         """Handles that this example opened for itself."""
         self._opened_before: list[RecordingBackend] = []
         self._unrecorded: list[SessionData] = []
+        self._patience = LONGEST_CALL
+        """Seconds that each call gets when the test is over."""
         self.begin()
 
     # -- the example ---------------------------------------------------------------------------------------------
@@ -186,6 +191,12 @@ class TestContext:
             self._further.append(await self.open(*self.usual_keys, name=f"store{len(self._further) + 2}"))
         return [first, *self._further[: count - 1]]
 
+    def give_up(self, handles: Iterable[RecordingBackend]) -> None:
+        """Leave these handles alone from now on: a call on one of them did not return, so the next may not either."""
+        self._patience = self.harness.time_limit
+        for kept in (self._handles, self._further, self._opened_now):
+            kept[:] = [each for each in kept if each not in handles]
+
     async def open_as(self, user: str | None) -> RecordingBackend:
         """A new handle as a signed-in user, on the real time; ``None``: without one. Closed when the test ends."""
         recording = await self._opened(lambda: self.harness.open_as(user), user or "nobody")
@@ -246,7 +257,7 @@ class TestContext:
 
     def leave_out(self, what: str) -> None:
         """Note, once, a half of the clause that could not be looked at here."""
-        if (note := f"left out: {what}") not in self.notes:
+        if (note := f"{LEFT_OUT}{what}") not in self.notes:
             self.notes.append(note)
 
     # -- the end -------------------------------------------------------------------------------------------------
@@ -270,13 +281,19 @@ class TestContext:
             return
         for name in written:
             await self._patiently(backend.remove_session, *name)
+        if not self.environment.hung:
+            results = [call.result for history in self._histories for call in history.calls()]
+            left = await remove_renamed(backend, self._patiently, written, names_in(results), _process)
+            if left:
+                told = f"{len(left)} sessions of this test are left in the store, such as {shortly(left[0])}"
+                self.notes.append(f"{told}: the store keeps them under names that they were not written under")
 
     async def _patiently(self, call: Callable[..., Awaitable[object]], *arguments: str) -> None:
         """Call the store, whatever it answers, unless it has hung before; the environment learns if it hangs."""
         if self.environment.hung:
             return
         try:
-            await ended("the end", call, *arguments, limit=LONGEST_CALL)
+            await ended("the end", call, *arguments, limit=self._patience)
         except Overdue:
             self.environment.hung = True
 

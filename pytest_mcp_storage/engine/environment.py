@@ -7,10 +7,10 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pytest_mcp_storage.engine.clock import ObservedTime, SuiteClock
-from pytest_mcp_storage.engine.harness_checks import check_backend, check_capabilities, check_open
+from pytest_mcp_storage.engine.harness_checks import check_backend, check_instance
 from pytest_mcp_storage.engine.loop import SuiteLoop
 from pytest_mcp_storage.engine.timeouts import GRACE, ended, in_time
 from pytest_mcp_storage.spec.capabilities import Capability
@@ -50,6 +50,8 @@ class Environment:
         """The class of the handles that ``open`` returns."""
         self.hung = False
         """Whether the store is asked no more: it blocks the loop, or too many calls have not returned."""
+        self.shared: dict[str, Any] = {}
+        """What tests of several clauses measure once, by name."""
         self._lost = 0
 
     def start(self) -> None:
@@ -57,8 +59,7 @@ class Environment:
         provisioned = in_time("__aenter__()", self.harness.__aenter__, limit=LONGEST_PROVISIONING)
         self.loop.run(provisioned, limit=LONGEST_PROVISIONING + GRACE)
         try:
-            check_capabilities(self.harness.capabilities)
-            check_open(type(self.harness), self.harness.capabilities)
+            check_instance(self.harness)
             self.loop.run(self._first_handle(), limit=3 * LONGEST_OPENING)
         except BaseException:
             self.hung = not self.loop.answers()
@@ -71,7 +72,7 @@ class Environment:
         """The numbers and texts that the store's own source names."""
         from pytest_mcp_storage.engine.source_constants import constants_of
 
-        return constants_of(self)
+        return constants_of(self.harness, self.backend_type)
 
     def stop(self) -> None:
         """Destroy the store."""

@@ -4,28 +4,39 @@ from __future__ import annotations
 
 import inspect
 import time
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, Phase, Verbosity, given, seed, settings
 from hypothesis.errors import HypothesisException
 from hypothesis.stateful import RuleBasedStateMachine, run_state_machine_as_test
-from hypothesis.strategies import fixed_dictionaries
+from hypothesis.strategies import SearchStrategy, binary, fixed_dictionaries
 
+from pytest_mcp_storage.engine.clause_test import ClauseTest
 from pytest_mcp_storage.engine.context import TestContext
 from pytest_mcp_storage.engine.recording import LONGEST_CALL
 from pytest_mcp_storage.engine.violation import NoReturn
 from pytest_mcp_storage.spec.harness import NotMeasurable
 
-if TYPE_CHECKING:
-    from pytest_mcp_storage.engine.clause_test import ClauseTest
-
 LONGEST_EXAMPLE = 600.0
 """Seconds after which an example counts as hung."""
 
 
+SCHEDULE = "schedule of ready tasks"
+"""Under this name a schedule is drawn; no argument of a test can have it."""
+
+
+MOMENTS = 150
+"""Moments of an example at which a task may overtake others; later ones leave the order as it is."""
+
+
 class Enough(BaseException):
     """Ends a search that has had its time; hypothesis lets it through."""
+
+
+class EndedByTimeout(Exception):
+    """The run's own limit for a test, as pytest-timeout sets it, has ended the search."""
 
 
 class Executor:
@@ -49,8 +60,12 @@ class Executor:
                 self._once()
         except Enough:
             pass
-        except Exception as error:
-            if self.failure is None:
+        except (Exception, pytest.fail.Exception) as error:
+            if timeout := _timeout_in(error):
+                self.failure, self.history = EndedByTimeout(str(timeout)), self.context.history.lines()
+            elif not isinstance(error, Exception):
+                raise
+            elif self.failure is None:
                 self.failure = error
 
     def begin(self) -> None:
@@ -68,6 +83,9 @@ class Executor:
                 return self.context.environment.loop.run(_awaited(result), limit=LONGEST_EXAMPLE, look=self._look)
         except HypothesisException:
             raise
+        except pytest.fail.Exception as error:  # raised here by a signal: what the store raises is contained
+            self.failure, self.history = EndedByTimeout(str(error)), self.context.history.lines()
+            raise Enough from None  # hypothesis would take it for the store's failure, and try it again
         except Exception as error:
             self._keep(error)
             raise
@@ -91,16 +109,31 @@ class Executor:
         )
 
     def _execute_examples(self) -> None:
-        drawn = fixed_dictionaries(self.test.strategies)
+        strategies = self.test.strategies | ({SCHEDULE: schedules()} if self.test.shuffled else {})
+        drawn = fixed_dictionaries(strategies)
         for number, taken in enumerate(self.test.parameters):
             seed(self.context.seed + number)(self.settings()(given(drawn)(self._example_of(taken))))()
 
     def _example_of(self, taken: dict[str, Any]) -> Callable[[dict[str, Any]], None]:
         def example(drawn: dict[str, Any]) -> None:
             self.begin()
-            self.call(lambda: self.test.body(self.context, **self.context.own(drawn), **taken))
+            order = drawn.pop(SCHEDULE, ())
+            self.call(lambda: self._scheduled(order, {**self.context.own(drawn), **taken}))
 
         return example
+
+    def _scheduled(self, order: Sequence[int], arguments: dict[str, Any]) -> Any:
+        """The test's body; where ``order`` changes anything, tasks that are ready run in the order that it says."""
+        work = self.test.body(self.context, **arguments)
+        if not any(order):
+            return work
+        switches = sum(map(bool, order))
+        self.context.history.note(f"… ready tasks overtake each other at up to {switches} drawn moments …")
+        return self._on_schedule(work, order)
+
+    async def _on_schedule(self, work: Any, order: Sequence[int]) -> Any:
+        with self.context.environment.loop.schedule(order):
+            return await work
 
     def _once(self) -> None:
         self.begin()
@@ -125,6 +158,20 @@ class Executor:
             self.failure, self.history, self._shortest = error, lines, length
         nothing_smaller = isinstance(error, (NotMeasurable, TimeoutError, NoReturn)) or self.test.at_most == 1
         self._deadline = min(self._deadline, time.monotonic() + (0 if nothing_smaller else self.context.tier.shrinking))
+
+
+def schedules() -> SearchStrategy[list[int]]:
+    """Schedules in which half of the moments let another task run first. They shrink to few such moments."""
+    return binary(min_size=MOMENTS // 4, max_size=MOMENTS).map(
+        lambda drawn: [byte % 4 if byte >= 128 else 0 for byte in drawn]
+    )
+
+
+def _timeout_in(error: BaseException) -> BaseException | None:
+    """Return the failure by which pytest-timeout ended a draw, which hypothesis wraps in its own."""
+    if isinstance(error, BaseExceptionGroup):
+        return next((found for each in error.exceptions if (found := _timeout_in(each))), None)
+    return error if isinstance(error, pytest.fail.Exception) and "imeout" in str(error) else None
 
 
 async def _awaited(result: Any) -> Any:

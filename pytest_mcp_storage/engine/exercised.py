@@ -18,12 +18,10 @@ from typing import TYPE_CHECKING, Any
 from pytest_mcp_storage.engine.loop import SuiteLoop
 from pytest_mcp_storage.engine.timeouts import GRACE
 from pytest_mcp_storage.report.model import Exercised, Missed
-from pytest_mcp_storage.spec.harness import BackendHarness
 
 if TYPE_CHECKING:
     from coverage import Coverage
 
-    from pytest_mcp_storage.engine.environment import Environment
 
 Arcs = Mapping[str, Sequence[tuple[int, int]]]
 """By file name: the jumps between lines that ran."""
@@ -76,17 +74,6 @@ class BranchMeter:
 
         with suppress(TimeoutError):
             self._loop.run(on_the_loop(), limit=GRACE)
-
-
-def modules_of(environment: Environment) -> list[str]:
-    """Return the modules that hold the store under judgement: its classes, and the harness or factory of its author."""
-    classes = [each for each in type(environment.harness).__mro__ if issubclass(each, BackendHarness)]
-    made_by = getattr(environment.harness, "make", None)
-    own = [each for each in environment.backend_type.__mro__ if each is not object]
-    top = environment.backend_type.__module__.partition(".")[0]
-    backends = [each for each in own if each.__module__.partition(".")[0] in (top, "__main__")]
-    named = [*backends, *classes, *([made_by] if made_by is not None else [])]
-    return list(dict.fromkeys(module for each in named if (module := getattr(each, "__module__", ""))))
 
 
 def exercised(parts: Iterable[Arcs]) -> Exercised:

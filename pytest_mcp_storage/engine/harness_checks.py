@@ -1,4 +1,4 @@
-"""Whether a harness, and what it or a factory hands out, is what the suite can work with: asked before it measures."""
+"""Checks of a harness before the run: its class once, each instance for itself, and the backends that it returns."""
 
 from __future__ import annotations
 
@@ -26,6 +26,27 @@ OF_CAPABILITY = {
     Capability.ROW_SECURITY: ("open_as", "write_row_as"),
 }
 """The methods of a harness that each of them asks for."""
+
+
+def check_class(harness: type[BackendHarness]) -> None:
+    """Raise ``TypeError`` for a harness class that can't work, as far as the class itself shows it."""
+    check_maker(harness)
+    try:
+        check_contexts(harness)
+        if has_capabilities_of_its_own(harness):
+            check_capabilities(harness.capabilities)
+            check_open(harness, harness.capabilities)
+    except TypeError as error:
+        raise TypeError(f"{harness.__name__}.{error}") from None
+    if missing := missing_methods(harness):
+        raise TypeError(f"{harness.__name__} must define {', '.join(missing)}")
+
+
+def check_instance(harness: BackendHarness) -> None:
+    """Raise ``TypeError`` for capabilities that the harness has chosen for itself; the class's are checked before."""
+    if harness.capabilities is not getattr(type(harness), "capabilities", None):
+        check_capabilities(harness.capabilities)
+        check_open(type(harness), harness.capabilities)
 
 
 def check_backend(made: object, by: str) -> None:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import sys
 import threading
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from importlib import import_module
 from typing import Any, TypeVar
 
+from pytest_mcp_storage.engine.schedule import ScheduledLoop
 from pytest_mcp_storage.engine.timeouts import GRACE
 
 Returned = TypeVar("Returned")
@@ -20,11 +22,23 @@ PULSE = 1.0
 """Seconds between two looks at whether waiting is still of use."""
 
 
+def patched_by() -> str:
+    """Return the library that has replaced Python's threads with its own; empty if they are real ones.
+
+    The suite's loop, and the stores that wait for a lock, need real threads: with others they wait for ever.
+    """
+    gevent: Any = sys.modules.get("gevent.monkey")
+    eventlet: Any = sys.modules.get("eventlet.patcher")
+    if gevent is not None and gevent.is_module_patched("threading"):
+        return "gevent"
+    return "eventlet" if eventlet is not None and eventlet.is_monkey_patched("thread") else ""
+
+
 class SuiteLoop:
     """An asyncio loop on a daemon thread; ``run`` blocks the caller, ``submit`` awaits from any other loop."""
 
     def __init__(self) -> None:
-        self._loop = asyncio.new_event_loop()
+        self._loop = ScheduledLoop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="mcp-storage-suite", daemon=True)
         self._thread.start()
 
@@ -51,6 +65,10 @@ class SuiteLoop:
     def use_fresh_threads(self) -> None:
         """Let ``asyncio.to_thread`` start its threads anew: a thread from before is not followed by a new tracer."""
         self._loop.set_default_executor(ThreadPoolExecutor(thread_name_prefix="asyncio"))
+
+    def schedule(self, choices: Sequence[int]) -> AbstractContextManager[None]:
+        """Draw the order of ready tasks from these numbers; to be entered on this loop."""
+        return self._loop.schedule(choices)
 
     def answers(self) -> bool:
         """Whether anything runs on the loop; a store may block it."""

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from pytest_mcp_storage.engine.timeouts import GRACE, Overdue, in_time
-from pytest_mcp_storage.engine.violation import NoReturn, Violation, shortly, told
+from pytest_mcp_storage.engine.violation import NoReturn, Violation
+from pytest_mcp_storage.spec.call import Call
+from pytest_mcp_storage.spec.describe import told
 from pytest_mcp_storage.spec.harness import NotMeasurable
 from reference_backends import SessionData, SessionUpdate, StorageBackend
 
@@ -18,28 +19,6 @@ Item = TypeVar("Item")
 OTHERS_DATA = "which may hold others' data: --mcp-allow-destructive allows it"
 LONGEST_CALL = 60.0
 """Seconds after which a call counts as one that never returns."""
-
-
-@dataclass
-class Call:
-    """One call: who, what, when (nanoseconds, monotonic), and what came back. ``end`` is 0 where nothing did (yet)."""
-
-    handle: str
-    method: str
-    arguments: tuple[Any, ...]
-    ttl: object
-    start: int
-    end: int = 0
-    result: object = None
-    waiting: bool = False
-    """Whether somebody waits for it now."""
-
-    def __str__(self) -> str:
-        given = [_shown(argument) for argument in self.arguments]
-        if self.ttl is not None:
-            given.append(f"ttl={self.ttl!r}")
-        answer = _answer(self.result) if self.end else "did not return"
-        return f"{self.handle}.{self.method}({', '.join(given)})  →  {answer}"
 
 
 class History:
@@ -91,10 +70,14 @@ class RecordingBackend:
         self._history = history
         self._lost = lost
         self._spares = spares
+        self.limit = LONGEST_CALL
+        """Seconds after which a call counts as one that never returns."""
 
     def called(self, name: str) -> RecordingBackend:
         """The same handle in the hands of another caller."""
-        return RecordingBackend(self.backend, name, self._history, self._lost, spares=self._spares)
+        caller = RecordingBackend(self.backend, name, self._history, self._lost, spares=self._spares)
+        caller.limit = self.limit
+        return caller
 
     def generate_session_id(self) -> str:
         try:
@@ -159,9 +142,10 @@ class RecordingBackend:
         self._history().entries.append(call)
         options = {} if ttl is None else {"ttl": ttl}
         try:
-            call.result = await in_time(method, function, *arguments, limit=LONGEST_CALL, **options)
+            call.result = await in_time(method, function, *arguments, limit=self.limit, **options)
         except Overdue as error:
-            self._lost()
+            if self.limit >= LONGEST_CALL:
+                self._lost()
             raise NoReturn(str(error), should="return") from None
         except Exception as error:
             call.result = error
@@ -169,6 +153,7 @@ class RecordingBackend:
             blame(error, method)
             raise
         except (asyncio.CancelledError, GeneratorExit):
+            call.cancelled = True
             raise
         except BaseException as error:  # SystemExit would end the suite's loop, and pytest.skip() the test
             call.result, call.end = error, time.monotonic_ns()
@@ -197,18 +182,3 @@ def _list_of(kind: type[Item], seen: list[Item], method: str) -> list[Item]:
     items = {type(item).__name__ for item in seen} if isinstance(seen, list) else ()
     found = f"a list of {' and '.join(sorted(items))}" if items else f"a {type(seen).__name__}"
     raise Violation(f"{method} returned {found}", should=f"return a list of {kind.__name__}")
-
-
-def _shown(value: object) -> str:
-    if isinstance(value, SessionData):
-        fields = value.model_dump(warnings=False)  # a broken store may put anything there
-        return f"SessionData({shortly({k: v for k, v in fields.items() if v is not None}, 400)})"
-    return shortly(value)
-
-
-def _answer(result: object) -> str:
-    if isinstance(result, BaseException):
-        return told(result)
-    if isinstance(result, list):
-        return f"[{', '.join(_shown(item) for item in result[:5])}{', …' if len(result) > 5 else ''}] ({len(result)})"
-    return _shown(result)

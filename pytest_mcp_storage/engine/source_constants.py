@@ -12,11 +12,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pytest_mcp_storage.engine.exercised import modules_of
-from pytest_mcp_storage.engine.source_files import OURS, project_files
+from pytest_mcp_storage.engine.source_files import OURS, modules_of, project_files
 
 if TYPE_CHECKING:
-    from pytest_mcp_storage.engine.environment import Environment
+    from pytest_mcp_storage.spec.harness import BackendHarness
 
 LONGEST_TEXT = 60
 """Characters; longer texts are messages or statements, and hold no value of a session."""
@@ -39,12 +38,10 @@ class SourceConstants:
         return sorted(each for each in near if least <= each <= most)
 
 
-def constants_of(environment: Environment) -> SourceConstants:
-    """Return the constants of the store that the environment holds."""
-    trees: list[ast.AST] = [ast.parse(file.read_bytes()) for file in project_files(modules_of(environment))]
-    trees += [
-        _source_of(each) for each in environment.backend_type.__mro__ if each.__module__.partition(".")[0] == OURS
-    ]
+def constants_of(harness: BackendHarness, backend_type: type) -> SourceConstants:
+    """Return the constants of the store behind a harness and its backends."""
+    trees: list[ast.AST] = [ast.parse(file.read_bytes()) for file in project_files(modules_of(harness, backend_type))]
+    trees += [_source_of(each) for each in backend_type.__mro__ if each.__module__.partition(".")[0] == OURS]
     return constants_in(trees)
 
 

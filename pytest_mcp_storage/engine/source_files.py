@@ -10,9 +10,22 @@ from importlib.util import resolve_name
 from pathlib import Path
 from types import ModuleType
 
+from pytest_mcp_storage.spec.harness import BackendHarness
+
 OURS = "pytest_mcp_storage"
 """The suite's own package: its harnesses are not the store."""
 INSTALLED = tuple(Path(sysconfig.get_path(name)).resolve() for name in ("purelib", "platlib", "stdlib"))
+
+
+def modules_of(harness: BackendHarness, backend_type: type) -> list[str]:
+    """Return the modules that hold the store under judgement: its classes, and the harness or factory of its author."""
+    classes = [each for each in type(harness).__mro__ if issubclass(each, BackendHarness)]
+    made_by = getattr(harness, "make", None)
+    own = [each for each in backend_type.__mro__ if each is not object]
+    top = backend_type.__module__.partition(".")[0]
+    backends = [each for each in own if each.__module__.partition(".")[0] in (top, "__main__")]
+    named = [*backends, *classes, *([made_by] if made_by is not None else [])]
+    return list(dict.fromkeys(module for each in named if (module := getattr(each, "__module__", ""))))
 
 
 def project_files(modules: Iterable[str]) -> list[Path]:

@@ -12,6 +12,7 @@ class Tier:
     ``listed``, ``clearing``, ``ids``: how many sessions ID-6 lists and LC-10 clears (of a slow store fewer), and how
     many ids LC-13 draws.
     ``kills``: how many processes DU-2 and DU-3 kill; ``faults``: how often FA-1 to FA-3 go through every method.
+    ``patience``: seconds after which a slow store gets no more sessions for a large listing.
     ``unhurried``: slow stores get every example too.
     """
 
@@ -25,14 +26,35 @@ class Tier:
     kills: int
     faults: int
     unhurried: bool = False
+    patience: float = 300.0
 
 
 TIERS = {
     tier.name: tier
     for tier in (
-        Tier("smoke", examples=8, steps=15, shrinking=3, listed=1100, clearing=300, ids=10_000, kills=1, faults=1),
         Tier(
-            "standard", examples=40, steps=25, shrinking=10, listed=2500, clearing=1100, ids=100_000, kills=5, faults=2
+            "smoke",
+            examples=8,
+            steps=15,
+            shrinking=3,
+            listed=1100,
+            clearing=300,
+            ids=10_000,
+            kills=1,
+            faults=1,
+            patience=10,
+        ),
+        Tier(
+            "standard",
+            examples=40,
+            steps=25,
+            shrinking=10,
+            listed=2500,
+            clearing=1100,
+            ids=100_000,
+            kills=5,
+            faults=2,
+            patience=60,
         ),
         Tier(
             "deep",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Sequence
 from typing import Any
 
+from pytest_mcp_storage.spec.describe import told
 from pytest_mcp_storage.spec.harness import NotMeasurable
 
 
@@ -45,16 +46,3 @@ async def assert_raises(expected: type[Exception], call: Awaitable[Any], *, doin
         cause = got if isinstance(got, Exception) else None
         raise Violation(f"{doing} {told(got)}", should=f"raise {expected.__name__}") from cause
     return got
-
-
-def told(got: object) -> str:
-    """The outcome of a call in words."""
-    if isinstance(got, BaseException):
-        return f"raised {type(got).__name__}: {got}"
-    return f"returned {shortly(got)}"
-
-
-def shortly(value: object, limit: int = 300) -> str:
-    """``repr``, cut to a length that a terminal bears."""
-    text = repr(value)
-    return text if len(text) <= limit else f"{text[: limit - 20]}… ({len(text)} characters)"

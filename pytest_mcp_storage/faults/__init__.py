@@ -1,8 +1,10 @@
-"""What goes wrong between a store and its server, and to the processes that use it: made to happen on purpose.
+"""Faults between a store and its server, and of the processes that use it. It knows nothing of the suite.
 
-:class:`~pytest_mcp_storage.faults.proxy.FaultProxy` stands between a client and a server and cuts them off;
-:class:`~pytest_mcp_storage.faults.worker_client.Worker` is a process that works on a store until it is killed. Both
-serve harnesses of other repositories too.
+- ``proxy``: :class:`FaultProxy`, a TCP proxy that cuts connections and loses answers.
+- ``worker_client``: :class:`Worker`, a process that works on a store until it is killed.
+- ``worker_main``: that process: ``python -m pytest_mcp_storage.faults.worker_main``.
+- ``worker_protocol``: what the two send to each other.
+- ``damage``: damaged files.
 """
 
 from __future__ import annotations

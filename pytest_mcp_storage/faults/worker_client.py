@@ -12,8 +12,8 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import IO, Any, Self
 
-from pytest_mcp_storage.engine.recording import Call
 from pytest_mcp_storage.faults.worker_protocol import LONGEST_LINE, arguments_to_json, outcome_from_json
+from pytest_mcp_storage.spec.call import Call
 from pytest_mcp_storage.spec.harness import BackendHarness, HarnessFault
 
 START_LIMIT = 60.0
@@ -96,9 +96,11 @@ class Worker:
         except BaseException:
             await self.__aexit__()
             raise
-        if ready:
+        told = json.loads(ready) if ready.endswith(b"\n") else {}
+        if "ready" in told:
             return self
-        words = await self._last_words()
+        place = f" (raised at {told['at']})" if told.get("at") else ""
+        words = f"{told['failed']}{place}" if "failed" in told else await self._last_words()
         await self.__aexit__()
         raise WorkerError(f"{self.name} did not start: {words}")
 

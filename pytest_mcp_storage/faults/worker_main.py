@@ -1,8 +1,9 @@
 """The process that works on a store until it is killed: ``python -m pytest_mcp_storage.faults.worker_main``.
 
-It reads its order, a line of JSON, from standard input, opens the store, says ``{"ready": …}``, waits for a second
-line, and does the calls of its plan. A call is told on standard output, a line of JSON, only after the backend has
-returned: what was told was acknowledged. The end of its input is its own end, so it never outlives its parent.
+It reads its order, a line of JSON, from standard input, enters an attached harness, opens the store, says
+``{"ready": …}`` or ``{"failed": …}``, waits for a second line, and does the calls of its plan. A call is told on
+standard output, a line of JSON, only after the backend has returned: what was told was acknowledged. The end of its
+input is its own end, so it never outlives its parent.
 
 :class:`pytest_mcp_storage.faults.worker_client.Worker` is the other end.
 """
@@ -21,6 +22,7 @@ from typing import Any
 
 from pytest_mcp_storage.faults.worker_protocol import LONGEST_LINE, arguments_from_json, outcome_to_json
 from pytest_mcp_storage.spec.harness import BackendHarness
+from pytest_mcp_storage.spec.tracebacks import raised_at
 from reference_backends import StorageBackend
 
 
@@ -30,24 +32,35 @@ async def main() -> None:
     await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(orders), sys.stdin)
     order = json.loads(await orders.readline())
     sys.path[:] = order["path"]
-    backend = await _open(order)
+    try:
+        harness = _attached(order)
+        await harness.__aenter__()
+        backend = await _open(harness, order)
+    except Exception as error:
+        tell({"failed": f"{type(error).__name__}: {error}", "at": raised_at(error)})
+        raise
     tell({"ready": time.monotonic_ns()})
     await orders.readline()
     orphaned = asyncio.ensure_future(_end_with(orders))
     plan = enumerate(order["plan"])
     await asyncio.gather(*(_caller(backend, plan) for _ in range(order["callers"])))
     await backend.disconnect()
+    await harness.__aexit__(None, None, None)
     orphaned.cancel()
     tell({"done": time.monotonic_ns()})
 
 
-async def _open(order: dict[str, Any]) -> StorageBackend:
+def _attached(order: dict[str, Any]) -> BackendHarness:
     module, _, name = order["harness"].partition(":")
     try:
         kind: Any = attrgetter(name)(import_module(module))
     except (ImportError, AttributeError) as error:
-        raise SystemExit(f"a worker can't import {order['harness']} ({error}): put the class into a module") from None
+        raise ImportError(f"a worker can't import {order['harness']} ({error}): put the class into a module") from None
     harness: BackendHarness = kind.attach(order["locator"])
+    return harness
+
+
+async def _open(harness: BackendHarness, order: dict[str, Any]) -> StorageBackend:
     options = {}
     if order["encryption_key"] is not None:
         options["encryption_key"] = order["encryption_key"]

@@ -18,10 +18,13 @@ from pytest_mcp_storage.harnesses.options import backend_options
 from pytest_mcp_storage.harnesses.supabase_clients import Clients
 from pytest_mcp_storage.harnesses.supabase_database import Database
 from pytest_mcp_storage.spec.capabilities import Capability
-from pytest_mcp_storage.spec.harness import BackendHarness
-from pytest_mcp_storage.stacks.supabase.stack import Choice, Say, StackServer, SupabaseStack, start_stack
+from pytest_mcp_storage.spec.harness import BackendHarness, NotMeasurable
+from pytest_mcp_storage.stacks.supabase.providers import Choice, start_stack
+from pytest_mcp_storage.stacks.supabase.stack import Say, StackServer, SupabaseStack
 
 if TYPE_CHECKING:
+    from supabase import AsyncClient
+
     from reference_backends import Clock, SessionData, SupabaseStorageBackend
 
 logger = logging.getLogger("pytest_mcp_storage")
@@ -38,11 +41,11 @@ _starting = threading.Lock()
 class SupabaseHarness(BackendHarness):
     """Drives :class:`reference_backends.SupabaseStorageBackend`.
 
-    On a server that this run started each harness has a database of its own. On a project that it was given
+    On a server that this run started each harness has its own database. On a project that it was given
     (``SUPABASE_URL``) it is not ``dedicated``, removes the rows that it created and no others, and declares only what
     it can do there: AT_REST needs ``SUPABASE_DB_URL``, ROW_SECURITY ``SUPABASE_PUBLISHABLE_KEY`` (or
-    ``SUPABASE_ANON_KEY``) and ``SUPABASE_JWT_SECRET``; OUTAGE and LOST_ANSWER need plain HTTP, and SETUP a server of
-    its own.
+    ``SUPABASE_ANON_KEY``) and ``SUPABASE_JWT_SIGNING_KEY`` (or ``SUPABASE_JWT_SECRET``); OUTAGE and LOST_ANSWER need
+    plain HTTP, and SETUP a server that this run started.
     """
 
     name: ClassVar[str] = "supabase"
@@ -64,6 +67,7 @@ class SupabaseHarness(BackendHarness):
         self._database: Database | None = None
         self._proxy: FaultProxy | None = None
         self._clients = Clients()
+        self._tokens_taken = False
         self._created: set[tuple[str, str]] = set()
         self._opening = AsyncExitStack()
 
@@ -176,15 +180,34 @@ class SupabaseHarness(BackendHarness):
         return harness
 
     async def open_as(self, user: str | None) -> SupabaseStorageBackend:
-        stack = self._in_use
-        token = None if user is None else stack.token(user)
-        return await self._opened(await self._clients.of(stack.url, stack.public_key, token))
+        return await self._opened(await self._client_of(user))
 
     async def write_row_as(self, user: str | None, session: SessionData, owner: str) -> None:
-        stack = self._in_use
-        token = None if user is None else stack.token(user)
+        client = await self._client_of(user)
         self._created.add((session.identity, session.session_id))
-        await self._clients.write_row(await self._clients.of(stack.url, stack.public_key, token), session, owner)
+        await self._clients.write_row(client, session, owner)
+
+    async def check_tokens(self) -> None:
+        """Raise :class:`NotMeasurable` if the project refuses a token that this run has signed.
+
+        It would refuse each of them, and say nothing of the store.
+        """
+        stack = self._in_use
+        if self._tokens_taken:
+            return
+        if (refusal := await self._clients.refusal(stack.url, stack.public_key, stack.token("anybody"))) is not None:
+            signer = "SUPABASE_JWT_SIGNING_KEY" if stack.signing_key else "SUPABASE_JWT_SECRET"
+            raise NotMeasurable(
+                f"the project refuses the token of a user that the suite has signed ({refusal}): check {signer}; a "
+                "project that signs with ES256 or RS256 needs its private key as SUPABASE_JWT_SIGNING_KEY"
+            )
+        self._tokens_taken = True
+
+    async def _client_of(self, user: str | None) -> AsyncClient:
+        """Return a client that acts as a signed-in user, or as nobody."""
+        await self.check_tokens()
+        stack = self._in_use
+        return await self._clients.of(stack.url, stack.public_key, None if user is None else stack.token(user))
 
     async def _opened(self, client: Any, *, sees_all: bool = False, **options: Any) -> SupabaseStorageBackend:
         from reference_backends.supabase.backend import SupabaseStorageBackend
@@ -250,7 +273,7 @@ def _out_of_reach(server: StackServer, stack: SupabaseStack) -> set[Capability]:
     missing = set()
     if stack.database_url is None:
         missing.add(Capability.AT_REST)
-    if stack.public_key is None or stack.jwt_secret is None:
+    if stack.public_key is None or not stack.signs_tokens:
         missing.add(Capability.ROW_SECURITY)
     if not server.makes_stores:
         missing.add(Capability.SETUP)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from reference_backends import SessionData
 
+UNAUTHORIZED = 401
 HTTP_TIMEOUT = 60.0
 """Seconds; longer than any backend waits, so that its own limit is what counts."""
 
@@ -36,23 +37,40 @@ class Clients:
 
     async def of(self, url: str, key: str | None, token: str | None = None) -> AsyncClient:
         """A client with a project's key, signed in by a user's token where there is one."""
-        from httpx import AsyncClient as HttpClient
         from supabase import AsyncClientOptions, acreate_client
 
         assert key is not None, "a stack has at least one key"
+        http = self._pool(url)
+        named = (url, key, token)
+        if named not in self._clients:
+            options = AsyncClientOptions(httpx_client=http, auto_refresh_token=False, persist_session=False)
+            if token is not None:
+                options.headers["Authorization"] = f"Bearer {token}"
+            self._clients[named] = await acreate_client(url, key, options)
+        return self._clients[named]
+
+    async def refusal(self, url: str, key: str | None, token: str) -> str | None:
+        """Return why the project refuses a user's token, in its own words; ``None``: it takes the token."""
+        headers = {"apikey": key or "", "Authorization": f"Bearer {token}"}
+        answer = await self._pool(url).get(f"{url}/rest/v1/{TABLE}", params={"limit": "0"}, headers=headers)
+        if answer.status_code != UNAUTHORIZED:
+            return None
+        try:
+            said = answer.json()
+            return ", ".join(str(said[name]) for name in ("code", "message") if said.get(name)) or "401"
+        except (ValueError, AttributeError):
+            return "401"
+
+    def _pool(self, url: str) -> HttpClient:
+        from httpx import AsyncClient as HttpClient
+
         if self._http is None:
             self._http = HttpClient(
                 timeout=HTTP_TIMEOUT,
                 event_hooks={"request": [self._divert]},
                 trust_env=not on_this_machine(url),
             )
-        named = (url, key, token)
-        if named not in self._clients:
-            options = AsyncClientOptions(httpx_client=self._http, auto_refresh_token=False, persist_session=False)
-            if token is not None:
-                options.headers["Authorization"] = f"Bearer {token}"
-            self._clients[named] = await acreate_client(url, key, options)
-        return self._clients[named]
+        return self._http
 
     async def close(self) -> None:
         """Close the pool."""

@@ -1,1 +1,17 @@
-"""What the suite thinks with: what to draw, what a store should answer, and whether its history makes sense."""
+"""Says what to draw, what a store should return, and whether a history makes sense.
+
+- ``generators``: Hypothesis strategies for names, sessions, changes and TTLs.
+- ``edge_cases``: values and sessions that stores are known to lose or alter.
+- ``edge_texts``: values made from a text or number that a store's source names.
+- ``confusables``: names that a careless key, pattern or collation takes for one.
+- ``limits``: the contract's numbers.
+- ``model``: the sessions that a store should hold.
+- ``machine``: state machines that compare a store with the model.
+- ``mixed_key_machine``: state machines over handles with different keys.
+- ``history``: what concurrent callers saw, by session.
+- ``linearizability``: whether an order of the calls explains it.
+- ``timeline``: a drawing of overlapping calls.
+- ``assertions``: assertions about what every read returns.
+- ``bulk_create``: many sessions at once.
+- ``entropy``: how much of a sample cannot be guessed.
+"""

@@ -10,8 +10,8 @@ from pytest_mcp_storage.engine.recording import RecordingBackend
 from reference_backends import SessionData
 
 AT_ONCE = 50
-PATIENCE = 300.0
-"""Seconds after which a slow store is spared the rest of a very large number."""
+MORE_THAN_A_SMALL_PAGE = 250
+"""Sessions that even the slowest store gets, where a listing must be complete: many pages hold 100."""
 
 
 async def create_many(
@@ -28,12 +28,12 @@ async def create_many(
     """``count`` sessions, small and alike but for their names; the history shows one line for all.
 
     They are one identity's; with ``identities`` each is another's. ``first``: where their numbers begin.
-    ``least``: so many will do where the store takes longer than :data:`PATIENCE`.
+    ``least``: this many are enough if the store takes longer than the tier allows for it, which is then noted.
     """
     plain = {"tokens": {"access_token": "t"}, "headers": None, "client_information": None}
     many: list[SessionData] = []
     enough = count if least is None else min(least, count)
-    end = time.monotonic() + PATIENCE
+    end = time.monotonic() + context.tier.patience
     while len(many) < enough or (len(many) < count and time.monotonic() < end):
         numbers = range(len(many), min(len(many) + AT_ONCE, count))
         names = [_names(context, session, first + number, identities) for number in numbers]
@@ -41,6 +41,10 @@ async def create_many(
         context.remember(batch)
         await asyncio.gather(*(store.backend.create_session(each, ttl=ttl) for each in batch))
         many += batch
+    if len(many) < count:
+        context.leave_out(
+            f"more than {len(many)} sessions at once: creating them took over {context.tier.patience:g} s"
+        )
     whose = "an identity each" if identities else repr(session.identity)
     context.history.note(f"… create_session of {len(many)} sessions of {whose} …")
     return many

@@ -6,11 +6,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-from pytest_mcp_storage.engine.recording import Call
 from pytest_mcp_storage.engine.violation import Violation
 from pytest_mcp_storage.oracle.linearizability import BOUND, Fields, Kind, Operation, frozen, is_linearizable
-from pytest_mcp_storage.oracle.model import Name
+from pytest_mcp_storage.oracle.model import SessionKey
 from pytest_mcp_storage.oracle.timeline import brief, timeline
+from pytest_mcp_storage.spec.call import Call
 from pytest_mcp_storage.spec.comparison import FIELDS
 from reference_backends import SessionData, SessionExistsError, SessionNotFoundError
 
@@ -37,12 +37,12 @@ def assert_linearizable(calls: Iterable[Call], *, bound: int = BOUND) -> int:
     return explained
 
 
-def operations_on(name: Name, calls: Iterable[Call]) -> list[Operation]:
+def operations_on(name: SessionKey, calls: Iterable[Call]) -> list[Operation]:
     """What the calls say of one session."""
     return [operation for call in calls for operation in _operations(call, name)]
 
 
-def subject(call: Call) -> Name | None:
+def subject(call: Call) -> SessionKey | None:
     """The one session that a call is about; ``None`` where it is about several."""
     match call.method, call.arguments:
         case "create_session", (SessionData() as session,):
@@ -57,7 +57,7 @@ def fields_of(session: SessionData) -> Fields:
     return frozen({field: value for field in FIELDS if (value := getattr(session, field, None)) is not None})
 
 
-def _first_unexplained(name: Name, calls: Sequence[Call], bound: int) -> tuple[Call, list[Call]]:
+def _first_unexplained(name: SessionKey, calls: Sequence[Call], bound: int) -> tuple[Call, list[Call]]:
     """The first answer, in time, that no order explains, and the calls as they stood at that moment."""
     for last in sorted((call for call in calls if call.end), key=lambda call: call.end):
         known = [_known_at(call, last.end) for call in calls if call.start <= last.end]
@@ -71,7 +71,7 @@ def _known_at(call: Call, moment: int) -> Call:
     return call if call.end <= moment else replace(call, end=0, result=None)
 
 
-def _operations(call: Call, name: Name) -> Iterator[Operation]:
+def _operations(call: Call, name: SessionKey) -> Iterator[Operation]:
     """What one call says of one session: several things only where a listing shows it several times."""
     refused = isinstance(call.result, (SessionExistsError, SessionNotFoundError))
     answered = bool(call.end) and (refused or not isinstance(call.result, Exception))
@@ -83,6 +83,8 @@ def _operations(call: Call, name: Name) -> Iterator[Operation]:
     elif answered:
         for kind, fields in _seen(call, name, about):
             yield Operation(kind, call.start, end, fields)
+    elif call.method == "clear_all":
+        yield Operation(Kind.REMOVED, call.start, None)
 
 
 def _write(call: Call, *, refused: bool) -> tuple[Kind, Fields | None]:
@@ -94,10 +96,12 @@ def _write(call: Call, *, refused: bool) -> tuple[Kind, Fields | None]:
     return Kind.REMOVED, None
 
 
-def _seen(call: Call, name: Name, about: Name | None) -> list[tuple[Kind, Fields | None]]:
+def _seen(call: Call, name: SessionKey, about: SessionKey | None) -> list[tuple[Kind, Fields | None]]:
     identity, session_id = name
     result: Any = call.result
     match call.method:
+        case "clear_all":
+            return [(Kind.REMOVED, None)]
         case "get_session" if about == name:
             return [(Kind.READ, result and fields_of(result))]
         case "get_identity_sessions_data" if call.arguments == (identity,):

@@ -11,10 +11,11 @@ from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 from pytest_mcp_storage.engine.context import TestContext
 from pytest_mcp_storage.engine.executor import Executor
 from pytest_mcp_storage.engine.recording import RecordingBackend
-from pytest_mcp_storage.engine.violation import Violation, outcome_of, told
+from pytest_mcp_storage.engine.violation import Violation, outcome_of
 from pytest_mcp_storage.oracle.generators import changes, sessions, ttls
-from pytest_mcp_storage.oracle.model import Model, Name, Presence
+from pytest_mcp_storage.oracle.model import Model, Presence, SessionKey
 from pytest_mcp_storage.spec.comparison import difference
+from pytest_mcp_storage.spec.describe import told
 from reference_backends import SessionData, SessionExistsError, SessionNotFoundError
 
 IDENTITIES = st.sampled_from(["alice", "alice2", "a:b"])
@@ -36,11 +37,13 @@ class SessionMachine(RuleBasedStateMachine):
         """Await a piece of work on the suite's loop."""
         return self.executor.call(lambda: work)
 
-    def name(self, identity: str, session_id: str) -> Name:
+    def name(self, identity: str, session_id: str) -> SessionKey:
         """This example's own name for a drawn one."""
         return self.context.identity(identity), self.context.session_id(session_id)
 
-    async def create(self, store: RecordingBackend, name: Name, content: SessionData, ttl: float | None = None) -> None:
+    async def create(
+        self, store: RecordingBackend, name: SessionKey, content: SessionData, ttl: float | None = None
+    ) -> None:
         """Create a session like ``content``, and compare: refused where it is live, taken where it is not."""
         session = content.model_copy(update={"identity": name[0], "session_id": name[1]})
         presence = self.model.presence(name)
@@ -57,7 +60,7 @@ class SessionMachine(RuleBasedStateMachine):
             self.model.created(session, ttl)
 
     async def update(
-        self, store: RecordingBackend, name: Name, named: dict[str, Any], ttl: float | None = None
+        self, store: RecordingBackend, name: SessionKey, named: dict[str, Any], ttl: float | None = None
     ) -> None:
         """Update, and compare: taken where it is live, refused where it is not."""
         presence = self.model.presence(name)
@@ -72,12 +75,12 @@ class SessionMachine(RuleBasedStateMachine):
         if not refused:
             self.model.updated(name, named, ttl)
 
-    async def remove(self, store: RecordingBackend, name: Name) -> None:
+    async def remove(self, store: RecordingBackend, name: SessionKey) -> None:
         """Remove it."""
         await store.remove_session(*name)
         self.model.removed(name)
 
-    async def get(self, store: RecordingBackend, name: Name, *, whole: bool = True) -> None:
+    async def get(self, store: RecordingBackend, name: SessionKey, *, whole: bool = True) -> None:
         """Read it, and compare; not ``whole``: only whether it is there."""
         presence = self.model.presence(name)
         seen = await store.get_session(*name)
@@ -124,24 +127,24 @@ class LifeCycleMachine(SessionMachine):
     def reads(self, identity: str, session_id: str) -> None:
         self.do(self._reads(self.name(identity, session_id)))
 
-    async def _creates(self, name: Name, content: SessionData) -> None:
+    async def _creates(self, name: SessionKey, content: SessionData) -> None:
         await self.create(await self.context.store(), name, content)
 
-    async def _updates(self, name: Name, named: dict[str, Any]) -> None:
+    async def _updates(self, name: SessionKey, named: dict[str, Any]) -> None:
         await self.update(await self.context.store(), name, named)
         await self._reads(name)
 
-    async def _removes(self, name: Name) -> None:
+    async def _removes(self, name: SessionKey) -> None:
         await self.remove(await self.context.store(), name)
 
-    async def _reads(self, name: Name) -> None:
+    async def _reads(self, name: SessionKey) -> None:
         await self.get(await self.context.store(), name)
 
 
 class ListingMachine(LifeCycleMachine):
     """The same, read by the identity listings."""
 
-    async def _reads(self, name: Name) -> None:
+    async def _reads(self, name: SessionKey) -> None:
         await self.listing(await self.context.store(), name[0])
 
 
@@ -173,16 +176,16 @@ class ExpiryMachine(SessionMachine):
     def cleans_up(self) -> None:
         self.do(self._cleans_up())
 
-    async def _creates(self, name: Name, content: SessionData, ttl: float) -> None:
+    async def _creates(self, name: SessionKey, content: SessionData, ttl: float) -> None:
         await self.create(await self.context.store(), name, content, ttl)
 
-    async def _renews(self, name: Name, ttl: float) -> None:
+    async def _renews(self, name: SessionKey, ttl: float) -> None:
         await self.update(await self.context.store(), name, {}, ttl)
 
-    async def _removes(self, name: Name) -> None:
+    async def _removes(self, name: SessionKey) -> None:
         await self.remove(await self.context.store(), name)
 
-    async def _reads(self, name: Name) -> None:
+    async def _reads(self, name: SessionKey) -> None:
         store = await self.context.store()
         await self.get(store, name, whole=False)
         await self.listing(store, name[0], whole=False)

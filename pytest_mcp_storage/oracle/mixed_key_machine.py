@@ -13,7 +13,7 @@ from pytest_mcp_storage.engine.recording import RecordingBackend
 from pytest_mcp_storage.engine.violation import Violation
 from pytest_mcp_storage.oracle.generators import changes, sessions
 from pytest_mcp_storage.oracle.machine import SessionMachine
-from pytest_mcp_storage.oracle.model import Name, Presence
+from pytest_mcp_storage.oracle.model import Presence, SessionKey
 from reference_backends import DecryptionError, SessionData
 
 CREDENTIALS = frozenset({"tokens", "headers"})
@@ -42,8 +42,8 @@ class MixedKeyMachine(SessionMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.sealed: dict[Name, dict[str, Sealed]] = {}
-        self.created: dict[bool, list[Name]] = {True: [], False: []}
+        self.sealed: dict[SessionKey, dict[str, Sealed]] = {}
+        self.created: dict[bool, list[SessionKey]] = {True: [], False: []}
         """Names of sessions that were created, by whether a handle with the key may work on them."""
 
     @rule(identity=IDENTITIES, session_id=SESSION_IDS, content=sessions(), keyed=st.booleans())
@@ -65,10 +65,10 @@ class MixedKeyMachine(SessionMachine):
     def reads(self, which: int, keyed: bool) -> None:
         self.do(self._reads(self._known(which, keyed), keyed))
 
-    def _named(self, identity: str, session_id: str, keyed: bool) -> Name:
+    def _named(self, identity: str, session_id: str, keyed: bool) -> SessionKey:
         return self.name(identity if keyed or self.context.one_store else f"{identity} in clear", session_id)
 
-    def _known(self, which: int, keyed: bool) -> Name:
+    def _known(self, which: int, keyed: bool) -> SessionKey:
         """A session that is there, or where none is one that was; any name where none was ever created."""
         created = self.created[keyed] or [self._named("alice", "s", keyed)]
         there = [name for name in created if name in self.model.kept] or created
@@ -77,7 +77,7 @@ class MixedKeyMachine(SessionMachine):
     async def _holder(self, keyed: bool) -> RecordingBackend:
         return await self.context.holder(*([self.context.key] if keyed else []))
 
-    async def _creates(self, name: Name, content: SessionData, keyed: bool) -> None:
+    async def _creates(self, name: SessionKey, content: SessionData, keyed: bool) -> None:
         was_gone = self.model.presence(name) is Presence.GONE
         await self.create(await self._holder(keyed), name, content)
         if was_gone and self.model.presence(name) is Presence.LIVE:
@@ -85,7 +85,7 @@ class MixedKeyMachine(SessionMachine):
             for of in {True, False} if self.context.one_store else {keyed}:
                 self.created[of].append(name)
 
-    async def _updates(self, name: Name, named: dict[str, Any], keyed: bool) -> None:
+    async def _updates(self, name: SessionKey, named: dict[str, Any], keyed: bool) -> None:
         try:
             await self.update(await self._holder(keyed), name, named)
         except DecryptionError:
@@ -101,10 +101,10 @@ class MixedKeyMachine(SessionMachine):
                     now[field] = Sealed.PERHAPS
         await self._reads(name, keyed)
 
-    async def _removes(self, name: Name, keyed: bool) -> None:
+    async def _removes(self, name: SessionKey, keyed: bool) -> None:
         await self.remove(await self._holder(keyed), name)
 
-    async def _reads(self, name: Name, keyed: bool) -> None:
+    async def _reads(self, name: SessionKey, keyed: bool) -> None:
         store = await self._holder(keyed)
         if keyed:
             await self.get(store, name)
@@ -132,7 +132,7 @@ class MixedKeyMachine(SessionMachine):
             if lies is Sealed.YES:
                 raise Violation("a handle without a key read a sealed session", should="raise DecryptionError")
 
-    def _lies(self, names: Iterable[Name]) -> Sealed:
+    def _lies(self, names: Iterable[SessionKey]) -> Sealed:
         """How the secrets of these sessions lie in the store, taken together."""
         found = {
             self.sealed[name][field]
@@ -189,7 +189,7 @@ class RotationMachine(SessionMachine):
         if self.context.one_store:
             self.ring.pop()
 
-    def _known(self, which: int) -> Name:
+    def _known(self, which: int) -> SessionKey:
         """A session that is there; any name where none is."""
         kept = list(self.model.kept)
         return kept[which % len(kept)] if kept else self.name("alice", "s")
@@ -197,14 +197,14 @@ class RotationMachine(SessionMachine):
     async def _holder(self) -> RecordingBackend:
         return await self.context.holder(*self.ring)
 
-    async def _creates(self, name: Name, content: SessionData) -> None:
+    async def _creates(self, name: SessionKey, content: SessionData) -> None:
         await self.create(await self._holder(), name, content)
 
-    async def _updates(self, name: Name, named: dict[str, Any]) -> None:
+    async def _updates(self, name: SessionKey, named: dict[str, Any]) -> None:
         await self.update(await self._holder(), name, named)
         await self.get(await self._holder(), name)
 
-    async def _removes(self, name: Name) -> None:
+    async def _removes(self, name: SessionKey) -> None:
         await self.remove(await self._holder(), name)
 
     async def _reads(self, identity: str) -> None:

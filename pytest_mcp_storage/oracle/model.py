@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from pytest_mcp_storage.oracle.limits import DEFAULT_TTL
 from reference_backends import SessionData
 
-Name = tuple[str, str]
+SessionKey = tuple[str, str]
 """Identity and session id."""
 
 ROUNDING = 1.0
@@ -36,9 +36,9 @@ class Model:
 
     def __init__(self, now: Callable[[], float]) -> None:
         self.now = now
-        self.kept: dict[Name, Kept] = {}
+        self.kept: dict[SessionKey, Kept] = {}
 
-    def presence(self, name: Name) -> Presence:
+    def presence(self, name: SessionKey) -> Presence:
         """Whether a read must show the session now."""
         kept = self.kept.get(name)
         if kept is None or self.now() >= kept.expires_at + ROUNDING:
@@ -50,12 +50,12 @@ class Model:
         name = session.identity, session.session_id
         self.kept[name] = Kept(SessionData.model_validate(session.__dict__), self._expiry(ttl))
 
-    def updated(self, name: Name, changes: Mapping[str, Any], ttl: float | None = None) -> None:
+    def updated(self, name: SessionKey, changes: Mapping[str, Any], ttl: float | None = None) -> None:
         """The store took an update."""
         fields = {**self.kept[name].session.__dict__, **changes}
         self.kept[name] = Kept(SessionData.model_validate(fields), self._expiry(ttl))
 
-    def removed(self, name: Name) -> None:
+    def removed(self, name: SessionKey) -> None:
         """The store forgot the session."""
         self.kept.pop(name, None)
 
@@ -71,7 +71,7 @@ class Model:
             if owner == identity and self.presence((owner, session_id)) in presences
         }
 
-    def id_is_taken(self, name: Name) -> bool:
+    def id_is_taken(self, name: SessionKey) -> bool:
         """Whether another identity may hold a session of this id, so that creating it may be refused (ID-4)."""
         identity, session_id = name
         return any(

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pytest_mcp_storage.engine.recording import Call
-from pytest_mcp_storage.engine.violation import shortly, told
+from pytest_mcp_storage.spec.call import Call
+from pytest_mcp_storage.spec.describe import shortly, told
 from reference_backends import SessionData
 
 WIDTH = 24

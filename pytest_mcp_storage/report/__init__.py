@@ -1,1 +1,12 @@
-"""What a run found, as one model with many renderers: terminal, JSON, HTML, Markdown, badge."""
+"""The report of a run: one model, several renderers.
+
+- ``model``: the data of a report.
+- ``merge``: several reports as one.
+- ``write``: a report to a file, by its ending.
+- ``terminal``: the summary at the end of a run.
+- ``html``: the page, from the files in ``page/``.
+- ``markdown``: for a pull request.
+- ``badge``: an SVG badge.
+- ``labels``: the names and symbols of outcomes and verdicts.
+- ``escaping``: makes text from a store safe to show.
+"""

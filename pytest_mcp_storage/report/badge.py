@@ -12,6 +12,7 @@ from pytest_mcp_storage.report.model import (
     NOT_MEASURED,
     WITH_DEVIATIONS,
     WORST_FIRST,
+    BackendReport,
     Report,
 )
 
@@ -20,6 +21,8 @@ COLOURS = {CONFORMANT: "#1f7a3d", WITH_DEVIATIONS: "#8a5a00", NOT_MEASURED: "#59
 
 LONGEST_NAME = 32
 """Characters of a backend's name that a badge shows; the whole name is in its title."""
+MOST_PARTS = 2
+"""Parts that were not judged that a badge names; all of them are in its title."""
 MARGIN = 8
 HEIGHT = 20
 
@@ -35,7 +38,7 @@ def as_badge(report: Report) -> str:
     """An SVG of one line. Several backends share it: how many are conformant, in the colour of the worst."""
     label, message = _label(report), _message(report)
     colour = COLOURS[_worst(report)]
-    told = "; ".join(f"{each.name}: {labels.verdict(each).words}" for each in report.backends)
+    told = "; ".join(f"{each.shown}: {_in_full(report, each)}" for each in report.backends)
     title = one_line(f"MCP storage conformance {report.revision}: {told or 'nothing was judged'}")
     left, right = width_of(label) + 2 * MARGIN, width_of(message) + 2 * MARGIN
     return f"""\
@@ -60,14 +63,23 @@ def width_of(text: str) -> int:
 def _label(report: Report) -> str:
     if len(report.backends) != 1:
         return "MCP storage"
-    return f"MCP storage · {_short(report.backends[0].name)}"
+    return f"MCP storage · {_short(report.backends[0].shown)}"
 
 
 def _message(report: Report) -> str:
     if len(report.backends) == 1:
-        return _short(labels.verdict(report.backends[0]).words)
+        backend = report.backends[0]
+        extent = labels.extent(backend, report.tier, most=MOST_PARTS).removesuffix("; ")
+        return (
+            f"{_short(labels.verdict(backend).words)} ({extent})" if extent else _short(labels.verdict(backend).words)
+        )
     good = sum(1 for each in report.backends if each.verdict in (CONFORMANT, WITH_DEVIATIONS))
     return f"{good} of {len(report.backends)} conformant"
+
+
+def _in_full(report: Report, backend: BackendReport) -> str:
+    extent = labels.extent(backend, report.tier).removesuffix("; ")
+    return f"{labels.verdict(backend).words} ({extent})" if extent else labels.verdict(backend).words
 
 
 def _short(text: str) -> str:

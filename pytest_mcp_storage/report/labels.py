@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from pytest_mcp_storage.report.escaping import one_line
 from pytest_mcp_storage.report.model import (
     CONFORMANT,
     NOT_CONFORMANT,
@@ -58,6 +59,21 @@ def verdict(backend: BackendReport) -> Sign:
     """A backend's verdict; one that this version does not know is told as it stands."""
     unknown = Sign("not-measured", "?", backend.verdict.replace("_", " "), "a verdict of another version of the suite")
     return _VERDICTS.get(backend.verdict, unknown)
+
+
+def extent(backend: BackendReport, tier: str = "", *, most: int | None = None) -> str:
+    """Return how far a good verdict reaches, with a separator: ``smoke; not judged: encryption, outages; ``.
+
+    A store is not called conformant without it: what the harness does not declare is not judged. ``most``: name no
+    more parts than so many.
+    """
+    if backend.verdict not in (CONFORMANT, WITH_DEVIATIONS):
+        return ""
+    parts = [one_line(part) for part in backend.not_judged]
+    if most is not None and len(parts) > most:
+        parts[most:] = [f"+{len(parts) - most}"]
+    said = [one_line(backend.tier or tier), f"not judged: {', '.join(parts)}" if parts else ""]
+    return "".join(f"{each}; " for each in said if each)
 
 
 def counts(backend: BackendReport) -> dict[Sign, int]:

@@ -55,7 +55,9 @@ def _head(report: Report) -> Iterator[str]:
     for backend, count in zip(report.backends, counts, strict=True):
         verdict = labels.verdict(backend)
         cells = " | ".join(str(count.get(sign, "·")) for sign in counted)
-        yield f"| {code(backend.name)} | {verdict.mark} {plain(verdict.words)} | {cells} |"
+        extent = labels.extent(backend, report.tier).removesuffix("; ")
+        words = f"{verdict.words} ({extent})" if extent else verdict.words
+        yield f"| {code(backend.shown)} | {verdict.mark} {plain(words)} | {cells} |"
     yield ""
     runs = dict.fromkeys(f"{plain(report.about(backend))} · {plain(backend.suite or report.suite)}"
                          for backend in report.backends)  # fmt: skip

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_mcp_storage.spec.clause_ids import compact
-from pytest_mcp_storage.spec.outcome import Outcome
+from pytest_mcp_storage.spec.outcome import LEFT_OUT, Outcome
 
 CONFORMANT = "conformant"
 WITH_DEVIATIONS = "conformant_with_deviations"
@@ -114,10 +114,28 @@ class BackendReport:
     undeclared: list[str] = field(default_factory=list)
     """Capabilities that seem to be there and are not declared."""
     exercised: Exercised = field(default_factory=Exercised)
+    not_judged: list[str] = field(default_factory=list)
+    """What of a store the clauses did not judge, since the harness does not declare what it needs."""
+    title: str = ""
+    """The harness's own name, which badges and pages show in place of the one that was typed."""
     suite: str = ""
     tier: str = ""
     seed: int | None = None
     when: str = ""
+
+    @property
+    def shown(self) -> str:
+        """The name that people read."""
+        return self.title or self.name
+
+    def in_part(self) -> dict[str, list[str]]:
+        """What was left out of clauses that passed: the ids by what was left out."""
+        found: dict[str, list[str]] = {}
+        for clause in self.clauses:
+            for note in clause.notes if clause.outcome is Outcome.PASSED else ():
+                if note.startswith(LEFT_OUT):
+                    found.setdefault(note.removeprefix(LEFT_OUT), []).append(clause.id)
+        return found
 
     def count(self, outcome: Outcome, level: str = "") -> int:
         """How many clauses ended so."""

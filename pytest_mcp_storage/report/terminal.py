@@ -69,15 +69,18 @@ def lines(report: Report, width: int | None = None) -> list[Line]:
         found += [*_heading(report, backend), *_table(report, backend, width), *_remarks(backend, width), []]
     for problem in report.problems:
         found += _wrapped("problem: ", one_line(problem), width, {"red": True})
-    return found + [[verdict(backend)] for backend in report.backends]
+    return found + [[verdict(backend, report.tier, problems=len(report.problems))] for backend in report.backends]
 
 
-def verdict(backend: BackendReport) -> Segment:
+def verdict(backend: BackendReport, tier: str, *, problems: int = 0) -> Segment:
     """The verdict line of a backend."""
     sign = labels.verdict(backend)
     counts = [f"{count} {each.words}" for each, count in labels.counts(backend).items()]
     counts += [backend.exercised.words] if counts and backend.exercised.words else []
-    text = f"{one_line(backend.name)}: {one_line(sign.words).upper()} ({', '.join(counts) or 'nothing was judged'})"
+    said = f"{one_line(sign.words).upper()} ({labels.extent(backend, tier)}{', '.join(counts) or 'nothing was judged'})"
+    text = f"{one_line(backend.name)}: {said}"
+    if problems and labels.extent(backend, tier):  # a good verdict alone would hide that the exit code is not 0
+        text += f", but the run fails: {problems} problem{'s' if problems > 1 else ''}, above"
     return text, {**COLOURS[sign.key], "bold": True}
 
 
@@ -125,14 +128,18 @@ def _remarks(backend: BackendReport, width: int) -> list[Line]:
     for clause in backend.clauses:
         if clause.outcome in (Outcome.FAILED, Outcome.DEVIATION):
             sign = labels.sign(clause)
-            should = f" (should {clause.should})" if clause.should else ""
-            what = f"known: {clause.deviation}" if clause.outcome is Outcome.DEVIATION else clause.message + should
             start = f"  {sign.mark} {one_line(clause.id)} ({one_line(clause.level)}): "
-            found += _wrapped(start, one_line(what), width, COLOURS[sign.key])
+            if clause.outcome is Outcome.DEVIATION:
+                found += _wrapped(start, one_line(f"known: {clause.deviation}"), width, COLOURS[sign.key])
+            else:
+                found += _seen_and_expected(start, clause, width, COLOURS[sign.key])
     for outcome, sign in ((Outcome.NOT_MEASURED, labels.UNMEASURED), (Outcome.NOT_APPLICABLE, labels.NOT_APPLICABLE)):
         for reason, ids in backend.reasons(outcome).items():
             start = f"  {sign.mark} {sign.words}: "
             found += _wrapped(start, f"{one_line(backend.folded(ids))}: {one_line(reason)}", width, COLOURS[sign.key])
+    for what, ids in backend.in_part().items():
+        found += _wrapped("  ½ judged in part: ", f"{one_line(backend.folded(ids))}: without {one_line(what)}", width,
+                          COLOURS["not-applicable"])  # fmt: skip
     if backend.undeclared:
         names = ", ".join(map(one_line, backend.undeclared))
         found += _wrapped("  + there, but not declared: ", names, width, {"yellow": True})
@@ -153,13 +160,23 @@ def _not_exercised(exercised: Exercised, width: int) -> list[Line]:
     return found
 
 
-def _wrapped(start: str, text: str, width: int, markup: dict[str, bool]) -> list[Line]:
+def _seen_and_expected(start: str, clause: ClauseReport, width: int, markup: dict[str, bool]) -> list[Line]:
+    """What was seen, and what should have been, which is never cut: a long text of an exception is."""
+    should = f" (should {one_line(clause.should)})" if clause.should else ""
+    whole = _wrapped(start, one_line(clause.message) + should, width, markup, most=None)
+    if len(whole) <= MOST_ROWS:
+        return whole
+    seen = _wrapped(start, one_line(clause.message), width, markup)
+    return seen + (_wrapped(" " * 6, should.strip(), width, markup, most=None) if should else [])
+
+
+def _wrapped(start: str, text: str, width: int, markup: dict[str, bool], *, most: int | None = MOST_ROWS) -> list[Line]:
     rows = textwrap.wrap(
         text,
         width,
         initial_indent=start,
         subsequent_indent=" " * 6,
-        max_lines=MOST_ROWS,
+        max_lines=most,
         placeholder=" …",
         break_on_hyphens=False,  # an option that is broken in two can't be copied
     ) or [start.rstrip()]

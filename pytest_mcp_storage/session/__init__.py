@@ -1,1 +1,13 @@
-"""A pytest run that judges backends: from options to the verdict."""
+"""A pytest session that judges backends, from options to the verdict.
+
+- ``options``: command-line options and ini values.
+- ``backends``: from the name of a backend to its harness.
+- ``loading``: from ``module:attribute`` to the object.
+- ``collection``: the clause tests as pytest items.
+- ``run``: the environments of one process, and their measurements.
+- ``judging``: what pytest's hooks call.
+- ``verdict``: from measurements to a report.
+- ``deviations``: the file of known deviations.
+- ``fixtures``: ``mcp_backend`` and ``mcp_backend_harness``.
+- ``formatting``: a measurement as text.
+"""

@@ -9,15 +9,7 @@ from importlib.metadata import PackageNotFoundError, entry_points, packages_dist
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytest_mcp_storage.engine.harness_checks import (
-    check_backend,
-    check_capabilities,
-    check_contexts,
-    check_maker,
-    check_open,
-    has_capabilities_of_its_own,
-    missing_methods,
-)
+from pytest_mcp_storage.engine.harness_checks import check_backend, check_class, check_maker
 from pytest_mcp_storage.engine.timeouts import awaitable
 from pytest_mcp_storage.session.loading import BackendNameError, load
 from pytest_mcp_storage.spec.harness import BackendHarness, NotMeasurable
@@ -36,32 +28,35 @@ BUNDLED = {
     "supabase": "pytest_mcp_storage.harnesses.supabase:SupabaseHarness",
 }
 
-SCHEMES = ("stdio", "mcp-ts")
+STDIO, MCP_TS = SCHEMES = ("stdio", "mcp-ts")
 """Names of the form ``scheme:rest`` that stand for stores in other languages."""
 
 MakeHarness = Callable[[], BackendHarness]
 
 
 def resolve(name: str, *folders: Path) -> MakeHarness:
-    """What makes a harness of the named backend. ``folders``: modules there can be imported too.
+    """Return what makes a harness of the named backend. ``folders``: modules there can be imported too.
 
     Raises :class:`BackendNameError`.
     """
-    scheme, colon, _ = name.partition(":")
-    if colon and scheme in SCHEMES:
-        from pytest_mcp_storage.bridge.names import bridge_harness
+    scheme, colon, rest = name.partition(":")
+    if colon and scheme == STDIO:
+        return _stdio_harness(rest)
+    return harness_of(name, load(path_of(name), *folders))
 
-        try:
-            return bridge_harness(name)
-        except ValueError as error:
-            raise BackendNameError(f"backend {name!r} can't be loaded: {error}") from None
+
+def path_of(name: str) -> str:
+    """Return the ``module:attribute`` of a backend. Raises :class:`BackendNameError` for an unknown name."""
+    scheme, colon, rest = name.partition(":")
+    if colon and scheme == MCP_TS:
+        return _mcp_ts_path(rest)
     if colon:
-        return harness_of(name, load(name, *folders))
+        return name
     if name in BUNDLED:
-        return harness_of(name, load(BUNDLED[name], *folders))
+        return BUNDLED[name]
     registered = {entry.name: entry.value for entry in entry_points(group=GROUP)}
     if name in registered:
-        return harness_of(name, load(registered[name].partition("[")[0].strip(), *folders))
+        return registered[name].partition("[")[0].strip()
     known = sorted({*BUNDLED, *registered})
     near = get_close_matches(name, known, n=1)
     hint = f"; is {near[0]!r} meant?" if near else ""
@@ -70,35 +65,39 @@ def resolve(name: str, *folders: Path) -> MakeHarness:
     )
 
 
+def _stdio_harness(command: str) -> MakeHarness:
+    from pytest_mcp_storage.bridge.names import stdio_harness
+
+    try:
+        return stdio_harness(command)
+    except ValueError as error:
+        raise BackendNameError(f"backend {f'stdio:{command}'!r} can't be loaded: {error}") from None
+
+
+def _mcp_ts_path(store: str) -> str:
+    from pytest_mcp_storage.bridge.names import mcp_ts_path
+
+    try:
+        return mcp_ts_path(store)
+    except ValueError as error:
+        raise BackendNameError(f"backend {f'mcp-ts:{store}'!r} can't be loaded: {error}") from None
+
+
 def harness_of(name: str, target: Any) -> MakeHarness:
     """What makes a harness of ``target``: a harness class, or a callable that returns a backend.
 
     Raises :class:`BackendNameError` for anything else, and for a harness that misses a method it declares.
     """
     if inspect.isclass(target) and issubclass(target, BackendHarness):
-        check_written(name, target)
-        if missing := missing_methods(target):
-            raise BackendNameError(f"{name}: {target.__name__} must define {', '.join(missing)}")
+        try:
+            check_class(target)
+        except TypeError as error:
+            raise BackendNameError(f"{name}: {error}") from None
         return target
     if callable(target):
         return lambda: FactoryHarness(target)
     hint = "; name the harness's class, not an instance of it" if isinstance(target, BackendHarness) else ""
     raise BackendNameError(f"{name} is neither a BackendHarness subclass nor a callable that returns a backend{hint}")
-
-
-def check_written(name: str, harness: type[BackendHarness]) -> None:
-    """Raises :class:`BackendNameError` for a class that can't work, as far as the class itself shows it."""
-    try:
-        check_maker(harness)
-    except TypeError as error:
-        raise BackendNameError(f"{name}: {error}") from None
-    try:
-        check_contexts(harness)
-        if has_capabilities_of_its_own(harness):
-            check_capabilities(harness.capabilities)
-            check_open(harness, harness.capabilities)
-    except TypeError as error:
-        raise BackendNameError(f"{name}: {harness.__name__}.{error}") from None
 
 
 class FactoryHarness(BackendHarness):

@@ -1,49 +1,74 @@
-"""The suite's tests as pytest items: an item a test and backend, independent of the user's settings."""
+"""The suite's tests as pytest items: one item per test and backend, independent of the user's settings.
+
+The suite is no argument of pytest: its modules are nodes below the session. Where the package is installed, and what
+pytest makes of the files there, has no effect on what is collected.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from pytest_mcp_storage.session.run import Run
+from pytest_mcp_storage.session.suite_paths import PACKAGE, SUITE, suite_modules
 from pytest_mcp_storage.spec.outcome import Measurement
 
-SUITE = Path(__file__).parents[1] / "suite"
 
+def suite_nodes(session: pytest.Session, run: Run, ids: Iterable[str] = ()) -> list[SuiteModule]:
+    """Return the collectors of the suite. ``ids``: only these tests, if there are any.
 
-def suite_files() -> list[str]:
-    """The files that a run which judges a backend collects, beside whatever else it collects."""
-    return [str(path) for path in sorted(SUITE.glob("test_mcp_*.py"))]
-
-
-def located(argument: str) -> str:
-    """``argument``, with the suite's folder before it where it is one of the suite's node ids.
-
-    They begin with a bare file name, and people paste them from pytest's summary; editors send them back.
+    Raises ``pytest.UsageError`` for an id that names no test.
     """
-    file, colons, _ = argument.partition("::")
-    ours = colons and not Path(file).exists() and str(SUITE / file) in suite_files()
-    return str(SUITE / argument) if ours else argument
+    wanted = tuple(ids)
+    nodes = [SuiteModule.of(session, name, run, wanted) for name in suite_modules()]
+    there = [id for node in nodes for id in node.ids()]
+    if missing := [id for id in wanted if not any(_named(each, id) for each in there)]:
+        raise pytest.UsageError(*(f"not found: {id}\n(no such test of the suite in this run)" for id in missing))
+    return [node for node in nodes if not wanted or any(id.partition("::")[0] == node.name for id in wanted)]
 
 
-class SuiteModule(pytest.Module):
-    """A module of the suite. Its functions become items here, so that no naming rule of the user's can lose one."""
+class SuiteModule(pytest.Collector):
+    """A module of the suite. Its functions become items here, so that no naming rule of the user's can lose one.
+
+    It is no ``pytest.File``: ``--lf`` skips files that hold no known failure, and looks for them below rootdir.
+    """
 
     run: Run
+    wanted: tuple[str, ...]
+    obj: Any
+
+    @classmethod
+    def of(cls, session: pytest.Session, name: str, run: Run, wanted: tuple[str, ...]) -> SuiteModule:
+        """Return the collector of the module ``name`` of the suite."""
+        file = SUITE / f"{name}.py"
+        path = next(each for each in (file, *file.parents) if each.exists())  # in a zip file: that file
+        node: SuiteModule = cls.from_parent(session, name=file.name, path=path, nodeid=file.name)
+        node.run, node.wanted, node.obj = run, wanted, import_module(f"{PACKAGE}.{name}")
+        return node
+
+    def ids(self) -> list[str]:
+        """Return the node ids of its items."""
+        return [id for id, _, _ in self._tests()]
 
     def collect(self) -> Iterator[pytest.Item]:
+        for id, test, backend in self._tests():
+            name = id.partition("::")[2]
+            # The whole id as text: pytest parts the brackets from the name, and --lf looks for it so.
+            yield ClauseItem.from_parent(self, name=name, nodeid=id, test=test, backend=backend)
+
+    def _tests(self) -> Iterator[tuple[str, Any, str]]:
         from pytest_mcp_storage.engine.clause_test import tests_in
 
         for test in tests_in(self.obj):
             if test.clause in self.run.clauses and test.clause in self.run.options.selected:
                 for backend in self.run.options.backends:
-                    name = f"{test.name}[{backend}]"
-                    # The whole id as text: pytest parts the brackets from the name, and --lf looks for it so.
-                    id = f"{self.nodeid}::{name}"
-                    yield ClauseItem.from_parent(self, name=name, nodeid=id, test=test, backend=backend)
+                    id = f"{self.nodeid}::{test.name}[{backend}]"
+                    if not self.wanted or any(_named(id, each) for each in self.wanted):
+                        yield id, test, backend
 
 
 class ClauseItem(pytest.Item):
@@ -67,6 +92,8 @@ class ClauseItem(pytest.Item):
         self.measurement: Measurement | None = None
         self.add_marker(pytest.mark.mcp_conformance(test.clause))
         self.extra_keyword_matches |= {test.clause, test.clause.partition("-")[0], backend}
+        if self.config.pluginmanager.has_plugin("allure_pytest"):  # which reads no properties
+            self.add_marker(pytest.mark.allure_label(test.clause, backend, label_type="tag"))
         self.user_properties += [("mcp_clause", test.clause), ("mcp_backend", backend)]
 
     def runtest(self) -> None:
@@ -75,3 +102,8 @@ class ClauseItem(pytest.Item):
     def reportinfo(self) -> tuple[Path, int, str]:
         line = self.test.body.__code__.co_firstlineno - 1
         return self.path, line, f"{self.test.clause} {self.test.name}[{self.backend}]"
+
+
+def _named(id: str, wanted: str) -> bool:
+    """Say whether ``wanted`` is the id, or that of the module or function that it belongs to."""
+    return id == wanted or id.startswith((f"{wanted}::", f"{wanted}["))

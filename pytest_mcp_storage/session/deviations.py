@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import datetime
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +49,10 @@ def load_deviations(path: Path, clauses: Iterable[str]) -> tuple[Deviation, ...]
     known = set(clauses)
     try:
         node = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        place = f"{path}:{mark.line + 1}" if mark else str(path)
+        raise DeviationsError(f"{place}: this is not YAML: {error.problem or error.context}") from None
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise DeviationsError(f"{path}: {error}") from None
     found = tuple(_deviation(path, line, entry) for line, entry in _entries(path, node))
@@ -54,11 +60,21 @@ def load_deviations(path: Path, clauses: Iterable[str]) -> tuple[Deviation, ...]
     for deviation in found:
         place = f"{path}:{deviation.line}"
         if deviation.clause not in known:
-            raise DeviationsError(f"{place}: there is no clause {deviation.clause!r}; delete the entry")
+            raise DeviationsError(
+                f"{place}: there is no clause {deviation.clause!r}; {_meant(deviation.clause, known)}"
+            )
         first = lines.setdefault((deviation.clause, deviation.backend), deviation.line)
         if first != deviation.line:
             raise DeviationsError(f"{place}: {deviation.clause} stands in line {first} already; delete the entry")
     return found
+
+
+def _meant(name: str, known: set[str]) -> str:
+    """Return what to do about a clause id that does not exist."""
+    written = re.fullmatch(r"\s*([A-Za-z]+)[-_ ]*0*([0-9]+)\s*", name)
+    id = f"{written[1].upper()}-{written[2]}" if written else name.strip().upper()
+    near = [id] if id in known else get_close_matches(id, sorted(known), n=1, cutoff=0.8)
+    return f"write {near[0]}, if that is meant, or delete the entry" if near else "delete the entry"
 
 
 def _entries(path: Path, node: yaml.Node | None) -> Iterator[tuple[int, Any]]:
@@ -70,6 +86,7 @@ def _entries(path: Path, node: yaml.Node | None) -> Iterator[tuple[int, Any]]:
         for item in node.value:
             yield item.start_mark.line + 1, _value(path, item)
     elif isinstance(node, yaml.MappingNode):
+        _check_dash(path, node)
         for key, item in node.value:
             entry = _value(path, item)
             named = entry if isinstance(entry, dict) else {"reason": entry}
@@ -82,18 +99,35 @@ def _entries(path: Path, node: yaml.Node | None) -> Iterator[tuple[int, Any]]:
         raise DeviationsError(f"{path}: a list of entries is needed, each with 'clause' and 'reason'")
 
 
+def _check_dash(path: Path, node: yaml.MappingNode) -> None:
+    """Raise :class:`DeviationsError` if the file is an entry itself."""
+    names = {name for names in _KEYS.values() for name in names}
+    for key, _ in node.value:
+        if key.value in names:
+            raise DeviationsError(
+                f"{path}:{key.start_mark.line + 1}: {key.value!r} belongs to an entry, and none has begun; write a "
+                "dash before the first key of each entry: '- clause: RT-1'"
+            )
+
+
 def _value(path: Path, node: yaml.Node) -> Any:
     if isinstance(node, yaml.MappingNode):
         seen: set[str] = set()
         for key, _ in node.value:
             if key.value in seen:  # YAML forbids it, and the library takes the last
-                raise DeviationsError(f"{path}:{key.start_mark.line + 1}: {key.value!r} stands twice in one entry")
+                raise DeviationsError(
+                    f"{path}:{key.start_mark.line + 1}: {key.value!r} stands twice in one entry{_dash(key.value)}"
+                )
             seen.add(key.value)
     try:
         return yaml.SafeLoader("").construct_document(node)
     except (yaml.YAMLError, ValueError) as error:  # a tag that is not plain data; a date that no calendar has
         problem = getattr(error, "problem", None) or error
         raise DeviationsError(f"{path}:{node.start_mark.line + 1}: {problem}") from None
+
+
+def _dash(key: str) -> str:
+    return "; if a new entry begins here, write a dash before it" if key in _KEYS["clause"] else ""
 
 
 def _deviation(path: Path, line: int, entry: Any) -> Deviation:

@@ -4,35 +4,38 @@ from __future__ import annotations
 
 import datetime
 import json
+import tracemalloc
 from collections import defaultdict
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from pytest_mcp_storage.engine.loop import patched_by
 from pytest_mcp_storage.report import terminal
 from pytest_mcp_storage.report.model import Report
 from pytest_mcp_storage.report.write import write
-from pytest_mcp_storage.session import options
-from pytest_mcp_storage.session.collection import ClauseItem, SuiteModule, located, suite_files
+from pytest_mcp_storage.session import leaks, options
+from pytest_mcp_storage.session.collection import ClauseItem, suite_nodes
 from pytest_mcp_storage.session.deviations import Deviation, DeviationsError, load_deviations
 from pytest_mcp_storage.session.formatting import explained
+from pytest_mcp_storage.session.leaks import Leak
 from pytest_mcp_storage.session.loading import BackendNameError
-from pytest_mcp_storage.session.run import Run
+from pytest_mcp_storage.session.run import PATCHED, Run
+from pytest_mcp_storage.session.suite_paths import suite_id
 from pytest_mcp_storage.session.verdict import judge, left_alone, passes
 from pytest_mcp_storage.spec.clauses import Level
 from pytest_mcp_storage.spec.outcome import Measurement, Outcome
 
 STATUS = {
-    "passed": ("passed", ".", "PASSED"),
-    "failed": ("failed", "F", "FAILED"),
     "fault": ("failed", "F", "NOT MEASURED"),
     "deviation": ("deviation", "d", "DEVIATION"),
     "advice": ("failed SHOULD", "a", "FAILED SHOULD"),
     "not_applicable": ("not applicable", "-", "NOT APPLICABLE"),
     "not_measured": ("not measured", "?", "NOT MEASURED"),
 }
-"""How pytest's progress and summary name what became of a test."""
+"""How pytest's progress and summary name what became of a test, where pytest's own words for it are others."""
 LEFT_BEHIND = "mcp_left_behind"
 """Under which xdist's workers tell of stores that they could not destroy."""
 
@@ -45,6 +48,8 @@ class Judging:
     """A run that judges backends. In xdist's workers it only measures; the controller judges."""
 
     def __init__(self, config: pytest.Config) -> None:
+        if library := patched_by():
+            raise pytest.UsageError(f"--mcp-backend: {PATCHED.format(library)}")
         self.config = config
         self.is_worker = hasattr(config, "workerinput")
         self.options = options.read(config)
@@ -57,58 +62,71 @@ class Judging:
         self._today = datetime.datetime.now(datetime.UTC).date()
         self._measured: defaultdict[str, list[Measurement]] = defaultdict(list)
         self._described: dict[str, dict[str, Any]] = {}
+        self._leaks: list[Leak] = []
+        self._advice: list[str] = []
+        self._faults: dict[tuple[str, str], str] = {}
         self._left_behind: list[str] = []
         self._arcs: list[dict[str, Any]] = []
         self._written: list[Path] = []
-        named = [located(argument) for argument in config.args]
-        ours_are_named = named != config.args
-        self.stands_aside = not ours_are_named and options.stands_aside(config)
-        if ours_are_named:
-            config.args[:] = named
-        elif not self.stands_aside:
-            config.args += [path for path in suite_files() if path not in config.args]
+        ids = {argument: suite_id(argument, config) for argument in config.args}
+        self._wanted = [id for id in ids.values() if id is not None]
+        self.stands_aside = not self._wanted and options.stands_aside(config)
+        config.args[:] = [argument for argument in config.args if ids[argument] is None]
 
     def header(self) -> str:
         """The line about this run at pytest's beginning."""
         names = ", ".join(self.options.backends)
         if self.stands_aside:
             return f"mcp-storage: tests are named, so that {names} is not judged; --mcp-backend names it for this run"
-        return f"mcp-storage: judging {names} · tier {self.options.tier.name} · seed {self.options.seed}"
+        slow = " · tracemalloc is on, which makes the suite about 25 times slower" if tracemalloc.is_tracing() else ""
+        return f"mcp-storage: judging {names} · tier {self.options.tier.name} · seed {self.options.seed}{slow}"
 
-    def suite_module(self, path: Path, parent: pytest.Collector) -> pytest.Module | None:
-        """The collector of a module of the suite; ``None`` for any other module."""
-        if str(path) not in suite_files():
-            return None
-        module: SuiteModule = SuiteModule.from_parent(parent, path=path, nodeid=path.name)
-        module.run = self.run
-        return module
+    def collect(self, session: pytest.Session, report: pytest.CollectReport) -> None:
+        """Add the suite to what the session has collected."""
+        if not self.stands_aside:
+            report.result = [*(report.result or ()), *suite_nodes(session, self.run, self._wanted)]
 
-    def attach_result(self, item: pytest.Item, report: pytest.TestReport) -> None:
+    def attach_result(self, item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport) -> None:
         """Give the report of a clause's test the outcome that was measured, and let it travel along."""
-        if not isinstance(item, ClauseItem) or item.measurement is None or report.when != "call":
+        if not isinstance(item, ClauseItem):
+            return
+        traceback = self._leaked(item, call, report)
+        if item.measurement is None or report.when != "call":
             return
         measured, clause = item.measurement, self.run.clauses[item.measurement.clause]
         about = self.run.describe(item.backend)
         category = self._category(item.backend, measured)
-        report.mcp = {"category": category, "backend": json.dumps(about), "measured": json.dumps(measured.to_json())}  # type: ignore[attr-defined]
+        reproduce = self.options.reproduce(item.backend, clause.id)
         report.sections.clear()  # what the store logged meanwhile; the history tells more, and no secret
         if category in ("failed", "fault"):
             report.outcome = "failed"
-            report.longrepr = explained(measured, clause, about, self.options.reproduce(item.backend, clause.id))
+            text = self._once(item, measured, explained(measured, clause, about, reproduce))
+            report.longrepr = f"{text}\n\n{traceback}".rstrip()
+        elif traceback:
+            category, report.outcome, report.longrepr = "failed", "failed", traceback
         elif category != "passed":
             report.outcome = "skipped"
             report.longrepr = (str(item.path), item.reportinfo()[1] + 1, f"{clause.id}: {measured.message}")
+        report.mcp = {  # type: ignore[attr-defined]
+            "category": category, "outcome": report.outcome,
+            "backend": json.dumps(about), "measured": json.dumps(measured.to_json()),
+            "advice": explained(measured, clause, about, reproduce) if category == "advice" else "",
+        }  # fmt: skip
 
     def status(self, report: Any) -> tuple[str, str, str] | None:
-        """The category, letter and word of a clause's test."""
-        return STATUS[report.mcp["category"]] if hasattr(report, "mcp") else None
+        """The category, letter and word of a clause's test; none if another plugin has changed its outcome."""
+        ours = getattr(report, "mcp", None)
+        return STATUS.get(ours["category"]) if ours and ours["outcome"] == report.outcome else None
 
-    def collect(self, report: pytest.TestReport) -> None:
+    def collect_report(self, report: pytest.TestReport) -> None:
         """Gather a measurement, from this process or from a worker."""
+        if hasattr(report, "mcp_leak"):
+            self._leaks.append(Leak(**report.mcp_leak))
         if hasattr(report, "mcp"):
             about = json.loads(report.mcp["backend"])
             known = self._described.setdefault(about["name"], about)
             known.update({key: value for key, value in about.items() if value})
+            self._advice += [report.mcp["advice"]] if report.mcp["advice"] else []
             self._measured[about["name"]].append(Measurement.from_json(json.loads(report.mcp["measured"])))
 
     def collect_leftovers(self, worker: Any) -> None:
@@ -119,7 +137,8 @@ class Judging:
 
     def finish(self, session: pytest.Session) -> None:
         """Destroy the stores; then, where this is the controller, judge, write the reports and set the exit code."""
-        self._left_behind += self.run.close()
+        with leaks.end_of_run(self._left_behind):
+            self._left_behind += self.run.close()
         if self.is_worker:
             output: dict[str, Any] = self.config.workeroutput  # type: ignore[attr-defined]  # xdist's
             output[LEFT_BEHIND] = self._left_behind
@@ -128,7 +147,7 @@ class Judging:
         if self.config.option.collectonly or self.stands_aside:
             return
         self.report = judge(self.options, self.deviations, self._measured, self._described)
-        self.report.problems += self._left_behind
+        self.report.problems += [*leaks.problems(self._leaks), *self._left_behind]
         self._add_exercised(self.report)
         for path in self.options.reports:
             try:
@@ -144,6 +163,9 @@ class Judging:
         """Print the summary under the run."""
         if self.report is None:
             return
+        if self._advice:
+            reporter.section("SHOULD clauses that failed; --mcp-strict makes them fail the run")
+            reporter.line("\n\n".join(self._advice))
         reporter.section("MCP storage conformance")
         terminal.show(self.report, reporter)
         for remark in left_alone(self.options, self.deviations):
@@ -159,6 +181,26 @@ class Judging:
             with capture.global_and_fixture_disabled():
                 reporter.ensure_newline()
                 reporter.line(f"mcp-storage: {text}")
+
+    def _once(self, item: ClauseItem, measured: Measurement, text: str) -> str:
+        """Return the text of a failure; of a fault of the harness that was shown before, only where."""
+        if measured.outcome is not Outcome.NOT_MEASURED:
+            return text
+        first = self._faults.setdefault((item.backend, measured.message), item.nodeid)
+        if first == item.nodeid:
+            return text
+        return f"{measured.clause}: not measured: {measured.message}\n  the same fault as in {first}, shown there"
+
+    def _leaked(self, item: ClauseItem, call: pytest.CallInfo[None], report: pytest.TestReport) -> str:
+        """Note what failed a clause's test other than its judgement. Returns the text of the failure, or none."""
+        if not report.failed or call.excinfo is None or (item.measurement is None and report.when == "call"):
+            return ""
+        error = call.excinfo.value
+        leak = Leak(item.backend, item.test.clause, item.test.name, leaks.what_failed(error))
+        report.mcp_leak = asdict(leak)  # type: ignore[attr-defined]
+        text = leaks.explained(leak, error, report.longreprtext)
+        report.longrepr = text
+        return text
 
     def _category(self, backend: str, measured: Measurement) -> str:
         if measured.outcome is Outcome.NOT_MEASURED:

@@ -100,10 +100,12 @@ def stands_aside(config: pytest.Config) -> bool:
     """Whether the suite stays out of the run: somebody typed files or node ids, and no option of ours.
 
     Backends in the ini file are for plain ``pytest``; who asks for a test of their own wants that one. A folder is no
-    such wish: in CI it stands for the whole, and a run that judges nothing must not look green.
+    such wish, nor is a package that ``--pyargs`` takes: in CI it stands for the whole, and a run that judges nothing
+    must not look green.
     """
     typed = {str(word) for word in config.invocation_params.args}
-    tests = [word for word in typed.intersection(config.args) if "::" in word or not Path(word).is_dir()]
+    folder = config.invocation_params.dir
+    tests = [word for word in typed.intersection(config.args) if "::" in word or (folder / word).is_file()]
     named = config.args_source is pytest.Config.ArgsSource.ARGS and bool(tests)
     return named and not any(word.startswith("--mcp-") for word in typed)
 
@@ -198,7 +200,10 @@ def _writable(config: pytest.Config, name: str) -> Path:
     path = config.invocation_params.dir / name
     if path.suffix not in REPORT_ENDINGS:
         raise pytest.UsageError(f"--mcp-report {name}: the ending must be one of {', '.join(REPORT_ENDINGS)}")
-    folder = path.parent
-    if path.is_dir() or not folder.is_dir() or not os.access(path if path.exists() else folder, os.W_OK):
-        raise pytest.UsageError(f"--mcp-report {name} can't be written: its folder must exist and be writable")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise pytest.UsageError(f"--mcp-report {name} can't be written: {error.strerror}: {error.filename}") from None
+    if path.is_dir() or not os.access(path if path.exists() else path.parent, os.W_OK):
+        raise pytest.UsageError(f"--mcp-report {name} can't be written: it is a folder, or its folder is read-only")
     return path

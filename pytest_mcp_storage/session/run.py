@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
-import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_mcp_storage.engine.loop import SuiteLoop
+import pytest
+
+from pytest_mcp_storage.engine.loop import SuiteLoop, patched_by
 from pytest_mcp_storage.session.backends import MakeHarness, described, resolve
 from pytest_mcp_storage.session.options import Options
 from pytest_mcp_storage.spec.harness import NotMeasurable
@@ -19,6 +20,11 @@ if TYPE_CHECKING:
     from pytest_mcp_storage.engine.clause_test import ClauseTest
     from pytest_mcp_storage.engine.environment import Environment
     from pytest_mcp_storage.engine.exercised import BranchMeter
+
+PATCHED = (
+    "{0} has replaced Python's threads, and the suite needs real ones. Run it in a process that does not call "
+    "{0}'s monkey patching: without the conftest.py, plugin or import that does so"
+)
 
 
 class Run:
@@ -46,7 +52,7 @@ class Run:
 
     def measure(self, test: ClauseTest, backend: str) -> Measurement:
         """Measure one test on one backend; a backend that can't be provisioned measures nothing."""
-        from pytest_mcp_storage.engine.clause_test import measure
+        from pytest_mcp_storage.engine.measure import measure
 
         clause = self.clauses[test.clause]
         if backend in self._refusals:
@@ -59,8 +65,14 @@ class Run:
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # pytest.skip() too: a backend that was asked for is never skipped
-            self._refusals[backend] = f"backend {backend!r} can't be opened: {type(error).__name__}: {error}"
-            fault = "".join(traceback.format_exception(error))
+            if isinstance(error, pytest.fail.Exception):  # by a signal: what the harness raises is contained
+                why = f"the run's own timeout ended the test while {backend!r} was opened: {error}"
+            else:
+                why = f"backend {backend!r} can't be opened: {type(error).__name__}: {error}"
+            self._refusals[backend] = why
+            from pytest_mcp_storage.spec.tracebacks import traceback_of
+
+            fault = traceback_of(error)
             return Measurement(clause.id, test.name, Outcome.NOT_MEASURED, self._refusals[backend], fault=fault)
         options = self.options
         with self._following(environment):
@@ -76,7 +88,8 @@ class Run:
         harness = self._environments[backend].harness
         source, release = self._origins.get(backend) or self._origins.setdefault(backend, described(harness))
         capabilities = sorted(each.name for each in harness.capabilities)
-        return {"name": backend, "harness": source, "version": release, "capabilities": capabilities}
+        return {"name": backend, "harness": source, "version": release, "capabilities": capabilities,
+                "title": harness.name}  # fmt: skip
 
     def close(self) -> list[str]:
         """Destroy every store that was provisioned. What was not destroyed, in words."""
@@ -103,16 +116,19 @@ class Run:
         if not self.options.coverage:
             return nullcontext()
         if environment.name not in self._meters:
-            from pytest_mcp_storage.engine.exercised import BranchMeter, modules_of
-            from pytest_mcp_storage.engine.source_files import project_files
+            from pytest_mcp_storage.engine.exercised import BranchMeter
+            from pytest_mcp_storage.engine.source_files import modules_of, project_files
 
-            self._meters[environment.name] = BranchMeter(project_files(modules_of(environment)), self.loop)
+            modules = modules_of(environment.harness, environment.backend_type)
+            self._meters[environment.name] = BranchMeter(project_files(modules), self.loop)
         return self._meters[environment.name].following()
 
     def _environment(self, backend: str) -> Environment:
         from pytest_mcp_storage.engine.environment import Environment
 
         if backend not in self._environments:
+            if library := patched_by():
+                raise NotMeasurable(PATCHED.format(library))
             environment = Environment(backend, self.makers[backend], self.loop)
             with announced(self._say):
                 environment.start()

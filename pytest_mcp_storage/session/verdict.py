@@ -11,6 +11,7 @@ from typing import Any
 from pytest_mcp_storage.report.model import BackendReport, ClauseReport, Report, verdict_of
 from pytest_mcp_storage.session.deviations import Deviation
 from pytest_mcp_storage.session.options import Options
+from pytest_mcp_storage.spec.capabilities import Capability
 from pytest_mcp_storage.spec.clauses import Clause, Level
 from pytest_mcp_storage.spec.outcome import UNDECLARED, Measurement, Outcome
 
@@ -38,6 +39,8 @@ def judge(
                 verdict=verdict_of(rows, strict=options.strict),
                 clauses=rows,
                 undeclared=_undeclared(found),
+                not_judged=_not_judged(options, about["capabilities"]) if about["harness"] else [],
+                title=about.get("title", ""),
             )
         )
     return Report(
@@ -134,6 +137,13 @@ def _outcome(options: Options, clause: Clause, mine: Sequence[Measurement]) -> t
         if each.outcome is Outcome.PASSED:
             return Outcome.PASSED, each
     return Outcome.NOT_APPLICABLE, mine[0]
+
+
+def _not_judged(options: Options, capabilities: Iterable[str]) -> list[str]:
+    """Return what is not judged for want of a capability that a selected clause, or a half of one, needs."""
+    selected = [clause for clause in options.clauses if clause.id in options.selected]
+    needed = {each for clause in selected for each in (*clause.needs, *(half for half, _ in clause.optional_parts))}
+    return [each.judges for each in Capability if each in needed and each.name not in capabilities]
 
 
 def _undeclared(found: Sequence[Measurement]) -> list[str]:

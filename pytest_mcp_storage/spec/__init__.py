@@ -6,5 +6,7 @@
 - ``capabilities``: what a harness can do with its store.
 - ``harness``: ``BackendHarness``, which authors of stores subclass.
 - ``outcome``: the outcome of a clause, and of one test of it.
+- ``call``: one call of a store, and its outcome.
 - ``comparison``: whether two JSON values are equal to a reader of JSON.
+- ``describe``: values and outcomes of calls as text.
 """

@@ -17,8 +17,28 @@ class Capability(Enum):
     LOST_ANSWER = "the harness can let requests arrive and lose the answers"
     SETUP = "the harness can take the store's table away, or make it an old one"
     FILES = "the store is made of files, which the suite may damage"
-    CRASH = "another process can find the store, so that it can be killed at work"
+    CRASH = "another process can find the store, so that it can be killed while it writes"
     ROW_SECURITY = "the store can be opened as one of its users"
+
+    @property
+    def judges(self) -> str:
+        """What of a store is judged only with this capability, in a few words."""
+        return JUDGES.get(self.name, self.name.lower().replace("_", " "))
 
     def __repr__(self) -> str:
         return self.name
+
+
+JUDGES = {
+    "KEY": "encryption",
+    "DURABLE": "durability",
+    "SHARED": "several handles",
+    "CLOCK": "long TTLs",
+    "AT_REST": "stored data",
+    "OUTAGE": "outages",
+    "LOST_ANSWER": "lost answers",
+    "SETUP": "missing tables",
+    "FILES": "damaged files",
+    "CRASH": "several processes",
+    "ROW_SECURITY": "row security",
+}

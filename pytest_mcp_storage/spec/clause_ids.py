@@ -1,4 +1,4 @@
-"""Clause ids as people read them. They may come from another program's report, and be any text."""
+"""Clause ids in order and in short form. They may come from another program's report, and be any text."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from collections.abc import Iterable
 
 
 def natural(id: str) -> list[str | int]:
-    """By what to sort ids: EX-2 before EX-10."""
+    """Return a sort key for ids: EX-2 before EX-10."""
     return [int(part) if place % 2 else part for place, part in enumerate(re.split(r"([0-9]{1,9})", id))]
 
 
 def compact(ids: Iterable[str]) -> str:
-    """Ids in a list, three and more in a row drawn together: ``EN-1 to EN-11, MX-2``."""
+    """Join ids to a list, with three and more in a row as a range: ``EN-1 to EN-11, MX-2``."""
     runs: list[list[str]] = []
     for id in ids:
         if runs and _follows(runs[-1][-1], id):

@@ -15,6 +15,7 @@ from typing import Any
 import yaml
 
 from pytest_mcp_storage.spec.capabilities import Capability
+from pytest_mcp_storage.spec.outcome import LEFT_OUT
 
 LATEST = "2026-11"
 """The revision that a run is judged by unless ``--mcp-revision`` says otherwise."""
@@ -23,7 +24,7 @@ _ID = re.compile(r"[A-Z]{2}-[1-9][0-9]*")
 
 
 class ContractError(ValueError):
-    """The contract cannot be read, or a clause or revision was asked for that it does not have."""
+    """The contract can't be read, or lacks the clause or revision that was asked for."""
 
 
 class Level(Enum):
@@ -35,7 +36,7 @@ class Level(Enum):
 
 @dataclass(frozen=True)
 class Clause:
-    """One sentence that a conformant store keeps.
+    """One sentence that holds for a conformant store.
 
     ``needs``: without them the clause is not applicable. ``optional_parts``: what of the clause is left out without a
     further capability. ``store_wide``: measuring it touches sessions that the suite did not write.
@@ -53,9 +54,9 @@ class Clause:
     store_wide: bool = False
 
     def left_out(self, capabilities: frozenset[Capability]) -> tuple[str, ...]:
-        """The optional parts that a store with these capabilities is not judged by."""
+        """Return the optional parts that a store with these capabilities is not judged by."""
         return tuple(
-            f"left out: {what} (needs {capability.name})"
+            f"{LEFT_OUT}{what} (needs {capability.name})"
             for capability, what in self.optional_parts
             if capability not in capabilities
         )
@@ -63,7 +64,7 @@ class Clause:
 
 @cache
 def load_clauses(revision: str | None = None) -> tuple[Clause, ...]:
-    """The clauses of a revision, in the contract's order. Raises :class:`ContractError`."""
+    """Return the clauses of a revision, in the contract's order. Raises :class:`ContractError`."""
     revision = revision or LATEST
     known = revisions()
     if revision not in known:
@@ -77,13 +78,13 @@ def load_clauses(revision: str | None = None) -> tuple[Clause, ...]:
 
 
 def revisions() -> tuple[str, ...]:
-    """The revisions that this version of the suite knows, oldest first."""
+    """Return the revisions that this version of the suite knows, oldest first."""
     names = (path.name for path in files(__package__).iterdir())
     return tuple(sorted(name.removesuffix(".yaml") for name in names if name.endswith(".yaml")))
 
 
 def select(clauses: tuple[Clause, ...], names: list[str]) -> tuple[Clause, ...]:
-    """The clauses that a list of ids (``EX-2``) and groups (``EX``) names; all for an empty list.
+    """Return the clauses that a list of ids (``EX-2``) and groups (``EX``) names; all of them for an empty list.
 
     Raises :class:`ContractError` for a name that is neither.
     """
@@ -126,7 +127,7 @@ def _check(clauses: tuple[Clause, ...]) -> None:
         ("test", Counter(test for clause in clauses for test in clause.tests)),
     ):
         if twice := [name for name, count in counts.items() if count > 1]:
-            raise ContractError(f"{what} stands twice: {', '.join(twice)}")
+            raise ContractError(f"{what} is listed twice: {', '.join(twice)}")
     for clause in clauses:
         if not _ID.fullmatch(clause.id) or not clause.id.startswith(f"{clause.group}-"):
             raise ContractError(f"{clause.id} is not an id of group {clause.group}")

@@ -1,10 +1,10 @@
-"""Whether two JSON values are the same to a reader of JSON, which Python's ``==`` does not say."""
+"""Comparison of JSON values as a reader of JSON sees them, which differs from Python's ``==``."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from pytest_mcp_storage.engine.violation import shortly
+from pytest_mcp_storage.spec.describe import shortly
 from reference_backends import SessionData
 
 FIELDS = set(SessionData.model_fields)
@@ -12,7 +12,7 @@ FIELDS = set(SessionData.model_fields)
 
 
 def difference(seen: SessionData | None, expected: SessionData) -> str:
-    """What of ``seen`` is not as expected, in words; empty where nothing is.
+    """Describe how ``seen`` differs from what is expected; return an empty text if it does not.
 
     Numbers compare by value (1 = 1.0, -0.0 = 0.0); ``True`` is no number; absent, ``None`` and empty differ.
     """
@@ -20,12 +20,12 @@ def difference(seen: SessionData | None, expected: SessionData) -> str:
         return "nothing"
     if not isinstance(seen, SessionData):
         return f"a {type(seen).__name__} in place of a SessionData"
-    # A store may have a kind of session of its own, with more fields than the contract knows of.
+    # A store may have its own session class, with more fields than the contract has.
     return first_difference(seen.model_dump(include=FIELDS, warnings=False), expected.model_dump())
 
 
 def first_difference(seen: Any, expected: Any, place: str = "") -> str:
-    """The first place where two JSON values differ, in words; empty where they are the same."""
+    """Describe the first place where two JSON values differ; return an empty text if they are equal."""
     here = place or "the value"
     if isinstance(expected, dict) and isinstance(seen, dict):
         for key in [*expected, *(key for key in seen if key not in expected)]:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class NotMeasurable(Exception):
-    """Raised by a harness method that can't look after all; the clause is then NOT_MEASURED, with this reason."""
+    """Raised by a harness method that can't measure; the clause is then NOT_MEASURED, with this reason."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -22,7 +22,7 @@ class NotMeasurable(Exception):
 
 
 class HarnessFault(Exception):
-    """The harness broke down, or a program that it drives: that says nothing of the store, and measures nothing."""
+    """The harness failed, or a program that it drives; this says nothing about the store."""
 
 
 class BackendHarness:
@@ -34,17 +34,17 @@ class BackendHarness:
 
     name: ClassVar[str] = ""
     capabilities: frozenset[Capability] = frozenset()
-    """Of the class; an instance may narrow it once it knows its store."""
+    """Capabilities of the class; an instance may remove some once it knows its store."""
     dedicated: bool = True
     """False: the store may hold others' data; store-wide clauses then need ``--mcp-allow-destructive``."""
     time_limit: float = 10.0
     """Seconds within which an unreachable store must be reported (FA-1)."""
     will_be_killed: bool = False
-    """Set before a store is provisioned whose processes will be killed (DU-2, DU-3): a server of its own then syncs
-    each write, as it should where durability is what counts."""
+    """Set before the store is provisioned if its processes will be killed (DU-2, DU-3): a server started for it then
+    syncs each write, as it must when durability is judged."""
 
     async def __aenter__(self) -> Self:
-        """Provision an empty store of this harness's own."""
+        """Provision an empty store for this harness alone."""
         return self
 
     async def __aexit__(self, *exc: object) -> None:
@@ -57,20 +57,20 @@ class BackendHarness:
         clock: Clock | None = None,
         default_ttl: float | None = None,
     ) -> StorageBackend:
-        """A new handle on the store, initialised and ready. ``default_ttl`` is in seconds.
+        """Return a new handle on the store, initialised and ready. ``default_ttl`` is in seconds.
 
         ``encryption_key`` is given only with KEY, ``clock`` only with CLOCK; ``None`` means the backend's default.
         """
         raise NotImplementedError(f"{type(self).__name__} must define open(): a handle on its store, ready to use")
 
     async def stored_bytes(self) -> bytes:
-        """AT_REST: everything that lies in the store: rows, files, logs, indexes."""
+        """AT_REST: return everything that is stored: rows, files, logs, indexes."""
         raise self._missing("stored_bytes", Capability.AT_REST)
 
     async def stored_fields(self, identity: str, session_id: str) -> Mapping[str, Any]:
-        """AT_REST: ``tokens`` and ``headers`` as stored: envelope text, an object in clear, or ``None``.
+        """AT_REST: return ``tokens`` and ``headers`` as stored: envelope text, an object in clear, or ``None``.
 
-        Raises ``LookupError`` where no row lies there; an expired row counts until it is cleaned up. Adding
+        Raises ``LookupError`` if there is no row; an expired row counts until it is cleaned up. Adding
         ``code_verifier`` and ``client_information`` lets EN-11 be measured too.
         """
         raise self._missing("stored_fields", Capability.AT_REST)
@@ -80,38 +80,38 @@ class BackendHarness:
         raise self._missing("replace_stored_field", Capability.AT_REST)
 
     def outage(self) -> AbstractAsyncContextManager[None]:
-        """OUTAGE: inside it the store can't be reached."""
+        """OUTAGE: make the store unreachable inside the context."""
         raise self._missing("outage", Capability.OUTAGE)
 
     def lost_answer(self) -> AbstractAsyncContextManager[None]:
-        """LOST_ANSWER: inside it requests arrive, and answers don't."""
+        """LOST_ANSWER: let requests arrive and lose their answers inside the context."""
         raise self._missing("lost_answer", Capability.LOST_ANSWER)
 
     def unprepared(self, how: Literal["missing", "old"]) -> AbstractAsyncContextManager[None]:
-        """SETUP: inside it the store's table is missing, or one of an older version."""
+        """SETUP: remove the store's table, or replace it by one of an older version, inside the context."""
         raise self._missing("unprepared", Capability.SETUP)
 
     def files(self) -> Sequence[Path]:
-        """FILES: every file of the store, the main one first; the suite damages them with no handle open."""
+        """FILES: return every file of the store, the main one first; the suite damages them with no handle open."""
         raise self._missing("files", Capability.FILES)
 
     def locator(self) -> Mapping[str, Any]:
-        """CRASH: JSON, enough for another process to find this very store."""
+        """CRASH: return JSON with which another process finds this store."""
         raise self._missing("locator", Capability.CRASH)
 
     @classmethod
     def attach(cls, locator: Mapping[str, Any]) -> Self:
-        """CRASH: a harness on that store; it neither provisions nor destroys."""
+        """CRASH: return a harness on that store; it neither provisions nor destroys."""
         raise NotImplementedError(f"{cls.__name__} declares CRASH and must define attach()")
 
     async def open_as(self, user: str | None) -> StorageBackend:
-        """ROW_SECURITY: a handle as a signed-in user; ``None``: without one."""
+        """ROW_SECURITY: return a handle as a signed-in user; ``None``: without one."""
         raise self._missing("open_as", Capability.ROW_SECURITY)
 
     async def write_row_as(self, user: str | None, session: SessionData, owner: str) -> None:
-        """ROW_SECURITY: past the backend, insert the row, or hand the existing one over, with ``user_id = owner``.
+        """ROW_SECURITY: insert the row past the backend, or hand the existing one over, with ``user_id = owner``.
 
-        Raises ``StorageError`` where the store refuses.
+        Raises ``StorageError`` if the store refuses.
         """
         raise self._missing("write_row_as", Capability.ROW_SECURITY)
 

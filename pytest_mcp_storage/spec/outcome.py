@@ -1,4 +1,4 @@
-"""What became of a clause, and of one test of it."""
+"""The outcome of a clause, and of one test of it."""
 
 from __future__ import annotations
 
@@ -9,9 +9,12 @@ from typing import Any
 UNDECLARED = "there, but not declared: "
 """A note with this beginning names a capability that HA-1 found and that the harness does not declare."""
 
+LEFT_OUT = "left out: "
+"""A note with this beginning names a part of the clause that was not judged."""
+
 
 class Outcome(Enum):
-    """The five things that can be said of a clause."""
+    """The five outcomes of a clause."""
 
     PASSED = "passed"
     FAILED = "failed"
@@ -21,7 +24,7 @@ class Outcome(Enum):
 
     @property
     def words(self) -> str:
-        """As people read it."""
+        """Return the outcome in words."""
         return self.value.replace("_", " ")
 
 
@@ -30,7 +33,7 @@ class Measurement:
     """What one test of one clause saw on one backend; plain data, so that it travels between processes.
 
     ``history``: the calls that show the failure, a line each. ``notes``: optional parts that were left out, and the
-    like. ``fault``: a traceback, where the harness and not the backend broke down. ``seconds``: how long it took.
+    like. ``fault``: a traceback, if the harness and not the backend failed. ``seconds``: how long it took.
     """
 
     clause: str
@@ -45,10 +48,10 @@ class Measurement:
     seconds: float = 0.0
 
     def to_json(self) -> dict[str, Any]:
-        """As it travels, with the outcome by its value."""
+        """Return the measurement as JSON, with the outcome by its value."""
         return {**asdict(self), "outcome": self.outcome.value}
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Measurement:
-        """The same, back again."""
+        """Return the measurement that :meth:`to_json` wrote."""
         return cls(**{**data, "outcome": Outcome(data["outcome"])})

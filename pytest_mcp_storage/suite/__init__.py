@@ -1,1 +1,1 @@
-"""The tests of the contract: up to three modules a clause group, a function a statement, to be checked by eye."""
+"""The tests of the contract: up to three modules for each clause group, one function for each statement."""

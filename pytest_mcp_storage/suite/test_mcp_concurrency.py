@@ -8,10 +8,9 @@ from hypothesis import strategies as st
 
 from pytest_mcp_storage.engine.clause_test import clause_test, every
 from pytest_mcp_storage.engine.context import TestContext
-from pytest_mcp_storage.oracle.assertions import assert_shows
+from pytest_mcp_storage.oracle.assertions import assert_gone, assert_live, assert_shows, shown_by
 from pytest_mcp_storage.oracle.generators import changes, sessions
 from pytest_mcp_storage.oracle.model import ROUNDING
-from pytest_mcp_storage.oracle.presence_assertions import assert_gone, assert_live, shown_by
 from pytest_mcp_storage.spec.capabilities import Capability
 from pytest_mcp_storage.workloads.callers import VALUES, Action, plans
 from pytest_mcp_storage.workloads.contention import (
@@ -34,14 +33,14 @@ UPDATERS = st.integers(2, len(VALUES))
 TIMES = st.integers(1, 3)
 
 
-@clause_test("CO-1", session=sessions(), callers=MANY)
+@clause_test("CO-1", shuffled=True, session=sessions(), callers=MANY)
 async def test_one_of_many_concurrent_creates_succeeds(
     context: TestContext, session: SessionData, callers: int
 ) -> None:
     await assert_lets_one_create_succeed(context, named([await context.store()], callers), session)
 
 
-@clause_test("CO-1", waits=True, session=sessions(), callers=MANY)
+@clause_test("CO-1", shuffled=True, waits=True, session=sessions(), callers=MANY)
 async def test_one_of_many_creates_over_an_expired_session_succeeds(
     context: TestContext, session: SessionData, callers: int
 ) -> None:
@@ -52,14 +51,14 @@ async def test_one_of_many_creates_over_an_expired_session_succeeds(
 
 @clause_test("CO-1", at_most=1, session=sessions())
 async def test_sessions_created_at_once_are_all_there(context: TestContext, session: SessionData) -> None:
-    """In a store of its own: where writes get in each other's way they may leave one that nobody can open."""
+    """Use a separate store: writes that collide may leave one that nobody can open."""
     async with context.another_store() as harness:
         for number in range(max(2, context.tier.examples // 4)):
             again = session.model_copy(update={"session_id": f"{session.session_id}.{number}"})
             await assert_keeps_every_create(context, harness, again, CREATES)
 
 
-@clause_test("CO-2", session=sessions(), updaters=UPDATERS, times=TIMES)
+@clause_test("CO-2", shuffled=True, session=sessions(), updaters=UPDATERS, times=TIMES)
 async def test_concurrent_updates_of_different_fields_are_all_kept(
     context: TestContext, session: SessionData, updaters: int, times: int
 ) -> None:
@@ -67,7 +66,7 @@ async def test_concurrent_updates_of_different_fields_are_all_kept(
     await assert_keeps_every_update(context, callers, session, times=times, beside_create=False)
 
 
-@clause_test("CO-2", session=sessions(), updaters=UPDATERS, times=TIMES)
+@clause_test("CO-2", shuffled=True, session=sessions(), updaters=UPDATERS, times=TIMES)
 async def test_updates_beside_a_create_are_kept_or_refused(
     context: TestContext, session: SessionData, updaters: int, times: int
 ) -> None:
@@ -75,14 +74,14 @@ async def test_updates_beside_a_create_are_kept_or_refused(
     await assert_keeps_every_update(context, callers, session, times=times, beside_create=True)
 
 
-@clause_test("CO-2", session=sessions(), updaters=UPDATERS)
+@clause_test("CO-2", shuffled=True, session=sessions(), updaters=UPDATERS)
 async def test_no_concurrent_update_brings_a_removed_session_back(
     context: TestContext, session: SessionData, updaters: int
 ) -> None:
     await assert_lets_removal_win(context, named([await context.store()], 1 + updaters), session)
 
 
-@clause_test("CO-2", session=sessions(), updaters=UPDATERS, ttl=every(None, 3600))
+@clause_test("CO-2", shuffled=True, session=sessions(), updaters=UPDATERS, ttl=every(None, 3600))
 async def test_renewals_undo_no_concurrent_update(
     context: TestContext, session: SessionData, updaters: int, ttl: float | None
 ) -> None:
@@ -90,7 +89,7 @@ async def test_renewals_undo_no_concurrent_update(
     await assert_keeps_every_update(context, callers, session, times=2, ttl=ttl, renewing=True)
 
 
-@clause_test("CO-2", session=sessions(), updaters=UPDATERS, ttl=every(None, 3600))
+@clause_test("CO-2", shuffled=True, session=sessions(), updaters=UPDATERS, ttl=every(None, 3600))
 async def test_no_concurrent_renewal_brings_a_removed_session_back(
     context: TestContext, session: SessionData, updaters: int, ttl: float | None
 ) -> None:
@@ -99,14 +98,14 @@ async def test_no_concurrent_renewal_brings_a_removed_session_back(
     )
 
 
-@clause_test("CO-3", session=sessions(), actions=plans())
+@clause_test("CO-3", shuffled=True, session=sessions(), actions=plans())
 async def test_what_concurrent_callers_see_is_linearizable(
     context: TestContext, session: SessionData, actions: list[list[Action]]
 ) -> None:
     await assert_one_history(context, named([await context.store()], len(actions)), session, actions)
 
 
-@clause_test("CO-3", session=sessions(), callers=MANY)
+@clause_test("CO-3", shuffled=True, session=sessions(), callers=MANY)
 async def test_a_clearance_beside_creates_leaves_no_half(
     context: TestContext, session: SessionData, callers: int
 ) -> None:
@@ -152,7 +151,7 @@ async def test_two_handles_see_each_others_clear_all(context: TestContext, sessi
         return context.leave_out("clear_all, since the store may hold others' data")
     pair = await context.handles(2)
     await pair[writer].create_session(session)
-    for handle in pair:  # whatever keeps answers has these now
+    for handle in pair:  # a cache has these now
         await shown_by(handle, session)
     await pair[1 - writer].clear_all()
     for handle in pair:
@@ -162,7 +161,7 @@ async def test_two_handles_see_each_others_clear_all(context: TestContext, sessi
 
 @clause_test("CO-4", waits=True, at_most=1, session=sessions())
 async def test_two_handles_see_each_others_renewals(context: TestContext, session: SessionData) -> None:
-    """That the renewal counts for the handle that made it is for EX-7 to say."""
+    """Judge the other handle only: EX-7 judges the handle that renewed."""
     pair = one, other = await context.handles(2)
     ttl = context.ttl(60) + 2
     ids = [context.session_id(name) for name in ("ends", "lasts", "lasts by default")]
@@ -170,7 +169,7 @@ async def test_two_handles_see_each_others_renewals(context: TestContext, sessio
     await one.create_session(ending, 600)
     await one.create_session(lasting, ttl)
     await one.create_session(usual, ttl)
-    for handle, each in product(pair, (ending, lasting, usual)):  # whatever keeps answers has these now
+    for handle, each in product(pair, (ending, lasting, usual)):  # a cache has these now
         await shown_by(handle, each)
     renewed = context.now()
     await other.update_session(ending.identity, ending.session_id, {}, ttl)
@@ -184,14 +183,14 @@ async def test_two_handles_see_each_others_renewals(context: TestContext, sessio
             await assert_live(context, one, each, until=renewed + 600)
 
 
-@clause_test("CO-5", session=sessions(), callers=MANY)
+@clause_test("CO-5", shuffled=True, session=sessions(), callers=MANY)
 async def test_one_concurrent_create_succeeds_across_handles(
     context: TestContext, session: SessionData, callers: int
 ) -> None:
     await assert_lets_one_create_succeed(context, named(await context.handles(HANDLES), callers), session)
 
 
-@clause_test("CO-5", waits=True, session=sessions(), callers=MANY)
+@clause_test("CO-5", shuffled=True, waits=True, session=sessions(), callers=MANY)
 async def test_one_create_over_an_expired_session_succeeds_across_handles(
     context: TestContext, session: SessionData, callers: int
 ) -> None:
@@ -200,7 +199,7 @@ async def test_one_create_over_an_expired_session_succeeds_across_handles(
         await assert_lets_one_create_succeed(context, named(handles, callers), session)
 
 
-@clause_test("CO-5", session=sessions(), updaters=UPDATERS, times=TIMES)
+@clause_test("CO-5", shuffled=True, session=sessions(), updaters=UPDATERS, times=TIMES)
 async def test_updates_of_different_fields_are_all_kept_across_handles(
     context: TestContext, session: SessionData, updaters: int, times: int
 ) -> None:
@@ -208,7 +207,7 @@ async def test_updates_of_different_fields_are_all_kept_across_handles(
     await assert_keeps_every_update(context, callers, session, times=times, beside_create=False)
 
 
-@clause_test("CO-5", session=sessions(), actions=plans())
+@clause_test("CO-5", shuffled=True, session=sessions(), actions=plans())
 async def test_what_callers_of_several_handles_see_is_linearizable(
     context: TestContext, session: SessionData, actions: list[list[Action]]
 ) -> None:

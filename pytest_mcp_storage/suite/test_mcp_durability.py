@@ -14,12 +14,13 @@ from typing import Any
 from pytest_mcp_storage.engine.clause_test import clause_test
 from pytest_mcp_storage.engine.context import TestContext
 from pytest_mcp_storage.engine.recording import RecordingBackend
-from pytest_mcp_storage.engine.violation import Violation, outcome_of, told
+from pytest_mcp_storage.engine.violation import Violation, outcome_of
 from pytest_mcp_storage.faults.damage import DAMAGES, inflict, main_file, parts
 from pytest_mcp_storage.oracle.assertions import assert_shows
 from pytest_mcp_storage.oracle.edge_cases import FILLED
 from pytest_mcp_storage.oracle.generators import changes, families, sessions
 from pytest_mcp_storage.oracle.model import ROUNDING
+from pytest_mcp_storage.spec.describe import told
 from pytest_mcp_storage.spec.harness import BackendHarness, NotMeasurable
 from pytest_mcp_storage.workloads.crash import assert_survives_a_kill, comings_and_goings, large_updates
 from reference_backends import SessionData, StorageSetupError
@@ -115,7 +116,7 @@ async def test_everything_acknowledged_outlives_its_process(context: TestContext
 
 @clause_test("DU-3", at_most=1, kept=families(min_size=3, max_size=4))
 async def test_a_write_cut_off_half_way_leaves_old_or_new(context: TestContext, kept: list[SessionData]) -> None:
-    # No update of the plan names server_id: the store stays large, and a write of it takes its time.
+    # No update of the plan names server_id, so the store stays large and a write of it is slow.
     large = [session.model_copy(update={"tokens": {"access_token": LARGE}, "server_id": BULK}) for session in kept]
     async with context.another_store(will_be_killed=True) as harness:
         for number in range(context.tier.kills):
@@ -133,14 +134,14 @@ async def test_a_damaged_store_is_refused_and_left_as_it_is(context: TestContext
                 continue
             context.history.note(f"… {files[0].name} is {damage.what} …")
             damaged = inflict(damage, files)
-            for _ in range(2):  # whoever starts a service that failed starts it again
+            for _ in range(2):  # a service that failed is started again
                 await _assert_refuses(context, harness, damage.what)
                 _assert_left(damaged, damage.what)
 
 
 @clause_test("DU-4", at_most=1, kept=families(min_size=3))
 async def test_a_damaged_part_is_refused_or_costs_nothing(context: TestContext, kept: list[SessionData]) -> None:
-    """Of several files one may be a copy: a store that does without it is whole."""
+    """Allow a store to ignore a damaged file: one of several may be a copy."""
     kept = [session.model_copy(update=FILLED) for session in kept]
     async with context.another_store() as harness:
         count = len(parts(await _filled(context, harness, kept)))
@@ -191,7 +192,7 @@ async def _open(context: TestContext, harness: BackendHarness | None = None) -> 
 
 
 async def _filled(context: TestContext, harness: BackendHarness, kept: Sequence[SessionData]) -> list[Path]:
-    """The files of a store with these sessions and no handle open, the main one first."""
+    """Return the files of a store with these sessions and no open handle, the main one first."""
     store = await _open(context, harness)
     for session in kept:
         await store.create_session(session)
@@ -204,7 +205,7 @@ async def _filled(context: TestContext, harness: BackendHarness, kept: Sequence[
 async def _assert_refuses(context: TestContext, harness: BackendHarness, what: str) -> None:
     got = await outcome_of(_open(context, harness))
     if not isinstance(got, StorageSetupError):
-        seen = told(got) if isinstance(got, Exception) else "worked as if nothing were wrong"
+        seen = told(got) if isinstance(got, Exception) else "raised nothing"
         raise Violation(f"opening the store whose file was {what} {seen}", should="raise StorageSetupError")
 
 
@@ -213,12 +214,12 @@ def _assert_left(damaged: dict[Path, bytes], what: str) -> None:
         if not path.is_file() or path.read_bytes() != content:
             raise Violation(
                 f"opening the store whose file was {what} changed {path.name}",
-                should="leave it as it is, for somebody to repair",
+                should="leave it as it is, so that it can be repaired",
             )
 
 
 def _assert_private(harness: BackendHarness, when: str) -> None:
-    """Each file of the store, and each beside the main one that bears its name, is readable by its owner alone."""
+    """Assert that the store's files, and those next to the main one with its name, are readable by the owner alone."""
     files = list(harness.files())
     main = main_file(files)
     beside = [path for path in main.parent.iterdir() if main.name in path.name]
@@ -229,7 +230,7 @@ def _assert_private(harness: BackendHarness, when: str) -> None:
 
 @contextmanager
 def _umask(mask: int) -> Iterator[None]:
-    """The mask that most systems have: a private one would hide what the store does not do itself."""
+    """Set the umask that most systems have: a private one would hide what the store does not do itself."""
     before = os.umask(mask)
     try:
         yield

@@ -1,8 +1,7 @@
-"""EN · ciphertext only: what is written under a key is read with that key alone, and what can't be read is said."""
+"""EN · ciphertext only: what is written under a key is read with that key alone, and what can't be read raises."""
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 from hypothesis import strategies as st
@@ -12,16 +11,13 @@ from pytest_mcp_storage.canary.tampering import LABEL, LABELS, OTHER_TEXTS, Tamp
 from pytest_mcp_storage.engine.clause_test import clause_test, every
 from pytest_mcp_storage.engine.context import TestContext
 from pytest_mcp_storage.engine.recording import RecordingBackend
-from pytest_mcp_storage.engine.violation import Violation, assert_raises, outcome_of, shortly, told
-from pytest_mcp_storage.faults import Step, Worker
+from pytest_mcp_storage.engine.violation import Violation, assert_raises, outcome_of
 from pytest_mcp_storage.oracle.generators import ABSENT, CREDENTIALS, changes, sessions
-from pytest_mcp_storage.spec.capabilities import Capability
 from pytest_mcp_storage.spec.comparison import difference
+from pytest_mcp_storage.spec.describe import shortly, told
 from reference_backends import ConfigurationError, DecryptionError, SessionData, StorageError
 
 CLIENT_SECRETS = ("code_verifier", "client_information")
-SEALED = re.compile(rf"{LABEL}([0-9a-f]{{24}}):")
-WRITES = 6
 PATIENCE = 3
 THIRD_KEY = "3c" * 32
 
@@ -48,56 +44,12 @@ async def test_a_stored_secret_is_an_envelope(
     await _assert_sealed(context, session.model_copy(update=named), "after an update")
 
 
-@clause_test("EN-3", at_most=3, session=guarded)
-async def test_no_iv_occurs_twice(context: TestContext, session: SessionData) -> None:
-    if not context.one_store:
-        context.leave_out("the IVs of two handles (needs SHARED or DURABLE)")
-    session = session.model_copy(update={"code_verifier": "v", "client_information": {"client_secret": "s"}})
-    before = {"tokens": session.tokens, "headers": session.headers}
-    between = {"tokens": {"access_token": "between"}, "headers": {"x-name": "between"}}
-    ivs: dict[str, str] = {}
-    for handle in range(1, 3 if context.one_store else 2):
-        store = await context.open(context.key, name=f"handle{handle}")
-        for number in range(WRITES):
-            each = session.model_copy(update={"session_id": f"{handle}.{number}.{session.session_id}"})
-            await store.create_session(each)
-            await _assert_new_ivs(context, each, ivs, f"create {number} of handle {handle}")
-            await _assert_new_ivs_of_the_client(context, each, ivs, f"create {number} of handle {handle}")
-            for update, named in (("update", between), ("update back", before)):
-                await store.update_session(each.identity, each.session_id, named)
-                await _assert_new_ivs(context, each, ivs, f"{update} {number} of handle {handle}")
-            await store.remove_session(each.identity, each.session_id)
-            await store.create_session(each.model_copy(update=between))
-            await _assert_new_ivs(context, each, ivs, f"create anew {number} of handle {handle}")
-        if not context.can(Capability.SHARED):
-            await store.disconnect()
-
-
-@clause_test("EN-3", needs=[Capability.CRASH], at_most=1, session=guarded)
-async def test_no_iv_occurs_twice_across_processes(context: TestContext, session: SessionData) -> None:
-    ivs: dict[str, str] = {}
-    now = context.now() if context.can(Capability.CLOCK) else None
-    for process in range(1, 3):
-        many = [
-            session.model_copy(update={"session_id": f"{process}.{number}.{session.session_id}"})
-            for number in range(WRITES)
-        ]
-        plan = [Step("create_session", (each,)) for each in many]
-        async with Worker(
-            context.harness, plan, name=f"process{process}", encryption_key=context.key, now=now
-        ) as worker:
-            worker.go()
-            context.history.entries += [call async for call in worker]
-        for number, each in enumerate(many):
-            await _assert_new_ivs(context, each, ivs, f"create {number} of process {process}")
-
-
 @clause_test("EN-4", at_most=1, session=guarded)
 async def test_what_only_resembles_an_envelope_is_refused(context: TestContext, session: SessionData) -> None:
     await (await context.holder(context.key)).create_session(session)
     for field in CREDENTIALS:
         sealed = (await context.row_of(session))[field]
-        for what, text in near_misses(await _envelope(context, session, field), context.key):
+        for what, text in near_misses(await envelope_of(context, session, field), context.key):
             await context.plant(session, field, text)
             await _assert_refuses_to_read(await context.holder(context.key), session, f"of {what} in {field}")
         await context.plant(session, field, sealed)
@@ -122,13 +74,13 @@ async def test_an_altered_envelope_is_refused(
     context: TestContext, session: SessionData, field: str, damage: list[Tampering]
 ) -> None:
     await (await context.holder(context.key)).create_session(session)
-    envelope = await _envelope(context, session, field)
+    envelope = await envelope_of(context, session, field)
     for each in damage[: max(1, context.tier.examples // 16)]:
         await context.plant(session, field, each(envelope, context.key))
         await _assert_refuses_to_read(await context.holder(context.key), session, f"of {each.kind} in {field}")
 
 
-async def _envelope(context: TestContext, session: SessionData, field: str) -> Envelope:
+async def envelope_of(context: TestContext, session: SessionData, field: str) -> Envelope:
     stored = (await context.row_of(session))[field]
     envelope = parse(stored)
     if envelope is None:
@@ -184,7 +136,7 @@ async def test_a_client_secret_alone_is_refused_too(
     await (await context.holder(context.key)).create_session(session)
     (field,) = secret
     if LABEL not in str((await context.row_of(session))[field]):
-        return context.leave_out(f"a {field} that is sealed, as EN-11 asks: it lies in clear, or is not shown")
+        return context.leave_out(f"a {field} that is sealed, as EN-11 asks: it is in clear, or is not shown")
     stranger = await context.holder(*([] if keyless else [context.other_key]))
     await _assert_refuses_to_read(stranger, session, f"whose sealed {field} it has no key for")
     return None
@@ -230,13 +182,13 @@ async def test_the_right_key_still_reads_after_a_wrong_one(context: TestContext,
         seen = await outcome_of((await context.holder(context.key)).get_session(session.identity, session.session_id))
         expected = session.model_copy(update={"active": getattr(seen, "active", None)})
         if isinstance(seen, Exception) or difference(seen, expected):
-            raise Violation(f"after {holder} was at work the right key's get_session {told(seen)}", should="read it")
+            raise Violation(f"after the calls of {holder} the right key's get_session {told(seen)}", should="read it")
     return None
 
 
 @clause_test("EN-6", at_most=15, session=guarded)
 async def test_an_envelope_is_not_sealed_once_more(context: TestContext, session: SessionData) -> None:
-    """A store that lets the envelope out as the tokens gets it back so: sealed again, it would be lost for good."""
+    """Write the envelope back as tokens, if a store returned it so: sealed again, the secret would be lost."""
     if not context.one_store:
         return context.leave_out("an update by a handle with a wrong key (needs SHARED or DURABLE)")
     await (await context.holder(context.key)).create_session(session)
@@ -253,7 +205,7 @@ async def test_an_envelope_is_not_sealed_once_more(context: TestContext, session
 
 
 async def _try_to_read(context: TestContext, store: RecordingBackend, session: SessionData) -> None:
-    """By every read, and often enough for a store that loses patience."""
+    """Call every read, often enough for a store that removes a session after some failures."""
     for method, *arguments in (*_reads(store, session), (store.get_identity_mcp_sessions, session.identity)):
         for _ in range(PATIENCE):
             await outcome_of(method(*arguments))
@@ -297,7 +249,7 @@ async def test_a_listing_names_what_it_has_no_key_for(
 
 
 async def _assert_lists_ids(context: TestContext, store: RecordingBackend, family: list[SessionData]) -> None:
-    """Nothing of an id is encrypted, and whoever removes the session needs it."""
+    """Ids are not encrypted, and a caller needs them to remove the session."""
     expected = {session.session_id for session in family}
     seen = {"get_identity_mcp_sessions": await outcome_of(store.get_identity_mcp_sessions(family[0].identity))}
     if context.store_is_ours:
@@ -322,25 +274,27 @@ async def _assert_reads_beside(store: RecordingBackend, readable: list[SessionDa
     for session in readable:
         seen = await outcome_of(store.get_session(session.identity, session.session_id))
         if isinstance(seen, Exception) or difference(seen, session):
-            raise Violation(f"get_session of a session beside it {told(seen)}", should="return that session")
+            raise Violation(f"get_session of its neighbour {told(seen)}", should="return that session")
 
 
-@clause_test("EN-9", at_most=25, session=guarded, named=elsewhere)
+@clause_test("EN-9", at_most=25, session=guarded, named=elsewhere, ttl=every(None, 9_000))
 async def test_an_update_of_another_field_keeps_the_secrets_sealed(
-    context: TestContext, session: SessionData, named: dict[str, Any]
+    context: TestContext, session: SessionData, named: dict[str, Any], ttl: float | None
 ) -> None:
     store = await context.holder(context.key)
     await store.create_session(session)
-    await store.update_session(session.identity, session.session_id, named)
-    await _assert_sealed(context, session, f"after an update of {', '.join(named) or 'nothing'}")
+    for update in ({}, named):
+        await store.update_session(session.identity, session.session_id, update, ttl)
+        what = f"{', '.join(update) or 'no field'}{'' if ttl is None else ' with a ttl'}"
+        await _assert_sealed(context, session, f"after an update of {what}")
     seen = await store.get_session(session.identity, session.session_id)
     if found := difference(seen, session.model_copy(update=named)):
         raise Violation(f"after an update of other fields get_session returned {found}", should="keep the secrets")
 
 
-@clause_test("EN-9", at_most=25, session=guarded, named=elsewhere, keyless=every(False, True))
+@clause_test("EN-9", at_most=25, session=guarded, named=elsewhere, keyless=every(False, True), ttl=every(None, 9_000))
 async def test_an_update_without_the_right_key_keeps_the_secrets_sealed(
-    context: TestContext, session: SessionData, named: dict[str, Any], keyless: bool
+    context: TestContext, session: SessionData, named: dict[str, Any], keyless: bool, ttl: float | None
 ) -> None:
     if not context.one_store:
         return context.leave_out("updates by a handle without the right key (needs SHARED or DURABLE)")
@@ -348,7 +302,7 @@ async def test_an_update_without_the_right_key_keeps_the_secrets_sealed(
     await (await context.holder(context.key)).create_session(session)
     holder = "no key" if keyless else "another key"
     stranger = await context.holder(*([] if keyless else [context.other_key]))
-    got = await outcome_of(stranger.update_session(session.identity, session.session_id, named))
+    got = await outcome_of(stranger.update_session(session.identity, session.session_id, named, ttl))
     if isinstance(got, Exception) and not isinstance(got, StorageError):
         raise got
     await _assert_sealed(context, session, f"after an update with {holder}")
@@ -360,7 +314,7 @@ async def test_an_update_without_the_right_key_keeps_the_secrets_sealed(
 
 
 def _reads(store: RecordingBackend, session: SessionData) -> list[tuple[Any, ...]]:
-    """The reads that decrypt a session, as method and arguments."""
+    """Return the reads that decrypt a session, as method and arguments."""
     return [
         (store.get_session, session.identity, session.session_id),
         (store.get_identity_sessions_data, session.identity),
@@ -373,25 +327,3 @@ async def _assert_sealed(context: TestContext, session: SessionData, when: str) 
         value = getattr(session, field)
         if value is not None and (found := flaw(stored[field], value, context.key)):
             raise Violation(f"{when} {field} are stored as {found}", should="be sealed under the key")
-
-
-async def _assert_new_ivs(context: TestContext, session: SessionData, ivs: dict[str, str], write: str) -> None:
-    for field in CREDENTIALS:
-        envelope = await _envelope(context, session, field)
-        _assert_new(envelope.iv, ivs, f"{field} of {write}")
-
-
-async def _assert_new_ivs_of_the_client(
-    context: TestContext, session: SessionData, ivs: dict[str, str], write: str
-) -> None:
-    """The same of what EN-11 asks to seal, where the store does."""
-    stored = await context.row_of(session)
-    for field in CLIENT_SECRETS:
-        for iv in SEALED.findall(str(stored[field])):
-            _assert_new(iv, ivs, f"{field} of {write}")
-
-
-def _assert_new(iv: str, ivs: dict[str, str], of: str) -> None:
-    if iv in ivs:
-        raise Violation(f"the IV of {of} is that of {ivs[iv]}", should="be a fresh one")
-    ivs[iv] = of

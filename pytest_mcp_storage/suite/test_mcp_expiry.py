@@ -13,21 +13,27 @@ from pytest_mcp_storage.engine.clause_test import clause_test
 from pytest_mcp_storage.engine.context import TestContext
 from pytest_mcp_storage.engine.recording import RecordingBackend
 from pytest_mcp_storage.engine.violation import Violation, assert_raises
-from pytest_mcp_storage.oracle.assertions import assert_shows
+from pytest_mcp_storage.oracle.assertions import (
+    JUST_BEFORE,
+    assert_absent,
+    assert_gone,
+    assert_live,
+    assert_shows,
+    shown_by,
+)
 from pytest_mcp_storage.oracle.bulk_create import create_many
 from pytest_mcp_storage.oracle.confusables import known_confusables
 from pytest_mcp_storage.oracle.edge_cases import FILLED
 from pytest_mcp_storage.oracle.generators import ABSENT, families, sessions, ttls
 from pytest_mcp_storage.oracle.machine import ExpiryMachine
 from pytest_mcp_storage.oracle.model import ROUNDING
-from pytest_mcp_storage.oracle.presence_assertions import JUST_BEFORE, assert_absent, assert_gone, assert_live, shown_by
 from pytest_mcp_storage.spec.capabilities import Capability
 from pytest_mcp_storage.workloads.callers import all_at_once
 from reference_backends import SessionData, SessionNotFoundError
 
 
 def batches() -> st.SearchStrategy[list[tuple[SessionData, float]]]:
-    """Sessions, each with a TTL of its own."""
+    """Sessions, each with its own TTL."""
     return st.lists(st.tuples(sessions(), ttls()), min_size=1, max_size=4, unique_by=lambda each: each[0].session_id)
 
 
@@ -52,7 +58,7 @@ async def test_no_read_shows_an_expired_session(context: TestContext, family: li
     for session in family:
         await store.create_session(session, ttl)
     for _ in range(2):
-        for session in family:  # whatever keeps answers has these now, and whatever counts from a read begins anew
+        for session in family:  # a cache has these now, and a TTL that counts from a read starts again
             await shown_by(store, session)
         await context.pass_time(ttl / 2)
     await context.pass_time(ROUNDING)
@@ -67,11 +73,11 @@ async def test_no_read_shows_an_expired_session(context: TestContext, family: li
 @clause_test("EX-2", waits=True, at_most=1, session=sessions())
 async def test_no_read_stumbles_over_an_expired_session(context: TestContext, session: SessionData) -> None:
     for each in await _expired_and_unreadable(context, session):
-        await assert_gone(await context.store(), each, why="its TTL has passed, and what nobody sees nobody decrypts")
+        await assert_gone(await context.store(), each, why="its TTL has passed, and it need not be decrypted")
 
 
 async def _expired_and_unreadable(context: TestContext, session: SessionData) -> list[SessionData]:
-    """Two sessions whose TTL has passed, one of them under another key. None at all where that can't be arranged."""
+    """Return two sessions whose TTL has passed, one of them under another key; none if that can't be arranged."""
     if not (context.can(Capability.AT_REST) and context.can(Capability.KEY)):
         context.leave_out("an expired session that can't be decrypted (needs AT_REST and KEY)")
         return []
@@ -89,7 +95,7 @@ async def test_an_expired_session_cannot_be_updated(context: TestContext, sessio
     store = await context.store()
     ttl = context.ttl(ttl)
     await store.create_session(session, ttl)
-    await shown_by(store, session)  # whatever keeps answers has these now
+    await shown_by(store, session)  # a cache has these now
     await context.pass_time(ttl + ROUNDING)
     for named, new_ttl in product(({"server_name": "revived"}, {}), (60, None)):
         update = store.update_session(session.identity, session.session_id, named, new_ttl)
@@ -105,7 +111,7 @@ async def test_an_expired_id_can_be_created_anew(
     ttl = context.ttl(ttl)
     new = new.model_copy(update={"identity": old.identity, "session_id": old.session_id})
     await store.create_session(old, ttl)
-    await shown_by(store, old)  # whatever keeps answers has these now
+    await shown_by(store, old)  # a cache has these now
     await context.pass_time(ttl + ROUNDING)
     born = context.now()
     await store.create_session(new, 3600)
@@ -167,7 +173,7 @@ async def test_reads_beside_the_new_create_leave_it_alone(context: TestContext, 
 
     await all_at_once([*reads(), store.create_session(session, 3600), *reads()])
     should = "show it: a read that finds the old one expired must not take the new one for that"
-    await assert_shows(context, store, [session], when="after a create beside reads", should=should)
+    await assert_shows(context, store, [session], when="after a create during reads", should=should)
 
 
 @clause_test("EX-5", waits=True, at_most=10, family=families(2, 4), ttl=ttls())
@@ -242,7 +248,7 @@ async def test_cleanup_keeps_names_apart_that_look_alike(context: TestContext, s
 async def _confusables(
     context: TestContext, session: SessionData
 ) -> tuple[list[SessionData], list[SessionData], float]:
-    """Of each pair of names that look alike, the one whose TTL has passed, and the other; and until when those live."""
+    """Return of each pair of confusables the one whose TTL has passed, the other, and the end of the latter's TTL."""
     store = await context.store()
     ttl, born = context.ttl(60) + 2, context.now()
     pairs = [
@@ -283,7 +289,7 @@ async def test_cleanup_leaves_what_is_created_beside_it(context: TestContext, se
     creates = [store.create_session(each, 3600) for each in many]
     await all_at_once([store.cleanup_expired_sessions(), *creates])
     should = "remove the expired sessions, and not the new ones of their names"
-    await assert_shows(context, store, many, when="after creates beside cleanup", should=should)
+    await assert_shows(context, store, many, when="after creates during a cleanup", should=should)
 
 
 @clause_test("EX-5", waits=True, at_most=1, session=sessions())
@@ -295,14 +301,14 @@ async def test_cleanup_removes_what_cannot_be_decrypted(context: TestContext, se
 
 
 async def assert_has_no_row(context: TestContext, session: SessionData) -> None:
-    """AT_REST: nothing of the session lies in the store."""
+    """AT_REST: assert that no row of the session is stored."""
     if not context.can(Capability.AT_REST):
         return
     try:
         await context.harness.stored_fields(session.identity, session.session_id)
     except LookupError:
         return
-    raise Violation(f"after cleanup the expired row of {session.session_id!r} lies in the store", should="be removed")
+    raise Violation(f"after cleanup the expired row of {session.session_id!r} is still stored", should="be removed")
 
 
 @clause_test("EX-10", waits=True, batch=batches())

@@ -1,4 +1,4 @@
-"""FA · failure: outages, lost answers and stores that are not set up are said, never swallowed."""
+"""FA · failure: outages, lost answers and stores that are not set up raise errors."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from typing import Any, Literal
 from pytest_mcp_storage.engine.clause_test import clause_test
 from pytest_mcp_storage.engine.context import TestContext
 from pytest_mcp_storage.engine.recording import RecordingBackend
-from pytest_mcp_storage.engine.violation import Violation, outcome_of, told
+from pytest_mcp_storage.engine.violation import Violation, outcome_of
 from pytest_mcp_storage.oracle.assertions import assert_shows
 from pytest_mcp_storage.oracle.generators import changes, sessions
+from pytest_mcp_storage.spec.describe import told
 from pytest_mcp_storage.workloads.callers import at_once
 from pytest_mcp_storage.workloads.outages import (
     assert_unavailable,
@@ -65,7 +66,7 @@ async def test_every_method_reports_an_outage_that_it_is_first_to_meet(
 
 
 async def _known_session(context: TestContext, session: SessionData) -> RecordingBackend:
-    """The handle, once it has created the session and every read has shown it: what it remembers it may not answer."""
+    """Return the handle after it has created the session and every read has returned it: a cache must not answer."""
     store = await context.store()
     await store.create_session(session)
     await assert_shows(context, store, [session], when="before an outage", should="be there")
@@ -81,7 +82,7 @@ async def test_disconnect_does_not_fail_for_an_outage(context: TestContext, sess
     if got is not None:
         raise Violation(
             f"disconnect while the store could not be reached {told(got)}",
-            should="return, within the time limit: there is nothing that its caller could do",
+            should="return within the time limit: its caller can do nothing about it",
         )
 
 
@@ -125,7 +126,7 @@ async def test_a_create_without_an_answer_is_done_or_not(context: TestContext, s
 
 @clause_test("FA-3", at_most=1, session=sessions())
 async def test_a_create_without_an_answer_leaves_no_half(context: TestContext, session: SessionData) -> None:
-    """Looks at what it left alone: a store that never returns, or raises what it likes, may leave a half besides."""
+    """Judge only what the create left in the store, not how it ended."""
     store = await context.store()
     await store.create_session(session)
     for turn in losses(context):
@@ -202,7 +203,7 @@ async def _assert_asks_for_setup(context: TestContext, how: Literal["missing", "
         got = await outcome_of(_open(context))
     opening = f"opening a store whose table is {how}"
     if not isinstance(got, StorageSetupError):
-        seen = told(got) if isinstance(got, Exception) else "worked as if nothing were wrong"
+        seen = told(got) if isinstance(got, Exception) else "raised nothing"
         raise Violation(f"{opening} {seen}", should="raise StorageSetupError")
     if not COMMAND.search(str(got)):
         raise Violation(f"{opening} said {str(got)!r}", should="name the command that sets it up")

@@ -1,4 +1,4 @@
-"""HA · the harness itself: what it declares is so. Where it is not, every clause that leans on it proves nothing."""
+"""HA · the harness itself: each declaration is true. If one is not, the clauses that use it prove nothing."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from uuid import uuid4
 
 from pytest_mcp_storage.engine.clause_test import clause_test
 from pytest_mcp_storage.engine.context import TestContext
-from pytest_mcp_storage.engine.violation import Violation, outcome_of, told
+from pytest_mcp_storage.engine.violation import Violation, outcome_of
 from pytest_mcp_storage.faults.damage import main_file
-from pytest_mcp_storage.oracle.assertions import assert_shows
-from pytest_mcp_storage.oracle.presence_assertions import assert_gone, assert_live
+from pytest_mcp_storage.oracle.assertions import assert_gone, assert_live, assert_shows
 from pytest_mcp_storage.spec.capabilities import Capability
 from pytest_mcp_storage.spec.comparison import difference
+from pytest_mcp_storage.spec.describe import told
 from pytest_mcp_storage.spec.harness import BackendHarness
 from pytest_mcp_storage.spec.outcome import UNDECLARED
 from pytest_mcp_storage.workloads.declarations import (
@@ -29,13 +29,13 @@ from pytest_mcp_storage.workloads.outages import back, in_time, losses
 from reference_backends import StorageError
 
 NATIVE_TTL = 0.05
-"""Seconds; a store may round it up to one."""
+"""Seconds; a store may round them up to one."""
 ONE_SECOND_LATER = 1.2
 ATTEMPTS = 30
 NO_ENVELOPE = f"enc:1:{'0' * 24}:{'0' * 32}:00"
-"""Text that no key opens."""
+"""An envelope that no key opens."""
 PROBED = (Capability.DURABLE, Capability.SHARED, Capability.CLOCK, Capability.KEY)
-"""What can be looked for in a store that does not declare it, and does no harm."""
+"""Capabilities that can be probed without harm in a store that does not declare them."""
 
 
 @clause_test("HA-1", needs=[Capability.KEY])
@@ -44,7 +44,7 @@ async def test_an_encryption_key_makes_a_difference(context: TestContext) -> Non
     if not context.one_store:
         got = await outcome_of(context.open("no key at all"))
         if not isinstance(got, Exception):
-            raise Violation("open() took a text that is no key", should="give the key to the backend, which refuses it")
+            raise Violation("open() accepted a text that is not a key", should="let the backend refuse it")
         return
     first = await context.open(context.key)
     await first.create_session(session)
@@ -53,7 +53,7 @@ async def test_an_encryption_key_makes_a_difference(context: TestContext) -> Non
     second = await context.open(context.other_key)
     got = await outcome_of(second.get_session(session.identity, session.session_id))
     if not isinstance(got, Exception) and not difference(got, session):
-        raise Violation("a handle with another key read the tokens", should="give the key to the backend")
+        raise Violation("a handle with another key read the tokens", should="pass the key to the backend")
 
 
 @clause_test("HA-1", needs=[Capability.DURABLE])
@@ -102,7 +102,7 @@ async def test_no_other_clock_ends_a_session(context: TestContext) -> None:
     await store.create_session(session, ttl=NATIVE_TTL)
     context.history.note(f"… {ONE_SECOND_LATER:.12g} s pass, but not by the clock that open() was given …")
     await asyncio.sleep(ONE_SECOND_LATER)
-    when = "while the clock that open() was given stood still"
+    when = "while the clock that open() was given did not move"
     await assert_shows(context, store, [session], when=when, should="stay: no native timer may end it earlier")
 
 
@@ -115,7 +115,7 @@ async def test_what_is_stored_can_be_seen(context: TestContext) -> None:
         await store.create_session(session)
     after = await context.harness.stored_bytes()
     if before == after:
-        raise Violation("stored_bytes() is the same after a write", should="show everything that lies in the store")
+        raise Violation("stored_bytes() is the same after a write", should="show everything that is stored")
     for session, canaries in planted:
         fields = await context.harness.stored_fields(session.identity, session.session_id)
         for field, canary in canaries.items():
@@ -136,7 +136,7 @@ async def test_what_is_shown_follows_the_store(context: TestContext) -> None:
     old = dict(await context.harness.stored_fields(*name))
     await store.update_session(*name, {"tokens": {"access_token": "new"}})
     if (await context.harness.stored_fields(*name)).get("tokens") == old.get("tokens"):
-        raise Violation("stored_fields() shows the same tokens after an update", should="show what lies there now")
+        raise Violation("stored_fields() shows the same tokens after an update", should="show what is stored now")
     await store.remove_session(*name)
     got = await outcome_of(context.harness.stored_fields(*name))
     if not isinstance(got, LookupError):
@@ -197,7 +197,7 @@ async def test_requests_arrive_and_answers_do_not(context: TestContext) -> None:
     if not isinstance(got, Exception) and not difference(got, kept):
         raise Violation("inside lost_answer() get_session returned the session", should="lose the answer")
     await back(context, store, kept)
-    for turn in losses(context, ATTEMPTS):  # a write of several requests is seen to arrive where a later one is lost
+    for turn in losses(context, ATTEMPTS):  # the first of several requests may arrive alone
         new = fresh(context)
         got = await turn.ask(store, kept, "create_session", new)
         if isinstance(got, Exception) and await is_there(store, new):
@@ -226,7 +226,7 @@ async def test_an_unprepared_store_has_no_table(context: TestContext) -> None:
     async with context.harness.unprepared("old"):
         await outcome_of(context.open())
     seen = "after unprepared()"
-    await assert_finds(await context.open(), session, seen=seen, should="find it: the table is put back as it was")
+    await assert_finds(await context.open(), session, seen=seen, should="find it: the table must be restored")
 
 
 @clause_test("HA-1", needs=[Capability.FILES])
@@ -291,7 +291,7 @@ async def test_users_are_signed_in(context: TestContext) -> None:
     if not views[0][0] or not views[1][1]:
         raise Violation("open_as(user) does not see the user's own session", should="sign that user in")
     if all(all(seen) for seen in views):
-        raise Violation("open_as() sees everybody's sessions, whoever it is", should="sign that user in, and no other")
+        raise Violation("open_as() sees everybody's sessions for every user", should="sign that user in, and no other")
     row = fresh(context, identity=alice)
     got = await outcome_of(context.harness.write_row_as(alice, row, alice))
     if isinstance(got, Exception) and not isinstance(got, StorageError):

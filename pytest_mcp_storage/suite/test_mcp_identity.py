@@ -9,15 +9,16 @@ from itertools import product
 from pytest_mcp_storage.engine.clause_test import clause_test, every
 from pytest_mcp_storage.engine.context import TestContext
 from pytest_mcp_storage.engine.recording import RecordingBackend
-from pytest_mcp_storage.engine.violation import Violation, outcome_of, told
-from pytest_mcp_storage.oracle.bulk_create import create_many
+from pytest_mcp_storage.engine.violation import Violation, outcome_of
+from pytest_mcp_storage.oracle.assertions import assert_absent, assert_live
+from pytest_mcp_storage.oracle.bulk_create import MORE_THAN_A_SMALL_PAGE, create_many
 from pytest_mcp_storage.oracle.confusables import TwoNames, confusables, hardly_different, known_confusables, known_ends
 from pytest_mcp_storage.oracle.edge_cases import EDGE_CASE_NAMES, EDGE_CASES, EMPTY, FILLED, TEXT_FIELDS
 from pytest_mcp_storage.oracle.generators import ABSENT, families, sessions
 from pytest_mcp_storage.oracle.machine import ListingMachine
-from pytest_mcp_storage.oracle.model import ROUNDING, Name
-from pytest_mcp_storage.oracle.presence_assertions import assert_absent, assert_live
+from pytest_mcp_storage.oracle.model import ROUNDING, SessionKey
 from pytest_mcp_storage.spec.comparison import difference
+from pytest_mcp_storage.spec.describe import told
 from reference_backends import SessionData, SessionExistsError
 
 MORE_THAN_A_PAGE = 1100
@@ -78,7 +79,7 @@ async def test_the_listing_follows_every_change(context: TestContext, first: Ses
 async def changing(
     context: TestContext, store: RecordingBackend, first: SessionData, other: SessionData
 ) -> AsyncIterator[tuple[str, list[SessionData]]]:
-    """Make every kind of change to one identity's sessions; after each: when that is, in words, and who is live."""
+    """Make every kind of change to one identity's sessions; after each, yield a description and the live sessions."""
     owner = first.identity
     others = [
         other.model_copy(update={"identity": owner, "session_id": context.session_id(f"other {name}")})
@@ -135,7 +136,7 @@ async def test_every_known_pair_of_look_alikes_is_kept_apart(context: TestContex
     for pair in known_confusables():
         context.begin()
         await keep_apart(context, [(context.identity(one), context.session_id(other)) for one, other in pair], template)
-    for pair in known_ends():  # the example's own mark at the other end
+    for pair in known_ends():  # with the example's mark at the other end
         context.begin()
         await keep_apart(context, [(context.session_id(one), context.identity(other)) for one, other in pair], template)
 
@@ -146,8 +147,8 @@ async def test_long_names_and_numbers_are_kept_apart(context: TestContext, templ
         await keep_apart(context, pair, template)
 
 
-async def keep_apart(context: TestContext, names: Sequence[Name], template: SessionData) -> None:
-    """Two sessions under names that look alike: each is found under its own name, changed alone and removed alone."""
+async def keep_apart(context: TestContext, names: Sequence[SessionKey], template: SessionData) -> None:
+    """Assert that two sessions under confusable names are found, changed and removed separately."""
     store = await context.store()
     first, second = names
     stored = {
@@ -213,7 +214,7 @@ async def test_one_session_id_under_two_identities_ends_twice(context: TestConte
     if not refused:
         await store.update_session(session.identity, session.session_id, {}, 3600)
     await context.pass_time(ttl + ROUNDING)
-    await assert_absent(store, brief, why="its own TTL has passed, whatever the other identity did")
+    await assert_absent(store, brief, why="its own TTL has passed; the other identity does not matter")
     if not refused:
         await assert_live(context, store, session, until=born + 3600)
 
@@ -226,7 +227,7 @@ async def assert_reads(
     *,
     when: str,
 ) -> None:
-    """Each identity reads its own session of the shared id, by every read; those of ``gone`` read none."""
+    """Assert that each identity reads its own session of the shared id in every read, and ``gone`` none."""
     for session, there in [*((each, True) for each in live), *((each, False) for each in gone)]:
         seen = await store.get_session(session.identity, session.session_id)
         found = difference(seen, session) if there else seen and "a session"
@@ -262,7 +263,10 @@ async def test_another_identitys_session_reads_as_none(
 @clause_test("ID-6", at_most=1, session=sessions())
 async def test_listings_are_complete_past_any_page_size(context: TestContext, session: SessionData) -> None:
     store = await context.store()
-    expected = {each.session_id for each in await create_many(context, store, session, context.tier.listed)}
+    expected = {
+        each.session_id
+        for each in await create_many(context, store, session, context.tier.listed, least=MORE_THAN_A_SMALL_PAGE)
+    }
     ids = await store.get_identity_mcp_sessions(session.identity)
     data = await store.get_identity_sessions_data(session.identity)
     for method, seen in (
@@ -276,7 +280,7 @@ async def test_listings_are_complete_past_any_page_size(context: TestContext, se
 
 @clause_test("ID-6", at_most=1, session=sessions())
 async def test_listings_of_large_sessions_are_complete(context: TestContext, session: SessionData) -> None:
-    """Some servers count a page by its bytes: DynamoDB's holds a mebibyte."""
+    """Use large sessions: some servers limit a page by its bytes (DynamoDB: 1 MiB)."""
     store = await context.store()
     many = [
         session.model_copy(update={"session_id": context.session_id(f"{number}"), "tokens": {"t": QUARTER_MEBIBYTE}})
@@ -325,7 +329,10 @@ async def test_all_ids_follow_every_change(context: TestContext, first: SessionD
 async def test_all_ids_are_complete_past_a_thousand(context: TestContext, session: SessionData) -> None:
     store = await context.store()
     before = set(await store.get_all_session_ids())
-    expected = {each.session_id for each in await create_many(context, store, session, MORE_THAN_A_PAGE)}
+    expected = {
+        each.session_id
+        for each in await create_many(context, store, session, MORE_THAN_A_PAGE, least=MORE_THAN_A_SMALL_PAGE)
+    }
     seen = [each for each in await store.get_all_session_ids() if each not in before]
     if set(seen) != expected or len(seen) != len(expected):
         told_ = f"{len(seen)} new ids, {len(set(seen))} of them different"

@@ -1,12 +1,13 @@
-"""EN · keys: what is no key is refused when the store is opened, and never mended."""
+"""EN · keys: what is not a key is refused when the store is opened, and never repaired."""
 
 from __future__ import annotations
 
 from pytest_mcp_storage.engine.clause_test import clause_test
 from pytest_mcp_storage.engine.context import TestContext
-from pytest_mcp_storage.engine.violation import Violation, assert_raises, shortly
+from pytest_mcp_storage.engine.violation import Violation, assert_raises
 from pytest_mcp_storage.oracle.generators import CREDENTIALS, sessions, texts
 from pytest_mcp_storage.spec.comparison import difference
+from pytest_mcp_storage.spec.describe import shortly
 from reference_backends import ConfigurationError, SessionData
 
 NO_KEYS = (

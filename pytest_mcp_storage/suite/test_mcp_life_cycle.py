@@ -1,4 +1,4 @@
-"""LC · life cycle: created once, changed as named, removed for good, refused without a trace."""
+"""LC · life cycle: created once, changed as named, removed for good; a refused call changes nothing."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from typing import Any
 from pytest_mcp_storage.engine.clause_test import clause_test, every
 from pytest_mcp_storage.engine.context import TestContext
 from pytest_mcp_storage.engine.violation import Violation, assert_raises, outcome_of
-from pytest_mcp_storage.oracle.assertions import assert_shows
+from pytest_mcp_storage.oracle.assertions import assert_absent, assert_gone, assert_shows
 from pytest_mcp_storage.oracle.bulk_create import create_many
 from pytest_mcp_storage.oracle.edge_cases import EDGE_CASE_NAMES, EMPTY, FILLED
 from pytest_mcp_storage.oracle.generators import ABSENT, OPTIONAL_FIELDS, REQUIRED_FIELDS, changes, families, sessions
 from pytest_mcp_storage.oracle.machine import LifeCycleMachine
 from pytest_mcp_storage.oracle.model import ROUNDING
-from pytest_mcp_storage.oracle.presence_assertions import assert_absent, assert_gone
 from pytest_mcp_storage.spec.capabilities import Capability
 from pytest_mcp_storage.spec.comparison import difference
+from pytest_mcp_storage.workloads.other_key import sessions_of_another_key
 from reference_backends import InvalidSessionError, SessionData, SessionExistsError, SessionNotFoundError, StorageError
 
 COLUMNS = ("id", "_id", "key", "user_id", "expires_at", "expiresAt", "ttl", "updated_at")
-"""What stores have beside a session's own fields."""
+"""Columns that stores have in addition to a session's fields."""
 
 
 @clause_test("LC-1", first=sessions(), second=sessions())
@@ -52,21 +52,11 @@ async def test_a_renewed_session_cannot_be_created_again(context: TestContext, s
 
 @clause_test("LC-1", at_most=2, session=sessions())
 async def test_a_session_of_another_key_cannot_be_created_again(context: TestContext, session: SessionData) -> None:
-    for each in await _of_another_key(context, session):
+    for each in await sessions_of_another_key(context, session):
         again = (await context.store()).create_session(each)
         await assert_raises(SessionExistsError, again, doing="creating a live session, sealed with another key, again")
         owner = await context.holder(context.other_key)
         await assert_shows(context, owner, [each], when="after the refused create", should="leave it as it was")
-
-
-async def _of_another_key(context: TestContext, session: SessionData) -> list[SessionData]:
-    """A session that the usual handle has no key for. None at all where that can't be arranged."""
-    if not (context.can(Capability.KEY) and context.one_store):
-        context.leave_out("a session that can't be decrypted (needs KEY, and SHARED or DURABLE)")
-        return []
-    sealed = session.model_copy(update=FILLED)
-    await (await context.holder(context.other_key)).create_session(sealed)
-    return [sealed]
 
 
 @clause_test("LC-2", session=sessions())
@@ -87,7 +77,7 @@ async def test_an_update_changes_the_named_fields_alone(
 ) -> None:
     store = await context.store()
     await store.create_session(session)
-    await store.get_session(session.identity, session.session_id)  # whatever keeps answers has that one now
+    await store.get_session(session.identity, session.session_id)  # a cache has that one now
     await store.update_session(session.identity, session.session_id, deepcopy(named))  # the store may alter the copy
     expected = session.model_copy(update=named)
     seen = await store.get_session(session.identity, session.session_id)
@@ -142,7 +132,7 @@ async def test_an_optional_field_updated_to_none_is_gone(
     expected = session.model_copy(update=FILLED)
     await store.create_session(expected)
     for field in OPTIONAL_FIELDS:
-        await store.get_session(*name)  # whatever keeps answers has these now
+        await store.get_session(*name)  # a cache has these now
         await store.get_identity_sessions_data(session.identity)
         await store.update_session(*name, {field: None}, ttl)
         expected = expected.model_copy(update={field: None})
@@ -161,7 +151,7 @@ async def test_a_required_field_cannot_be_updated_to_none(context: TestContext, 
 
 @clause_test("LC-4", at_most=4, session=sessions())
 async def test_what_was_revoked_cannot_be_read_again(context: TestContext, session: SessionData) -> None:
-    """Looks at the revoked field alone, so that no other loss of the store's comes before this one."""
+    """Judge the revoked field only, so that no other loss of the store is reported first."""
     store, name = await context.store(), (session.identity, session.session_id)
     await store.create_session(session.model_copy(update=FILLED))
     for field in ("tokens", "headers", "client_information", "code_verifier"):
@@ -294,7 +284,7 @@ async def test_a_new_session_inherits_nothing_of_a_removed_one(context: TestCont
 
 @clause_test("LC-8", at_most=2, session=sessions())
 async def test_a_session_of_another_key_can_be_removed(context: TestContext, session: SessionData) -> None:
-    for each in await _of_another_key(context, session):
+    for each in await sessions_of_another_key(context, session):
         store = await context.store()
         await store.remove_session(each.identity, each.session_id)
         await assert_shows(context, store, gone=[each], when="after the removal", should="show nothing of it")
@@ -323,7 +313,7 @@ async def test_clear_all_leaves_nothing(context: TestContext, session: SessionDa
         raise Violation(f"after clear_all of {len(many)} the listings hold {counts} sessions", should="be empty")
     await store.create_session(last, 3600)
     if (ids := await store.get_identity_mcp_sessions(session.identity)) != [last.session_id]:
-        raise Violation(f"a session created after clear_all is listed as {ids[:5]}", should="stand there alone")
+        raise Violation(f"a session created after clear_all is listed as {ids[:5]}", should="be the only one")
     if context.can(Capability.CLOCK):
         await context.pass_time(60 + ROUNDING)
     await store.cleanup_expired_sessions()
@@ -333,7 +323,7 @@ async def test_clear_all_leaves_nothing(context: TestContext, session: SessionDa
 @clause_test("LC-10", at_most=1, session=sessions())
 async def test_clear_all_leaves_nothing_under_odd_names(context: TestContext, session: SessionData) -> None:
     store = await context.store()
-    for name in EDGE_CASE_NAMES:  # one by one, since a pattern such as * clears the others too
+    for name in EDGE_CASE_NAMES:  # one at a time: a pattern such as * clears the others too
         odd = session.model_copy(update={"identity": context.identity(name), "session_id": context.session_id(name)})
         await store.create_session(odd)
         await store.clear_all()
@@ -342,10 +332,10 @@ async def test_clear_all_leaves_nothing_under_odd_names(context: TestContext, se
 
 @clause_test("LC-10", at_most=2, session=sessions())
 async def test_clear_all_needs_no_key(context: TestContext, session: SessionData) -> None:
-    for each in await _of_another_key(context, session):
+    for each in await sessions_of_another_key(context, session):
         store = await context.store()
         await store.clear_all()
-        await assert_shows(context, store, gone=[each], when="after clear_all", should="show nothing, whatever its key")
+        await assert_shows(context, store, gone=[each], when="after clear_all", should="show nothing, with any key")
 
 
 @clause_test("LC-10", needs=[Capability.AT_REST], waits=True, at_most=1, session=sessions())
@@ -359,7 +349,7 @@ async def test_clear_all_leaves_no_row_of_an_expired_session(context: TestContex
         await context.stored(session)
     except LookupError:
         return
-    raise Violation("after clear_all the row of an expired session lies in the store", should="leave nothing")
+    raise Violation("after clear_all the row of an expired session is still stored", should="leave nothing")
 
 
 @clause_test("LC-11", session=sessions(), sealed=every(False, True))

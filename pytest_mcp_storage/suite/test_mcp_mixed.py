@@ -1,4 +1,4 @@
-"""MX · mixed plain and encrypted: a key that comes late, or changes, loses no session."""
+"""MX · mixed plain and encrypted: a key that is set later, or changed, loses no session."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ ABOUT_THE_KEY = re.compile(
     r"encrypt|cipher|\b(no|without (a|any)) key\b|in (the )?clear\b|\bin plain|plain ?text|unprotected|insecure",
     re.IGNORECASE,
 )
-"""Not every key: stores warn of those to their database too, and of what they cleared."""
+"""Not every mention of a key: stores also warn of database keys, and of what they cleared."""
 
 guarded = sessions("alice", **CREDENTIALS)
 """Sessions of one identity, with tokens and headers."""
 
 replacements = st.fixed_dictionaries({}, optional=CREDENTIALS)
-"""New values of either, of both, or of neither."""
+"""New values of tokens, of headers, of both, or of neither."""
 
 pairs = st.lists(guarded, min_size=2, max_size=2, unique_by=lambda session: session.session_id)
 
@@ -135,11 +135,11 @@ async def test_an_update_seals_what_still_lies_in_clear(
     stored = await context.row_of(session)
     for field in CREDENTIALS:
         if found := flaw(stored[field], getattr(session, field), context.key):
-            raise Violation(f"{field} that lay in clear are, after an update, stored as {found}", should="be sealed")
+            raise Violation(f"{field} stored in clear are after an update {found}", should="be sealed")
 
 
 async def _lay_in_clear(context: TestContext, session: SessionData) -> None:
-    """Write the session by a handle without a key; where no other handle would find it, plant it."""
+    """Write the session by a handle without a key; plant it if no other handle would find it."""
     if context.one_store:
         await (await context.holder()).create_session(session)
         return

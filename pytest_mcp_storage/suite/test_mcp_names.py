@@ -1,4 +1,4 @@
-"""LC · names: what none can have is refused, and ids that the store makes can't be guessed."""
+"""LC · names: invalid names are refused, and generated ids can't be guessed."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from itertools import product
 
 from pytest_mcp_storage.engine.clause_test import clause_test
 from pytest_mcp_storage.engine.context import TestContext
-from pytest_mcp_storage.engine.violation import Violation, assert_raises, outcome_of, told
+from pytest_mcp_storage.engine.violation import Violation, assert_raises, outcome_of
 from pytest_mcp_storage.oracle.assertions import assert_shows
 from pytest_mcp_storage.oracle.entropy import entropy
 from pytest_mcp_storage.oracle.generators import sessions
 from pytest_mcp_storage.oracle.limits import LONGEST_NAME
 from pytest_mcp_storage.spec.comparison import difference
+from pytest_mcp_storage.spec.describe import told
 from reference_backends import InvalidSessionError, SessionData, SessionNotFoundError
 
 LEAST_LENGTH = 12
@@ -44,7 +45,7 @@ async def test_an_empty_name_is_refused(context: TestContext, session: SessionDa
 @clause_test("LC-9", at_most=5, session=sessions())
 async def test_a_name_that_no_session_can_have_finds_nothing(context: TestContext, session: SessionData) -> None:
     store = await context.store()
-    # Filled up on the side that is not the example's mark.
+    # Filled up on the side without the example's mark.
     identity, session_id = f"{session.identity:x<{LONGEST_NAME}}", f"{session.session_id:x>{LONGEST_NAME}}"
     longest = session.model_copy(update={"identity": identity, "session_id": session_id})
     for each in (session, longest):
@@ -76,7 +77,7 @@ async def test_a_name_that_no_session_can_have_finds_nothing(context: TestContex
 @clause_test("LC-13")
 async def test_session_ids_are_unguessable(context: TestContext) -> None:
     ids = []
-    for count in (context.tier.ids, 100):  # two handles: what is seeded alike goes on alike
+    for count in (context.tier.ids, 100):  # two handles: equal seeds give equal ids
         store = await context.open()
         ids += [store.generate_session_id() for _ in range(count)]
         await store.disconnect()
@@ -86,7 +87,7 @@ async def test_session_ids_are_unguessable(context: TestContext) -> None:
                 f"generate_session_id returned {each!r}", should="be a letter, then letters and digits, ≥ 12"
             )
     if len(set(ids)) < len(ids):
-        raise Violation(f"{len(ids) - len(set(ids))} of {len(ids)} ids stand twice", should="never repeat")
+        raise Violation(f"{len(ids) - len(set(ids))} of {len(ids)} ids occur twice", should="never repeat")
     bits = sum(entropy([each[place] for each in ids]) for place in range(min(map(len, ids))))
     if bits < LEAST_BITS:
         raise Violation(

@@ -26,14 +26,14 @@ from reference_backends import SessionData
 
 MIB = 1024 * 1024
 LONG_TEXT = 70_000
-"""Characters: more than a column of two-byte lengths holds."""
+"""Characters; more than a column with two-byte lengths holds."""
 DEFACED = "defaced"
 
 
 @clause_test("RT-1", session=sessions(), sealed=every(False, True))
 async def test_get_returns_what_was_created(context: TestContext, session: SessionData, sealed: bool) -> None:
     store = await context.store(sealed=sealed)
-    await store.get_session(session.identity, session.session_id)  # whatever keeps answers has that one now
+    await store.get_session(session.identity, session.session_id)  # a cache has that one now
     await store.create_session(session.model_copy(deep=True))  # which the store may alter, and not what is expected
     seen = await store.get_session(session.identity, session.session_id)
     if found := difference(seen, session):
@@ -61,7 +61,7 @@ async def test_absent_empty_false_and_none_stay_apart(context: TestContext, sess
     for variant in variants:
         seen = await store.get_session(variant.identity, variant.session_id)
         if found := difference(seen, variant):
-            raise Violation(f"get_session returned {found}", should="tell absent from empty, and False from None")
+            raise Violation(f"get_session returned {found}", should="keep absent and empty apart, False and None too")
 
 
 @clause_test("RT-3", session=sessions(), value=json_values(12), text=texts(60), sealed=every(False, True))
@@ -271,7 +271,7 @@ async def test_created_at_is_kept_to_the_millisecond(
 
 
 def _nested(levels: int) -> Any:
-    """A value so deep inside of lists and objects."""
+    """Return a value at this depth inside of lists and objects."""
     value: Any = "leaf"
     for level in range(levels):
         value = {"in": value} if level % 2 else [value]
@@ -279,14 +279,14 @@ def _nested(levels: int) -> Any:
 
 
 def _deface(value: Any) -> None:
-    """Change every object inside a value, in place, that lets itself be changed."""
+    """Change every mutable object inside a value, in place."""
     if isinstance(value, SessionData):
         for field in vars(value).values():
             _deface(field)
     elif isinstance(value, dict):
         for item in value.values():
             _deface(item)
-        with suppress(TypeError, AttributeError):  # what can't be changed is shared with nobody
+        with suppress(TypeError, AttributeError):  # what can't be changed can't be shared by mistake
             value[DEFACED] = DEFACED
     elif isinstance(value, list):
         for item in value:

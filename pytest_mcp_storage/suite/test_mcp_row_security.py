@@ -1,4 +1,4 @@
-"""RS · row security: signed-in users keep to their own rows, whatever way they take."""
+"""RS · row security: signed-in users reach their own rows only, on every path."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from typing import Any
 from pytest_mcp_storage.engine.clause_test import clause_test
 from pytest_mcp_storage.engine.context import TestContext
 from pytest_mcp_storage.engine.recording import RecordingBackend
-from pytest_mcp_storage.engine.violation import Violation, outcome_of, told
+from pytest_mcp_storage.engine.violation import Violation, outcome_of
 from pytest_mcp_storage.oracle.assertions import assert_shows
 from pytest_mcp_storage.oracle.generators import changes, sessions
 from pytest_mcp_storage.spec.comparison import difference
+from pytest_mcp_storage.spec.describe import told
 from pytest_mcp_storage.workloads.row_security import (
     assert_finds_nothing,
     assert_keeps,
@@ -31,7 +32,7 @@ ALIKE = (
     "Alice@example.com", "alice@Example.com", "alice@example.co", "alice@example.com2", "alice@example_com",
     "alice@example.com ", "a%", "*", "alice",
 )  # fmt: skip
-"""Of whom a careless policy takes each for alice@example.com."""
+"""User ids that a wrong policy treats as alice@example.com."""
 
 STORE_WIDE = "clear_all and cleanup_expired_sessions by users: the store may hold others' data"
 
@@ -74,7 +75,7 @@ async def test_a_user_reads_updates_and_removes_their_own_rows_alone(
     await assert_finds_nothing(store.get_identity_sessions_data(bob), [], doing="listing another's sessions")
     await assert_finds_nothing(store.get_identity_mcp_sessions(bob), [], doing="listing another's session ids")
     if bobs.session_id in await store.get_all_session_ids():
-        raise Violation("get_all_session_ids showed another's session", should="show one's own alone")
+        raise Violation("get_all_session_ids showed another's session", should="show the user's own ids only")
     await assert_refused(store.update_session(*name, named), doing="updating another's session")
     await assert_finds_nothing(store.remove_session(*name), None, doing="removing another's session")
     new = owned(theirs, bob, " new")
@@ -180,7 +181,7 @@ async def test_user_ids_need_not_be_uuids(context: TestContext, session: Session
 
 
 async def _service(context: TestContext) -> RecordingBackend:
-    """As the service role, on the real time, which is that of users' handles; without a key, which they have not."""
+    """Return a handle of the service role, on the real time and without a key, as the users' handles are."""
     return await context.open(real_time=True, name="service")
 
 
@@ -206,8 +207,8 @@ async def _assert_powerless(
 async def _assert_owns(
     context: TestContext, store: RecordingBackend, mine: SessionData, other: SessionData, named: dict[str, Any]
 ) -> None:
-    """Create, read, update and remove as the user whose handle this is. ``mine`` stays, as ``named`` changes it."""
-    should = "have full use of their own sessions"
+    """Create, read, update and remove as the user of this handle. ``mine`` stays, as ``named`` changes it."""
+    should = "read, update and remove their sessions"
     await store.create_session(mine)
     await store.create_session(other)
     await assert_shows(context, store, [mine, other], when="to their user", should=should)

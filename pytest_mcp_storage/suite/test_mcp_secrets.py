@@ -1,4 +1,4 @@
-"""EN · ciphertext only, by canaries: secrets that are planted, and looked for wherever they might have got to."""
+"""EN · ciphertext only, by canaries: secrets are planted, and searched for in the store and in messages."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from pytest_mcp_storage.spec.comparison import difference
 from pytest_mcp_storage.spec.harness import NotMeasurable
 from reference_backends import SessionData
 
-NO_JSON = "tokens that are no JSON"
+NO_JSON = "tokens that are not JSON"
 
 
 @clause_test("EN-1", at_most=4, session=sessions(), padding=every(0, 100, 3_000, 20_000))
@@ -144,7 +144,7 @@ async def test_no_call_tells_a_secret(context: TestContext, session: SessionData
             ("a header that is a list", store.update_session, *name, {"headers": {"h": [slip]}}),
             ("a header with NUL", store.update_session, *name, {"headers": {"h": f"{slip}\0"}}),
             ("a header with a lone surrogate", store.update_session, *name, {"headers": {"h": f"{slip}\ud800"}}),
-            ("tokens beside an unknown field", store.update_session, *name, {"tokens": {"t": slip}, "no_such": 1}),
+            ("tokens with an unknown field", store.update_session, *name, {"tokens": {"t": slip}, "no_such": 1}),
             ("a verifier like an envelope", store.update_session, *name, {"code_verifier": f"enc:1:{slip}"}),
             ("client information that is text", store.update_session, *name, {"client_information": slip}),
             ("a listing of ids", store.get_identity_mcp_sessions, session.identity),
@@ -178,7 +178,7 @@ async def test_no_session_that_ends_tells_a_secret(context: TestContext, session
         calls: list[tuple[Any, ...]] = [
             ("a read of an expired session", store.get_session, *name),
             ("a listing without it", store.get_identity_sessions_data, session.identity),
-            ("an update that is late", store.update_session, *name, canaries.credentials("a late update")),
+            ("an update of an expired session", store.update_session, *name, canaries.credentials("a late update")),
         ]
         if context.store_is_ours:
             calls += [("cleanup", store.cleanup_expired_sessions), ("a new create", store.create_session, session)]
@@ -315,4 +315,4 @@ async def test_client_secrets_are_sealed_too(context: TestContext, session: Sess
 
 async def _assert_free_of(canaries: Canaries, stored: bytes, when: str) -> None:
     if found := canaries.found_in(stored):
-        raise Violation(f"{when} the store holds {found}", should="hold no secret, in whatever encoding")
+        raise Violation(f"{when} the store holds {found}", should="hold no secret, in any encoding")

@@ -1,4 +1,4 @@
-"""RT, ID, EX · values that the store's own source names: the lengths, counts, words and times that it compares with."""
+"""RT, ID, EX · values in the store's own source: the lengths, counts, words and times that it compares with."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import Any
 from pytest_mcp_storage.engine.clause_test import clause_test
 from pytest_mcp_storage.engine.context import TestContext
 from pytest_mcp_storage.engine.violation import Violation
+from pytest_mcp_storage.oracle.assertions import JUST_BEFORE, assert_gone, assert_live
 from pytest_mcp_storage.oracle.bulk_create import create_many
 from pytest_mcp_storage.oracle.edge_texts import around, batched, joined_by, nested, of_length
 from pytest_mcp_storage.oracle.generators import sessions
 from pytest_mcp_storage.oracle.limits import LARGEST_NUMBER, LATEST_MOMENT_MS, LONGEST_NAME, LONGEST_TTL
 from pytest_mcp_storage.oracle.model import ROUNDING
-from pytest_mcp_storage.oracle.presence_assertions import JUST_BEFORE, assert_gone, assert_live
 from pytest_mcp_storage.spec.capabilities import Capability
 from pytest_mcp_storage.spec.comparison import difference
 from pytest_mcp_storage.suite.test_mcp_identity import keep_apart
@@ -95,7 +95,7 @@ async def test_names_that_the_source_names_are_kept_apart(context: TestContext, 
 
 @clause_test("ID-3", at_most=1, template=sessions())
 async def test_whole_names_that_the_source_names_are_kept_apart(context: TestContext, template: SessionData) -> None:
-    """In a store of their own, without the example's mark: a name may be compared as a whole."""
+    """Use a separate store and no example mark: a store may compare a whole name."""
     async with context.another_store() as harness:
         store = await context.open(*context.usual_keys, name="another_store", harness=harness)
         names = [(text, f"s{number}") for number, text in enumerate(context.constants.texts)]

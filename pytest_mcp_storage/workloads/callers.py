@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Collection, Coroutine, Sequence
 from typing import Any
+from zlib import crc32
 
 from hypothesis import strategies as st
 
@@ -20,8 +21,10 @@ Action = tuple[str, int, str]
 """What to do, to which session, and to which of its fields."""
 
 ACTIONS = (
-    "create", "update", "update", "update", "remove", "get", "get", "get", "get", "listing", "ids", "all ids", "pause",
+    "create", "update", "update", "update", "renew", "remove", "get", "get", "get", "get", "listing", "ids", "all ids",
+    "clear", "cleanup", "pause",
 )  # fmt: skip
+STORE_WIDE = ("all ids", "clear", "cleanup")
 
 VALUES: dict[str, Callable[[str], Any]] = {
     "server_name": lambda mark: mark,
@@ -31,25 +34,38 @@ VALUES: dict[str, Callable[[str], Any]] = {
     "code_verifier": lambda mark: mark,
     "client_id": lambda mark: mark,
     "server_url": lambda mark: f"https://{mark}.example",
+    "server_id": lambda mark: mark,
+    "created_at": lambda mark: crc32(mark.encode()),
+    "active": lambda mark: bool(crc32(mark.encode()) & 1),
+    "transport_type": lambda mark: ("sse", "streamable_http")[crc32(mark.encode()) & 1],
 }
-"""Fields, and a value of each that nobody else writes."""
+"""Fields, and a value of each; nobody else writes it, unless the field has only two values."""
 
 
 def plans() -> st.SearchStrategy[list[list[Action]]]:
-    """What each of some callers does with two sessions, mostly with the first. Short plans seldom meet."""
-    action = st.tuples(st.sampled_from(ACTIONS), st.sampled_from([0, 0, 0, 1]), st.sampled_from(sorted(VALUES)))
+    """Draw what each of some callers does with three sessions, mostly with the first. Short plans seldom meet."""
+    action = st.tuples(st.sampled_from(ACTIONS), st.sampled_from([0, 0, 0, 1, 2]), st.sampled_from(sorted(VALUES)))
     return st.lists(st.lists(action, min_size=9, max_size=16), min_size=3, max_size=5)
 
 
-def steps(plan: Sequence[Action], sessions: Sequence[SessionData], caller: str, *, all_ids: bool) -> list[Step]:
-    """The calls of a plan upon these sessions. Every value that is written names its caller and its place.
+def contested(session: SessionData) -> list[SessionData]:
+    """Return the three sessions that plans work on: two of one identity, and one of another."""
+    second = session.model_copy(update={"session_id": f"{session.session_id}2"})
+    other = session.model_copy(update={"identity": f"{session.identity}2", "session_id": f"{session.session_id}3"})
+    return [session, second, other]
 
-    ``all_ids``: with those calls that read the whole store.
+
+def steps(
+    plan: Sequence[Action], sessions: Sequence[SessionData], caller: str, *, without: Collection[str] = ()
+) -> list[Step]:
+    """Return the calls of a plan on these sessions. Every value that is written names its caller and its place.
+
+    ``without``: actions that are left out.
     """
     return [
         _step(action, sessions[which], field, f"{caller}.{place}")
         for place, (action, which, field) in enumerate(plan)
-        if all_ids or action != "all ids"
+        if action not in without
     ]
 
 
@@ -95,6 +111,8 @@ def _step(action: str, session: SessionData, field: str, mark: str) -> Step:
         case "update":
             both = {field: VALUES[field](mark), "callback_url": mark}  # two fields, that half an update can be seen
             return Step("update_session", (*name, both))
+        case "renew":
+            return Step("update_session", (*name, {}))
         case "remove":
             return Step("remove_session", name)
         case "get":
@@ -105,4 +123,8 @@ def _step(action: str, session: SessionData, field: str, mark: str) -> Step:
             return Step("get_identity_mcp_sessions", (session.identity,))
         case "all ids":
             return Step("get_all_session_ids")
+        case "clear":
+            return Step("clear_all")
+        case "cleanup":
+            return Step("cleanup_expired_sessions")
     return Step(action)

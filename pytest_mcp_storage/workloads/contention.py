@@ -13,7 +13,16 @@ from pytest_mcp_storage.oracle.model import ROUNDING
 from pytest_mcp_storage.oracle.timeline import timeline
 from pytest_mcp_storage.spec.capabilities import Capability
 from pytest_mcp_storage.spec.harness import BackendHarness
-from pytest_mcp_storage.workloads.callers import VALUES, Action, all_at_once, at_once, carry_out, steps
+from pytest_mcp_storage.workloads.callers import (
+    STORE_WIDE,
+    VALUES,
+    Action,
+    all_at_once,
+    at_once,
+    carry_out,
+    contested,
+    steps,
+)
 from reference_backends import SessionData, SessionExistsError, SessionNotFoundError
 
 
@@ -123,7 +132,7 @@ async def assert_lets_removal_win(
     ttl: float | None = None,
     renewing: bool = False,
 ) -> None:
-    """The last caller removes the session while the others update it: it is gone, whoever came first.
+    """Assert that the session is gone after the last caller has removed it while the others update it.
 
     ``ttl``: of each update; ``renewing``: after each comes another that names no field.
     """
@@ -161,15 +170,18 @@ async def assert_clears_whole_sessions(
 async def assert_one_history(
     context: TestContext, callers: Sequence[RecordingBackend], session: SessionData, plans: Sequence[Sequence[Action]]
 ) -> None:
-    """The callers carry out their plans upon two sessions, one of them there from the start: it can be explained."""
-    both = [session, session.model_copy(update={"session_id": f"{session.session_id}2"})]
+    """Assert that some order explains what the callers see of their plans.
+
+    The plans work on two sessions of one identity, one of them there from the start, and on one of another identity.
+    """
+    those = contested(session)
     await callers[0].create_session(session)
     calls = [
-        steps(plan, both, caller.name, all_ids=context.store_is_ours)
+        steps(plan, those, caller.name, without=() if context.store_is_ours else STORE_WIDE)
         for caller, plan in zip(callers, plans, strict=True)
     ]
     await carry_out(callers, calls)
-    for each in both:
+    for each in those:
         await view(context, callers[0], (each.identity, each.session_id))
     assert_linearizable(context.history.calls())
 

@@ -13,12 +13,14 @@ from dataclasses import replace
 from pathlib import Path
 
 from pytest_mcp_storage.engine.context import TestContext
-from pytest_mcp_storage.engine.recording import Call, RecordingBackend
-from pytest_mcp_storage.engine.violation import Violation, told
+from pytest_mcp_storage.engine.recording import RecordingBackend
+from pytest_mcp_storage.engine.violation import Violation
 from pytest_mcp_storage.faults.worker_client import Step, Worker
 from pytest_mcp_storage.oracle.assertions import view
 from pytest_mcp_storage.oracle.history import assert_linearizable
+from pytest_mcp_storage.spec.call import Call
 from pytest_mcp_storage.spec.capabilities import Capability
+from pytest_mcp_storage.spec.describe import told
 from pytest_mcp_storage.spec.harness import BackendHarness, NotMeasurable
 from pytest_mcp_storage.workloads.callers import VALUES, has_failed
 from reference_backends import SessionData

@@ -8,14 +8,15 @@ from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 
 from pytest_mcp_storage.engine.context import TestContext
-from pytest_mcp_storage.engine.recording import Call
-from pytest_mcp_storage.engine.violation import Violation, told
+from pytest_mcp_storage.engine.violation import Violation
 from pytest_mcp_storage.faults.worker_client import Step, Worker
 from pytest_mcp_storage.oracle.assertions import assert_shows, view
 from pytest_mcp_storage.oracle.history import assert_linearizable, subject
 from pytest_mcp_storage.oracle.timeline import timeline
+from pytest_mcp_storage.spec.call import Call
 from pytest_mcp_storage.spec.capabilities import Capability
-from pytest_mcp_storage.workloads.callers import ACTIONS, VALUES, Action, all_at_once, has_failed, steps
+from pytest_mcp_storage.spec.describe import told
+from pytest_mcp_storage.workloads.callers import ACTIONS, STORE_WIDE, VALUES, Action, all_at_once, has_failed, steps
 from reference_backends import SessionData
 
 PROCESSES = 3
@@ -52,7 +53,10 @@ async def assert_holds_across_processes(context: TestContext, session: SessionDa
     await store.create_session(fixture.shared)
     try:
         rng = random.Random(f"{context.seed} {number}")
-        calls = await _work(context, _plans(fixture, rng, all_ids=context.store_is_ours))
+        calls = await _work(
+            context,
+            _plans(fixture, rng, without=("clear", "pause") if context.store_is_ours else (*STORE_WIDE, "pause")),
+        )
         _assert_has_one_winner(calls, fixture.contested)
         when = "after processes updated different fields"
         await assert_shows(
@@ -67,7 +71,7 @@ async def assert_holds_across_processes(context: TestContext, session: SessionDa
                 await store.backend.remove_session(each.identity, each.session_id)
 
 
-def _plans(fixture: Fixture, rng: random.Random, *, all_ids: bool) -> list[list[Step]]:
+def _plans(fixture: Fixture, rng: random.Random, *, without: Sequence[str]) -> list[list[Step]]:
     plans = []
     for name, field in _processes():
         creates = [Step("create_session", (each.model_copy(update={"server_id": name}),)) for each in fixture.contested]
@@ -76,8 +80,7 @@ def _plans(fixture: Fixture, rng: random.Random, *, all_ids: bool) -> list[list[
         actions: list[Action] = [
             (rng.choice(ACTIONS), rng.randrange(2), rng.choice(list(VALUES))) for _ in range(ACTIONS_EACH)
         ]
-        freely = [step for step in steps(actions, fixture.free, name, all_ids=all_ids) if step.method != "pause"]
-        plans.append([*creates, *updates, *freely])
+        plans.append([*creates, *updates, *steps(actions, fixture.free, name, without=without)])
     return plans
 
 

@@ -12,8 +12,9 @@ from pytest_mcp_storage.engine import timeouts
 from pytest_mcp_storage.engine.context import TestContext
 from pytest_mcp_storage.engine.recording import RecordingBackend
 from pytest_mcp_storage.engine.timeouts import Overdue
-from pytest_mcp_storage.engine.violation import Violation, outcome_of, told
+from pytest_mcp_storage.engine.violation import Violation, outcome_of
 from pytest_mcp_storage.oracle.assertions import View, view
+from pytest_mcp_storage.spec.describe import told
 from reference_backends import SessionData, StorageError, StorageUnavailableError
 
 PAUSE = 0.02

@@ -10,8 +10,9 @@ from uuid import NAMESPACE_OID, uuid5
 
 from pytest_mcp_storage.engine.context import TestContext
 from pytest_mcp_storage.engine.recording import RecordingBackend
-from pytest_mcp_storage.engine.violation import Violation, outcome_of, told
+from pytest_mcp_storage.engine.violation import Violation, outcome_of
 from pytest_mcp_storage.spec.comparison import difference
+from pytest_mcp_storage.spec.describe import told
 from reference_backends import SessionData, StorageError, StorageUnavailableError
 
 

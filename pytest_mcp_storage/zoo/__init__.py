@@ -1,11 +1,18 @@
-"""Broken stores, each with the clause that catches it and the reason why a real author writes it so.
+"""Broken stores (mutants) that the clauses must kill, and unusual conforming stores that they must pass.
 
-They stand on two correct stores: :mod:`~pytest_mcp_storage.zoo.in_memory_store`, rows in memory behind a round trip,
-and :mod:`~pytest_mcp_storage.zoo.json_store`, the same rows in a JSON file. A mutant is a harness class; ``breaks``
-names its clauses, its docstring is the reason. Beside them live conforming stores that only look odd, and that no
-clause may fail.
+A mutant is a harness class: ``breaks`` names its clauses, and its docstring is the reason why a real author writes it.
+
+- ``in_memory_store``: a correct store in memory, from which most mutants are made.
+- ``json_store``: the same in a JSON file.
+- ``sealing``: the same with its own keyring.
+- ``mutant``: :class:`Mutant`, and the decorator ``broken``.
+- ``mutants``: the broken stores.
+- ``conforming``: the correct but unusual ones.
+- ``registry``: lists both, mutants by clause group.
+- ``run``: runs one of them against the clauses.
 """
 
-from pytest_mcp_storage.zoo.mutant import Mutant, all_mutants, conforming_stores
+from pytest_mcp_storage.zoo.mutant import Mutant
+from pytest_mcp_storage.zoo.registry import all_mutants, conforming_stores
 
 __all__ = ["Mutant", "all_mutants", "conforming_stores"]

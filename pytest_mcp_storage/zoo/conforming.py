@@ -1,4 +1,4 @@
-"""Correct stores that look odd. A suite that fails one of them asks for more than the contract."""
+"""Correct stores that look unusual. A suite that fails one of them demands more than the contract."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from reference_backends.file.content import replace
 
 logger = logging.getLogger("pytest_mcp_storage.zoo")
 
-Answer = TypeVar("Answer")
+Result = TypeVar("Result")
 
 
 class Plain(InMemoryHarness):
@@ -85,7 +85,7 @@ class WholeSeconds(InMemoryHarness):
 
 
 class _Slow(InMemoryBackend):
-    async def request(self, work: Callable[[Rows], Answer]) -> Answer:
+    async def request(self, work: Callable[[Rows], Result]) -> Result:
         await asyncio.sleep(0.005)
         return await super().request(work)
 
@@ -97,7 +97,7 @@ class Slow(InMemoryHarness):
 
 
 class _EvictsAtOnce(InMemoryBackend):
-    async def request(self, work: Callable[[Rows], Answer]) -> Answer:
+    async def request(self, work: Callable[[Rows], Result]) -> Result:
         def evict(rows: Rows) -> None:
             for name in [name for name in rows if not self.live(rows, name)]:
                 del rows[name]
@@ -129,7 +129,7 @@ class FindsNothingUnderOddNames(InMemoryHarness):
 
 
 class Incapable(InMemoryHarness):
-    """Declares nothing at all: no key, no clock, no look at what is stored."""
+    """Declares no capability: no key, no clock, no access to what is stored."""
 
     capabilities = frozenset()
     time_limit: ClassVar[float] = 1.0  # type: ignore[misc]
@@ -150,7 +150,7 @@ class _OneHandleAtATime(InMemoryBackend):
 
 
 class OneHandleAtATime(InMemoryHarness):
-    """Lends itself to one handle at a time, as an embedded database does that locks its file."""
+    """Allows one open handle at a time, as an embedded database that locks its file."""
 
     backend = _OneHandleAtATime
     capabilities = InMemoryHarness.capabilities - {Capability.SHARED}
@@ -171,7 +171,7 @@ class _FloatsForIntegers(InMemoryBackend):
 
 
 class FloatsForIntegers(InMemoryHarness):
-    """Has one kind of number, and objects in an order of its own."""
+    """Has one kind of number, and its own order of keys in objects."""
 
     backend = _FloatsForIntegers
 
@@ -201,7 +201,7 @@ class _RaisesItsOwn(InMemoryBackend):
 
 
 class RaisesItsOwn(InMemoryHarness):
-    """Raises errors of its own, of the contract's kinds."""
+    """Raises its own subclasses of the contract's errors."""
 
     backend = _RaisesItsOwn
 
@@ -213,7 +213,7 @@ class GuardsItsRows(GuardedHarness):
 class _WarnsByPython(InMemoryBackend):
     def _opened(self) -> None:
         if not self._codec.seals and not self._warned:
-            warnings.warn("no encryption key is set: tokens lie in clear", stacklevel=2)
+            warnings.warn("no encryption key is set: tokens are stored in clear", stacklevel=2)
         self._warned = True
         super()._opened()
 
@@ -227,7 +227,7 @@ class WarnsByPython(InMemoryHarness):
 class _Pauses(InMemoryBackend):
     until = 0.0
 
-    async def request(self, work: Callable[[Rows], Answer]) -> Answer:
+    async def request(self, work: Callable[[Rows], Result]) -> Result:
         now = asyncio.get_running_loop().time()
         if now < self.until:
             raise StorageUnavailableError("the circuit is open for a moment")
@@ -239,7 +239,7 @@ class _Pauses(InMemoryBackend):
 
 
 class Pauses(InMemoryHarness):
-    """Lets a store that failed rest for a moment, and refuses calls meanwhile."""
+    """Refuses calls for a moment after a failure."""
 
     backend = _Pauses
 
@@ -296,7 +296,7 @@ class _TakesTtlByName(InMemoryBackend):
 
 
 class TakesTtlByName(InMemoryHarness):
-    """Has a keyword of the TTL, so that nobody takes it for something else."""
+    """Takes the TTL by keyword only."""
 
     backend = _TakesTtlByName
 
@@ -311,7 +311,7 @@ class _WarnsOfItsKeys(InMemoryBackend):
 
 
 class WarnsOfItsKeys(InMemoryHarness):
-    """Warns of the key to its database and of what it cleared, beside the warning that the contract asks for."""
+    """Warns of its database's key and of what it cleared, in addition to the warning that the contract asks for."""
 
     backend = _WarnsOfItsKeys
 
@@ -323,7 +323,7 @@ class _KeepsACopy(JsonStore):
 
 
 class KeepsACopy(JsonStoreHarness):
-    """Writes a copy of its file beside it, which it never reads: damaged, it costs nothing."""
+    """Writes a copy next to its file and never reads it: damage to it costs nothing."""
 
     store = _KeepsACopy
 
@@ -340,6 +340,6 @@ class _HandsOutItsOwnKind(InMemoryBackend):
 
 
 class HandsOutItsOwnKind(InMemoryHarness):
-    """Has a kind of session of its own, with a version beside the contract's fields."""
+    """Has its own session class, with a version in addition to the contract's fields."""
 
     backend = _HandsOutItsOwnKind

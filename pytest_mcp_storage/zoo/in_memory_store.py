@@ -1,4 +1,4 @@
-"""A correct store in this process's memory, a round trip away, from which broken ones are made."""
+"""A correct store in this process's memory, behind a round trip, from which broken ones are made."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from typing import Any, ClassVar, Literal, NamedTuple, TypeVar, Unpack
 
 from pytest_mcp_storage.harnesses.options import backend_options
+from pytest_mcp_storage.oracle.model import SessionKey
 from pytest_mcp_storage.spec.capabilities import Capability
 from pytest_mcp_storage.spec.harness import BackendHarness
 from reference_backends import (
@@ -25,9 +26,6 @@ from reference_backends.core.base import BackendOptions, BaseBackend
 from reference_backends.core.record import Record
 from reference_backends.core.validation import check_changes, check_identity, check_names, check_session
 
-Name = tuple[str, str]
-"""Identity and session id."""
-
 
 class Row(NamedTuple):
     """A record, and the moment in seconds since the epoch at which it expires."""
@@ -36,12 +34,12 @@ class Row(NamedTuple):
     expires_at: float
 
 
-Rows = MutableMapping[Name, Row]
-Answer = TypeVar("Answer")
+Rows = MutableMapping[SessionKey, Row]
+Result = TypeVar("Result")
 
 
 class InMemoryStore:
-    """Where the rows lie. It can be cut off, or made to lose its answers."""
+    """The rows. The store can be cut off, or made to lose its answers."""
 
     def __init__(self) -> None:
         self.rows: Rows = {}
@@ -50,10 +48,10 @@ class InMemoryStore:
         self.mute = False
         self.rng = random.Random(1)
 
-    async def request(self, work: Callable[[Rows], Answer]) -> Answer:
-        """One round trip: other callers may come between before and after, never in the middle.
+    async def request(self, work: Callable[[Rows], Result]) -> Result:
+        """Make one round trip: other callers can run before and after the work, never during it.
 
-        Raises ``ConnectionError`` where the store can't be reached, and where the answer is lost.
+        Raises ``ConnectionError`` if the store can't be reached, or if the answer is lost.
         """
         await self.way()
         if self.cut:
@@ -66,16 +64,16 @@ class InMemoryStore:
                 raise ConnectionResetError("the answer was lost")
 
     async def way(self) -> None:
-        """There or back, now quickly, now slowly, so that requests overtake each other."""
+        """Wait for one direction of the round trip, with a random delay, so that requests overtake each other."""
         for _ in range(self.rng.choice((1, 1, 1, 2, 4))):
             await asyncio.sleep(0)
 
-    def done(self, work: Callable[[Rows], Answer]) -> Answer:
-        """Do the work upon the rows."""
+    def done(self, work: Callable[[Rows], Result]) -> Result:
+        """Do the work on the rows."""
         return work(self.rows)
 
     def leave(self) -> None:
-        """A handle needs it no longer."""
+        """Note that a handle needs the store no longer."""
 
 
 class InMemoryBackend(BaseBackend):
@@ -151,13 +149,13 @@ class InMemoryBackend(BaseBackend):
         self._open = False
         self.store.leave()
 
-    async def call(self, work: Callable[[Rows], Answer]) -> Answer:
-        """A request of an open handle."""
+    async def call(self, work: Callable[[Rows], Result]) -> Result:
+        """Send a request of an open handle."""
         self._require_open()
         return await self.request(work)
 
-    async def request(self, work: Callable[[Rows], Answer]) -> Answer:
-        """A round trip, its failures typed."""
+    async def request(self, work: Callable[[Rows], Result]) -> Result:
+        """Make a round trip, and raise its failures as storage errors."""
         try:
             return await self.store.request(work)
         except ConnectionError as error:
@@ -168,29 +166,29 @@ class InMemoryBackend(BaseBackend):
         if self.store.state != "ready":
             raise StorageSetupError(f"the table is {self.store.state}; run `store setup`")
 
-    def key(self, identity: str, session_id: str) -> Name:
-        """Under which the row lies."""
+    def key(self, identity: str, session_id: str) -> SessionKey:
+        """Return the key of the row."""
         return identity, session_id
 
     def kept(self, session: SessionData) -> Record:
-        """What is stored of a new session."""
+        """Return what is stored of a new session."""
         return self._codec.record(session)
 
     def merged(self, record: Record, named: Mapping[str, Any]) -> Record:
-        """What is stored after an update."""
+        """Return what is stored after an update."""
         return self._codec.updated(record, named)
 
     def shown(self, record: Record) -> SessionData:
-        """What is read of a record."""
+        """Return the session that a record holds."""
         return self._codec.session(record)
 
-    def live(self, rows: Rows, name: Name) -> Row | None:
-        """The row, where it has not expired."""
+    def live(self, rows: Rows, name: SessionKey) -> Row | None:
+        """Return the row if it has not expired."""
         row = rows.get(name)
         return row if row is not None and self._clock() < row.expires_at else None
 
     def of(self, rows: Rows, identity: str) -> dict[str, Row]:
-        """An identity's live rows by session id."""
+        """Return an identity's live rows by session id."""
         return {
             row.record["session_id"]: row
             for name, row in rows.items()
@@ -205,7 +203,7 @@ class InMemoryHarness(BackendHarness):
     breaks: ClassVar[str] = ""
     """The clause that catches this store; none catches the correct one."""
     backend: ClassVar[type[InMemoryBackend]] = InMemoryBackend
-    time_limit = 4.0  # what is at once on a quiet machine took more than a second on one that was busy otherwise
+    time_limit = 4.0  # a busy machine took more than a second for what is immediate on an idle one
     capabilities = frozenset(
         {
             Capability.KEY,

@@ -15,18 +15,18 @@ from reference_backends.core.record import from_wire, to_wire
 from reference_backends.file.content import replace
 from reference_backends.file.lock import FileLock
 
-Answer = TypeVar("Answer")
+Result = TypeVar("Result")
 
 
 class JsonStore(InMemoryStore):
-    """The rows in a file, which each request reads and, where it changes them, replaces under a lock."""
+    """The rows in a file. Each request reads it and, if it changes the rows, replaces it under a lock."""
 
     def __init__(self, path: Path) -> None:
         super().__init__()
         self.path = path
         self.lock = FileLock(path.with_name(f"{path.name}.lock"), timeout=5)
 
-    def done(self, work: Callable[[Rows], Answer]) -> Answer:
+    def done(self, work: Callable[[Rows], Result]) -> Result:
         with self.lock:
             rows = self.load()
             before = dict(rows)
@@ -39,7 +39,7 @@ class JsonStore(InMemoryStore):
         self.lock.close()
 
     def load(self) -> Rows:
-        """The rows of the file. Raises :class:`StorageSetupError`."""
+        """Return the rows of the file. Raises :class:`StorageSetupError`."""
         if not self.path.exists():
             return {}
         try:
@@ -53,7 +53,7 @@ class JsonStore(InMemoryStore):
 
     @staticmethod
     def parsed(content: bytes) -> Rows:
-        """The rows in a file's content."""
+        """Return the rows in a file's content."""
         rows = {}
         document = json.loads(content)
         if not isinstance(document, list):
@@ -65,12 +65,12 @@ class JsonStore(InMemoryStore):
 
     @staticmethod
     def text(rows: Rows) -> bytes:
-        """The content of a file with these rows: camelCase, ``expiresAt`` in seconds since the epoch."""
+        """Return a file's content with these rows: camelCase, ``expiresAt`` in seconds since the epoch."""
         return json.dumps([to_wire(row.record) | {"expiresAt": row.expires_at} for row in rows.values()]).encode()
 
 
 class JsonStoreHarness(FileHarness):
-    """Drives a kind of :class:`JsonStore`: all that :class:`FileHarness` does, upon the same layout."""
+    """Drives a kind of :class:`JsonStore`: all that :class:`FileHarness` does, on the same layout."""
 
     name: ClassVar[str] = "store"
     breaks: ClassVar[str] = ""

@@ -1,57 +1,17 @@
-"""The zoo's register: every broken store with its clause and its reason, and the odd ones that are conforming."""
+"""A mutant: a broken store, with the clauses that must kill it and the reason why a real author writes it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
-from importlib import import_module
 
 from pytest_mcp_storage.spec.harness import BackendHarness
 from pytest_mcp_storage.zoo.in_memory_store import InMemoryBackend, InMemoryHarness
 
-MODULES: tuple[str, ...] = (
-    "round_trip",
-    "decoding",
-    "sharing",
-    "life_cycle",
-    "updates",
-    "refusals",
-    "identity",
-    "names",
-    "joined",
-    "indexes",
-    "caches",
-    "expiry",
-    "evictions",
-    "lifetimes",
-    "renewals",
-    "defaults",
-    "secrets",
-    "remnants",
-    "telling",
-    "envelopes",
-    "encryption",
-    "trust",
-    "unreadable",
-    "mixed",
-    "durability",
-    "concurrency",
-    "failure",
-    "outages",
-    "row_security",
-    "declarations",
-    "constants",
-)
-"""The modules in which broken stores live, in the contract's order."""
-
-CONFORMING = "conforming"
-"""The module of correct but unusual stores."""
-
 
 @dataclass(frozen=True)
 class Mutant:
-    """One store of the zoo. ``clauses``: those that must catch it; ``why``: what makes a real author write it so."""
+    """One store of the zoo. ``clauses``: those that must kill it; ``why``: the mistake that a real author makes."""
 
     name: str
     clauses: tuple[str, ...]
@@ -67,28 +27,3 @@ def broken(*clauses: str) -> Callable[[type[InMemoryBackend]], type[InMemoryHarn
         return type(backend.__name__, (InMemoryHarness,), {**about, "__module__": backend.__module__})
 
     return make
-
-
-@cache
-def all_mutants() -> tuple[Mutant, ...]:
-    """Every broken store, module_name by module_name."""
-    return tuple(mutant for module_name in MODULES for mutant in _in(f"mutants.{module_name}") if mutant.clauses)
-
-
-@cache
-def conforming_stores() -> tuple[Mutant, ...]:
-    """Correct stores that look odd; no clause may fail them."""
-    return tuple(_in(CONFORMING))
-
-
-def _in(module_name: str) -> list[Mutant]:
-    module = import_module(f"pytest_mcp_storage.zoo.{module_name}")
-    return [
-        Mutant(each.__name__, _clauses(each), " ".join((each.__doc__ or "").split()), each)
-        for each in vars(module).values()
-        if isinstance(each, type) and issubclass(each, BackendHarness) and each.__module__ == module.__name__
-    ]
-
-
-def _clauses(harness: type[BackendHarness]) -> tuple[str, ...]:
-    return tuple(str(getattr(harness, "breaks", "")).replace(",", " ").split())

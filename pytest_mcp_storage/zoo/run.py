@@ -1,4 +1,4 @@
-"""The hunt: each broken store before the clauses that must catch it, each conforming one before all."""
+"""The run of the zoo: each mutant against the clauses that must kill it, each conforming store against all."""
 
 from __future__ import annotations
 
@@ -6,19 +6,21 @@ import time
 from dataclasses import dataclass, field
 from importlib import import_module
 
-from pytest_mcp_storage.engine.clause_test import ClauseTest, measure, tests_in
+from pytest_mcp_storage.engine.clause_test import ClauseTest, tests_in
 from pytest_mcp_storage.engine.environment import Environment
 from pytest_mcp_storage.engine.loop import SuiteLoop
+from pytest_mcp_storage.engine.measure import measure
 from pytest_mcp_storage.engine.tiers import TIERS
-from pytest_mcp_storage.session.collection import suite_files
+from pytest_mcp_storage.session.suite_paths import suite_files
 from pytest_mcp_storage.spec.clauses import Clause, load_clauses
 from pytest_mcp_storage.spec.outcome import Measurement, Outcome
-from pytest_mcp_storage.zoo.mutant import Mutant, all_mutants, conforming_stores
+from pytest_mcp_storage.zoo.mutant import Mutant
+from pytest_mcp_storage.zoo.registry import all_mutants, conforming_stores
 
 
 @dataclass
 class KillResult:
-    """What the hunt for one mutant brought.
+    """What the run of one mutant found.
 
     ``by``: the clauses that failed it, in the order in which they did. ``examples`` and ``seconds``: from the start of
     the first named clause to its first failing test. ``tier``: at which it was killed. ``faults``: clauses that could
@@ -36,22 +38,21 @@ class KillResult:
 
     @property
     def killed(self) -> bool:
-        """Whether every clause that names it failed it."""
+        """Return if every clause of the mutant failed it."""
         return bool(self.named) and set(self.named) <= set(self.by)
 
     @property
     def passed(self) -> bool:
-        """Whether it is conforming, and every clause could be measured and passed it."""
+        """Return if the store is conforming, and every clause was measured and passed it."""
         return not (self.named or self.by or self.faults)
 
 
 def run_mutant(
     name: str, *, tiers: tuple[str, ...] = ("smoke", "standard"), seed: int = 0, every: bool = False
 ) -> KillResult:
-    """Put the mutant of that name before its clauses, at one tier after another until they catch it.
+    """Judge the mutant of that name by its clauses, at one tier after another until they kill it.
 
-    ``every``: before all clauses, at the last tier alone. A conforming mutant always meets all of them, at the first
-    tier.
+    ``every``: all clauses, at the last tier only. A conforming store always gets all of them, at the first tier.
     """
     mutant = next(each for each in (*all_mutants(), *conforming_stores()) if each.name == name)
     whole = every or not mutant.clauses
@@ -72,16 +73,16 @@ def _judge(mutant: Mutant, result: KillResult, clauses: list[Clause], tier: str,
         environment.start()
         try:
             for clause in clauses:
-                _put_before(clause, environment, result, tier, seed, start)
+                _run_clause(clause, environment, result, tier, seed, start)
         finally:
             environment.stop()
-    except Exception as error:  # a harness of ours that can't make its store, or end it: told with the other holes
+    except Exception as error:  # a harness of ours that can't make its store, or end it: reported with the other errors
         result.faults.append(f"the harness failed: {error!r}")
     finally:
         loop.close()
 
 
-def _put_before(
+def _run_clause(
     clause: Clause, environment: Environment, result: KillResult, tier: str, seed: int, start: float
 ) -> None:
     tests = suite_tests()
@@ -99,7 +100,7 @@ def _put_before(
 
 
 def suite_tests() -> dict[str, ClauseTest]:
-    """Every test of the suite, by name."""
+    """Return every test of the suite, by name."""
     names = [path.rpartition("/")[2].removesuffix(".py") for path in suite_files()]
     modules = [import_module(f"pytest_mcp_storage.suite.{name}") for name in names]
     return {test.name: test for module in modules for test in tests_in(module)}

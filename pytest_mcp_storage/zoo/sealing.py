@@ -1,4 +1,4 @@
-"""What the zoo's careless encrypters are made of: a keyring in small steps, and a store that takes another's parts."""
+"""Parts of the mutants that encrypt wrongly: a keyring in small steps, and a store whose parts can be replaced."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from reference_backends.core.record import RecordCodec
 
 
 class SealingBackend(InMemoryBackend):
-    """A :class:`InMemoryBackend` with a keyring and a codec of its own."""
+    """An :class:`InMemoryBackend` with its own keyring and codec."""
 
     ring: ClassVar[type[Keyring]] = Keyring
     codec: ClassVar[type[RecordCodec]] = RecordCodec
@@ -43,7 +43,7 @@ class Ring(Keyring):
         super().__init__([key.hex() for key in self.keys])
 
     def parsed(self, keys: str | Sequence[str]) -> list[bytes]:
-        """The keys' bytes."""
+        """Return the bytes of the keys."""
         Keyring(keys)
         return [bytes.fromhex(key) for key in ([keys] if isinstance(keys, str) else keys)]
 
@@ -63,7 +63,7 @@ class Ring(Keyring):
         raise DecryptionError("no key opens it")
 
     def opened(self, key: bytes, iv: bytes, tag: bytes, ciphertext: bytes) -> bytes | None:
-        """What this key opens; ``None`` where it does not fit."""
+        """Return what this key opens; ``None`` if it does not fit."""
         if len(tag) not in self.tag_bytes:
             return None
         decryptor = Cipher(AES(key), GCM(iv, tag, min_tag_length=min(self.tag_bytes))).decryptor()
@@ -74,11 +74,11 @@ class Ring(Keyring):
             return None
 
     def written(self, value: Any) -> bytes:
-        """What is sealed of a value."""
+        """Return the bytes that are sealed for a value."""
         return json.dumps(value).encode()
 
     def read(self, plain: bytes) -> Any:
-        """The value in what was opened."""
+        """Return the value in the opened bytes."""
         try:
             return json.loads(plain)
         except ValueError:
@@ -86,19 +86,19 @@ class Ring(Keyring):
         raise DecryptionError("what it holds is not JSON")
 
     def iv(self, plain: bytes) -> bytes:
-        """The IV of an envelope over ``plain``."""
+        """Return the IV of an envelope over ``plain``."""
         return os.urandom(12)
 
     def associated(self) -> bytes:
-        """What is authenticated beside the ciphertext."""
+        """Return the associated data."""
         return b""
 
     def spelled(self, iv: str, tag: str, ciphertext: str) -> str:
-        """The envelope."""
+        """Return the envelope."""
         return f"enc:1:{iv}:{tag}:{ciphertext}"
 
     def parts(self, text: str) -> tuple[bytes, bytes, bytes]:
-        """IV, tag and ciphertext of an envelope."""
+        """Return IV, tag and ciphertext of an envelope."""
         envelope = envelopes.parse(text)
         if envelope is None:
             raise DecryptionError("it is no envelope")
@@ -107,7 +107,7 @@ class Ring(Keyring):
 
 
 def loosely(text: str) -> tuple[bytes, bytes, bytes]:
-    """The parts of anything that looks somewhat like an envelope."""
+    """Return the parts of any text that resembles an envelope."""
     try:
         iv, tag, ciphertext = (bytes.fromhex(part) for part in text.split(":")[2:])
     except (ValueError, AttributeError):
@@ -121,7 +121,7 @@ def broken_ring(*clauses: str) -> Callable[[type[Ring]], type[InMemoryHarness]]:
 
 
 def broken_codec(*clauses: str) -> Callable[[type[RecordCodec]], type[InMemoryHarness]]:
-    """The same for a codec."""
+    """Do the same for a codec."""
     return lambda codec: _with(codec, clauses, codec=codec)
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from typing import Any, TypeVar
 
 import anyio
@@ -28,6 +29,7 @@ from reference_backends.mcp.stored import (
 logger = logging.getLogger("reference_backends")
 
 Model = TypeVar("Model", bound=BaseModel)
+Save = Callable[[], Awaitable[None]]
 
 AUTHORIZATION_SERVER = "authorization_server"
 """Stored with the tokens: who issued them, so that they go nowhere else."""
@@ -46,7 +48,7 @@ class Account:
         self.refresh_lasts: float | None = None
         """How long the refresh token of the last answer lasts. The SDK's model has no field for it."""
         self._stored: dict[str, Any] = {}
-        self._unsaved: SessionUpdate | None = None
+        self._unsaved: Save | None = None
 
     # What the SDK calls
 
@@ -64,7 +66,8 @@ class Account:
         base = self.context.get_authorization_base_url(self.context.server_url)
         self.token_endpoint = str(metadata.token_endpoint) if metadata else f"{base}/token"
         self._stored = {AUTHORIZATION_SERVER: self._authorization_server()}
-        await self.session.write({**self._tokens(tokens), **self._client()})
+        changes: SessionUpdate = {**self._tokens(tokens), **self._client()}
+        await self._keep(partial(self.session.write, changes))
 
     async def set_client_info(self, client_info: OAuthClientInformationFull) -> None:
         """Store a new client registration."""
@@ -75,7 +78,7 @@ class Account:
     async def load(self) -> None:
         """Fill the context from the store. Raises :class:`StorageError`."""
         if self._unsaved is not None:
-            await self._update(self._unsaved)
+            await self._keep(self._unsaved, pauses=())
         if self._unsaved is not None:
             return  # what this process has is newer
         context, session = self.context, await self.session.read()
@@ -94,6 +97,11 @@ class Account:
         lifetime = session.tokens.get("expires_in")
         context.lifetime = lifetime if isinstance(lifetime, (int, float)) else None
         self._load_authorization_server(session.tokens.get(AUTHORIZATION_SERVER))
+
+    @property
+    def has_unsaved(self) -> bool:
+        """Whether tokens could not be stored so far."""
+        return self._unsaved is not None
 
     def is_refreshable(self) -> bool:
         """Return whether there is a refresh token, a client, and an authorization server that both belong to."""
@@ -124,10 +132,10 @@ class Account:
         self.context.current_tokens = tokens
         self.context.update_token_expiry(tokens)
         self._stored = {**self._stored, AUTHORIZATION_SERVER: self._authorization_server()}
-        await self._update(self._tokens(tokens))
+        await self._keep(partial(self.session.update, self._tokens(tokens)))
 
-    async def drop_refresh_token(self, *, with_client: bool) -> None:
-        """Forget a refresh token that the server refused, and the client too if the server refused that."""
+    async def drop_refresh_token(self, *, with_client: str | None) -> None:
+        """Forget a refresh token that no longer serves; the client too, if there is a reason for that."""
         tokens = self.context.current_tokens
         if tokens is None:
             return
@@ -137,10 +145,10 @@ class Account:
         }
         changes: SessionUpdate = {"tokens": kept}
         if with_client:
-            self._drop_client("the authorization server refused it")
+            self._drop_client(with_client)
             changes |= {"client_information": None, "client_id": None}
         self._stored = kept
-        await self._update(changes)
+        await self._keep(partial(self.session.update, changes))
 
     def prepare_login(self) -> None:
         """Drop a client that can't be used for a login, so that the SDK registers a new one."""
@@ -192,25 +200,25 @@ class Account:
         self.context.protected_resource_metadata = _model(ProtectedResourceMetadata, stored.get("resource"))
         self.context.auth_server_url = url if isinstance(url, str) else None
 
-    async def _update(self, changes: SessionUpdate) -> None:
+    async def _keep(self, save: Save, pauses: tuple[float, ...] | None = None) -> None:
         """Write to the session, again if the store is not available. A session that is gone means: signed out."""
-        self._unsaved = changes
-        for pause in (*PAUSES, None):
+        self._unsaved = save
+        for pause in (*(PAUSES if pauses is None else pauses), None):
             try:
-                await self.session.update(changes)
+                await save()
             except SessionNotFoundError:
                 self.context.clear_tokens()
                 logger.info("[mcp-storage] signed out of %s by another process", self.context.server_url)
             except StorageUnavailableError as error:
-                if pause is None:
-                    logger.error(  # noqa: TRY400 - no traceback: the store's error says what to do
-                        "[mcp-storage] new tokens of %s could not be stored, the next request tries again: %s",
-                        self.context.server_url,
-                        error,
-                    )
-                    return
-                await anyio.sleep(pause)
-                continue
+                if pause is not None:
+                    await anyio.sleep(pause)
+                    continue
+                logger.error(  # noqa: TRY400 - no traceback: the store's error says what to do
+                    "[mcp-storage] new tokens of %s could not be stored, the next request tries again: %s",
+                    self.context.server_url,
+                    error,
+                )
+                return
             self._unsaved = None
             return
 

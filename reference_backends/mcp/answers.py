@@ -32,7 +32,7 @@ def parse(body: bytes) -> dict[str, Any] | None:
             data = dict(parse_qsl(body.decode(), strict_parsing=True))
         except ValueError:
             return None
-    return data if isinstance(data, dict) else None
+    return data if isinstance(data, dict) and data else None
 
 
 def token_answer(data: Mapping[str, Any]) -> dict[str, Any]:

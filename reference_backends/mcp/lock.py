@@ -1,4 +1,4 @@
-"""A lock that holds across processes and machines: whoever creates a short-lived session has it."""
+"""A lock that holds across processes and machines: the process that creates a short-lived session has it."""
 
 from __future__ import annotations
 

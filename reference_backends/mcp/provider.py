@@ -15,7 +15,9 @@ from reference_backends.core.errors import ConfigurationError
 from reference_backends.mcp import answers
 from reference_backends.mcp.account import Account
 from reference_backends.mcp.context import SessionContext
-from reference_backends.mcp.renewal import Flow, Renewal, relayed
+from reference_backends.mcp.discovery import check_issuer
+from reference_backends.mcp.flows import Flow, relayed
+from reference_backends.mcp.renewal import Renewal
 from reference_backends.mcp.server_url import origin
 from reference_backends.mcp.token_storage import SessionTokenStorage
 
@@ -27,6 +29,12 @@ YEAR = 365 * 86400.0
 
 REDIRECTS = 5
 
+REFUSED_REFRESHES = 3
+"""The user signs in again if the server refuses so many access tokens that were refreshed for one request."""
+
+REFUSALS = 10
+"""The same, counting those that other processes have refreshed meanwhile."""
+
 
 class SessionOAuthProvider(OAuthClientProvider):
     """The SDK's ``OAuthClientProvider`` on a :class:`SessionTokenStorage`; it takes the same arguments.
@@ -35,8 +43,8 @@ class SessionOAuthProvider(OAuthClientProvider):
       client secret go to that server alone.
     - It refreshes up to ``refresh_before`` seconds before the access token expires, and after the server has refused
       one. Of several processes one refreshes, and the others take its tokens.
-    - The user signs in again only if the authorization server refuses the refresh token. If that server can't be
-      reached, or fails, the request fails with ``OAuthTokenError`` and the login is kept.
+    - The user signs in again only if the authorization server refuses the refresh token. If that server fails, the
+      caller gets the MCP server's 401; if it can't be reached, the HTTP client's exception. The login is kept.
     - Sessions live for a year after each write, unless the storage has a ``ttl``.
     - It registers the client again if the client's secret has expired or the redirect URI has changed.
     - It accepts what real servers answer: ``expires_in`` as text, scopes as a list, and more.
@@ -76,7 +84,7 @@ class SessionOAuthProvider(OAuthClientProvider):
                 outgoing = await step()
                 while outgoing is not None:
                     outgoing = await step((yield outgoing))
-        refused_before = False
+        last = self._renewal.refreshes + REFUSED_REFRESHES
         async with relayed(super().async_auth_flow(request)) as step:
             outgoing = await step()
             while outgoing is not None:
@@ -85,19 +93,30 @@ class SessionOAuthProvider(OAuthClientProvider):
                     outgoing.headers.setdefault("Accept", "application/json")
                 response = yield outgoing
                 if outgoing is not request:
-                    response = await self._readable(outgoing, response)
-                elif response.status_code == 401 and not refused_before:
-                    refused_before = True
+                    outgoing = await step(await self._readable(outgoing, response))
+                    continue
+                for _ in range(REFUSALS):
+                    if response.status_code != 401 or self._renewal.refreshes >= last:
+                        break
                     sent = request.headers.get("Authorization", "").removeprefix("Bearer ")
                     async with relayed(self._renewed(request, sent)) as inner:
                         renewing = await inner()
                         while renewing is not None:
                             renewing = await inner((yield renewing))
+                    if self._renewal.postponed:
+                        async with relayed(check_issuer(self._account, response)) as inner:
+                            checking = await inner()
+                            while checking is not None:
+                                checking = await inner((yield checking))
+                        if self._account.is_refreshable():
+                            yield request  # the last answer is the caller's: the server's 401
+                            return
                     tokens = self.context.current_tokens
-                    if self.context.is_token_valid() and tokens is not None and tokens.access_token != sent:
-                        request.headers["Authorization"] = f"Bearer {tokens.access_token}"
-                        response = yield request
-                if outgoing is request and response.status_code in (401, 403):
+                    if not self.context.is_token_valid() or tokens is None or tokens.access_token == sent:
+                        break
+                    request.headers["Authorization"] = f"Bearer {tokens.access_token}"
+                    response = yield request
+                if response.status_code in (401, 403):
                     self._account.prepare_login()
                 outgoing = await step(response)
 

@@ -5,22 +5,18 @@ from __future__ import annotations
 import logging
 import random
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import anyio
 from mcp.client.auth import OAuthTokenError
-from mcp.client.auth.utils import (
-    build_oauth_authorization_server_metadata_discovery_urls,
-    create_oauth_metadata_request,
-    handle_auth_metadata_response,
-)
 from mcp.shared.auth import OAuthToken
 from pydantic import ValidationError
 
+from reference_backends.core.errors import StorageUnavailableError
 from reference_backends.mcp import answers
 from reference_backends.mcp.account import Account
+from reference_backends.mcp.discovery import find_token_endpoint
+from reference_backends.mcp.flows import TIMEOUT, Flow, relayed
 from reference_backends.mcp.lock import LOCK_SECONDS, RefreshLock
 
 if TYPE_CHECKING:
@@ -28,33 +24,12 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("reference_backends")
 
-Flow = AsyncGenerator["Request", "Response"]
-
-TIMEOUT = {"connect": 5.0, "read": 20.0, "write": 5.0, "pool": 5.0}
-"""Together less than the lock lasts. The SDK's own requests have no timeout."""
-
 RETRY_SECONDS = 10.0
 """After a refresh has failed and the old access token still serves, the next attempt comes so much later."""
 
 MOVED = (404, 405, 410)
 TEMPORARY = ("temporarily_unavailable", "server_error", "slow_down")
 CLIENT_REFUSED = ("invalid_client", "unauthorized_client")
-
-
-@asynccontextmanager
-async def relayed(flow: Flow) -> AsyncIterator[Callable[..., Awaitable[Request | None]]]:
-    """Run a flow inside another: ``step(response)`` returns its next request, or ``None`` at its end."""
-
-    async def step(response: Response | None = None) -> Request | None:
-        try:
-            return await flow.asend(response)  # type: ignore[arg-type]  # None starts it
-        except StopAsyncIteration:
-            return None
-
-    try:
-        yield step
-    finally:
-        await flow.aclose()
 
 
 class Renewal:
@@ -65,30 +40,46 @@ class Renewal:
         self._context = account.context
         self._refresh_before = refresh_before
         self._retry_at = 0.0
+        self.refreshes = 0
+        self.postponed = False
+        """Whether the last refresh has failed for a reason that may pass, so that no login is needed."""
 
     async def flow(self, request: Request, refused: str | None = None) -> Flow:
-        """Have a valid access token in the context, if that is possible without the user.
+        """Have a valid access token in the context, if that is possible without the user, and now.
 
-        ``refused`` is an access token that the server has refused, ``""`` if the request had none. Raises
-        :class:`OAuthTokenError` if the authorization server can't refresh now. The login is kept then.
+        ``refused`` is an access token that the server has refused, ``""`` if the request had none.
         """
-        if self._serves(refused):
-            return
-        await self._account.load()
-        if self._serves(refused) or not self._account.is_refreshable():
+        if self._serves(refused) and not self._account.has_unsaved:
             return
         lock = RefreshLock(self._account.session)
-        if not await self._acquire(lock, refused):
+        try:
+            if not await self._begin(lock, refused):
+                return
+        except StorageUnavailableError as error:
+            if refused is not None or not self._context.is_token_valid():
+                raise
+            self._retry_at = self._context.clock() + RETRY_SECONDS
+            logger.warning("[mcp-storage] tokens that expire soon are not refreshed now: %s", error)
             return
         try:
             await self._account.load()
             if not self._serves(refused) and self._account.is_refreshable():
-                async with relayed(self._refresh(request, refused)) as step:
+                async with relayed(self._refresh(request)) as step:
                     outgoing = await step()
                     while outgoing is not None:
                         outgoing = await step((yield outgoing))
         finally:
             await lock.release()
+
+    async def _begin(self, lock: RefreshLock, refused: str | None) -> bool:
+        """Read what is stored, and return whether this process is to refresh; it has the lock then."""
+        await self._account.load()
+        if self._serves(refused) or not self._account.is_refreshable():
+            self.postponed = False
+            return False
+        if self.postponed and self._context.clock() < self._retry_at:
+            return False
+        return await self._acquire(lock, refused)
 
     def _serves(self, refused: str | None) -> bool:
         """Return whether the access token in the context can be used, and needs no refresh now."""
@@ -105,22 +96,30 @@ class Renewal:
             if refused is None and self._context.is_token_valid():
                 return False  # the old one serves meanwhile
             if time.monotonic() > until:
-                raise OAuthTokenError("other processes have tried to refresh the tokens for too long; try again later")
+                self._postpone("other processes have held the refresh lock for too long")
+                return False
             await anyio.sleep(pause * random.uniform(0.5, 1.5))
             pause = min(pause * 1.5, 0.5)
             await self._account.load()
             if self._serves(refused) or not self._account.is_refreshable():
+                self.postponed = False
                 return False
         return True
 
-    async def _refresh(self, request: Request, refused: str | None) -> Flow:
-        """Refresh once; a second time if the token endpoint has moved."""
+    def _postpone(self, reason: str) -> None:
+        self.postponed = True
         self._retry_at = self._context.clock() + RETRY_SECONDS
+        logger.warning("[mcp-storage] %s; the login is kept, a later request tries again", reason)
+
+    async def _refresh(self, request: Request) -> Flow:
+        """Refresh once; a second time if the token endpoint has moved."""
+        # If the server can't be reached, the request ends here, with an exception of the HTTP client.
+        self.postponed, self._retry_at = True, self._context.clock() + RETRY_SECONDS
         tried: str | None = None
         response: Response | None = None
         for _ in range(2):
             if self._account.token_endpoint is None or response is not None:
-                async with relayed(self._discover(request)) as step:
+                async with relayed(find_token_endpoint(self._account)) as step:
                     outgoing = await step()
                     while outgoing is not None:
                         outgoing = await step((yield outgoing))
@@ -130,24 +129,9 @@ class Renewal:
             response = yield self._refresh_request(request, tried)
             if response.status_code not in MOVED:
                 break
+        self.postponed = False
         if response is not None:
-            await self._take(response, refused)
-
-    async def _discover(self, request: Request) -> Flow:
-        """Find the token endpoint of the issuer that the refresh token belongs to, and of no other."""
-        issuer = self._account.issuer
-        if issuer is None:
-            return
-        for url in build_oauth_authorization_server_metadata_discovery_urls(issuer, self._context.server_url):
-            outgoing = create_oauth_metadata_request(url)
-            outgoing.extensions["timeout"] = TIMEOUT
-            go_on, metadata = await handle_auth_metadata_response((yield outgoing))
-            if metadata is not None and str(metadata.issuer).rstrip("/") == issuer.rstrip("/"):
-                self._context.oauth_metadata = metadata
-                self._account.token_endpoint = str(metadata.token_endpoint)
-                return
-            if not go_on:
-                return
+            await self._take(response)
 
     def _refresh_request(self, request: Request, endpoint: str) -> Request:
         context = self._context
@@ -165,24 +149,22 @@ class Renewal:
         # httpx2.Request for mcp 2, httpx.Request for mcp 1
         return type(request)("POST", endpoint, data=data, headers=headers, extensions={"timeout": TIMEOUT})
 
-    async def _take(self, response: Response, refused: str | None) -> None:
+    async def _take(self, response: Response) -> None:
         """Store what the token endpoint answered."""
         data = answers.parse(await response.aread()) or {}
         tokens = _tokens(data) if response.status_code in (200, 201) else None
+        error = data.get("error")
         if tokens is not None:
             self._account.refresh_lasts = answers.refresh_lifetime(data)
             self._retry_at = 0.0
+            self.refreshes += 1
             await self._account.save(tokens)
-            return
-        error = data.get("error")
-        if _is_final(response.status_code, error):
+        elif _is_final(response.status_code, error):
             logger.info("[mcp-storage] %s refused a refresh: %s", self._account.token_endpoint, error)
-            await self._account.drop_refresh_token(with_client=error in CLIENT_REFUSED)
-        elif refused is not None or not self._context.is_token_valid():
-            raise OAuthTokenError(
-                f"{self._account.token_endpoint} answered a refresh with status {response.status_code}; "
-                "the login is kept, try again later"
-            )
+            client = "the authorization server refused it" if error in CLIENT_REFUSED else None
+            await self._account.drop_refresh_token(with_client=client)
+        else:
+            self._postpone(f"{self._account.token_endpoint} answered a refresh with status {response.status_code}")
 
 
 def _is_final(status: int, error: Any) -> bool:

@@ -37,6 +37,9 @@ TYPES = ("redis", "file", "sqlite", "supabase", "memory")
 YES = ("1", "true", "yes", "on")
 NO = ("", "0", "false", "no", "off")
 
+LONGEST_SHOWN = 20
+"""Characters of an unknown type that a log shows. A longer one may be a URL with its password."""
+
 
 class Choice(NamedTuple):
     """A backend to try: ``make`` builds it, ``why`` says how it was selected."""
@@ -77,7 +80,7 @@ async def create_storage(environ: Environ | None = None) -> StorageBackend:
         if strict:
             raise problem
         failed = True
-        logger.error("[mcp-storage] %s cannot be used: %s", choice.name, problem)
+        logger.error("[mcp-storage] %s cannot be used: %s", _shown(choice.name, settings), problem)
     clues = settings.clues()
     if strict:
         types = ", ".join(TYPES)
@@ -103,6 +106,12 @@ storage: StorageBackend = LazyStorage(create_storage)
 def type_named(environ: Environ) -> str:
     """Return the value of ``MCP_TS_STORAGE_TYPE`` in lower case, known or not; empty text if it is not set."""
     return Settings(environ).stripped("MCP_TS_STORAGE_TYPE").lower()
+
+
+def _shown(name: str, settings: Settings) -> str:
+    """Return the name of a choice; for an unknown one the value that was set, if it is short enough to be a name."""
+    wanted = settings.stripped("MCP_TS_STORAGE_TYPE").lower()
+    return f"MCP_TS_STORAGE_TYPE={wanted!r}" if name == "unknown" and len(wanted) <= LONGEST_SHOWN else name
 
 
 async def _initialised(backend: StorageBackend) -> StorageBackend:

@@ -19,25 +19,39 @@ from reference_backends.core.errors import (
     StorageUnavailableError,
 )
 from reference_backends.supabase.grants import forbidden
+from reference_backends.supabase.push import migrate
+from reference_backends.supabase.tokens import TOKEN_CODES, refused_token
 
 if TYPE_CHECKING:
     import httpx
-
-MIGRATE = "run `mcp-storage supabase-init`, then `supabase db push`"
 
 _CODE = re.compile(r"PGRST\w+|[0-9A-Z]{5}")
 _PROXY_STATUS = re.compile(r'postgrest\s*;\s*error\s*=\s*"?(\w+)', re.IGNORECASE)
 _MESSAGES = ("message", "msg", "error_description", "error")
 
-_NO_TABLE = {"42P01", "PGRST205"}
-_NO_COLUMN = {"42703", "PGRST204"}
+NO_TABLE = {"42P01", "PGRST205"}
+NO_COLUMN = {"42703", "PGRST204"}
 _NOT_EXPOSED = {"3F000", "PGRST106"}
-_BAD_TOKEN = {"PGRST300", "PGRST301", "PGRST302", "PGRST303"}
 # Connection trouble (08), resources (53), interventions (57), conflicts that a new attempt resolves (40), and
 # PostgREST's own connection faults.
 _UNAVAILABLE = re.compile(r"08...|53...|57...|40...|PGRST00.")
 _TOO_LARGE = {413, 414, 431}
 _WAIT = {408, 425, 429}
+
+
+class Caller(NamedTuple):
+    """Who sent a request, and to what: what an error's remedy depends on."""
+
+    role: str | None = None
+    """The database role; ``None`` if it is not known."""
+    table: str = "mcp_sessions"
+    in_use: bool = False
+    """Whether the store took these credentials before."""
+    proxy: str | None = None
+    """The name of the variable whose proxy the request took, if any."""
+
+
+UNKNOWN = Caller()
 
 
 class Refusal(NamedTuple):
@@ -77,25 +91,30 @@ def not_postgrest() -> StorageError:
     )
 
 
-def refused(refusal: Refusal, role: str | None) -> StorageError:
-    """Return the error for a refusal of a request that was sent in a role, as far as that is known."""
+def refused(refusal: Refusal, caller: Caller = UNKNOWN) -> StorageError:
+    """Return the error for a refusal."""
     if refusal.code:
-        return _by_code(refusal, role)
-    return _by_status(refusal.status)
+        return _by_code(refusal, caller)
+    return _by_status(refusal, caller)
 
 
-def _by_code(refusal: Refusal, role: str | None) -> StorageError:
-    code = refusal.code
-    if code in _NO_TABLE:
-        return StorageSetupError(f"there is no table mcp_sessions in this project; {MIGRATE}")
-    if code in _NO_COLUMN:
-        return StorageSetupError(f"the table mcp_sessions is of an older version; {MIGRATE}")
+def _by_code(refusal: Refusal, caller: Caller) -> StorageError:
+    code, message, table = refusal.code, refusal.message, caller.table
+    if code in NO_TABLE:
+        return StorageSetupError(f"there is no table {table} in this project; {migrate(table)}")
+    if code in NO_COLUMN:
+        return StorageSetupError(f"the table {table} is of an older version; {migrate(table)}")
     if code in _NOT_EXPOSED:
-        return StorageSetupError("the schema of mcp_sessions is not exposed; add it under API settings in Supabase")
-    if code in _BAD_TOKEN:
-        return _bad_key()
+        return StorageSetupError(f"the schema of {table} is not exposed; add it under API settings in Supabase")
+    if code in TOKEN_CODES:
+        return refused_token(code, message, caller.in_use)
     if code == "42501":
-        return forbidden(refusal.message, role)
+        return forbidden(message, caller.role, table)
+    if code == "22023" and message.startswith("role ") and message.endswith("does not exist"):
+        return StorageSetupError(
+            f"the database has no role {caller.role or 'of the name that the token claims'}: "
+            "use a key of this project, or create that role"
+        )
     if code == "PGRST125":  # the path is not that of a table
         return not_postgrest()
     if code == "23505":
@@ -111,16 +130,17 @@ def _by_code(refusal: Refusal, role: str | None) -> StorageError:
     return StorageError(f"Supabase refused the request (code {code})")
 
 
-def _by_status(status: int | None) -> StorageError:
+def _by_status(refusal: Refusal, caller: Caller) -> StorageError:
+    status = refusal.status
     if status is None or status == 404:
         # PostgREST up to 12 (to a POST) and the gateways answer so if there is nothing.
         return StorageSetupError(
-            f"no table mcp_sessions is served at the Supabase URL; check SUPABASE_URL, or {MIGRATE}"
+            f"no table {caller.table} is served at the Supabase URL; check SUPABASE_URL, or {migrate(caller.table)}"
         )
     if 200 <= status < 400:
         return not_postgrest()
     if status == 401:
-        return _bad_key()
+        return refused_token("", refusal.message, caller.in_use)
     if status == 402:
         return StorageSetupError(
             "Supabase has restricted this project (HTTP 402): its quota is used up or a bill is open; "
@@ -149,11 +169,4 @@ def _by_status(status: int | None) -> StorageError:
     return StorageError(
         f"the gateway in front of this Supabase project refused the request (HTTP {status}); check SUPABASE_URL "
         "and the gateway's log"
-    )
-
-
-def _bad_key() -> StorageError:
-    return ConfigurationError(
-        "Supabase refuses this key or login: it is expired or of another project; set SUPABASE_SERVICE_ROLE_KEY "
-        "from Project Settings > API, or sign in anew"
     )

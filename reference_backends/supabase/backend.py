@@ -1,4 +1,4 @@
-"""Sessions in a Supabase project: the table ``mcp_sessions``, over PostgREST.
+"""Sessions in a Supabase project: a table, ``mcp_sessions`` unless named otherwise, over PostgREST.
 
 Each write is one request, which the database does wholly or not at all and which is never sent twice: where its answer
 is lost, the old session or the new one is there. Expiry is judged by the handle's clock, in the filter of each request.
@@ -7,6 +7,7 @@ is lost, the old session or the new one is there. Expiry is judged by the handle
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Unpack
 
 from reference_backends.core.base import BackendOptions, BaseBackend, logger
@@ -14,11 +15,10 @@ from reference_backends.core.errors import ConfigurationError, SessionExistsErro
 from reference_backends.core.record import CREDENTIALS
 from reference_backends.core.session import SessionData, SessionUpdate
 from reference_backends.core.validation import check_changes, check_identity, check_names, check_session
-from reference_backends.supabase.role import role_of
 from reference_backends.supabase.rows import (
     SECRET_COLUMNS,
     SESSION_COLUMNS,
-    TABLE_COLUMNS,
+    TABLE,
     VERSION,
     Row,
     changed_columns,
@@ -28,6 +28,7 @@ from reference_backends.supabase.rows import (
     record_of,
 )
 from reference_backends.supabase.table import SupabaseTable, equal
+from reference_backends.supabase.upstream import verify
 
 if TYPE_CHECKING:
     from postgrest import AsyncSelectRequestBuilder
@@ -45,6 +46,8 @@ class SupabaseOptions(BackendOptions, total=False):
 
     seal_all: bool
     time_limit: float
+    table: str
+    api_key: Callable[[], str] | None
 
 
 class SupabaseStorageBackend(BaseBackend):
@@ -55,8 +58,12 @@ class SupabaseStorageBackend(BaseBackend):
     open. An id is unique in the table, so the same one under two identities is refused (ID-4).
 
     ``seal_all``: seal ``code_verifier`` and the ``client_secret`` in client information too, not only tokens and
-    headers (EN-11); ``@mcp-ts/sdk``, where it reads the same table, cannot open those two. ``time_limit``: seconds
-    after which a request without an answer raises ``StorageUnavailableError``, whatever the client's own timeout is.
+    headers (EN-11); ``@mcp-ts/sdk`` 1.6, if it reads the same table, cannot open those two. ``time_limit``: after so
+    many seconds a request without an answer raises ``StorageUnavailableError``, even if the client would wait longer.
+    ``table``: another name, for ``mcp-storage supabase-init --table NAME``. The key is read from the client's
+    ``supabase_key`` for each request, so that a rotated key can be set there; ``api_key`` is called instead if given.
+
+    A call that is cancelled ends at once; a request that it has begun goes on, and ``disconnect`` waits for it.
     """
 
     label = "supabase"
@@ -67,11 +74,13 @@ class SupabaseStorageBackend(BaseBackend):
         *,
         seal_all: bool = False,
         time_limit: float = TIME_LIMIT,
+        table: str = TABLE,
+        api_key: Callable[[], str] | None = None,
         **options: Unpack[BackendOptions],
     ) -> None:
         super().__init__(seal_all=seal_all, **options)
         self._client = _asynchronous(client)
-        self._table = SupabaseTable(client, time_limit)
+        self._table = SupabaseTable(client, time_limit, name=table, api_key=api_key)
         self._guarded = (SECRET_COLUMNS if seal_all else CREDENTIALS) if self._codec.seals else ()
         self._introduced = False
         self._key_variable = "a public key (SUPABASE_PUBLISHABLE_KEY, SUPABASE_ANON_KEY)"
@@ -88,8 +97,10 @@ class SupabaseStorageBackend(BaseBackend):
                 self._key_variable,
             )
         self._introduced = True
-        await self._table.rows(self._table.reading(*TABLE_COLUMNS).limit(0))
-        logger.info("[mcp-storage] supabase: table mcp_sessions verified")
+        self._table.in_use = False
+        await verify(self._table)
+        self._table.in_use = True
+        logger.info("[mcp-storage] supabase: table %s verified", self._table.name)
         self._opened()
 
     async def create_session(self, session: SessionData, ttl: float | None = None) -> None:
@@ -178,9 +189,10 @@ class SupabaseStorageBackend(BaseBackend):
     async def disconnect(self) -> None:
         """Close this handle; the client stays open."""
         self._open = False
+        await self._table.settled()
 
     def _acts_as_anon(self) -> bool:
-        return role_of(self._client) == "anon"
+        return self._table.role() == "anon"
 
     def _now(self) -> str:
         return moment(self._clock())

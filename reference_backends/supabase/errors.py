@@ -5,29 +5,15 @@ No text of the faults is repeated: httpx's errors carry the request with its hea
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import httpx
 from postgrest.exceptions import APIError
 
 from reference_backends.core.connect_errors import obstacle
 from reference_backends.core.errors import ConfigurationError, StorageError, StorageUnavailableError
-from reference_backends.supabase.answers import not_postgrest, refusal_in, refused
+from reference_backends.supabase.answers import UNKNOWN, Caller, not_postgrest, refusal_in, refused
 
 FAULTS = (APIError, httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, TimeoutError, OSError, RuntimeError)
 """What a request may raise."""
-
-
-class Caller(NamedTuple):
-    """Who sent a request, and how: what an error's remedy depends on."""
-
-    role: str | None = None
-    """The database role; ``None`` if it is not known."""
-    proxy: str | None = None
-    """The name of the variable whose proxy the request took, if any."""
-
-
-UNKNOWN = Caller()
 
 
 def typed_error(fault: BaseException, caller: Caller = UNKNOWN) -> StorageError:
@@ -67,4 +53,4 @@ def _of_api_error(fault: APIError, caller: Caller) -> StorageError:
     """Judge an answer as supabase-py reports it: without the HTTP status, unless that is all there is."""
     code = str(fault.code or "")
     status = int(code) if code.isdecimal() and len(code) == 3 else None
-    return refused(refusal_in(status, {"code": code, "message": fault.message}), caller.role)
+    return refused(refusal_in(status, {"code": code, "message": fault.message}), caller)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Unpack
 
 import httpx
@@ -10,7 +11,6 @@ from supabase import AsyncClient, AsyncClientOptions, AsyncSupabaseException
 from reference_backends.core.errors import ConfigurationError
 from reference_backends.supabase.backend import TIME_LIMIT, SupabaseOptions, SupabaseStorageBackend
 from reference_backends.supabase.http_environment import CLIENT_FAULTS, environment_error
-from reference_backends.supabase.table import SupabaseTable
 
 AT_ONCE = 100
 """How many requests are under way at once, each on a connection of its own; the rest wait in line."""
@@ -19,25 +19,34 @@ AT_ONCE = 100
 class SupabaseProjectBackend(SupabaseStorageBackend):
     """A :class:`SupabaseStorageBackend` whose client is its own: ``disconnect`` closes it, ``init`` makes a new one.
 
-    ``anon``: the key is known to be a public one; ``variable`` is where it was found, for the warning. Raises
-    :class:`ConfigurationError` for a URL or a key that cannot be one.
+    ``key`` may be a function: it is called for each request, so that a rotated key counts. ``anon``: the key is known
+    to be a public one; ``variable`` is where it was found, for the warning. Raises :class:`ConfigurationError` for a
+    URL or a key that cannot be one.
     """
 
     def __init__(
-        self, url: str, key: str, *, anon: bool = False, variable: str = "", **options: Unpack[SupabaseOptions]
+        self,
+        url: str,
+        key: str | Callable[[], str],
+        *,
+        anon: bool = False,
+        variable: str = "",
+        **options: Unpack[SupabaseOptions],
     ) -> None:
         self._url = url
         self._key = key
         self._anon = anon
         self._connected = True
         self._time_limit = options.get("time_limit", TIME_LIMIT)
+        if callable(key):
+            options["api_key"] = key
         super().__init__(_client(url, key, self._time_limit), **options)
         self._key_variable = variable or self._key_variable
 
     async def init(self) -> None:
         if not self._connected:
             self._client = _client(self._url, self._key, self._time_limit)
-            self._table = SupabaseTable(self._client, self._time_limit)
+            self._table = self._table.on(self._client)
             self._connected = True
         await super().init()
 
@@ -52,7 +61,7 @@ class SupabaseProjectBackend(SupabaseStorageBackend):
         return self._anon or super()._acts_as_anon()
 
 
-def _client(url: str, key: str, time_limit: float) -> AsyncClient:
+def _client(url: str, key: str | Callable[[], str], time_limit: float) -> AsyncClient:
     """A client that follows no redirection: one that is followed turns an INSERT into a SELECT.
 
     By HTTP/1.1: where a gateway ends an HTTP/2 connection in good order, as each does now and then, httpx fails the
@@ -61,7 +70,9 @@ def _client(url: str, key: str, time_limit: float) -> AsyncClient:
     http = _http(time_limit)
     try:
         return AsyncClient(
-            url, key, AsyncClientOptions(httpx_client=http, auto_refresh_token=False, persist_session=False)
+            url,
+            key() if callable(key) else key,
+            AsyncClientOptions(httpx_client=http, auto_refresh_token=False, persist_session=False),
         )
     except (AsyncSupabaseException, ValueError, httpx.InvalidURL):
         pass  # their text shows what was given

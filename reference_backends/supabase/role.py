@@ -1,21 +1,17 @@
-"""Which database role a Supabase client has, read from its own credentials; nothing is verified here."""
+"""Which database role a request to Supabase has, read from its own credentials; nothing is verified here."""
 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from supabase import AsyncClient
 
 _NAME = re.compile(r"[a-z_][a-z0-9_]{0,62}")
 
 
-def role_of(client: AsyncClient) -> str | None:
-    """Return the role that the client's requests have; ``None`` if its credentials don't show one."""
+def role_of(authorization: str) -> str | None:
+    """Return the role of a request with this ``Authorization`` header; ``None`` if it does not show one."""
     import jwt
 
-    token = client.options.headers.get("Authorization", "").removeprefix("Bearer ")
+    token = authorization.removeprefix("Bearer ")
     if token.startswith("sb_publishable_"):
         return "anon"
     if token.startswith("sb_secret_"):

@@ -1,7 +1,7 @@
 """Record to row of ``mcp_sessions`` and back.
 
-The columns are those of ``@mcp-ts/sdk``: moments are timestamps, objects are JSONB, and an envelope is a JSON string
-in such a column. Every column is named in every insert, so that no default of the table stands in for an absent field.
+The columns are those of ``@mcp-ts/sdk`` 1.6: moments are timestamps, objects are JSONB, and an envelope is a JSON
+string in such a column. Every insert names every column, so that no default of the table counts for an absent field.
 """
 
 from __future__ import annotations

@@ -1,37 +1,40 @@
-"""Requests to the table ``mcp_sessions``: each bounded in time, sent once, and answered with rows or a typed error."""
+"""Requests to the table of sessions: each bounded in time, sent once, and answered with rows or a typed error."""
 
 from __future__ import annotations
 
 import asyncio
 import re
 import warnings
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from httpx import Headers, Response
 from postgrest import APIResponse
 from postgrest.types import CountMethod, ReturnMethod
 
-from reference_backends.core.errors import StorageSetupError
-from reference_backends.supabase.answers import not_postgrest, refusal_of, refused
-from reference_backends.supabase.errors import FAULTS, Caller, typed_error
+from reference_backends.core.errors import ConfigurationError, StorageError, StorageSetupError
+from reference_backends.supabase.answers import Caller, not_postgrest, refusal_of, refused
+from reference_backends.supabase.credentials import Credentials
+from reference_backends.supabase.errors import FAULTS, typed_error
 from reference_backends.supabase.http_environment import proxy_of
 from reference_backends.supabase.role import role_of
 from reference_backends.supabase.rows import GLIMPSE, NOT_IN_CLEAR, TABLE, Row
 
 if TYPE_CHECKING:
-    from postgrest import AsyncSelectRequestBuilder
+    from postgrest import AsyncRequestBuilder, AsyncSelectRequestBuilder
     from supabase import AsyncClient
 
 CREATED, NO_CONTENT = 201, 204
 PAGE = 1000
 """Rows asked for, or deleted, at a time. A server may give fewer (``max_rows``), which does not end a listing."""
 
+_NO_ID = "00000000-0000-0000-0000-000000000000"
+_NAME = re.compile(r"[a-z_][a-z0-9_]{0,62}")
 _VALUE = re.compile(r"[-+]?(?:0[box][\da-f]+|[\d.]+(?:e[-+]?\d+)?|infinity|nan)|null|true|false|unknown", re.IGNORECASE)
 """What a server may take for a number or another value, and not for the text that it is."""
 
 
-class Answer(NamedTuple):
+class Reply(NamedTuple):
     """A success: its HTTP status, its rows, and how many rows match the filters if that was asked for."""
 
     status: int
@@ -48,29 +51,57 @@ class Request(Protocol):
 
 
 class SupabaseTable:
-    """The table, by a client of supabase-py; ``time_limit``: the seconds that a request may take.
+    """The table ``name``, by a client of supabase-py; ``time_limit``: the seconds that a request may take.
 
-    Every method raises the errors of :func:`typed_error`, without cause or context.
+    Every method raises the errors of :func:`typed_error`, without cause or context. Raises :class:`ConfigurationError`
+    for a name that can't be a table's.
     """
 
-    def __init__(self, client: AsyncClient, time_limit: float) -> None:
+    def __init__(
+        self,
+        client: AsyncClient,
+        time_limit: float,
+        *,
+        name: str = TABLE,
+        api_key: Callable[[], str] | None = None,
+    ) -> None:
+        if not _NAME.fullmatch(name):
+            raise ConfigurationError("table must be a name of small letters, digits and _, such as mcp_sessions")
+        self.name = name
+        self.in_use = False
+        """Whether the credentials were taken before, so that a refusal means that they have changed."""
         self._client = client
+        self._api_key = api_key
+        self._credentials = Credentials(client, api_key)
         self._time_limit = time_limit
+        self._in_flight: set[asyncio.Task[Response | StorageError]] = set()
+        self._rows()
+
+    def on(self, client: AsyncClient) -> SupabaseTable:
+        """Return the same table by another client."""
+        return SupabaseTable(client, self._time_limit, name=self.name, api_key=self._api_key)
+
+    def _rows(self) -> AsyncRequestBuilder:
         with warnings.catch_warnings():
-            # supabase-py warns of its own call of a deprecated argument when it builds its REST client.
+            # supabase-py warns of its own call of a deprecated argument when it builds its REST client: for the first
+            # request, and for the first one after each login.
             warnings.simplefilter("ignore", DeprecationWarning)
-            _ = client.postgrest
+            return self._client.table(self.name)
 
     def reading(self, *columns: str, count: CountMethod | None = None) -> AsyncSelectRequestBuilder:
         """A SELECT to be filtered."""
-        return self._client.table(TABLE).select(*columns, count=count)
+        return self._rows().select(*columns, count=count)
+
+    def reading_none(self, *columns: str) -> AsyncSelectRequestBuilder:
+        """Return a SELECT of no row, which shows whether the columns are there. It has an index in every case."""
+        return self.reading(*columns).eq("id", _NO_ID).limit(0)
 
     def changing(self, row: Row, *, nothing_in_clear: Sequence[str] = ()) -> AsyncSelectRequestBuilder:
         """An UPDATE to be filtered: it answers with the rows that it changed, and passes over those where a secret
         lies in clear in one of the columns ``nothing_in_clear``.
         """
         glimpses = (GLIMPSE[column] for column in nothing_in_clear)
-        request = self._client.table(TABLE).update(row).select("session_id", *glimpses)
+        request = self._rows().update(row).select("session_id", *glimpses)
         if nothing_in_clear:
             # One tree: not every server heeds a second one.
             request = request.or_(f"and({','.join(f'or({NOT_IN_CLEAR[column]})' for column in nothing_in_clear)})")
@@ -78,11 +109,11 @@ class SupabaseTable:
 
     def deleting(self) -> AsyncSelectRequestBuilder:
         """A DELETE to be filtered: hosted projects refuse one without a filter."""
-        return self._client.table(TABLE).delete(returning=ReturnMethod.minimal)
+        return self._rows().delete(returning=ReturnMethod.minimal)
 
     async def insert(self, row: Row) -> None:
         """Insert the row. Raises ``SessionExistsError`` where its id is taken, by whomever."""
-        answer = await self.answer(self._client.table(TABLE).insert(row).select("session_id"))
+        answer = await self.answer(self._rows().insert(row).select("session_id"))
         # A redirection turns a POST into a GET, which creates nothing. The rows say nothing: a gateway that removes
         # the header Prefer makes them empty.
         if answer.status != CREATED:
@@ -151,29 +182,57 @@ class SupabaseTable:
             await self.delete(request)
             last = not found
 
-    async def answer(self, request: Request) -> Answer:
-        """Send a request, once: the retries of supabase-py would only delay the report of an outage."""
+    async def answer(self, request: Request) -> Reply:
+        """Send a request, and read a success."""
+        response = await self.send(request)
+        if not response.is_success:
+            raise refused(refusal_of(response), self.caller())
+        success = APIResponse.from_http_request_response(response)
+        rows: Any = success.data
+        if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+            raise not_postgrest()
+        return Reply(response.status_code, rows, success.count, response.headers.get("Content-Range", ""))
+
+    async def send(self, request: Request) -> Response:
+        """Send a request, once, in a task that outlives a cancelled caller.
+
+        httpcore loses a connection of its pool for good if a request is cancelled just after it has connected.
+        """
+        self._credentials.apply(request.request.headers)
+        sending = asyncio.ensure_future(self._sent(request))
+        self._in_flight.add(sending)
+        sending.add_done_callback(self._in_flight.discard)
+        outcome = await asyncio.shield(sending)
+        if isinstance(outcome, StorageError):
+            raise outcome
+        return outcome
+
+    async def settled(self) -> None:
+        """Wait for the requests whose callers were cancelled; each ends within the time limit."""
+        if self._in_flight:
+            await asyncio.wait(self._in_flight)
+
+    async def _sent(self, request: Request) -> Response | StorageError:
+        """Return the response, or the error that it means. The retries of supabase-py would only delay an outage's report."""
         try:
             async with asyncio.timeout(self._time_limit):
                 response: Response = await request.request.send(Headers())
         except FAULTS as fault:
-            problem = typed_error(fault, self._caller())
-        else:
-            if not response.is_success:
-                problem = refused(refusal_of(response), self._caller().role)
-            else:
-                success = APIResponse.from_http_request_response(response)
-                rows: Any = success.data
-                if isinstance(rows, list) and all(isinstance(row, dict) for row in rows):
-                    extent = response.headers.get("Content-Range", "")
-                    return Answer(response.status_code, rows, success.count, extent)
-                problem = not_postgrest()
-        raise problem
+            return typed_error(fault, self.caller())
+        return response
 
-    def _caller(self) -> Caller:
+    def caller(self) -> Caller:
+        """Return who sends the requests of now."""
         http = self._client.options.httpx_client
         reads_environment = http is None or http.trust_env
-        return Caller(role_of(self._client), proxy_of(str(self._client.supabase_url)) if reads_environment else None)
+        proxy = proxy_of(str(self._client.supabase_url)) if reads_environment else None
+        return Caller(self.role(), self.name, self.in_use, proxy)
+
+    def role(self) -> str | None:
+        """Return the database role of the requests of now; ``None`` if it is not known."""
+        headers: Headers = self._rows().select("id").request.headers
+        self._credentials.apply(headers)
+        return role_of(headers["Authorization"])
 
 
 def equal(request: AsyncSelectRequestBuilder, column: str, text: str) -> AsyncSelectRequestBuilder:

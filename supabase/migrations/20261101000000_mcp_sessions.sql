@@ -1,7 +1,23 @@
 -- The table behind SupabaseStorageBackend: one row a session of one user.
 --
--- It may be applied to an empty project, on top of the table of @mcp-ts/sdk, or twice: it keeps every row,
+-- It may be applied to an empty project, on top of the table of @mcp-ts/sdk 1.6, or twice: it keeps every row,
 -- and leaves the same columns, indexes, trigger and policies in each case.
+
+-- @mcp-ts/client (2 to 4) has another table of this name: this one can't be made of it, and must not break it.
+do $$
+declare
+    present regclass := to_regclass('public.mcp_sessions');
+begin
+    if present is not null and not exists (
+        select from pg_attribute where attrelid = present and attname = 'identity' and not attisdropped
+    ) then
+        raise exception 'public.mcp_sessions has no column identity: it is the table of @mcp-ts/client (2 to 4), or of '
+            'another application. Nothing was changed. Remove these migrations, create a table of another name next '
+            'to it with: mcp-storage supabase-init --table mcp_storage_sessions, and pass that name to '
+            'SupabaseStorageBackend as table';
+    end if;
+end;
+$$;
 
 create table if not exists public.mcp_sessions (
     id uuid primary key default gen_random_uuid(),

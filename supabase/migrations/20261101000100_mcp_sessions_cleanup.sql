@@ -16,15 +16,17 @@ begin
         return;
     end;
 
-    -- Upstream's two jobs keep expired sessions that were active, and end idle ones before their time.
+    -- The two jobs of @mcp-ts/sdk keep expired sessions that were active, and end idle ones before their time. Those
+    -- of another table stay.
     perform cron.unschedule(jobid)
     from cron.job
-    where jobname in ('cleanup-transient-sessions', 'cleanup-dormant-sessions');
+    where jobname in ('cleanup-transient-sessions', 'cleanup-dormant-sessions')
+        and command ~ '\mmcp_sessions\M';
 
     -- expires_at is by the clock of who wrote it, now() by this server's: an hour lies between them, so that a session
     -- does not end early where the clocks differ. A job of this name is replaced: the migration may be applied again.
     perform cron.schedule(
-        'mcp-sessions-cleanup',
+        'mcp_sessions-cleanup',
         '*/5 * * * *',
         'delete from public.mcp_sessions where expires_at <= now() - interval ''1 hour'''
     );

@@ -42,6 +42,9 @@ create function pg_temp.row_of(id text, owner text, of_identity text) returns te
 create function pg_temp.seen() returns text language sql as
     $$ select coalesce(string_agg(session_id, ' ' order by session_id), '') from public.mcp_sessions $$;
 
+-- A project may grant nothing by default.
+grant execute on all functions in schema pg_temp to public;
+
 -- The service role does it all.
 select pg_temp.sign_in('service_role', null);
 select pg_temp.ok(pg_temp.touches('delete from public.mcp_sessions') >= 0, 'the service role removes rows');

@@ -5,12 +5,14 @@ from __future__ import annotations
 import pytest
 
 from pytest_mcp_storage.bridge.harness import StdioHarness
-from pytest_mcp_storage.bridge.names import MCP_TS_STORES, bridge_harness
+from pytest_mcp_storage.bridge.names import MCP_TS_STORES, mcp_ts_path, stdio_harness
+from pytest_mcp_storage.session.backends import resolve
 from pytest_mcp_storage.spec.capabilities import Capability
+from pytest_mcp_storage.spec.harness import BackendHarness
 
 
 def test_a_command_is_split_as_a_shell_would() -> None:
-    made = bridge_harness("stdio:node './my bridge.mjs' --fast")
+    made = stdio_harness("node './my bridge.mjs' --fast")
     assert issubclass(made, StdioHarness)
     assert made.command == ("node", "./my bridge.mjs", "--fast")
     assert made.name == "stdio:node './my bridge.mjs' --fast"
@@ -19,23 +21,27 @@ def test_a_command_is_split_as_a_shell_would() -> None:
 
 @pytest.mark.parametrize("store", MCP_TS_STORES)
 def test_each_store_of_upstream_has_a_harness(store: str) -> None:
-    made = bridge_harness(f"mcp-ts:{store}")
+    made = resolve(f"mcp-ts:{store}")
+    assert isinstance(made, type)
+    assert issubclass(made, BackendHarness)
     assert made.name == f"mcp-ts:{store}"
     assert (Capability.KEY in made.capabilities) == (store == "supabase"), "it encrypts nowhere else"
 
 
 @pytest.mark.parametrize(
-    ("name", "said"),
+    ("command", "said"),
     [
-        ("stdio:", "needs a command"),
-        ("stdio:node 'x", "can't be split"),
-        ("stdio:no-such-program --x", "'no-such-program' is neither on the PATH nor a program's path"),
-        ("mcp-ts:mongo", "choose from memory, file"),
-        ("mcp-ts:", "choose from memory, file"),
-        ("ftp:x", "names no bridge"),
-        ("memory", "names no bridge"),
+        ("", "needs a command"),
+        ("node 'x", "can't be split"),
+        ("no-such-program --x", "'no-such-program' is neither on the PATH nor a program's path"),
     ],
 )
-def test_other_names_are_refused(name: str, said: str) -> None:
+def test_other_commands_are_refused(command: str, said: str) -> None:
     with pytest.raises(ValueError, match=said):
-        bridge_harness(name)
+        stdio_harness(command)
+
+
+@pytest.mark.parametrize("store", ["mongo", ""])
+def test_other_stores_are_refused(store: str) -> None:
+    with pytest.raises(ValueError, match="choose from memory, file"):
+        mcp_ts_path(store)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -13,21 +12,20 @@ from markdown_it import MarkdownIt
 from pytest_mcp_storage.commands import contract as conformance_document
 from pytest_mcp_storage.commands.contract import contract, document, homes, prose
 from pytest_mcp_storage.spec.clauses import Clause, ContractError, load_clauses
+from pytest_mcp_storage.zoo.in_memory_store import InMemoryHarness
+from pytest_mcp_storage.zoo.mutant import Mutant
 
 ROOT = Path(__file__).parents[2]
 GITHUB = MarkdownIt("gfm-like", {"linkify": False}).enable("table")
 
 
-@dataclass(frozen=True)
-class Mutant:
-    name: str
-    clauses: tuple[str, ...]
-    why: str
+def mutant(name: str, clauses: tuple[str, ...], why: str) -> Mutant:
+    return Mutant(name, clauses, why, InMemoryHarness)
 
 
 @pytest.fixture(scope="module")
 def text() -> str:
-    return document(defects=())
+    return document(mutants=())
 
 
 def section(text: str, id: str) -> str:
@@ -35,11 +33,11 @@ def section(text: str, id: str) -> str:
 
 
 def test_the_file_in_the_repository_is_the_document() -> None:
-    assert (ROOT / "CONFORMANCE.md").read_text(encoding="utf-8") == document(), "make contract writes it anew"
+    assert (ROOT / "CONFORMANCE.md").read_text(encoding="utf-8") == document(), "run: make contract"
 
 
 @pytest.mark.parametrize("clause", load_clauses(), ids=lambda clause: clause.id)
-def test_every_clause_stands_there_whole(text: str, clause: Clause) -> None:
+def test_every_clause_is_in_the_document(text: str, clause: Clause) -> None:
     mine = section(text, clause.id)
     for part in (f"**{clause.level.value}**", prose(clause.statement), prose(clause.why)):
         assert part in mine
@@ -56,7 +54,7 @@ def test_there_is_no_other_clause(text: str) -> None:
     assert re.findall(r"^### (.*)$", text, re.MULTILINE) == [clause.id for clause in load_clauses()]
 
 
-def test_what_it_links_to_is_there(text: str) -> None:
+def test_every_link_has_a_target(text: str) -> None:
     anchors = {f"#{each}" for each in re.findall(r'<a id="(.*?)">', text)}
     anchors |= {f"#{each.lower()}" for each in re.findall(r"^### (.*)$", text, re.MULTILINE)}
     links = set(re.findall(r"\]\((.*?)\)", text))
@@ -76,23 +74,29 @@ def test_it_renders_without_a_stray_element_or_a_lost_character(text: str) -> No
         assert clause.why in shown, clause.id
 
 
-def test_the_broken_stores_that_a_clause_catches_are_named() -> None:
-    zoo = [Mutant("Forgetful", ("EX-2", "EX-4"), "A cache is not told."), Mutant("Eager", ("EX-2",), "It rounds_.")]
-    text = document(defects=zoo)
+def test_the_whole_document_renders_without_a_stray_backtick() -> None:
+    text = (ROOT / "CONFORMANCE.md").read_text(encoding="utf-8")
+    prose_only = re.sub(r"<code>.*?</code>|<!--.*?-->", "", GITHUB.render(text), flags=re.DOTALL)
+    assert not [line for line in prose_only.splitlines() if "`" in line]
+
+
+def test_the_mutants_of_a_clause_are_named() -> None:
+    zoo = [mutant("Forgetful", ("EX-2", "EX-4"), "A cache is stale."), mutant("Eager", ("EX-2",), "It rounds_.")]
+    text = document(mutants=zoo)
     assert (
         section(text, "EX-2")
         .rstrip()
-        .endswith("- Catches:\n  - `Forgetful`: A cache is not told.\n  - `Eager`: It rounds\\_.")
+        .endswith("- Kills:\n  - `Forgetful`: A cache is stale.\n  - `Eager`: It rounds\\_.")
     )
     assert "`Forgetful`" in section(text, "EX-4")
-    assert "Catches" not in section(text, "EX-1")
+    assert "Kills" not in section(text, "EX-1")
 
 
 def test_a_clause_whose_test_is_not_in_the_suite_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     tests = {test: home for test, home in homes().items() if test != "test_get_returns_what_was_created"}
     monkeypatch.setattr(conformance_document, "homes", lambda: tests)
     with pytest.raises(ContractError, match="test_get_returns_what_was_created"):
-        document(defects=())
+        document(mutants=())
 
 
 @pytest.mark.parametrize(
@@ -103,6 +107,8 @@ def test_a_clause_whose_test_is_not_in_the_suite_is_refused(monkeypatch: pytest.
         ("a * b | c [d] <e> \\", "a \\* b \\| c \\[d\\] \\<e\\> \\\\"),
         ("enc:1:<24 hex IV>:…", "enc:1:\\<24 hex IV\\>:…"),
         ("% _ alone", "% \\_ alone"),
+        ("has ``WHERE a = ?`` and ``al*``", "has `WHERE a = ?` and `al*`"),
+        ("drops ``__proto__`` alone", "drops `__proto__` alone"),
     ],
 )
 def test_a_sentence_of_the_contract_as_markdown(text: str, markdown: str) -> None:
@@ -110,12 +116,12 @@ def test_a_sentence_of_the_contract_as_markdown(text: str, markdown: str) -> Non
 
 
 def test_the_command_prints_writes_and_checks_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str) -> None:
-    monkeypatch.setattr(conformance_document, "known_defects", tuple)
+    monkeypatch.setattr(conformance_document, "all_mutants", tuple)
     path = tmp_path / "CONFORMANCE.md"
     run = CliRunner().invoke
     assert run(contract).output == text
     missing = run(contract, ["--check", str(path)])
-    assert (missing.exit_code, f"--write {path} mends it" in missing.output) == (1, True)
+    assert (missing.exit_code, f"--write {path} writes it" in missing.output) == (1, True)
     assert run(contract, ["--write", str(path)]).exit_code == 0
     assert path.read_text(encoding="utf-8") == text
     assert run(contract, ["--check", str(path)]).exit_code == 0

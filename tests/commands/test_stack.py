@@ -1,4 +1,4 @@
-"""``mcp-storage stack`` and ``mcp-storage supabase-init``, as a user runs them."""
+"""``mcp-storage stack``, as a user runs it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,6 @@ from click.testing import CliRunner
 from pytest_mcp_storage.commands import stack as commands
 from pytest_mcp_storage.stacks.folders import cache_folder
 from pytest_mcp_storage.stacks.supabase import state
-from pytest_mcp_storage.stacks.supabase.schema import migrations
 from pytest_mcp_storage.stacks.supabase.stack import SupabaseStack
 from pytest_mcp_storage.stacks.supabase.url import GivenServer
 from reference_backends.core.errors import StorageUnavailableError
@@ -54,6 +53,8 @@ def test_a_detached_stack_goes_up_and_down(monkeypatch: pytest.MonkeyPatch) -> N
         told = dict(
             shlex.split(line.removeprefix("export "))[0].split("=", 1) for line in run("stack", "env").splitlines()
         )
+        assert told.pop("SUPABASE_JWT_SIGNING_KEY") == ""
+        assert all(told.values())
         assert set(told) == {
             "SUPABASE_URL",
             "SUPABASE_SECRET_KEY",
@@ -138,14 +139,14 @@ def test_a_process_of_another_machine_is_not_ended(cache: Path) -> None:
         assert holder.returncode == 0
 
 
-def test_keys_that_the_stack_does_not_have_are_unset(cache: Path) -> None:
+def test_keys_that_the_stack_does_not_have_are_set_to_nothing(cache: Path) -> None:
     """What an earlier project left in the shell must not be used with this one."""
     with announce(cache, state._place()) as holder:
         printed = run("stack", "env").splitlines()
         holder.communicate()
     assert printed[0] == "export SUPABASE_URL=http://127.0.0.1:1"
-    assert "unset SUPABASE_DB_URL" in printed
-    assert "unset SUPABASE_SERVICE_ROLE_KEY" in printed
+    assert "export SUPABASE_DB_URL=''" in printed
+    assert "export SUPABASE_SERVICE_ROLE_KEY=''" in printed
 
 
 def test_only_its_owner_can_read_the_keys(cache: Path) -> None:
@@ -199,35 +200,3 @@ def test_a_cache_that_cannot_be_written_is_named_with_the_way_out(
         said = run("stack", *command, code=1)
         assert said.splitlines()[-1].startswith("Error: ")
         assert "MCP_STORAGE_CACHE" in said
-
-
-def test_supabase_init_says_why_it_cannot_write(tmp_path: Path) -> None:
-    (tmp_path / "supabase").touch()
-    assert "Error: supabase/migrations can't be made or read" in run("supabase-init", cwd=tmp_path, code=1)
-
-
-def test_supabase_init_copies_the_migrations_and_tells_what_is_next(tmp_path: Path) -> None:
-    said = run("supabase-init", cwd=tmp_path)
-    for migration in migrations():
-        assert (tmp_path / "supabase" / "migrations" / migration.name).read_bytes() == migration.read_bytes()
-    for step in (
-        "supabase link --project-ref <ref>",
-        "supabase db push",
-        "SUPABASE_URL",
-        "SUPABASE_SERVICE_ROLE_KEY",
-        "API Keys",
-    ):
-        assert step in said
-
-
-def test_supabase_init_never_overwrites(tmp_path: Path) -> None:
-    first, second = (migration.name for migration in migrations())
-    run("supabase-init", cwd=tmp_path)
-    folder = tmp_path / "supabase" / "migrations"
-    (folder / first).write_text("-- mine")
-    (folder / second).unlink()
-    said = run("supabase-init", cwd=tmp_path)
-    assert (folder / first).read_text() == "-- mine"
-    assert f"left supabase/migrations/{first}: it is there already, and differs" in said
-    assert f"wrote supabase/migrations/{second}" in said
-    assert "it is there already\n" in run("supabase-init", cwd=tmp_path)

@@ -9,8 +9,9 @@ import pytest
 from click.testing import CliRunner, Result
 
 from pytest_mcp_storage.commands import zoo as commands
-from pytest_mcp_storage.zoo.mutant import Mutant, all_mutants
+from pytest_mcp_storage.zoo.mutant import Mutant
 from pytest_mcp_storage.zoo.mutants import expiry
+from pytest_mcp_storage.zoo.registry import all_mutants
 from pytest_mcp_storage.zoo.run import KillResult
 
 Run = Callable[..., Result]

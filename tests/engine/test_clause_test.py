@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 from hypothesis import strategies as st
 
-from pytest_mcp_storage.engine.clause_test import ClauseTest, clause_test, every, measure
+from pytest_mcp_storage.engine.clause_test import ClauseTest, clause_test, every
 from pytest_mcp_storage.engine.context import TestContext
 from pytest_mcp_storage.engine.environment import Environment
 from pytest_mcp_storage.engine.loop import SuiteLoop
+from pytest_mcp_storage.engine.measure import measure
 from pytest_mcp_storage.engine.tiers import TIERS
 from pytest_mcp_storage.engine.violation import Violation, assert_raises
 from pytest_mcp_storage.harnesses.memory import MemoryHarness

@@ -68,6 +68,37 @@ def test_what_the_suite_wrote_is_removed_and_nothing_else(environment: Callable[
     assert not used.hung
 
 
+@pytest.mark.parametrize("change", [str.upper, lambda identity: identity[:20], lambda identity: f"tenant-1:{identity}"])
+def test_sessions_whose_identity_the_store_changed_are_removed_too(
+    environment: Callable[[type[Shared]], Environment], change: Callable[[str], str]
+) -> None:
+    class Changing(Store):
+        async def create_session(self, session: SessionData, ttl: Any = None) -> None:
+            await super().create_session(session.model_copy(update={"identity": change(session.identity)}), ttl)
+
+        async def get_session(self, identity: str, session_id: str) -> SessionData | None:
+            return await super().get_session(change(identity), session_id)
+
+    class Sharing(Shared):
+        def __init__(self) -> None:
+            self.store = Changing()
+
+    used = environment(Sharing)
+    context = TestContext(used, TIERS["smoke"], 0, destructive=False)
+
+    async def work() -> list[str]:
+        recording = await context.store()
+        await used.harness.store.create_session(session("theirs", "them"))  # type: ignore[attr-defined]
+        one = context.own(session("one", "somebody with a long name"))
+        await recording.create_session(one)
+        await recording.get_session(one.identity, one.session_id)
+        await context.tidy()
+        left: list[str] = await used.harness.store.get_all_session_ids()  # type: ignore[attr-defined]
+        return left
+
+    assert used.loop.run(work()) == ["theirs"]
+
+
 @pytest.mark.parametrize(
     ("seconds", "told"), [(315576000.0, "315576000"), (1.5, "1.5"), (43199.5, "43199.5"), (2.00000024, "2")]
 )

@@ -11,16 +11,17 @@ from typing import Any
 import pytest
 
 from pytest_mcp_storage import BackendHarness, load_clauses
-from pytest_mcp_storage.engine import clause_test as measure_module
 from pytest_mcp_storage.engine import context as context_module
 from pytest_mcp_storage.engine import environment as environment_module
 from pytest_mcp_storage.engine import executor as executor_module
 from pytest_mcp_storage.engine import loop as loop_module
+from pytest_mcp_storage.engine import measure as measure_module
 from pytest_mcp_storage.engine import recording as recording_module
-from pytest_mcp_storage.engine.clause_test import clause_test, measure
+from pytest_mcp_storage.engine.clause_test import clause_test
 from pytest_mcp_storage.engine.context import TestContext
 from pytest_mcp_storage.engine.environment import Environment
 from pytest_mcp_storage.engine.loop import SuiteLoop
+from pytest_mcp_storage.engine.measure import measure
 from pytest_mcp_storage.engine.tiers import TIERS
 from pytest_mcp_storage.engine.timeouts import awaitable, in_time
 from pytest_mcp_storage.spec.outcome import Measurement, Outcome

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from pytest_mcp_storage import NotMeasurable
-from pytest_mcp_storage.engine.violation import Violation, assert_raises, outcome_of, told
+from pytest_mcp_storage.engine.violation import Violation, assert_raises, outcome_of
+from pytest_mcp_storage.spec.describe import told
 
 
 async def giving(value: Any) -> Any:

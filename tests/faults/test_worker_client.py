@@ -6,11 +6,12 @@ import asyncio
 import os
 import signal
 from collections.abc import AsyncIterator, Sequence
+from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from pytest_mcp_storage.engine.recording import Call
 from pytest_mcp_storage.faults import Step, Worker, WorkerError
 from pytest_mcp_storage.faults.worker_protocol import (
     WorkerCallError,
@@ -20,6 +21,7 @@ from pytest_mcp_storage.faults.worker_protocol import (
     outcome_to_json,
 )
 from pytest_mcp_storage.harnesses.redis import RedisHarness
+from pytest_mcp_storage.spec.call import Call
 from reference_backends import SessionData, SessionExistsError, SessionNotFoundError
 
 KEY = "5e" * 32
@@ -130,6 +132,44 @@ async def test_a_harness_that_no_worker_can_import_is_named(harness: RedisHarnes
     with pytest.raises(WorkerError, match="Local"):
         async with Worker(Local.attach(harness.locator()), []):
             pass
+
+
+ENTERED = """
+from pytest_mcp_storage.harnesses.file import FileHarness
+
+class Entered(FileHarness):
+    async def __aenter__(self):
+        self.entered = True
+        return await super().__aenter__()
+
+    async def open(self, **options):
+        if not getattr(self, "entered", False):
+            raise RuntimeError("open() before __aenter__()")
+        return await super().open(**options)
+
+class Fails(Entered):
+    async def __aenter__(self):
+        await super().__aenter__()
+        if self._attached:
+            raise ValueError("the server's certificate has expired")
+        return self
+"""
+
+
+async def test_an_attached_harness_is_entered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "entered_harness.py").write_text(ENTERED)
+    monkeypatch.syspath_prepend(tmp_path)
+    module = import_module("entered_harness")
+    async with module.Entered() as harness, Worker(harness, creations(1)) as worker:
+        worker.go()
+        assert [call.result for call in await told(worker)] == [None]
+    async with module.Fails() as harness:
+        with pytest.raises(WorkerError) as failed:
+            await Worker(harness, []).__aenter__()
+    assert str(failed.value).startswith(
+        "worker did not start: ValueError: the server's certificate has expired (raised"
+    )
+    assert "entered_harness.py" in str(failed.value)
 
 
 async def test_a_worker_that_dies_by_itself_is_an_error(harness: RedisHarness) -> None:

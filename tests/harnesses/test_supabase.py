@@ -17,8 +17,8 @@ from pytest_mcp_storage.harnesses import supabase as module
 from pytest_mcp_storage.harnesses.supabase import SupabaseHarness
 from pytest_mcp_storage.session import options
 from pytest_mcp_storage.spec.capabilities import Capability
+from pytest_mcp_storage.stacks.environment import libpq_variables_ignored
 from pytest_mcp_storage.stacks.supabase import native
-from pytest_mcp_storage.stacks.supabase.environment import libpq_variables_ignored
 from pytest_mcp_storage.stacks.supabase.stack import SupabaseStack
 from pytest_mcp_storage.stacks.supabase.supervisor_client import SupervisedServer
 from reference_backends import ConfigurationError, SessionData, StorageError, StorageSetupError

@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pytest_mcp_storage import NotMeasurable
-from pytest_mcp_storage.engine.recording import Call
 from pytest_mcp_storage.engine.violation import Violation
 from pytest_mcp_storage.oracle.history import assert_linearizable
 from pytest_mcp_storage.oracle.linearizability import Fields, Kind, Operation, frozen, is_linearizable
+from pytest_mcp_storage.spec.call import Call
 from reference_backends import SessionData, SessionExistsError, SessionNotFoundError, StorageUnavailableError
 
 SESSION = SessionData(

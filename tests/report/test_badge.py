@@ -36,8 +36,8 @@ class Badge:
 @pytest.mark.parametrize(
     ("verdict", "words"),
     [
-        (CONFORMANT, "conformant"),
-        (WITH_DEVIATIONS, "conformant with deviations"),
+        (CONFORMANT, "conformant (standard)"),
+        (WITH_DEVIATIONS, "conformant with deviations (standard)"),
         (NOT_MEASURED, "not measured"),
         (NOT_CONFORMANT, "not conformant"),
     ],
@@ -49,6 +49,17 @@ def test_one_backend_is_named_with_its_verdict(
     assert badge.texts == ["MCP storage · sqlite", words]
     assert badge.colour == COLOURS[verdict]
     assert badge.title == f"MCP storage conformance 2026-11: sqlite: {words}" == badge.root.get("aria-label")
+
+
+def test_a_good_verdict_names_what_was_not_judged(
+    make_report: Callable[..., Report], make_backend: Callable[..., BackendReport]
+) -> None:
+    backend = make_backend("mypkg.stores:Harness", verdict=CONFORMANT)
+    backend.not_judged, backend.title = ["encryption", "outages", "row security"], "mine"
+    badge = Badge(make_report(backend))
+    assert badge.texts == ["MCP storage · mine", "conformant (standard; not judged: encryption, outages, +1)"]
+    assert badge.title is not None
+    assert badge.title.endswith("mine: conformant (standard; not judged: encryption, outages, row security)")
 
 
 @pytest.mark.parametrize(

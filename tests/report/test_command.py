@@ -47,7 +47,7 @@ def test_runs_are_put_side_by_side_in_every_form(saved: Callable[..., Path], tmp
 
 def test_without_an_output_the_summary_is_printed(saved: Callable[..., Path]) -> None:
     done = run(saved("a.json", "memory"))
-    assert done.stdout.endswith("memory: CONFORMANT (1 passed)\n")
+    assert done.stdout.endswith("memory: CONFORMANT (standard; 1 passed)\n")
     assert "EX  Expiry" in done.stdout
 
 

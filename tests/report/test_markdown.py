@@ -51,7 +51,7 @@ def test_the_verdicts_stand_in_a_table(every_outcome: Report) -> None:
                         "not measured"]  # fmt: skip
     assert table[2:] == [
         ["<code>sqlite</code>", "✗ not conformant", "1", "1", "1", "1", "1", "1"],
-        ["<code>memory</code>", "✓ conformant", "6", "·", "·", "·", "·", "·"],
+        ["<code>memory</code>", "✓ conformant (standard)", "6", "·", "·", "·", "·", "·"],
     ]
     assert Rendered(as_markdown(every_outcome)).tags.count("table") == 1
 

@@ -40,6 +40,24 @@ sqlite: NOT CONFORMANT (1 passed, 1 failed, 1 failed SHOULD, 1 deviation, 1 not 
     )
 
 
+def test_what_was_not_judged_is_named(
+    make_report: Callable[..., Report],
+    make_backend: Callable[..., BackendReport],
+    make_clause: Callable[..., ClauseReport],
+) -> None:
+    backend = make_backend("memory", make_clause("RT-1"), verdict="conformant")
+    backend.not_judged = ["encryption", "several processes"]
+    backend.clauses[0].notes = ["left out: the IVs of two processes (needs CRASH)"]
+    text = terminal.plain(make_report(backend))
+    assert "memory: CONFORMANT (standard; not judged: encryption, several processes; " in text
+    assert f"  ½ judged in part: {backend.clauses[0].id}: without the IVs of two processes (needs CRASH)" in text
+
+
+def test_a_good_verdict_says_that_the_run_fails(every_outcome: Report) -> None:
+    last = terminal.plain(every_outcome).splitlines()[-1]
+    assert last == "memory: CONFORMANT (standard; 6 passed), but the run fails: 1 problem, above"
+
+
 def test_the_verdicts_of_all_stand_last(every_outcome: Report) -> None:
     last = terminal.plain(every_outcome).splitlines()[-2:]
     assert [line.partition(":")[0] for line in last] == ["sqlite", "memory"]
@@ -120,3 +138,14 @@ def test_it_is_written_in_pytests_words_for_colours(every_outcome: Report) -> No
     writer = Writer()
     terminal.show(every_outcome, writer)
     assert [line.rstrip() for line in writer.text.splitlines()] == terminal.plain(every_outcome).splitlines()
+
+
+def test_what_should_have_been_is_never_cut(every_outcome: Report) -> None:
+    clause = every_outcome.backends[0].clauses[1]
+    clause.message, clause.should = (
+        "get_session raised ValueError: " + "word " * 400,
+        "return the session that was created",
+    )
+    text = " ".join(terminal.plain(every_outcome, 60).split())
+    assert "(should return the session that was created)" in text
+    assert text.count("word") < 30

@@ -129,3 +129,30 @@ def test_an_entry_covers_its_backend_up_to_its_last_day(
 
 def test_an_entry_without_backend_and_date_covers_all(file: Path) -> None:
     assert Deviation("EX-2", "r", 1).covers("any", "EX-2", datetime.date.max)
+
+
+@pytest.mark.parametrize("written", ["LC2", "lc-2", "lc 2", "LC-02", " LC_2 "])
+def test_a_clause_that_is_spelled_otherwise_is_suggested(tmp_path: Path, written: str) -> None:
+    file = tmp_path / "known.yaml"
+    file.write_text(f"- clause: '{written}'\n  reason: r\n")
+    with pytest.raises(DeviationsError, match=r"known.yaml:1: there is no clause .*; write LC-2, if that is meant"):
+        load_deviations(file, ["LC-1", "LC-2"])
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("- clause: LC-1\n  reason: a: b\n", "known.yaml:2: this is not YAML: "),
+        ("- clause: LC-1\n reason: r\n", "known.yaml:2: this is not YAML: "),
+        ("clause: LC-1\nreason: r\n", "known.yaml:1: 'clause' belongs to an entry, and none has begun; write a dash"),
+        (
+            "- clause: LC-1\n  reason: r\n  clause: LC-2\n",
+            "known.yaml:3: .* twice .*; if a new entry begins here, write a",
+        ),
+    ],
+)
+def test_a_slip_of_yaml_is_named_with_its_line(tmp_path: Path, text: str, message: str) -> None:
+    file = tmp_path / "known.yaml"
+    file.write_text(text)
+    with pytest.raises(DeviationsError, match=message):
+        load_deviations(file, ["LC-1", "LC-2"])

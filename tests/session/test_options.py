@@ -85,9 +85,10 @@ def test_what_cannot_be_served_is_refused(tmp_path: Path) -> None:
     assert refusal(tmp_path, {"mcp_tier": "quick"}).endswith("(known: smoke, standard, deep)")
 
 
-@pytest.mark.parametrize("name", ["out.txt", "out", "nowhere/out.json", "folder.json"])
+@pytest.mark.parametrize("name", ["out.txt", "out", "file/below/out.json", "folder.json"])
 def test_a_report_that_cannot_be_written_is_refused_before_the_run(tmp_path: Path, name: str) -> None:
     tmp_path.joinpath("folder.json").mkdir()
+    tmp_path.joinpath("file").touch()
     assert refusal(tmp_path, mcp_report=[name]).startswith(f"--mcp-report {name}")
 
 

@@ -10,11 +10,12 @@ from pathlib import Path
 import pytest
 
 from pytest_mcp_storage import BackendHarness, Outcome, load_clauses
-from pytest_mcp_storage.engine.clause_test import ClauseTest, measure, tests_in
+from pytest_mcp_storage.engine.clause_test import ClauseTest, tests_in
 from pytest_mcp_storage.engine.environment import Environment
 from pytest_mcp_storage.engine.loop import SuiteLoop
+from pytest_mcp_storage.engine.measure import measure
 from pytest_mcp_storage.engine.tiers import TIERS
-from pytest_mcp_storage.session.collection import suite_files
+from pytest_mcp_storage.session.suite_paths import suite_files
 from pytest_mcp_storage.spec.outcome import Measurement
 
 Judge = Callable[..., list[Measurement]]
@@ -31,7 +32,7 @@ def suite_loop() -> Iterator[SuiteLoop]:
 
 @pytest.fixture(scope="session")
 def judge(suite_loop: SuiteLoop) -> Judge:
-    """``judge(harness, "CO")``: what each test of the clause, or of the group's clauses, saw on that store."""
+    """Return ``judge(harness, "CO")``: the measurements of each test of that clause or group on that store."""
 
     def judged(
         harness: Callable[[], BackendHarness],
@@ -61,7 +62,7 @@ def judge(suite_loop: SuiteLoop) -> Judge:
 def failure_of(judge: Judge) -> Callable[..., str]:
     """``failure_of(harness, "CO-1")``: how the clause's failure reads, at smoke if it is failure_of there.
 
-    The test fails where no test of the clause failed at standard either.
+    The test fails if no test of the clause failed at standard either.
     """
 
     def found(harness: Callable[[], BackendHarness], clause: str) -> str:
@@ -78,7 +79,7 @@ def failure_of(judge: Judge) -> Callable[..., str]:
 
 
 def clause_test(name: str) -> ClauseTest:
-    """The suite's test of that name."""
+    """Return the suite's test of that name."""
     (path,) = (path for path in map(Path, suite_files()) if f"def {name}(" in path.read_text())
     found = tests_in(import_module(f"pytest_mcp_storage.suite.{path.stem}"))
     return next(test for test in found if test.name == name)

@@ -1,4 +1,4 @@
-"""CO: a failure reads as a timeline, and a conforming store is passed. Broken ones are for `mcp-storage zoo`."""
+"""CO: a failure reads as a timeline, and a conforming store passes. `mcp-storage zoo` runs the broken ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""DU: what a conforming store is passed, and which damage is one. Broken ones are for `mcp-storage zoo`."""
+"""DU: conforming stores pass, and some changes of a file are no damage. `mcp-storage zoo` runs the broken ones."""
 
 from __future__ import annotations
 

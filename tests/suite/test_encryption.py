@@ -1,4 +1,4 @@
-"""EN and MX: stores that keep them in odd ways are passed, and a failure says what was found where."""
+"""EN and MX: conforming stores of unusual design pass, and a failure says what was found in which place."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pytest_mcp_storage.harnesses.memory import MemoryHarness
 from pytest_mcp_storage.spec.outcome import Measurement
 from pytest_mcp_storage.zoo.in_memory_store import InMemoryBackend, InMemoryHarness
 from pytest_mcp_storage.zoo.json_store import JsonStoreHarness
-from pytest_mcp_storage.zoo.mutant import all_mutants
+from pytest_mcp_storage.zoo.registry import all_mutants
 from pytest_mcp_storage.zoo.sealing import SealingBackend
 from reference_backends import StorageSetupError
 from reference_backends.core.record import Record, RecordCodec
@@ -30,7 +30,7 @@ class _SealsAnewBackend(SealingBackend):
 
 
 class SealsAnewAtEachUpdate(InMemoryHarness):
-    """Reads the whole row, and refuses an update where it can't; then seals all of it with the first key."""
+    """Reads the whole row, refuses an update if it can't, and seals all of it with the first key."""
 
     backend = _SealsAnewBackend
 
@@ -49,7 +49,7 @@ class _Locked(InMemoryBackend):
 
 
 class OneHandleAtATime(InMemoryHarness):
-    """Takes a lock for as long as it is open, as embedded databases do."""
+    """Holds a lock while it is open, as embedded databases do."""
 
     backend = _Locked
     capabilities = InMemoryHarness.capabilities - {Capability.SHARED}
@@ -62,7 +62,7 @@ class SeenAtRestAlone(InMemoryHarness):
 
 
 class OutlivesItsHandles(InMemoryHarness):
-    """Can't be looked at."""
+    """Declares no AT_REST."""
 
     capabilities = frozenset({Capability.KEY, Capability.DURABLE})
 

@@ -1,4 +1,4 @@
-"""FA: a conforming store is passed, and a remedy is told from a complaint. Broken ones are for `mcp-storage zoo`."""
+"""FA: a conforming store passes, and a message with a remedy is recognised. `mcp-storage zoo` runs the broken ones."""
 
 from __future__ import annotations
 

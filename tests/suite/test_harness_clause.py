@@ -1,4 +1,4 @@
-"""HA-1: what a harness declares and is not so is failure_of; what it can do and does not declare is noted."""
+"""HA-1: a false declaration fails, and an undeclared capability is noted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""MX: what can not be shown of keys is said. Sound stores are passed in test_encryption."""
+"""MX: the report names the parts about keys that could not be measured. test_encryption has the conforming stores."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A store that may hold others' data keeps it, whatever is judged: only ``--mcp-allow-destructive`` lets it go."""
+"""A store that may hold others' data keeps it in every run without ``--mcp-allow-destructive``."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ THEIRS = SessionData(
 
 
 async def plant(harness: InMemoryHarness | JsonStoreHarness) -> None:
-    """A session of somebody else's."""
+    """Return a session of another user."""
     store = await harness.open()
     await store.create_session(THEIRS, LONGEST_TTL)
     await store.disconnect()
 
 
 async def kept(harness: InMemoryHarness | JsonStoreHarness) -> SessionData | None:
-    """What is left of it."""
+    """Return what is left of it."""
     store = await harness.open()
     seen = await store.get_session(THEIRS.identity, THEIRS.session_id)
     await store.disconnect()

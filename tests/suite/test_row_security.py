@@ -1,4 +1,4 @@
-"""RS: conforming policies are passed, and one hole does not fail the clauses on others."""
+"""RS: conforming policies pass, and one hole does not fail the clauses about others."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ UNTOUCHED = {
     row_security.NeedsUuids: {"RS-1", "RS-2", "RS-3", "RS-4"},
     row_security.CutsTheProviderOff: {"RS-1", "RS-2", "RS-3", "RS-4"},
 }
-"""Which clauses a hole leaves as they were. Where the service role is bound nothing else can be looked at."""
+"""The clauses that each hole leaves unaffected. If the service role is bound nothing else can be measured."""
 
 
 @pytest.mark.parametrize("broken", UNTOUCHED, ids=lambda broken: broken.__name__)
@@ -44,7 +44,7 @@ def test_conforming_policies_are_passed(judge: Judge) -> None:
 
 
 class OtherPolicies(SupabaseHarness):
-    """The store of this project with policies of others on its table."""
+    """The store of this project with other policies on its table."""
 
     provider = "native"
     rule: ClassVar[str]
@@ -60,10 +60,14 @@ class OtherPolicies(SupabaseHarness):
 
 
 class UpstreamsPolicies(OtherPolicies):
+    """The policies of upstream's migration."""
+
     rule = "auth.uid()::text = user_id or auth.uid()::text = identity"
 
 
 class SignedInPolicies(OtherPolicies):
+    """Policies that let in every signed-in user."""
+
     rule = "true"
 
 

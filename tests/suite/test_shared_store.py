@@ -1,4 +1,4 @@
-"""On a store that others use the suite keeps to names of its own, and takes away all that it wrote there."""
+"""On a store that others use the suite writes under its own names only, and removes all that it wrote."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ print(context.identity("a"), context.session_id("b"))
 
 
 class SharedHarness(SqliteHarness):
-    """Notes what was left behind."""
+    """Counts the rows that were left."""
 
     dedicated = False
     left: ClassVar[list[str]] = []

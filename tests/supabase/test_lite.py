@@ -24,7 +24,7 @@ from pytest_mcp_storage.stacks.supabase.stack import SupabaseStack
 from pytest_mcp_storage.stacks.supabase.supervisor_client import SupervisedServer
 from reference_backends import SessionData, StorageSetupError, SupabaseStorageBackend
 from reference_backends.supabase.project import SupabaseProjectBackend
-from tests.stacks.supabase.conftest import missing
+from tests.parts import missing
 
 LITE = NpmPackage("@supabase/lite", "@supabase/lite", "0.10.0", beside=("postgres@3.4.8",))
 SCRIPT = Path(__file__).with_name("lite.mjs")

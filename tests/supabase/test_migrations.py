@@ -13,7 +13,7 @@ from pytest_mcp_storage.stacks.supabase import native
 from pytest_mcp_storage.stacks.supabase.schema import migration_sql
 from pytest_mcp_storage.stacks.supabase.supervisor_client import SupervisedServer
 from reference_backends.core.errors import StorageSetupError
-from tests.stacks.supabase.conftest import missing
+from tests.parts import missing
 from tests.supabase.upstream import ROWS, TABLE
 
 Database = psycopg.Connection[Any]
@@ -217,18 +217,20 @@ def cron() -> Iterator[Database]:
 
 def test_with_pg_cron_the_clean_up_is_scheduled_once_and_works(cron: Database) -> None:
     cron.execute("create extension pg_cron")
-    cron.execute("select cron.schedule('cleanup-transient-sessions', '*/5 * * * *', 'select 1')")
-    cron.execute("select cron.schedule('cleanup-dormant-sessions', '0 0 * * *', 'select 1')")
+    for job in ("cleanup-transient-sessions", "cleanup-dormant-sessions"):
+        cron.execute(
+            f"select cron.schedule('{job}', '0 0 * * *', 'delete from public.mcp_sessions where active')".encode()
+        )
     cron.execute("select cron.schedule('another', '0 0 * * *', 'select 1')")
     cron.execute(TABLE)
     cron.execute(ROWS)
     migrate(cron)
     migrate(cron)
     jobs = dict(cron.execute("select jobname, command from cron.job").fetchall())
-    assert set(jobs) == {"another", "mcp-sessions-cleanup"}
+    assert set(jobs) == {"another", "mcp_sessions-cleanup"}
     minutes = "case session_id when 'live' then 59 else 61 end"  # a writer's clock may be behind: it may live there
     cron.execute(f"update mcp_sessions set expires_at = now() - make_interval(mins => {minutes})".encode())
-    cron.execute(jobs["mcp-sessions-cleanup"])
+    cron.execute(jobs["mcp_sessions-cleanup"])
     assert cron.execute("select session_id from mcp_sessions").fetchall() == [("live",)]
 
 

@@ -1,19 +1,23 @@
-"""The real Supabase command line takes our project: its config, and its migrations, twice."""
+"""The real Supabase command lines, v2 and v3, take our project: its config, and its migrations, twice."""
 
 from __future__ import annotations
 
 import os
 import shutil
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import psycopg
 import pytest
 
-from pytest_mcp_storage.stacks.supabase.binaries import supabase_program
-from pytest_mcp_storage.stacks.supabase.schema import migrations
+from pytest_mcp_storage.commands.supabase_init import named
+from pytest_mcp_storage.stacks.environment import supabase_cli_environment
+from pytest_mcp_storage.stacks.supabase.binaries import NpmPackage, npm_folder
+from pytest_mcp_storage.stacks.supabase.stack import SupabaseStack
 from pytest_mcp_storage.stacks.supabase.supervisor_client import SupervisedServer
-from tests.stacks.supabase.conftest import missing
+from tests.parts import missing
+from tests.supabase.upstream import CLIENT_4
 
 SUPABASE = Path(__file__).parents[2] / "supabase"
 
@@ -25,31 +29,57 @@ def project(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def supabase(project: Path, *arguments: str) -> str:
-    done = subprocess.run(
-        [supabase_program(print), *arguments],
+TARGET = {"2.122.1": "--db-url={url}", "3.1.0": "--remote={url}"}
+"""Version of the command line -> how it is told which database to push to."""
+
+
+def push(version: str, project: Path, url: str) -> subprocess.CompletedProcess[str]:
+    if shutil.which("npm") is None:
+        missing("npm, which fetches supabase, is not installed")
+    program = npm_folder(NpmPackage("supabase", "supabase", version), print) / ".bin" / "supabase"
+    return subprocess.run(
+        [program, "db", "push", TARGET[version].format(url=url), "--yes"],
         cwd=project,
-        env={**os.environ, "DO_NOT_TRACK": "1"},
-        capture_output=True,
+        env=supabase_cli_environment(os.environ),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
         text=True,
         check=False,
         stdin=subprocess.DEVNULL,
     )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout + done.stderr
 
 
-def test_db_push_applies_the_migrations_and_then_finds_them(server: SupervisedServer, project: Path) -> None:
-    if shutil.which("npm") is None and shutil.which("supabase") is None:
-        missing("neither supabase nor npm, which fetches it, is installed")
+@pytest.fixture
+def bare(server: SupervisedServer) -> Iterator[SupabaseStack]:
     stack = server.store(migrated=False)
-    push = ("db", "push", f"--remote={stack.database_url}", "--yes")
-    first = supabase(project, *push)
-    for migration in migrations():
-        assert f"Applying migration {migration.name}" in first
-    assert "up to date" in supabase(project, *push)
-    with psycopg.connect(str(stack.database_url)) as database:
-        versions = database.execute("select version from supabase_migrations.schema_migrations order by 1").fetchall()
-        assert versions == [(migration.name.partition("_")[0],) for migration in migrations()]
-        assert database.execute("select count(*) from mcp_sessions").fetchone() == (0,)
+    yield stack
     server.drop(stack)
+
+
+@pytest.mark.parametrize("version", TARGET)
+def test_db_push_applies_the_migrations_and_then_finds_them(bare: SupabaseStack, project: Path, version: str) -> None:
+    """Those of a table of another name too."""
+    folder = project / "supabase" / "migrations"
+    for name, text in named("mcp_storage_sessions", folder).items():
+        (folder / name).write_bytes(text)
+    names = sorted(path.name for path in folder.iterdir())
+    first = push(version, project, str(bare.database_url))
+    assert first.returncode == 0, first.stdout
+    for name in names:
+        assert f"Applying migration {name}" in first.stdout
+    assert "up to date" in push(version, project, str(bare.database_url)).stdout
+    with psycopg.connect(str(bare.database_url)) as database:
+        versions = database.execute("select version from supabase_migrations.schema_migrations order by 1").fetchall()
+        assert versions == [(name.partition("_")[0],) for name in names]
+        for table in ("mcp_sessions", "mcp_storage_sessions"):
+            assert database.execute(f"select count(*) from {table}".encode()).fetchone() == (0,)
+
+
+@pytest.mark.parametrize("version", TARGET)
+def test_db_push_shows_why_the_table_of_the_client_is_refused(bare: SupabaseStack, project: Path, version: str) -> None:
+    with psycopg.connect(str(bare.database_url), autocommit=True) as database:
+        database.execute(CLIENT_4.encode())
+    refused = push(version, project, str(bare.database_url))
+    assert refused.returncode != 0
+    assert "it is the table of @mcp-ts/client" in refused.stdout
+    assert "mcp-storage supabase-init --table mcp_storage_sessions" in refused.stdout

@@ -1,4 +1,4 @@
-"""The hunt tells a catch from an escape, and a store that is passed from one that could not be measured."""
+"""A run of the zoo keeps killed apart from survived, and passed apart from not measured."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Locked(InMemoryHarness):
 
 @pytest.fixture
 def mutant(monkeypatch: pytest.MonkeyPatch) -> Put:
-    """Put one harness into the register under the given clauses, and give its name there. Three clauses are all."""
+    """Register one harness under the given clauses in a contract of three clauses, and return its name."""
     contract = [clause for clause in load_clauses() if clause.id in {"RT-1", "EX-2", "EX-3"}]
     monkeypatch.setattr(run, "load_clauses", lambda: contract)
 

@@ -1,4 +1,10 @@
-"""The stores of ``@mcp-ts/sdk`` as published: its package runs in Node behind a bridge, its stores are seen from here.
+"""The stores of ``@mcp-ts/sdk`` as published, in Node behind a bridge.
 
-One module a store; ``package`` installs, ``harness`` is what they share.
+- ``package``: installs the package with npm.
+- ``harness``: what its harnesses share.
+- ``memory``: in the memory of its process.
+- ``file``: in a JSON file.
+- ``sqlite``: in a SQLite database.
+- ``redis``: in Redis.
+- ``supabase``: in a Supabase table.
 """

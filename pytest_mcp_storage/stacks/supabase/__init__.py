@@ -1,8 +1,9 @@
 """A Supabase stack for a run: :func:`start_stack` finds or starts one.
 
-- ``stack``: what a harness gets, and the choice of a provider.
-- ``url``, ``native``, ``docker``, ``cli``: the providers.
-- ``supervisor``: the process that runs the servers; ``supervisor_client``: its other end.
+- ``stack``: what a harness gets: a stack, and the server that makes stacks.
+- ``providers``: the choice of a provider: ``url``, ``native``, ``docker`` or ``cli``, a module each.
+- ``servers``: what the supervisor needs of a provider's servers.
+- ``supervisor_client``: a stack in a supervisor.
 - ``gateway``: ``/rest/v1`` and the project's keys, in front of PostgREST.
 - ``postgres``, ``postgrest``: one server each.
 - ``binaries``: finds or fetches their programs.
@@ -17,7 +18,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from pytest_mcp_storage.stacks.supabase.stack import StackServer, SupabaseStack, start_stack
+    from pytest_mcp_storage.stacks.supabase.providers import start_stack
+    from pytest_mcp_storage.stacks.supabase.stack import StackServer, SupabaseStack
 
 __all__ = ["StackServer", "SupabaseStack", "start_stack"]
 
@@ -25,6 +27,6 @@ __all__ = ["StackServer", "SupabaseStack", "start_stack"]
 def __getattr__(name: str) -> object:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from pytest_mcp_storage.stacks.supabase import stack
+    from pytest_mcp_storage.stacks.supabase import providers, stack
 
-    return getattr(stack, name)
+    return getattr(providers if name == "start_stack" else stack, name)

@@ -6,20 +6,23 @@ import asyncio
 import json
 import os
 import subprocess
+import tomllib
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from pytest_mcp_storage.stacks.environment import supabase_cli_environment
+from pytest_mcp_storage.stacks.servers import Note
+from pytest_mcp_storage.stacks.signing import private_jwk
 from pytest_mcp_storage.stacks.supabase.binaries import supabase_program
 from pytest_mcp_storage.stacks.supabase.docker import check_docker
-from pytest_mcp_storage.stacks.supabase.environment import supabase_cli_environment
 from pytest_mcp_storage.stacks.supabase.keys import ProjectKeys
 from pytest_mcp_storage.stacks.supabase.postgres import free_port
 from pytest_mcp_storage.stacks.supabase.schema import migrations
+from pytest_mcp_storage.stacks.supabase.servers import Upstream
 from pytest_mcp_storage.stacks.supabase.stack import MAX_ROWS, Say, StackServer, SupabaseStack
-from pytest_mcp_storage.stacks.supabase.supervisor import Note, Upstream
 from pytest_mcp_storage.stacks.supabase.supervisor_client import SupervisedServer
 from pytest_mcp_storage.stacks.supabase.url import GivenServer
 from reference_backends.core.errors import StorageSetupError
@@ -75,16 +78,33 @@ def start(*, environ: Mapping[str, str] | None = None, say: Say = lambda text: N
     """
     check_docker()
     program = supabase_program(say)
-    if _has_project(Path.cwd()) and (told := _status(program)) is not None:
+    configuration = _configuration(Path.cwd())
+    if configuration is not None and (told := _status(program)) is not None:
         say(f"Supabase stack: using the project that is up at {told['API_URL']}")
-        return GivenServer(_stack(told))
+        return GivenServer(_stack(told, signing_key(configuration)))
     say("Supabase stack: supabase start (the first time it pulls its images, which takes minutes)")
     return SupervisedServer("cli", f"{__name__}:CliServers", {"program": str(program)}, say=say, makes_stores=False)
 
 
-def _has_project(folder: Path) -> bool:
-    configurations = ("supabase/config.toml", "supabase/config.json")
-    return any((one / name).exists() for one in (folder, *folder.parents) for name in configurations)
+def _configuration(folder: Path) -> Path | None:
+    """Return the configuration of the project that ``folder`` is in, as the command line finds it."""
+    names = ("supabase/config.toml", "supabase/config.json")
+    found = (one / name for one in (folder, *folder.parents) for name in names)
+    return next((path for path in found if path.exists()), None)
+
+
+def signing_key(configuration: Path) -> str | None:
+    """Return the private key that a project signs with, as JSON; ``None`` if it signs with its secret.
+
+    Raises :class:`ConfigurationError` if the file that ``auth.signing_keys_path`` names holds none.
+    """
+    text = configuration.read_text("utf-8")
+    try:
+        settings = tomllib.loads(text) if configuration.suffix == ".toml" else json.loads(text)
+        path = settings["auth"]["signing_keys_path"]
+    except (ValueError, KeyError, TypeError):
+        return None
+    return json.dumps(private_jwk(str(configuration.parent / path))) if path else None
 
 
 def _status(program: Path) -> dict[str, str] | None:
@@ -119,11 +139,12 @@ def read_status(text: str) -> dict[str, str]:
     return known
 
 
-def _stack(told: Mapping[str, str]) -> SupabaseStack:
+def _stack(told: Mapping[str, str], signing_key: str | None) -> SupabaseStack:
     return SupabaseStack(
         url=told["API_URL"],
         **{attribute: told.get(name) for name, attribute in KEYS.items()},
         database_url=told["DB_URL"],
+        signing_key=signing_key,
         provider="cli",
         owned=False,
         isolated=False,

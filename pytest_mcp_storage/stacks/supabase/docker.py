@@ -5,7 +5,6 @@ So the Docker engine must run on this machine, and this process not in a contain
 
 from __future__ import annotations
 
-import asyncio
 import gc
 import os
 import warnings
@@ -13,10 +12,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytest_mcp_storage.stacks.supabase.keys import ProjectKeys
+from pytest_mcp_storage.stacks.polling import poll
+from pytest_mcp_storage.stacks.servers import Note
+from pytest_mcp_storage.stacks.supabase.keys import ProjectKeys, key_kind
 from pytest_mcp_storage.stacks.supabase.schema import BARE, PREPARED, install
+from pytest_mcp_storage.stacks.supabase.servers import Upstream
 from pytest_mcp_storage.stacks.supabase.stack import Say
-from pytest_mcp_storage.stacks.supabase.supervisor import Note, Upstream
 from pytest_mcp_storage.stacks.supabase.supervisor_client import SupervisedServer
 from reference_backends.core.errors import StorageSetupError
 
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from testcontainers.core.network import Network
 
 POSTGRES_IMAGE = "postgres:17-alpine"
-POSTGREST_IMAGE = "postgrest/postgrest:v12.2.3"
+POSTGREST_IMAGE = "postgrest/postgrest:v16.5"
 START_LIMIT = 60.0
 HOST = "127.0.0.1"
 LOOPBACK = (HOST, 0)
@@ -42,13 +43,14 @@ def start(*, environ: Mapping[str, str] | None = None, say: Say = lambda text: N
     Raises :class:`StorageSetupError` where Docker does not run, an image can't be had, or a container does not start.
     """
     environ = os.environ if environ is None else environ
+    keys = key_kind(environ)
     check_docker()
     images = {
         "postgres_image": environ.get("MCP_STORAGE_POSTGRES_IMAGE") or POSTGRES_IMAGE,
         "postgrest_image": environ.get("MCP_STORAGE_POSTGREST_IMAGE") or POSTGREST_IMAGE,
     }
     say(f"Supabase stack: starting containers of {' and '.join(images.values())}")
-    return SupervisedServer("docker", f"{__name__}:DockerServers", images, say=say)
+    return SupervisedServer("docker", f"{__name__}:DockerServers", images, say=say, keys=keys)
 
 
 def check_docker() -> None:
@@ -110,7 +112,7 @@ class DockerServers:
             PGRST_DB_ANON_ROLE="anon",
             PGRST_DB_MAX_ROWS=str(max_rows),
             PGRST_DB_CONFIG="false",
-            PGRST_JWT_SECRET=self.keys.jwt_secret,
+            PGRST_JWT_SECRET=self.keys.verifier,
         )
         return Upstream(_address(face), self._url(name))
 
@@ -118,17 +120,17 @@ class DockerServers:
         from aiohttp import ClientError, ClientSession
 
         face = self.faces[name]
-        limit = asyncio.get_running_loop().time() + START_LIMIT
         async with ClientSession() as client:
-            while asyncio.get_running_loop().time() < limit:
+
+            async def answer() -> bool | None:
                 try:
-                    async with client.head(_address(face)) as answer:
-                        if answer.status == 200:
-                            return
+                    async with client.head(_address(face)) as head:
+                        return head.status == 200 or None
                 except (ClientError, OSError):
-                    pass
-                await asyncio.sleep(0.02)
-        raise StorageSetupError(_silent("PostgREST", face))
+                    return None
+
+            if not await poll(answer, limit=START_LIMIT, every=0.02):
+                raise StorageSetupError(_silent("PostgREST", face))
 
     async def remove(self, name: str) -> None:
         self.faces.pop(name).stop()
@@ -166,16 +168,16 @@ class DockerServers:
         """Wait until PostgreSQL lets a superuser in: by TCP, which the image's own set-up phase does not serve."""
         import psycopg
 
-        assert self.postgres is not None
-        limit = asyncio.get_running_loop().time() + START_LIMIT
-        while asyncio.get_running_loop().time() < limit:
+        async def answer() -> bool | None:
             try:
                 await (await self._connect("postgres")).close()
             except psycopg.OperationalError:
-                await asyncio.sleep(0.05)
-            else:
-                return
-        raise StorageSetupError(_silent("PostgreSQL", self.postgres))
+                return None
+            return True
+
+        if not await poll(answer, limit=START_LIMIT, every=0.05):
+            assert self.postgres is not None
+            raise StorageSetupError(_silent("PostgreSQL", self.postgres))
 
     def _url(self, database: str) -> str:
         assert self.postgres is not None

@@ -126,12 +126,7 @@ def authorization(keys: ProjectKeys, key: str, given: str | None) -> str | None:
 
     A caller's own JWT goes before the key; an opaque key is no JWT and stands for one.
     """
-    stands_for = {
-        keys.publishable: keys.anon,
-        keys.secret: keys.service_role,
-        keys.anon: keys.anon,
-        keys.service_role: keys.service_role,
-    }.get(key)
+    stands_for = keys.accepted.get(key)
     if stands_for is None:
         return None
     if given is not None and not given.startswith("Bearer sb_"):

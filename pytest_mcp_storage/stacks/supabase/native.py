@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import itertools
+import os
 import sys
 from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from pytest_mcp_storage.stacks.servers import Note
 from pytest_mcp_storage.stacks.supabase.binaries import postgres_programs, postgrest_program
-from pytest_mcp_storage.stacks.supabase.keys import ProjectKeys
+from pytest_mcp_storage.stacks.supabase.keys import ProjectKeys, key_kind
 from pytest_mcp_storage.stacks.supabase.postgres import FORGETFUL, Postgres
 from pytest_mcp_storage.stacks.supabase.postgrest import Postgrest
 from pytest_mcp_storage.stacks.supabase.schema import BARE, PREPARED
+from pytest_mcp_storage.stacks.supabase.servers import Upstream
 from pytest_mcp_storage.stacks.supabase.stack import Say
-from pytest_mcp_storage.stacks.supabase.supervisor import Note, Upstream
 from pytest_mcp_storage.stacks.supabase.supervisor_client import SupervisedServer
 from pytest_mcp_storage.stacks.supabase.template import lay_out, template
 from reference_backends.core.errors import StorageSetupError
@@ -31,12 +33,14 @@ def start(
     """Start a native stack.
 
     ``settings`` are PostgreSQL's own. ``fsync`` makes what is committed outlive a crash of the machine, at a price;
-    without it the files lie in memory where there is room (and ``TMPDIR`` is not set).
+    without it the files lie in memory where there is room (and ``TMPDIR`` is not set). With
+    ``MCP_STORAGE_SUPABASE_KEYS=es256`` it has the keys of a project of today: see :class:`.ProjectKeys`.
 
     Raises :class:`StorageSetupError` where a program is missing or does not start.
     """
     if sys.platform == "win32":
         raise StorageSetupError("the native stack needs a POSIX system; on Windows use --mcp-supabase=docker")
+    keys = key_kind(os.environ if environ is None else environ)
     postgres, postgrest = postgres_programs(), postgrest_program(say)
     say(f"Supabase stack: starting PostgreSQL ({postgres}) and PostgREST")
     order = {
@@ -44,7 +48,7 @@ def start(
         "postgrest": str(postgrest),
         "settings": {**({} if fsync else FORGETFUL), **(settings or {})},
     }
-    return SupervisedServer("native", f"{__name__}:NativeServers", order, say=say, in_memory=not fsync)
+    return SupervisedServer("native", f"{__name__}:NativeServers", order, say=say, in_memory=not fsync, keys=keys)
 
 
 def _load(*modules: str) -> None:
@@ -81,7 +85,7 @@ class NativeServers:
     async def add(self, name: str, *, migrated: bool, max_rows: int) -> Upstream:
         await self.postgres.create_database(name, PREPARED if migrated else BARE)
         face = self.faces[name] = Postgrest(self.postgrest, self.folder, f"postgrest-{next(self.numbers)}")
-        await face.start(self.postgres.local(name, "authenticator"), jwt_secret=self.keys.jwt_secret, max_rows=max_rows)
+        await face.start(self.postgres.local(name, "authenticator"), jwt_secret=self.keys.verifier, max_rows=max_rows)
         return Upstream(face.address, self.postgres.url(name))
 
     async def ready(self, name: str) -> None:

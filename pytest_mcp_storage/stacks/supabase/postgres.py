@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pytest_mcp_storage.stacks.polling import poll
 from pytest_mcp_storage.stacks.processes import Unprivileged, end, spawn, unprivileged
 from pytest_mcp_storage.stacks.supabase.schema import PREPARED
 from reference_backends.core.errors import StorageSetupError
@@ -89,17 +90,18 @@ class Postgres:
             end_with=signal.SIGQUIT,
             **self.launch.options(),
         )
+        process = self._process
+        self._control = await poll(self._answer, limit=START_LIMIT, alive=lambda: process.returncode is None)
+        return self._control is not None
+
+    async def _answer(self) -> psycopg.AsyncConnection[tuple[object, ...]] | None:
+        """Return a superuser's connection, if the server takes one yet."""
         import psycopg
 
-        limit = asyncio.get_running_loop().time() + START_LIMIT
-        while self._process.returncode is None and asyncio.get_running_loop().time() < limit:
-            try:
-                self._control = await self.connect(PREPARED)
-            except psycopg.OperationalError:
-                await asyncio.sleep(0.005)
-            else:
-                return True
-        return False
+        try:
+            return await self.connect(PREPARED)
+        except psycopg.OperationalError:
+            return None
 
     async def open_port(self) -> None:
         """Let the superuser in by the loopback port too, with this run's password."""

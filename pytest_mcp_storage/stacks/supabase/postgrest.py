@@ -7,6 +7,7 @@ import contextlib
 import signal
 from pathlib import Path
 
+from pytest_mcp_storage.stacks.polling import poll
 from pytest_mcp_storage.stacks.processes import end, spawn
 from reference_backends.core.errors import StorageSetupError
 
@@ -44,25 +45,22 @@ class Postgrest:
 
     async def ready(self) -> None:
         """Wait until it has read the database's schema. Raises :class:`StorageSetupError` where it ends instead."""
-        assert self._process is not None
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(START_LIMIT):  # without a database it takes a question and keeps it
-                while self._process.returncode is None:
-                    if await self._status() == 200:
-                        return
-                    await asyncio.sleep(0.005)
+        process = self._process
+        assert process is not None
+        if await poll(self._answer, limit=START_LIMIT, alive=lambda: process.returncode is None):
+            return
         words = self.log.read_text("utf-8", "replace").splitlines()[-5:]
         raise StorageSetupError(f"PostgREST did not start ({self.program}): {' · '.join(words)}")
 
-    async def _status(self) -> int:
-        """The status of its root page: 200 once the schema is read, 503 before, 0 while nobody answers."""
+    async def _answer(self) -> bool | None:
+        """Return True once its root page has status 200, which is when it has read the schema; ``None`` before."""
         try:
             reader, writer = await asyncio.open_unix_connection(str(self.address))
             with contextlib.closing(writer):
                 writer.write(b"HEAD / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
-                return int((await reader.readline()).split()[1])
+                return (await reader.readline()).split()[1] == b"200" or None
         except (OSError, IndexError):
-            return 0
+            return None
 
     async def stop(self) -> None:
         """End it and wait for it."""

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
+import json
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from importlib import import_module
-from typing import Any, Literal, Self
+from typing import Any, Self
 from urllib.parse import urlsplit
 
 from reference_backends.core.errors import ConfigurationError, StorageSetupError
@@ -15,22 +14,18 @@ from reference_backends.core.errors import ConfigurationError, StorageSetupError
 MAX_ROWS = 1000
 """How many rows a listing may hold, here as in a hosted project."""
 
-STARTED = ("native", "docker", "cli")
-PROVIDERS = ("url", *STARTED)
-"""The providers, in the order in which ``auto`` tries them; each is the module of that name."""
-
 VARIABLES = {
     "SUPABASE_URL": "url",
     "SUPABASE_SECRET_KEY": "secret_key",
     "SUPABASE_PUBLISHABLE_KEY": "publishable_key",
     "SUPABASE_SERVICE_ROLE_KEY": "service_role_key",
     "SUPABASE_ANON_KEY": "anon_key",
+    "SUPABASE_JWT_SIGNING_KEY": "signing_key",
     "SUPABASE_JWT_SECRET": "jwt_secret",
     "SUPABASE_DB_URL": "database_url",
 }
 """Environment variable -> attribute of :class:`SupabaseStack`."""
 
-Choice = Literal["auto", "url", "native", "docker", "cli"]
 Say = Callable[[str], None]
 
 
@@ -60,6 +55,8 @@ class SupabaseStack:
     """``sb_publishable_…``, which replaces the anon key."""
     secret_key: str | None = field(default=None, repr=False)
     """``sb_secret_…``, which replaces the service role key."""
+    signing_key: str | None = field(default=None, repr=False)
+    """A private JSON Web Key, as JSON, that signs users' tokens in place of the secret; ``None`` if it is not known."""
 
     @property
     def server_key(self) -> str | None:
@@ -72,18 +69,24 @@ class SupabaseStack:
         return self.publishable_key or self.anon_key
 
     def token(self, user: str, *, lifetime: float = 3600.0) -> str:
-        """A JWT of the signed-in user ``user``, good for ``lifetime`` seconds (negative: expired already).
+        """Return a JWT of the signed-in user ``user``, valid for ``lifetime`` seconds (negative: it has expired).
 
-        Raises :class:`ConfigurationError` where the project's secret is not known.
+        Raises :class:`ConfigurationError` if neither the project's signing key nor its secret is known.
         """
-        if self.jwt_secret is None:
+        if not self.signs_tokens:
             raise ConfigurationError(
-                "a user's token can't be signed: set SUPABASE_JWT_SECRET to the project's JWT secret "
-                "(dashboard, project settings, JWT keys)"
+                "a user's token can't be signed: set SUPABASE_JWT_SIGNING_KEY to the project's private JSON Web Key, "
+                "or SUPABASE_JWT_SECRET to the secret of an older project (dashboard, project settings, JWT keys)"
             )
-        from pytest_mcp_storage.stacks.supabase.keys import sign
+        from pytest_mcp_storage.stacks.signing import sign
 
-        return sign(self.jwt_secret, "authenticated", subject=user, lifetime=lifetime)
+        key = json.loads(self.signing_key) if self.signing_key else str(self.jwt_secret)
+        return sign(key, "authenticated", subject=user, lifetime=lifetime)
+
+    @property
+    def signs_tokens(self) -> bool:
+        """Whether :meth:`token` can sign."""
+        return bool(self.signing_key or self.jwt_secret)
 
 
 class StackServer(ABC):
@@ -132,36 +135,3 @@ class StackServer(ABC):
     @abstractmethod
     def close(self) -> None:
         """End what was started, and nothing else. May be called twice."""
-
-
-def start_stack(
-    choice: Choice = "auto", *, environ: Mapping[str, str] | None = None, say: Say = lambda text: None
-) -> StackServer:
-    """Find or start a stack: ``choice`` names a provider, ``auto`` takes the first that can.
-
-    They are tried in the order ``url`` (only where ``SUPABASE_URL`` is set, and then no other), ``native``,
-    ``docker``, ``cli``. ``say`` gets a line for each thing that is going on.
-
-    Raises :class:`ConfigurationError`, :class:`StorageSetupError` or :class:`StorageUnavailableError`, each with what
-    to do about it; under ``auto`` a :class:`StorageSetupError` that tells what each provider lacked.
-    """
-    environ = os.environ if environ is None else environ
-    if choice == "auto" and environ.get("SUPABASE_URL"):
-        choice = "url"
-    if choice != "auto":
-        return _start(choice, environ, say)
-    lacking = []
-    for provider in STARTED:
-        try:
-            return _start(provider, environ, say)
-        except StorageSetupError as error:
-            lacking.append(f"{provider}: {error}")
-            say(f"Supabase stack: {provider} can't be used: {error}")
-    raise StorageSetupError("no Supabase stack can be started.\n  " + "\n  ".join(lacking))
-
-
-def _start(provider: str, environ: Mapping[str, str], say: Say) -> StackServer:
-    if provider not in PROVIDERS:
-        raise ConfigurationError(f"no Supabase provider is called {provider!r}; there are: {', '.join(PROVIDERS)}")
-    start: Callable[..., StackServer] = import_module(f"pytest_mcp_storage.stacks.supabase.{provider}").start
-    return start(environ=environ, say=say)

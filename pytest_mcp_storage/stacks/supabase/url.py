@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
+from pytest_mcp_storage.stacks.signing import private_jwk
 from pytest_mcp_storage.stacks.supabase.stack import (
     MAX_ROWS,
     VARIABLES,
@@ -45,7 +47,7 @@ def start(*, environ: Mapping[str, str], say: Say) -> GivenServer:
 
     A key must be set too: ``SUPABASE_SECRET_KEY`` or ``SUPABASE_SERVICE_ROLE_KEY``, or one of the public ones,
     ``SUPABASE_PUBLISHABLE_KEY`` or ``SUPABASE_ANON_KEY``. With ``SUPABASE_DB_URL`` a harness can look into the
-    database, and with ``SUPABASE_JWT_SECRET`` sign in users.
+    database, and with ``SUPABASE_JWT_SIGNING_KEY`` or ``SUPABASE_JWT_SECRET`` sign in users.
 
     Raises :class:`ConfigurationError` for a variable that is missing or no URL, and
     :class:`StorageUnavailableError` where nothing answers within 5 seconds.
@@ -56,6 +58,8 @@ def start(*, environ: Mapping[str, str], say: Say) -> GivenServer:
     if (fault := _fault(url)) is not None:
         raise ConfigurationError(f"SUPABASE_URL {fault}; it looks like https://<ref>.supabase.co")
     told = {attribute: environ.get(name) or None for name, attribute in VARIABLES.items()}
+    if told["signing_key"] is not None:
+        told["signing_key"] = json.dumps(private_jwk(told["signing_key"]))
     stack = SupabaseStack(**{**told, "url": url}, provider="url", owned=False, isolated=False)  # type: ignore[arg-type]
     if stack.server_key is None and stack.public_key is None:
         raise ConfigurationError(

@@ -1,1 +1,1 @@
-"""The broken stores: a module for each kind of mistake, in the order of ``MODULES``."""
+"""The broken stores. ``registry.MODULES`` lists these modules by clause group."""

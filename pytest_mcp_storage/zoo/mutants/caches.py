@@ -1,20 +1,21 @@
-"""Stores that remember what they have read, and are not told of every change."""
+"""Stores that cache what they have read, and miss some changes."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from typing import Any, ClassVar
 
-from pytest_mcp_storage.zoo.in_memory_store import InMemoryBackend, Name, Row
+from pytest_mcp_storage.oracle.model import SessionKey
+from pytest_mcp_storage.zoo.in_memory_store import InMemoryBackend, Row
 from pytest_mcp_storage.zoo.mutant import broken
 from reference_backends import SessionData, SessionUpdate
 from reference_backends.core.validation import check_names
 
 
 class _Caching(InMemoryBackend):
-    """Base: what the read called ``cached`` has answered is kept until a change that is not called ``missed``.
+    """Base: caches the answers of the read ``cached`` until any change except the one called ``missed``.
 
-    With ``missed = "time"`` it outlives the TTL; otherwise the answer of another moment is not used.
+    With ``missed = "time"`` the cache outlives the TTL; otherwise an answer is used only at the time it was cached.
     """
 
     cached: ClassVar[str]
@@ -74,21 +75,21 @@ class _Caching(InMemoryBackend):
 
 @broken("RT-1")
 class RemembersThatItWasNotThere(_Caching):
-    """Keeps misses like hits, and a create empties the cache of sessions alone."""
+    """Caches misses as well as hits; a create does not remove the cached miss."""
 
     cached, missed = "get_session", "create"
 
 
 @broken("LC-3", "LC-4", "RT-4")
 class RemembersWhatWasUpdated(_Caching):
-    """Empties the cache of a removed session, and writes an update past it."""
+    """Invalidates the cache on removal, and not on update."""
 
     cached, missed = "get_session", "update"
 
 
 @broken("LC-8")
 class RemembersWhatWasRemoved(_Caching):
-    """Lets a removed session live on in the cache, as the delete's own code path forgot it."""
+    """Keeps a removed session in the cache: the code of the delete does not invalidate it."""
 
     cached, missed = "get_session", "remove"
 
@@ -102,14 +103,14 @@ class RemembersWhatWasCleared(_Caching):
 
 @broken("ID-1")
 class ListsWithoutTheNew(_Caching):
-    """Keeps the listing for as long as nothing in it changes; a new session changes nothing in it."""
+    """Caches the listing until one of its sessions changes; a new session changes none of them."""
 
     cached, missed = "get_identity_sessions_data", "create"
 
 
 @broken("ID-1", "LC-8")
 class ListsTheRemoved(_Caching):
-    """Forgets the session in the cache, and not the listing that holds it."""
+    """Invalidates the cached session, and not the cached listing that holds it."""
 
     cached, missed = "get_identity_sessions_data", "remove"
 
@@ -137,14 +138,14 @@ class IdsOutliveTheTtl(_Caching):
 
 @broken("ID-7", "LC-8")
 class AllIdsOfTheRemoved(_Caching):
-    """Counts all ids once in a while, since only an administrator asks for them."""
+    """Refreshes the list of all ids rarely, since only an administrator asks for it."""
 
     cached, missed = "get_all_session_ids", "remove"
 
 
 @broken("LC-10")
 class AllIdsOfTheCleared(_Caching):
-    """Clears everything but the list of what there was."""
+    """Clears everything except the cached list of all ids."""
 
     cached, missed = "get_all_session_ids", "clear"
 
@@ -161,7 +162,7 @@ class _Publishing(InMemoryBackend):
 
     def __init__(self, store: Any, **options: Any) -> None:
         super().__init__(store, **options)
-        self.cache: dict[Name, Row] = {}
+        self.cache: dict[SessionKey, Row] = {}
         self.handles: list[_Publishing] = vars(store).setdefault("handles", [])
         self.handles.append(self)
 

@@ -14,7 +14,7 @@ from reference_backends import SessionData, SessionExistsError, SessionNotFoundE
 from reference_backends.core.base import BackendOptions
 from reference_backends.core.validation import check_changes, check_session
 
-Answer = TypeVar("Answer")
+Result = TypeVar("Result")
 PIECE = 4096
 
 
@@ -28,7 +28,7 @@ class _LooksFirst(InMemoryBackend):
 
 
 class LooksFirst(InMemoryHarness):
-    """Looks whether the session is there, then puts it there: each step is right, and another caller comes between."""
+    """Checks that the session is missing, then inserts it: another caller's create can come between the two steps."""
 
     breaks = "CO-1"
     backend = _LooksFirst
@@ -39,7 +39,7 @@ class _WritesTheWhole(JsonStore):
         super().__init__(path)
         self.copy: Rows | None = None
 
-    async def request(self, work: Callable[[Rows], Answer]) -> Answer:
+    async def request(self, work: Callable[[Rows], Result]) -> Result:
         if self.copy is None:
             self.copy = self.load()
         before = dict(self.copy)
@@ -49,7 +49,7 @@ class _WritesTheWhole(JsonStore):
         return answer
 
     async def write(self, text: bytes) -> None:
-        """Empty the file and write, piece by piece; others come between."""
+        """Empty the file and write it piece by piece, with other callers in between."""
         file = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         try:
             for start in range(0, len(text), PIECE):
@@ -64,7 +64,7 @@ class _WritesTheWhole(JsonStore):
 
 
 class WritesTheWhole(JsonStoreHarness):
-    """Answers from memory and lets each change write the whole file, as upstream: two at once leave no JSON."""
+    """Answers from memory and lets each change write the whole file, as upstream: two at once leave invalid JSON."""
 
     breaks = "CO-1"
     store = _WritesTheWhole
@@ -82,7 +82,7 @@ class _ReadsThenWrites(InMemoryBackend):
 
 
 class ReadsThenWrites(InMemoryHarness):
-    """Reads the session, merges in Python and writes the whole back, as upstream's SQLite store: updates get lost."""
+    """Reads the session, merges in Python and writes all of it back, as upstream's SQLite store: updates get lost."""
 
     breaks = "CO-2"
     backend = _ReadsThenWrites
@@ -139,7 +139,7 @@ class _CachesWhatItRead(InMemoryBackend):
 
 
 class CachesWhatItRead(InMemoryHarness):
-    """Keeps a cache that writes empty; a read that was under way puts the old session back, for good."""
+    """Keeps a cache that each write empties; a read that had already begun puts the old session back, for good."""
 
     breaks = "CO-3"
     backend = _CachesWhatItRead
@@ -155,9 +155,7 @@ class _ReadsByHalves(InMemoryBackend):
 
 
 class ReadsByHalves(InMemoryHarness):
-    """Keeps secrets in a table of their own and reads one after the other: tokens of one update, and the rest of
-    another.
-    """
+    """Keeps secrets in a second table and reads one after the other: tokens of one update, the rest of another."""
 
     breaks = "CO-3"
     backend = _ReadsByHalves
@@ -176,7 +174,7 @@ class _SharesReads(InMemoryBackend):
 
 
 class SharesReads(InMemoryHarness):
-    """Lets a read wait for one that is under way, though that may have begun before the last write."""
+    """Lets a read share one that has already begun, possibly before the last write."""
 
     breaks = "CO-3"
     backend = _SharesReads
@@ -200,7 +198,7 @@ class _RemembersAbsence(InMemoryBackend):
 
 
 class RemembersAbsence(InMemoryHarness):
-    """Remembers what was not there, against floods of bad ids: what another handle then creates is never found."""
+    """Caches misses, against floods of bad ids: what another handle then creates is never found."""
 
     breaks = "CO-4"
     backend = _RemembersAbsence
@@ -224,7 +222,7 @@ class _RemembersWhatItCreated(InMemoryBackend):
 
 
 class RemembersWhatItCreated(InMemoryHarness):
-    """Refuses what it has created before without asking the store, from which another handle has removed it."""
+    """Refuses an id that it has created before without a query, although another handle has removed it since."""
 
     breaks = "CO-4"
     backend = _RemembersWhatItCreated
@@ -239,7 +237,7 @@ class _KeepsItsOwnCopy(InMemoryBackend):
         await super().init()
         self.copy = dict(self.store.rows)
 
-    async def request(self, work: Callable[[Rows], Answer]) -> Answer:
+    async def request(self, work: Callable[[Rows], Result]) -> Result:
         before = dict(self.copy)
         try:
             return await super().request(lambda rows: work(self.copy))
@@ -268,14 +266,14 @@ class _LocksItself(_ReadsThenWrites):
 
 
 class LocksItself(InMemoryHarness):
-    """Guards read and write by a lock of the handle: sound with one, and as many locks as handles."""
+    """Guards read and write by a lock of the handle: correct with one handle, and no lock between two."""
 
     breaks = "CO-5"
     backend = _LocksItself
 
 
 class _LocksNoOtherProcess(JsonStore):
-    def done(self, work: Callable[[Rows], Answer]) -> Answer:
+    def done(self, work: Callable[[Rows], Result]) -> Result:
         rows = self.load()
         before = dict(rows)
         answer = work(rows)
@@ -285,7 +283,7 @@ class _LocksNoOtherProcess(JsonStore):
 
 
 class LocksNoOtherProcess(JsonStoreHarness):
-    """Needs no lock, since one process runs one step at a time, and forgets that there are others."""
+    """Takes no lock, since one process runs one step at a time, and ignores other processes."""
 
     breaks = "CO-5"
     store = _LocksNoOtherProcess

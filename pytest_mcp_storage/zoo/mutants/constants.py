@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from pytest_mcp_storage.zoo.in_memory_store import InMemoryBackend, Name, Row, Rows
+from pytest_mcp_storage.oracle.model import SessionKey
+from pytest_mcp_storage.zoo.in_memory_store import InMemoryBackend, Row, Rows
 from pytest_mcp_storage.zoo.mutant import broken
 from reference_backends import SessionData
 from reference_backends.core.record import Record
@@ -45,16 +46,16 @@ class TakesAWordForNothing(InMemoryBackend):
 
 @broken("ID-3")
 class JoinsByAnOddSign(InMemoryBackend):
-    """Joins identity and session id by a sign that it takes to be in no name."""
+    """Joins identity and session id by a character that it expects in no name."""
 
-    def key(self, identity: str, session_id: str) -> Name:
+    def key(self, identity: str, session_id: str) -> SessionKey:
         whole = f"{identity}\u241f{session_id}"
         return "key", whole
 
 
 @broken("ID-3")
 class KnowsARootUser(InMemoryBackend):
-    """Shows an administrator, by name, what everybody has."""
+    """Shows every user's sessions to an administrator, who is known by name."""
 
     def of(self, rows: Rows, identity: str) -> dict[str, Row]:
         if identity == "mcp-root":
@@ -64,7 +65,7 @@ class KnowsARootUser(InMemoryBackend):
 
 @broken("ID-6")
 class AsksForThePageAfterAFullOne(InMemoryBackend):
-    """Pages by 61 and takes a last page that is full for one that has a further session to come: drops its last."""
+    """Pages by 61 and expects another page after a full one: drops the last session of a full last page."""
 
     async def get_identity_mcp_sessions(self, identity: str) -> list[str]:
         found = await super().get_identity_mcp_sessions(identity)
@@ -73,7 +74,7 @@ class AsksForThePageAfterAFullOne(InMemoryBackend):
 
 @broken("EX-9")
 class TakesALongTtlForAMoment(InMemoryBackend):
-    """Takes a number of more than 26,280 hours for a moment since the epoch, as memcached does with 30 days."""
+    """Reads a TTL of more than 26,280 hours as a time since the epoch, as memcached does with 30 days."""
 
     def _expiry(self, ttl: float | None) -> float:
         if ttl is not None and ttl > 26_280 * 3600:

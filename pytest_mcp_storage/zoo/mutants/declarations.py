@@ -1,4 +1,4 @@
-"""Harnesses that declare what is not so: every clause that leans on it would pass because nothing was looked at."""
+"""Harnesses that declare what is not true: the clauses that rely on it would pass without a measurement."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Literal, Self, Unpack
 
+from pytest_mcp_storage.oracle.model import SessionKey
 from pytest_mcp_storage.spec.capabilities import Capability
-from pytest_mcp_storage.zoo.in_memory_store import InMemoryBackend, InMemoryHarness, InMemoryStore, Name, Row, Rows
+from pytest_mcp_storage.zoo.in_memory_store import InMemoryBackend, InMemoryHarness, InMemoryStore, Row, Rows
 from pytest_mcp_storage.zoo.json_store import JsonStoreHarness
 from pytest_mcp_storage.zoo.mutants.row_security import GuardedHarness
 from reference_backends import Clock, SessionData, StorageUnavailableError
@@ -20,7 +21,7 @@ from reference_backends.core.base import BackendOptions
 
 
 class SaysShared(InMemoryHarness):
-    """Opens each handle on a store of its own, as a fixture does that was written for one."""
+    """Opens each handle on a separate store, as a fixture does that was written for one handle."""
 
     breaks = "HA-1"
     capabilities = frozenset({Capability.SHARED})
@@ -37,7 +38,7 @@ class SaysShared(InMemoryHarness):
 
 
 class SaysDurable(SaysShared):
-    """Calls the database in memory durable, since the one in production is."""
+    """Declares a database in memory durable, since the one in production is."""
 
     capabilities = frozenset({Capability.DURABLE})
 
@@ -60,18 +61,18 @@ class IgnoresTheClock(InMemoryHarness):
 class _TwoClocks(InMemoryBackend):
     def __init__(self, store: InMemoryStore, **options: Unpack[BackendOptions]) -> None:
         super().__init__(store, **options)
-        self.ends: dict[Name, float] = {}
+        self.ends: dict[SessionKey, float] = {}
 
     async def create_session(self, session: SessionData, ttl: float | None = None) -> None:
         await super().create_session(session, ttl)
         self.ends[session.identity, session.session_id] = time.time() + math.ceil(self._lifetime(ttl))
 
-    def live(self, rows: Rows, name: Name) -> Row | None:
+    def live(self, rows: Rows, name: SessionKey) -> Row | None:
         return super().live(rows, name) if time.time() < self.ends.get(name, math.inf) else None
 
 
 class KeepsANativeTimer(InMemoryHarness):
-    """Leaves expiry to the server's own timers beside the clock that it is given: sessions end by either."""
+    """Leaves expiry to the server's timers in addition to the given clock: sessions end by either."""
 
     breaks = "HA-1"
     backend = _TwoClocks
@@ -111,7 +112,7 @@ class ShowsSomethingElse(InMemoryHarness):
 
 
 class PlantsNowhere(InMemoryHarness):
-    """Has a replace_stored_field that somebody meant to write later: no tampering is ever noticed."""
+    """Has an empty replace_stored_field, to be written later: tampering is never measured."""
 
     breaks = "HA-1"
 
@@ -130,7 +131,7 @@ class CutsNothingOff(InMemoryHarness):
 
 
 class LosesRequestsToo(InMemoryHarness):
-    """Takes an outage for a lost answer: that something was half done is never seen."""
+    """Implements lost_answer as an outage: a call that is half done never occurs."""
 
     breaks = "HA-1"
 
@@ -141,7 +142,7 @@ class LosesRequestsToo(InMemoryHarness):
 
 
 class LosesNothing(InMemoryHarness):
-    """Has a proxy for answers that the client goes round."""
+    """Has a proxy for answers that the client does not use."""
 
     breaks = "HA-1"
 
@@ -173,7 +174,7 @@ class LosesItsTable(InMemoryHarness):
 
 
 class NamesAnotherFile(JsonStoreHarness):
-    """Names a file that lies beside the store: that one is damaged, and the store opens."""
+    """Names a file next to the store's own: the suite damages that one, and the store opens."""
 
     breaks = "HA-1"
     capabilities = JsonStoreHarness.capabilities - {Capability.AT_REST}
@@ -185,7 +186,7 @@ class NamesAnotherFile(JsonStoreHarness):
 
 
 class AttachesToAnother(JsonStoreHarness):
-    """Ignores the locator and makes a store of its own: the process that is killed works elsewhere."""
+    """Ignores the locator and makes a new store: the process that is killed writes elsewhere."""
 
     breaks = "HA-1"
 
@@ -200,7 +201,7 @@ class AttachesToAnother(JsonStoreHarness):
 
 
 class DestroysWhatItAttachedTo(JsonStoreHarness):
-    """Cleans up a store that is another's."""
+    """Destroys a store that it has only attached to."""
 
     breaks = "HA-1"
 
@@ -210,7 +211,7 @@ class DestroysWhatItAttachedTo(JsonStoreHarness):
 
 
 class SignsNobodyIn(GuardedHarness):
-    """Gives users the service's own connection: no policy is ever asked."""
+    """Gives users the service's connection: no policy is ever applied."""
 
     breaks = "HA-1"
 
@@ -219,7 +220,7 @@ class SignsNobodyIn(GuardedHarness):
 
 
 class WritesNoRow(GuardedHarness):
-    """Has a write_row_as that fails before it reaches the table: every intrusion seems to be refused."""
+    """Has a write_row_as that fails before it reaches the table: every forbidden write seems to be refused."""
 
     breaks = "HA-1"
 
@@ -228,7 +229,7 @@ class WritesNoRow(GuardedHarness):
 
 
 class ReturnsOneHandle(InMemoryHarness):
-    """Opens a handle once and returns it ever after: two handles are never seen at work."""
+    """Opens a handle once and returns it every time: two handles never write at the same time."""
 
     breaks = "HA-1"
     capabilities = frozenset({Capability.SHARED, Capability.CLOCK})
@@ -256,20 +257,20 @@ class _WritesByAnotherClock(InMemoryBackend):
 
 
 class ReadsByTheClock(InMemoryHarness):
-    """Has the clock in its reads; the writes go by the server's."""
+    """Uses the given clock in its reads, and the server's clock in its writes."""
 
     breaks = "HA-1"
     backend = _WritesByAnotherClock
 
 
 class ShowsOldFields(InMemoryHarness):
-    """Keeps the rows that it has shown: what a store has removed seems to lie there still."""
+    """Caches the rows that it has shown: a removed row still seems to be stored."""
 
     breaks = "HA-1"
 
     def __init__(self) -> None:
         super().__init__()
-        self.shown: dict[Name, Mapping[str, Any]] = {}
+        self.shown: dict[SessionKey, Mapping[str, Any]] = {}
 
     async def stored_fields(self, identity: str, session_id: str) -> Mapping[str, Any]:
         if (identity, session_id) not in self.shown:
@@ -278,7 +279,7 @@ class ShowsOldFields(InMemoryHarness):
 
 
 class ShowsTokensAlone(InMemoryHarness):
-    """Dumps one table of two: headers may lie in clear in the other."""
+    """Dumps one table of two: headers may be in clear in the other."""
 
     breaks = "HA-1"
 
@@ -287,7 +288,7 @@ class ShowsTokensAlone(InMemoryHarness):
 
 
 class PlantsTokensAlone(InMemoryHarness):
-    """Plants whatever it is given among the tokens' columns, and headers have one of their own."""
+    """Plants every value in the tokens' column, and headers have another column."""
 
     breaks = "HA-1"
 
@@ -304,7 +305,7 @@ class _FailsToGet(InMemoryBackend):
 
 
 class CutsTheMainReadOff(InMemoryHarness):
-    """Makes the one request fail that its author tried it with."""
+    """Makes only the request fail that its author tried."""
 
     breaks = "HA-1"
     backend = _FailsToGet

@@ -1,4 +1,4 @@
-"""Stores that read more into a value than was written, or lose what is large on a second way (RT, ID)."""
+"""Stores that interpret values, or lose large ones on a second code path (RT, ID)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from reference_backends.core.record import Record
 
 
 def everywhere(change: Callable[[Any], Any], value: Any) -> Any:
-    """The value with each value inside it changed, the innermost first."""
+    """Return the value with each value inside it changed, the innermost first."""
     if isinstance(value, dict):
         value = {key: everywhere(change, item) for key, item in value.items()}
     elif isinstance(value, list):
@@ -24,7 +24,7 @@ def everywhere(change: Callable[[Any], Any], value: Any) -> Any:
 
 
 class _Reading(InMemoryBackend):
-    """Base: a field's value is read in a way of the store's own."""
+    """Base: converts a field's value when it is read."""
 
     def read(self, field: str, value: Any) -> Any:
         raise NotImplementedError
@@ -56,7 +56,7 @@ class ParsesWhatLooksLikeJson(_Reading):
 
 @broken("RT-3")
 class UuidsInLowerCase(_Reading):
-    """Keeps what is a UUID as one, in 16 bytes, and prints it as UUIDs are printed."""
+    """Stores a text that is a UUID in 16 bytes, and prints it in the usual form."""
 
     def read(self, field: str, value: Any) -> Any:
         try:
@@ -67,7 +67,7 @@ class UuidsInLowerCase(_Reading):
 
 @broken("RT-3")
 class TidiesUrls(_Reading):
-    """Has a URL type for its URLs, which writes the host in lower case and leaves the usual port out."""
+    """Parses URLs, writes the host in lower case and leaves the default port out."""
 
     def read(self, field: str, value: Any) -> Any:
         if field not in ("server_url", "callback_url"):
@@ -78,7 +78,7 @@ class TidiesUrls(_Reading):
 
 @broken("RT-3")
 class NumberedKeysMakeAList(_Reading):
-    """Passes JSON through a language whose arrays are maps: keys 0, 1, 2 and no other are a list (PHP)."""
+    """Passes JSON through a language whose arrays are maps: an object with the keys 0, 1, 2 becomes a list (PHP)."""
 
     def read(self, field: str, value: Any) -> Any:
         if field not in ("tokens", "client_information") or value is None:
@@ -103,7 +103,7 @@ class _Listing(_Reading):
 
 @broken("ID-1")
 class ListsShortTexts(_Listing):
-    """Puts a listing together by ``GROUP_CONCAT``, which cuts without a word."""
+    """Puts a listing together by ``GROUP_CONCAT``, which truncates silently."""
 
     def read(self, field: str, value: Any) -> Any:
         return value[:65_535] if isinstance(value, str) else value
@@ -156,7 +156,7 @@ class UpdateFlattensWhatIsDeep(_Rewriting):
 
 @broken("ID-6")
 class StopsAtAMebibyte(InMemoryBackend):
-    """Queries once, and the server ends a page at 1 MiB (DynamoDB), however few sessions that is."""
+    """Queries once, and the server ends a page at 1 MiB (DynamoDB), even after one session."""
 
     async def get_identity_sessions_data(self, identity: str) -> list[SessionData]:
         page: list[SessionData] = []

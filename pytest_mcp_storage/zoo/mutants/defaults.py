@@ -1,11 +1,12 @@
-"""Stores that take the default TTL from the wrong place, or ``ttl=None`` for something else."""
+"""Stores that take the default TTL from the wrong place, or misread ``ttl=None``."""
 
 from __future__ import annotations
 
 import math
 from typing import Any, ClassVar
 
-from pytest_mcp_storage.zoo.in_memory_store import InMemoryBackend, Name, Row, Rows
+from pytest_mcp_storage.oracle.model import SessionKey
+from pytest_mcp_storage.zoo.in_memory_store import InMemoryBackend, Row, Rows
 from pytest_mcp_storage.zoo.mutant import broken
 from reference_backends import SessionData, SessionUpdate
 
@@ -13,7 +14,7 @@ LEFT_OUT: Any = object()
 
 
 class _Told(InMemoryBackend):
-    """Base: tells a ttl that was left out from one of ``None``, which ``none`` makes something of."""
+    """Base: keeps a missing ttl apart from ``None``, which ``none`` converts."""
 
     def none(self) -> float:
         raise NotImplementedError
@@ -48,7 +49,7 @@ class NoneRaises(_Told):
 
 @broken("EX-6", "EX-7")
 class DefaultOfTheClass(InMemoryBackend):
-    """Keeps its options in the class: the next handle that is opened changes them for all."""
+    """Keeps its options in the class: opening a handle changes them for all handles."""
 
     default: ClassVar[float]
 
@@ -62,15 +63,15 @@ class DefaultOfTheClass(InMemoryBackend):
 
 @broken("EX-6", "EX-7")
 class DefaultOfTheReader(InMemoryBackend):
-    """Stores when the session was written, and leaves it to whoever reads it for how long that is."""
+    """Stores when the session was written, and lets the reader's own default TTL decide when it ends."""
 
     written: float = 1e12
-    """Added to the moment of a write without a ttl, to tell it from an expiry."""
+    """Added to the moment of a write without a ttl, to mark it as no expiry."""
 
     def _lifetime(self, ttl: float | None) -> float:
         return self.written if ttl is None else super()._lifetime(ttl)
 
-    def live(self, rows: Rows, name: Name) -> Row | None:
+    def live(self, rows: Rows, name: SessionKey) -> Row | None:
         row = super().live(rows, name)
         if row is None or row.expires_at < self.written:
             return row

@@ -13,14 +13,15 @@ from typing import Any, TypeVar
 
 from pytest_mcp_storage.harnesses.options import backend_options
 from pytest_mcp_storage.harnesses.sqlite import SqliteHarness
-from pytest_mcp_storage.zoo.in_memory_store import InMemoryBackend, InMemoryHarness, Name, Row, Rows
+from pytest_mcp_storage.oracle.model import SessionKey
+from pytest_mcp_storage.zoo.in_memory_store import InMemoryBackend, InMemoryHarness, Row, Rows
 from pytest_mcp_storage.zoo.json_store import JsonStore, JsonStoreHarness
 from reference_backends import Clock, SessionData, SqliteStorageBackend, StorageSetupError
 from reference_backends.core.record import to_wire
 from reference_backends.embedded.filesystem import StrPath
 from reference_backends.file.content import replace
 
-Answer = TypeVar("Answer")
+Result = TypeVar("Result")
 
 
 class _TimesInMemory(JsonStore):
@@ -38,14 +39,14 @@ class _TimesInMemory(JsonStore):
 
 
 class TimesInMemory(JsonStoreHarness):
-    """Expires sessions by timers of its own and writes the sessions alone: after a restart nothing expires."""
+    """Expires sessions by timers in the process and stores the sessions alone: after a restart nothing expires."""
 
     breaks = "DU-1"
     store = _TimesInMemory
 
 
 class _ClearsItsCopy(InMemoryBackend):
-    cleared: frozenset[Name] = frozenset()
+    cleared: frozenset[SessionKey] = frozenset()
 
     async def clear_all(self) -> None:
         self.cleared = await self.call(frozenset)
@@ -54,12 +55,12 @@ class _ClearsItsCopy(InMemoryBackend):
         self.cleared -= {(session.identity, session.session_id)}
         await super().create_session(session, ttl)
 
-    def live(self, rows: Rows, name: Name) -> Row | None:
+    def live(self, rows: Rows, name: SessionKey) -> Row | None:
         return None if name in self.cleared else super().live(rows, name)
 
 
 class ClearsItsCopy(JsonStoreHarness):
-    """Clears what it holds in memory and leaves the file for the next write, of which there may be none."""
+    """Clears its memory and leaves the file for the next write, which may never come."""
 
     breaks = "DU-1"
     backend = _ClearsItsCopy
@@ -71,7 +72,7 @@ class _WritesLater(JsonStore):
         self.copy: Rows | None = None
         self.timer: asyncio.TimerHandle | None = None
 
-    def done(self, work: Callable[[Rows], Answer]) -> Answer:
+    def done(self, work: Callable[[Rows], Result]) -> Result:
         if self.copy is None:
             self.copy = self.load()
         answer = work(self.copy)
@@ -91,7 +92,7 @@ class _WritesLater(JsonStore):
 
 
 class WritesLater(JsonStoreHarness):
-    """Answers from memory and writes twenty times a second and at the end: fast, and a kill loses what was told."""
+    """Answers from memory and writes twenty times a second and at the end: a kill loses acknowledged writes."""
 
     breaks = "DU-2"
     store = _WritesLater
@@ -116,7 +117,7 @@ class _RemovesLater(JsonStore):
 
 
 class RemovesLater(JsonStoreHarness):
-    """Marks what is removed in memory and clears it out at the end: after a kill a session that was ended is back."""
+    """Marks what is removed in memory and clears it out at the end: after a kill a removed session is back."""
 
     breaks = "DU-2"
     store = _RemovesLater
@@ -136,7 +137,7 @@ class _WritesInPlace(JsonStore):
 
 
 class WritesInPlace(JsonStoreHarness):
-    """Opens the file for writing, which empties it, and writes row after row: a kill leaves the half that was done."""
+    """Opens the file for writing, which empties it, and writes row after row: a kill leaves a part of the rows."""
 
     breaks = "DU-3"
     store = _WritesInPlace
@@ -149,7 +150,7 @@ class _WritesAtOnce(JsonStore):
 
 
 class WritesAtOnce(JsonStoreHarness):
-    """Writes the whole file in one call, and takes that for atomic: it is emptied first, and a kill comes between."""
+    """Writes the whole file in one call, which is not atomic: it is emptied first, and a kill can come between."""
 
     breaks = "DU-3"
     store = _WritesAtOnce
@@ -180,7 +181,7 @@ class _StartsAnew(JsonStore):
 
 
 class StartsAnew(JsonStoreHarness):
-    """Takes a file that it can't parse for none, so that the service comes up: whatever was in it is gone."""
+    """Takes a file that it can't parse for none, so that the service comes up: all its content is gone."""
 
     breaks = "DU-4"
     store = _StartsAnew
@@ -192,7 +193,7 @@ class _TakesEmptyForNew(JsonStore):
 
 
 class TakesEmptyForNew(JsonStoreHarness):
-    """Takes an empty file for a new store, as some databases do: what a full disk did to this one goes unnoticed."""
+    """Takes an empty file for a new store, as some databases do: a file that a full disk has emptied is not noticed."""
 
     breaks = "DU-4"
     store = _TakesEmptyForNew
@@ -208,7 +209,7 @@ class _MovesItAway(JsonStore):
 
 
 class MovesItAway(JsonStoreHarness):
-    """Puts a damaged file aside and begins an empty one, and nobody hears of it; the next time there is no room."""
+    """Moves a damaged file away and begins an empty one, without an error; the next time it overwrites the copy."""
 
     breaks = "DU-4"
     store = _MovesItAway
@@ -220,7 +221,7 @@ class _LetsTheParserSpeak(JsonStore):
 
 
 class LetsTheParserSpeak(JsonStoreHarness):
-    """Passes on what the parser raises: callers that catch StorageError do not catch it."""
+    """Raises the parser's error: callers that catch StorageError do not catch it."""
 
     breaks = "DU-4"
     store = _LetsTheParserSpeak
@@ -238,7 +239,7 @@ class _TokensApart(JsonStore):
             for name, row in super().load().items()
         }
 
-    def tokens(self) -> dict[Name, Any]:
+    def tokens(self) -> dict[SessionKey, Any]:
         try:
             return {(identity, id): tokens for identity, id, tokens in json.loads(self.beside.read_bytes())}
         except (OSError, ValueError, TypeError):
@@ -251,7 +252,7 @@ class _TokensApart(JsonStore):
 
 
 class TokensApart(JsonStoreHarness):
-    """Keeps tokens in a file of their own, and takes one that it can't parse for none: everybody is signed out."""
+    """Keeps tokens in a second file, and takes one that it can't parse for a missing one: all users are signed out."""
 
     breaks = "DU-4"
     store = _TokensApart
@@ -267,7 +268,7 @@ class _RemovesTheRest(_TokensApart):
 
 
 class RemovesTheRest(JsonStoreHarness):
-    """Removes what lies beside a file that it can't parse, since it belongs to nothing any more."""
+    """Removes the files next to one that it can't parse, since they belong to nothing any more."""
 
     breaks = "DU-4"
     store = _RemovesTheRest
@@ -311,7 +312,7 @@ class _ReadableByAll(JsonStore):
 
 
 class ReadableByAll(JsonStoreHarness):
-    """Makes its file as files are made, with the mode that the umask leaves: 0644."""
+    """Creates its file with the default mode: 0644."""
 
     breaks = "DU-5"
     store = _ReadableByAll
@@ -325,7 +326,7 @@ class _KeepsALog(JsonStore):
 
 
 class KeepsALog(JsonStoreHarness):
-    """Guards its file and not the log beside it, in which the same tokens stand."""
+    """Protects its file and not the log next to it, which holds the same tokens."""
 
     breaks = "DU-5"
     store = _KeepsALog
@@ -343,7 +344,7 @@ class _RemovesAgain(InMemoryBackend):
 
 
 class RemovesAgain(InMemoryHarness):
-    """Keeps removals in a journal and plays it when it opens: what was created anew since is removed with it."""
+    """Keeps removals in a journal and replays it when it opens: a session created again since is removed too."""
 
     breaks = "DU-1"
     backend = _RemovesAgain
@@ -373,7 +374,7 @@ class _ClearsByAFreshFile(JsonStore):
 
 
 class ClearsByAFreshFile(JsonStoreHarness):
-    """Deletes its file to clear it, and makes a new one as files are made."""
+    """Deletes its file to clear it, and creates the new one with the default mode."""
 
     breaks = "DU-5"
     store = _ClearsByAFreshFile
@@ -393,7 +394,7 @@ class _HealsItself(JsonStore):
 
 
 class HealsItself(JsonStoreHarness):
-    """Refuses a damaged file once, and at the next start begins anew, so that nobody is called at night."""
+    """Refuses a damaged file once, and replaces it at the next start, so that no operator is needed."""
 
     breaks = "DU-4"
     store = _HealsItself

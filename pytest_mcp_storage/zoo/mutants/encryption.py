@@ -17,7 +17,7 @@ from reference_backends.core.record import CREDENTIALS, Record, RecordCodec
 
 @broken_codec("EN-5", "EN-4", "EN-7")
 class HandsOutTheEnvelope(RecordCodec):
-    """Returns what it could not decrypt as it is, for the caller to deal with."""
+    """Returns an envelope that it could not decrypt as the value."""
 
     def session(self, record: Mapping[str, Any]) -> SessionData:
         try:
@@ -28,7 +28,7 @@ class HandsOutTheEnvelope(RecordCodec):
 
 @broken_codec("EN-5", "EN-4", "EN-7")
 class ReadsNothing(RecordCodec):
-    """Returns a session without tokens where they can't be decrypted: the user has but to sign in again."""
+    """Returns a session without tokens if they can't be decrypted: the user only has to sign in again."""
 
     def _open(self, session_id: Any, field: str, stored: Any, kind: type) -> Any:
         try:
@@ -39,7 +39,7 @@ class ReadsNothing(RecordCodec):
 
 @broken_codec("EN-5")
 class NeedsNoKey(RecordCodec):
-    """Leaves secrets out where no key is set, so that tools which list sessions can do without."""
+    """Leaves secrets out if no key is set, so that tools which list sessions need none."""
 
     def _open(self, session_id: Any, field: str, stored: Any, kind: type) -> Any:
         return None if self._keyring is None else super()._open(session_id, field, stored, kind)
@@ -47,7 +47,7 @@ class NeedsNoKey(RecordCodec):
 
 @broken_codec("EN-5")
 class TrustsTheVerifier(RecordCodec):
-    """Checks that tokens and headers could be decrypted; the verifier, sealed in a later version, comes as it is."""
+    """Checks that tokens and headers could be decrypted, and not the verifier, which a later version sealed."""
 
     def session(self, record: Mapping[str, Any]) -> SessionData:
         try:
@@ -90,7 +90,7 @@ class SealsTheEnvelope(RecordCodec):
 
 @broken("EN-6")
 class SealsAnyText(InMemoryBackend):
-    """Seals what an update brings, whatever it is: what a wrong key let out and a caller wrote back is sealed twice."""
+    """Seals any value of an update: an envelope that a wrong key returned and a caller wrote back is sealed twice."""
 
     async def update_session(
         self, identity: str, session_id: str, changes: SessionUpdate, ttl: float | None = None

@@ -1,4 +1,4 @@
-"""Stores whose envelopes are not what they should be, or that take for one what is none."""
+"""Stores that write wrong envelopes, or accept what is not an envelope."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class SealsTokensAlone(RecordCodec):
 
 @broken_ring("EN-3")
 class FixedIv(Ring):
-    """Took the IV of an example along with the rest of it."""
+    """Copied the IV of an example with the code."""
 
     def iv(self, plain: bytes) -> bytes:
         return b"twelve bytes"
@@ -82,7 +82,7 @@ class IvOfTheContent(Ring):
 
 @broken_ring("EN-3")
 class CountsAnew(Ring):
-    """Counts its IVs up, as the books recommend, from 0 in every handle."""
+    """Uses a counter as IV, from 0 in every handle."""
 
     def __init__(self, keys: str | Sequence[str]) -> None:
         super().__init__(keys)
@@ -90,6 +90,30 @@ class CountsAnew(Ring):
 
     def iv(self, plain: bytes) -> bytes:
         return next(self.count).to_bytes(12, "big")
+
+
+@broken_ring("EN-3")
+class CountsInOneByte(Ring):
+    """Draws a prefix for each handle and counts in one byte, which wraps after 256 writes."""
+
+    def __init__(self, keys: str | Sequence[str]) -> None:
+        super().__init__(keys)
+        self.prefix, self.count = os.urandom(11), itertools.count()
+
+    def iv(self, plain: bytes) -> bytes:
+        return self.prefix + (next(self.count) % 256).to_bytes()
+
+
+@broken_ring("EN-3")
+class DrawsThreeBytes(Ring):
+    """Draws a prefix for each handle and three bytes for each write: IVs repeat after some thousand writes."""
+
+    def __init__(self, keys: str | Sequence[str]) -> None:
+        super().__init__(keys)
+        self.prefix = os.urandom(9)
+
+    def iv(self, plain: bytes) -> bytes:
+        return self.prefix + os.urandom(3)
 
 
 class _RowRing(Ring):
@@ -137,7 +161,7 @@ class SeedsItsIvs(JsonStoreHarness):
 
 @broken_ring("EN-4")
 class TakesShortTags(Ring):
-    """Hands the tag on as it comes, and its library takes 4 bytes of one (as Node's does)."""
+    """Does not check the tag's length, and its library accepts 4 bytes (as Node's does)."""
 
     tag_bytes = (4, 8, 12, 13, 14, 15, 16)
 

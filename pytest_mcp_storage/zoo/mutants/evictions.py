@@ -1,33 +1,34 @@
-"""Stores that find a session expired and then remove it by its name, under which a new one may lie by now."""
+"""Stores that find a session expired and then remove it by name, although a new one may have that name by then."""
 
 from __future__ import annotations
 
 import asyncio
 from typing import Any
 
-from pytest_mcp_storage.zoo.in_memory_store import InMemoryBackend, InMemoryStore, Name
+from pytest_mcp_storage.oracle.model import SessionKey
+from pytest_mcp_storage.zoo.in_memory_store import InMemoryBackend, InMemoryStore
 from pytest_mcp_storage.zoo.mutant import broken
 from reference_backends import SessionData
 from reference_backends.core.validation import check_identity, check_names, check_session
 
 
 class _Evicting(InMemoryBackend):
-    """Base: looks for the dead in one step, and removes them in the next."""
+    """Base: looks for expired rows in one step, and removes them in the next."""
 
-    async def dead(self, *names: Name) -> list[Name]:
-        """Those of the names, or of all, under which an expired row lies."""
+    async def dead(self, *names: SessionKey) -> list[SessionKey]:
+        """Return those of the names, or of all names, that have an expired row."""
         return await self.call(
             lambda rows: [name for name in names or list(rows) if name in rows and not self.live(rows, name)]
         )
 
-    async def evict(self, *names: Name) -> None:
+    async def evict(self, *names: SessionKey) -> None:
         for name in names:
             await self.call(lambda rows, name=name: rows.pop(name, None))  # type: ignore[misc]
 
 
 @broken("CO-1")
 class RemovesTheDeadFirst(_Evicting):
-    """Makes room for a new session by removing the dead one first: two who do so remove each other's."""
+    """Removes the expired row before a create: two creates at once remove each other's session."""
 
     async def create_session(self, session: SessionData, ttl: float | None = None) -> None:
         check_session(session)
@@ -38,7 +39,7 @@ class RemovesTheDeadFirst(_Evicting):
 
 @broken("CO-5")
 class RemovesTheDeadUnderItsLock(_Evicting):
-    """The same under a lock, which another handle has one of too."""
+    """The same under a lock of the handle, which does not exclude another handle."""
 
     def __init__(self, store: InMemoryStore, **options: Any) -> None:
         super().__init__(store, **options)
@@ -76,7 +77,7 @@ class ReadEvicts(_Evicting):
 
 @broken("EX-4")
 class ListingEvicts(_Evicting):
-    """The same in the listing, which meets the most of what has expired."""
+    """The same in the listing, which finds most of the expired rows."""
 
     async def get_identity_sessions_data(self, identity: str) -> list[SessionData]:
         check_identity(identity)

@@ -6,8 +6,9 @@ import math
 import time
 from typing import Any, ClassVar
 
+from pytest_mcp_storage.oracle.model import SessionKey
 from pytest_mcp_storage.spec.capabilities import Capability
-from pytest_mcp_storage.zoo.in_memory_store import InMemoryBackend, InMemoryHarness, Name, Row, Rows
+from pytest_mcp_storage.zoo.in_memory_store import InMemoryBackend, InMemoryHarness, Row, Rows
 from pytest_mcp_storage.zoo.mutant import broken
 from pytest_mcp_storage.zoo.mutants.lifetimes import Bounded
 from reference_backends import SessionData, SessionExistsError, SessionUpdate
@@ -17,15 +18,15 @@ DAY = 86_400.0
 
 
 class _Everlasting(InMemoryBackend):
-    """Base: reads do not ask for the time."""
+    """Base: reads ignore the time."""
 
-    def row(self, rows: Rows, name: Name) -> Row | None:
+    def row(self, rows: Rows, name: SessionKey) -> Row | None:
         return rows.get(name)
 
 
 @broken("EX-2")
 class IgnoresTtl(Bounded):
-    """Takes the argument for the sake of the interface, as upstream's memory and file stores."""
+    """Accepts the argument only because the interface has it, as upstream's memory and file stores."""
 
     def bounded(self, seconds: float) -> float:
         return 1000 * 365 * DAY
@@ -35,7 +36,7 @@ class IgnoresTtl(Bounded):
 class ServesUntilCleanup(InMemoryBackend):
     """Leaves expiry to the cleanup job, as upstream's SQLite and Supabase stores."""
 
-    def live(self, rows: Rows, name: Name) -> Row | None:
+    def live(self, rows: Rows, name: SessionKey) -> Row | None:
         return rows.get(name)
 
     async def cleanup_expired_sessions(self) -> None:
@@ -66,7 +67,7 @@ class ListingForgetsExpiry(_Everlasting):
 
 @broken("EX-2")
 class AllIdsForgetExpiry(InMemoryBackend):
-    """Filters by expiry wherever a user looks, and not where the administrator does."""
+    """Filters by expiry in the users' reads, and not in the administrator's."""
 
     async def get_all_session_ids(self) -> list[str]:
         return await self.call(lambda rows: [name[1] for name in rows])
@@ -82,7 +83,7 @@ class RoundsUpToMinutes(Bounded):
 
 @broken("EX-2")
 class GraceOfFiveSeconds(Bounded):
-    """Grants a grace period, so that requests under way may finish."""
+    """Grants a grace period, so that requests in progress can finish."""
 
     def bounded(self, seconds: float) -> float:
         return seconds + 5
@@ -108,18 +109,18 @@ class ReadingRenews(InMemoryBackend):
         await self.call(slide)
         return found
 
-    def live(self, rows: Rows, name: Name) -> Row | None:
+    def live(self, rows: Rows, name: SessionKey) -> Row | None:
         row = rows.get(name)
         return row if row is not None and self._clock() < row.expires_at + 10 else None
 
 
 @broken("EX-2")
 class CacheOutlivesTheTtl(InMemoryBackend):
-    """Keeps what it has read in a cache that every write empties, and that nobody tells of the time."""
+    """Caches what it has read until a write empties the cache, and ignores the time."""
 
     def __init__(self, store: Any, **options: Any) -> None:
         super().__init__(store, **options)
-        self.cache: dict[Name, SessionData] = {}
+        self.cache: dict[SessionKey, SessionData] = {}
 
     async def get_session(self, identity: str, session_id: str) -> SessionData | None:
         name = identity, session_id
@@ -156,7 +157,7 @@ class UpdateRevives(InMemoryBackend):
 
 @broken("EX-3")
 class RenewalRevives(InMemoryBackend):
-    """Renews by id, without asking for expiry, where an update names no field."""
+    """Renews by id, without a check of expiry, if an update names no field."""
 
     async def update_session(
         self, identity: str, session_id: str, changes: SessionUpdate, ttl: float | None = None
@@ -185,7 +186,7 @@ class UpdateOfTheExpiredSucceeds(InMemoryBackend):
 
 @broken("EX-4")
 class DeadRowsBlock(InMemoryBackend):
-    """Relies on the primary key, which a dead row still holds."""
+    """Relies on the primary key, which an expired row still holds."""
 
     async def create_session(self, session: SessionData, ttl: float | None = None) -> None:
         if await self.call(lambda rows: (session.identity, session.session_id) in rows):
@@ -195,7 +196,7 @@ class DeadRowsBlock(InMemoryBackend):
 
 @broken("EX-4")
 class OldFieldsShine(InMemoryBackend):
-    """Creates over a dead row by an update of the fields that the new session has."""
+    """Creates over an expired row by an update of the fields that the new session has."""
 
     async def create_session(self, session: SessionData, ttl: float | None = None) -> None:
         old = await self.call(lambda rows: rows.get((session.identity, session.session_id)))
@@ -220,7 +221,7 @@ class _HeadersShine(InMemoryBackend):
 
 
 class HeadersShine(InMemoryHarness):
-    """Has a table for headers, and writes to it where there are some. It takes no clock: its server has one."""
+    """Has a table for headers, and writes to it if there are some. It takes no clock: its server has one."""
 
     breaks = "EX-4"
     backend = _HeadersShine
@@ -229,7 +230,7 @@ class HeadersShine(InMemoryHarness):
 
 @broken("EX-4")
 class NewSessionOldExpiry(InMemoryBackend):
-    """Creates over a dead row and leaves its expiry: the new session is dead at once."""
+    """Creates over an expired row and leaves its expiry: the new session is expired at once."""
 
     async def create_session(self, session: SessionData, ttl: float | None = None) -> None:
         name = (session.identity, session.session_id)
@@ -241,7 +242,7 @@ class NewSessionOldExpiry(InMemoryBackend):
 
 @broken("EX-4")
 class DeadIdsOfOthersBlock(InMemoryBackend):
-    """Has the id unique over all identities, and does not clear a dead row that another identity left."""
+    """Has the id unique over all identities, and does not replace an expired row of another identity."""
 
     async def create_session(self, session: SessionData, ttl: float | None = None) -> None:
         if await self.call(lambda rows: any(n[1] == session.session_id and n[0] != session.identity for n in rows)):
@@ -352,11 +353,11 @@ class ForgetsExpiryOnDisk(InMemoryBackend):
 
 @broken("HA-1")
 class NativeTimer(InMemoryBackend):
-    """Lets the server's own timer end sessions, whatever the clock says that it was given."""
+    """Lets the server's timer end sessions, and ignores the given clock."""
 
-    born: ClassVar[dict[Name, float]] = {}
+    born: ClassVar[dict[SessionKey, float]] = {}
 
-    def live(self, rows: Rows, name: Name) -> Row | None:
+    def live(self, rows: Rows, name: SessionKey) -> Row | None:
         row = super().live(rows, name)
         return row if row is not None and time.time() < self.born.get(name, math.inf) else None
 

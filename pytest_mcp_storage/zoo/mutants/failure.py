@@ -1,4 +1,4 @@
-"""Stores that keep their failures to themselves, or do half of what they were asked."""
+"""Stores that hide failures, or do half of a call."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ import asyncio
 from collections.abc import Callable
 from typing import ClassVar, TypeVar, Unpack
 
-from pytest_mcp_storage.zoo.in_memory_store import InMemoryBackend, InMemoryHarness, InMemoryStore, Name, Row, Rows
+from pytest_mcp_storage.oracle.model import SessionKey
+from pytest_mcp_storage.zoo.in_memory_store import InMemoryBackend, InMemoryHarness, InMemoryStore, Row, Rows
 from reference_backends import SessionData, SessionExistsError, StorageSetupError, StorageUnavailableError
 from reference_backends.core.base import BackendOptions
 
-Answer = TypeVar("Answer")
+Result = TypeVar("Result")
 
 
 class _Swallows(InMemoryBackend):
@@ -22,7 +23,7 @@ class _Swallows(InMemoryBackend):
 
 
 class SwallowsAnOutage(InMemoryHarness):
-    """Logs what a read failed for and returns None, as upstream's remote stores do: an outage signs users out."""
+    """Logs why a read failed and returns None, as upstream's remote stores do: an outage signs users out."""
 
     breaks = "FA-1"
     backend = _Swallows
@@ -52,26 +53,26 @@ class _PretendsToRemove(InMemoryBackend):
 
 
 class PretendsToRemove(InMemoryHarness):
-    """Takes a removal for a courtesy and ignores its errors: the user believes that the tokens are revoked."""
+    """Ignores errors of a removal: the user believes that the tokens are revoked."""
 
     breaks = "FA-1"
     backend = _PretendsToRemove
 
 
 class _LetsTheDriverSpeak(InMemoryBackend):
-    async def request(self, work: Callable[[Rows], Answer]) -> Answer:
+    async def request(self, work: Callable[[Rows], Result]) -> Result:
         return await self.store.request(work)
 
 
 class LetsTheDriverSpeak(InMemoryHarness):
-    """Passes on what its driver raises: callers that catch StorageError do not catch it."""
+    """Raises its driver's errors: callers that catch StorageError do not catch them."""
 
     breaks = "FA-1"
     backend = _LetsTheDriverSpeak
 
 
 class _WaitsForEver(InMemoryBackend):
-    async def request(self, work: Callable[[Rows], Answer]) -> Answer:
+    async def request(self, work: Callable[[Rows], Result]) -> Result:
         while True:
             try:
                 return await super().request(work)
@@ -80,7 +81,7 @@ class _WaitsForEver(InMemoryBackend):
 
 
 class WaitsForEver(InMemoryHarness):
-    """Tries again until it succeeds: during an outage requests pile up, and nobody is told."""
+    """Tries again until it succeeds: during an outage requests pile up, and no error is raised."""
 
     breaks = "FA-1"
     time_limit = 0.3
@@ -94,7 +95,7 @@ class _SaysGoodbye(InMemoryBackend):
 
 
 class SaysGoodbye(InMemoryHarness):
-    """Tells the server that it leaves, and fails where there is none: the shutdown of the service hangs on it."""
+    """Sends a goodbye to the server, and fails if there is none: the service can't shut down."""
 
     breaks = "FA-1"
     backend = _SaysGoodbye
@@ -107,7 +108,7 @@ class _TrustsItsInit(InMemoryBackend):
 
 
 class TrustsItsInit(InMemoryHarness):
-    """Does nothing at a second init, so a health check built upon it is green in every outage."""
+    """Does nothing at a second init, so a health check that uses it is green in every outage."""
 
     breaks = "FA-1"
     backend = _TrustsItsInit
@@ -118,7 +119,7 @@ class _GivesUp(InMemoryBackend):
         super().__init__(store, **options)
         self.broken = False
 
-    async def request(self, work: Callable[[Rows], Answer]) -> Answer:
+    async def request(self, work: Callable[[Rows], Result]) -> Result:
         if self.broken:
             raise StorageUnavailableError("the connection was closed")
         try:
@@ -137,11 +138,11 @@ class GivesUp(InMemoryHarness):
 
 
 class _Indexed(InMemoryStore):
-    """Rows, and a list of names beside them."""
+    """Rows, and a list of names in addition to them."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.index: list[Name] = []
+        self.index: list[SessionKey] = []
 
 
 class _IndexesLater(InMemoryBackend):
@@ -156,9 +157,7 @@ class _IndexesLater(InMemoryBackend):
 
 
 class IndexesLater(InMemoryHarness):
-    """Stores the session, then enters it into its owner's index, as upstream's Redis store: cut between, it is found
-    by its id and never listed, so its user can't revoke it.
-    """
+    """Stores the session, then its owner's index, as upstream's Redis store: cut in between, it is never listed."""
 
     breaks = "FA-3"
     backend: ClassVar[type[InMemoryBackend]] = _IndexesLater
@@ -195,7 +194,7 @@ class _TriesAgain(InMemoryBackend):
 
 
 class TriesAgain(IndexesLater):
-    """Repeats a write that it got no answer to, though the first may have arrived: what appends is done twice."""
+    """Repeats a write that got no answer, although the first may have arrived: an append is done twice."""
 
     breaks = "FA-3"
     backend = _TriesAgain
@@ -207,7 +206,7 @@ class _CreatesTheTable(InMemoryBackend):
 
 
 class CreatesTheTable(InMemoryHarness):
-    """Makes the table that it misses, without policies and indexes, and so hides that nobody ran the migrations."""
+    """Creates the missing table, without policies and indexes, and so hides that the migrations did not run."""
 
     breaks = "FA-4"
     backend = _CreatesTheTable
@@ -217,13 +216,13 @@ class _AsksAtFirstUse(InMemoryBackend):
     def check(self) -> None:
         pass
 
-    async def call(self, work: Callable[[Rows], Answer]) -> Answer:
+    async def call(self, work: Callable[[Rows], Result]) -> Result:
         super().check()
         return await super().call(work)
 
 
 class AsksAtFirstUse(InMemoryHarness):
-    """Looks for its table at the first call: the service starts, and the first user meets the error."""
+    """Checks its table at the first call: the service starts, and the first user gets the error."""
 
     breaks = "FA-4"
     backend = _AsksAtFirstUse
@@ -236,7 +235,7 @@ class _LooksForTheTableAlone(InMemoryBackend):
 
 
 class LooksForTheTableAlone(InMemoryHarness):
-    """Checks that there is a table and not which: an old one fails at the first write of a column that it lacks."""
+    """Checks that the table exists and not its version: an old one fails at the first write of a missing column."""
 
     breaks = "FA-4"
     backend = _LooksForTheTableAlone
@@ -249,7 +248,7 @@ class _SaysTooLittle(InMemoryBackend):
 
 
 class SaysTooLittle(InMemoryHarness):
-    """Repeats what the database said and leaves the remedy to whoever reads it."""
+    """Repeats the database's message and names no remedy."""
 
     breaks = "FA-4"
     backend = _SaysTooLittle

@@ -6,7 +6,8 @@ import re
 import unicodedata
 from fnmatch import fnmatchcase
 
-from pytest_mcp_storage.zoo.in_memory_store import InMemoryBackend, Name, Row, Rows
+from pytest_mcp_storage.oracle.model import SessionKey
+from pytest_mcp_storage.zoo.in_memory_store import InMemoryBackend, Row, Rows
 from pytest_mcp_storage.zoo.mutant import broken
 from reference_backends import SessionData, SessionExistsError, SessionUpdate
 
@@ -64,7 +65,7 @@ class ListsStaleCopies(InMemoryBackend):
 
     def __init__(self, store, **options) -> None:  # type: ignore[no-untyped-def]
         super().__init__(store, **options)
-        self.cache: dict[Name, SessionData] = {}
+        self.cache: dict[SessionKey, SessionData] = {}
 
     async def get_identity_sessions_data(self, identity: str) -> list[SessionData]:
         found = await super().get_identity_sessions_data(identity)
@@ -97,7 +98,7 @@ class IdsOfEveryone(InMemoryBackend):
 
 @broken("ID-2")
 class IdsOfServers(InMemoryBackend):
-    """Returns the server ids where there are any: the column next to the right one."""
+    """Returns the server ids if there are any: the column next to the right one."""
 
     async def get_identity_mcp_sessions(self, identity: str) -> list[str]:
         return [each.server_id or each.session_id for each in await self.get_identity_sessions_data(identity)]
@@ -122,7 +123,7 @@ class ListsByGlob(_Matching):
 
 @broken("ID-3")
 class ListsByPrefix(_Matching):
-    """Scans keys from the identity on, and does not ask where it ends: ``a`` sees ``aa``."""
+    """Scans keys from the identity on, and does not check where the identity ends: ``a`` sees ``aa``."""
 
     def matches(self, asked: str, owner: str) -> bool:
         return owner.startswith(asked)
@@ -140,7 +141,7 @@ class FoldsCase(_Matching):
 class FoldsNormalForms(InMemoryBackend):
     """Normalises names, so that two users become one."""
 
-    def key(self, identity: str, session_id: str) -> Name:
+    def key(self, identity: str, session_id: str) -> SessionKey:
         return unicodedata.normalize("NFC", identity), unicodedata.normalize("NFC", session_id)
 
 
@@ -156,7 +157,7 @@ class IgnoresTrailingSpaces(_Matching):
 class JoinsByColon(InMemoryBackend):
     """Keys by ``identity:session``, as upstream: ('a:b', 'c') is ('a', 'b:c')."""
 
-    def key(self, identity: str, session_id: str) -> Name:
+    def key(self, identity: str, session_id: str) -> SessionKey:
         return "", f"{identity}:{session_id}"
 
 
@@ -164,7 +165,7 @@ class JoinsByColon(InMemoryBackend):
 class JoinsBySlash(InMemoryBackend):
     """Makes a path of the two names."""
 
-    def key(self, identity: str, session_id: str) -> Name:
+    def key(self, identity: str, session_id: str) -> SessionKey:
         return "", f"{identity}/{session_id}"
 
 
@@ -172,7 +173,7 @@ class JoinsBySlash(InMemoryBackend):
 class FoldsSessionIds(InMemoryBackend):
     """Looks ids up without regard to case, as file names on some systems."""
 
-    def key(self, identity: str, session_id: str) -> Name:
+    def key(self, identity: str, session_id: str) -> SessionKey:
         return identity, session_id.lower()
 
 
@@ -180,7 +181,7 @@ class FoldsSessionIds(InMemoryBackend):
 class QuotesAway(InMemoryBackend):
     """Escapes quotes by dropping them."""
 
-    def key(self, identity: str, session_id: str) -> Name:
+    def key(self, identity: str, session_id: str) -> SessionKey:
         return identity.replace("'", "").replace("\\", ""), session_id
 
 
@@ -199,7 +200,7 @@ class SecondTakesOver(InMemoryBackend):
 
 @broken("ID-4")
 class RefusesAndOverwrites(InMemoryBackend):
-    """Refuses the second identity, after the first one's row has been touched."""
+    """Refuses the second identity after it has changed the first one's row."""
 
     async def create_session(self, session: SessionData, ttl: float | None = None) -> None:
         def touch(rows: Rows) -> bool:
@@ -215,7 +216,7 @@ class RefusesAndOverwrites(InMemoryBackend):
 
 @broken("ID-4")
 class RefusesWithAnotherError(InMemoryBackend):
-    """Lets the database's own error through where the id is taken."""
+    """Lets the database's error through if the id is taken."""
 
     async def create_session(self, session: SessionData, ttl: float | None = None) -> None:
         if await self.call(lambda rows: any(n[1] == session.session_id and n[0] != session.identity for n in rows)):
@@ -231,7 +232,7 @@ class ExpiryById(InMemoryBackend):
         super().__init__(store, **options)
         self.ends: dict[str, float] = vars(store).setdefault("ends", {})
 
-    def live(self, rows: Rows, name: Name) -> Row | None:
+    def live(self, rows: Rows, name: SessionKey) -> Row | None:
         row = rows.get(name)
         return row if row is not None and self._clock() < self.ends.get(name[1], row.expires_at) else None
 
@@ -248,9 +249,9 @@ class ExpiryById(InMemoryBackend):
 
 @broken("ID-5")
 class FindsByIdAlone(InMemoryBackend):
-    """Has ``WHERE session_id = ?`` in the read: whoever knows the id gets the tokens."""
+    """Has ``WHERE session_id = ?`` in the read: anyone who knows the id gets the tokens."""
 
-    def live(self, rows: Rows, name: Name) -> Row | None:
+    def live(self, rows: Rows, name: SessionKey) -> Row | None:
         return super().live(rows, name) or next(
             (
                 found
@@ -306,7 +307,7 @@ class AllIdsOfOneIdentity(InMemoryBackend):
 
 @broken("ID-7")
 class AllKeysInsteadOfIds(InMemoryBackend):
-    """Returns the keys under which sessions lie, cut at the first colon from the right."""
+    """Returns the keys of the rows, cut at the last colon."""
 
     async def get_all_session_ids(self) -> list[str]:
         return [each.rpartition(":")[2] for each in await super().get_all_session_ids()]
@@ -314,7 +315,7 @@ class AllKeysInsteadOfIds(InMemoryBackend):
 
 @broken("ID-7")
 class AllIdsWithTheRemoved(InMemoryBackend):
-    """Keeps a set of all ids and forgets to take removed ones out."""
+    """Keeps a set of all ids and leaves removed ones in it."""
 
     def __init__(self, store, **options) -> None:  # type: ignore[no-untyped-def]
         super().__init__(store, **options)

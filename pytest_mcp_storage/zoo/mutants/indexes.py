@@ -1,10 +1,11 @@
-"""Stores with an index beside their rows that does not follow them everywhere."""
+"""Stores with an index that does not follow their rows everywhere."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from pytest_mcp_storage.zoo.in_memory_store import InMemoryBackend, Name, Row, Rows
+from pytest_mcp_storage.oracle.model import SessionKey
+from pytest_mcp_storage.zoo.in_memory_store import InMemoryBackend, Row, Rows
 from pytest_mcp_storage.zoo.mutant import broken
 from reference_backends import SessionData, SessionExistsError, SessionUpdate
 from reference_backends.core.validation import check_names, check_session
@@ -90,7 +91,7 @@ class StrangersEmptyTheIndex(_Indexed):
 
 @broken("LC-8")
 class RemovalDropsTheIndex(_Indexed):
-    """Deletes the set (DEL) in place of its member (SREM): the others are there, and listed nowhere."""
+    """Deletes the set (DEL) in place of its member (SREM): the others are readable, and listed nowhere."""
 
     async def remove_session(self, identity: str, session_id: str) -> None:
         await super().remove_session(identity, session_id)
@@ -119,11 +120,11 @@ class OneOwnerForEachId(_Indexed):
 
 
 class _Timed(InMemoryBackend):
-    """Base: cleanup goes by a list of ends beside the rows."""
+    """Base: cleanup goes by a list of ends in addition to the rows."""
 
     def __init__(self, store: Any, **options: Any) -> None:
         super().__init__(store, **options)
-        self.ends: dict[Name, float] = vars(store).setdefault("ends", {})
+        self.ends: dict[SessionKey, float] = vars(store).setdefault("ends", {})
 
     async def create_session(self, session: SessionData, ttl: float | None = None) -> None:
         await super().create_session(session, ttl)
@@ -164,7 +165,7 @@ class RenewalLeavesTheOldEnd(_Timed):
 
 @broken("EX-5")
 class EndsFollowATtlAlone(_Timed):
-    """Moves the end where an update has a ttl, and not where it renews for the default."""
+    """Moves the end if an update has a ttl, and not if it renews for the default."""
 
     async def update_session(
         self, identity: str, session_id: str, changes: SessionUpdate, ttl: float | None = None
@@ -237,7 +238,7 @@ class AllIdsStopAtAThousand(InMemoryBackend):
 
 @broken("ID-4")
 class AllIdsInASet(InMemoryBackend):
-    """Keeps all ids in one set (``SADD``, ``SREM``), which has an id once, whoever else has it too."""
+    """Keeps all ids in one set (``SADD``, ``SREM``), which has an id once, even if two identities have it."""
 
     def __init__(self, store: Any, **options: Any) -> None:
         super().__init__(store, **options)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from fnmatch import fnmatchcase
 from typing import Unpack
 
-from pytest_mcp_storage.zoo.in_memory_store import InMemoryBackend, InMemoryStore, Name, Row, Rows
+from pytest_mcp_storage.oracle.model import SessionKey
+from pytest_mcp_storage.zoo.in_memory_store import InMemoryBackend, InMemoryStore, Row, Rows
 from pytest_mcp_storage.zoo.mutant import broken
 from reference_backends import SessionData, SessionUpdate
 from reference_backends.core.base import BackendOptions
@@ -32,7 +33,7 @@ class EndsByTheJoinedName(InMemoryBackend):
         super().__init__(store, **options)
         self.ends: dict[str, float] = vars(store).setdefault("ends", {})
 
-    def live(self, rows: Rows, name: Name) -> Row | None:
+    def live(self, rows: Rows, name: SessionKey) -> Row | None:
         row = rows.get(name)
         end = self.ends.get(":".join(name), 0.0)
         return row if row is not None and self._clock() < max(end, row.expires_at) else None

@@ -8,14 +8,15 @@ import uuid
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from pytest_mcp_storage.zoo.in_memory_store import InMemoryBackend, Name, Rows
+from pytest_mcp_storage.oracle.model import SessionKey
+from pytest_mcp_storage.zoo.in_memory_store import InMemoryBackend, Rows
 from pytest_mcp_storage.zoo.mutant import broken
 from reference_backends import SessionData, SessionNotFoundError
 from reference_backends.core.bounds import LONGEST_NAME
 from reference_backends.core.record import Record
 from reference_backends.core.validation import check_names
 
-Answer = TypeVar("Answer")
+Result = TypeVar("Result")
 
 
 @broken("LC-1")
@@ -52,7 +53,7 @@ class OverwritesBeforeItRefuses(InMemoryBackend):
 
 @broken("LC-2")
 class InventsAnEmptySession(InMemoryBackend):
-    """Returns a blank session for an unknown id, a ``defaultdict`` at heart."""
+    """Returns a blank session for an unknown id, as a ``defaultdict`` does."""
 
     async def get_session(self, identity: str, session_id: str) -> SessionData | None:
         found = await super().get_session(identity, session_id)
@@ -62,7 +63,7 @@ class InventsAnEmptySession(InMemoryBackend):
 
 @broken("LC-2")
 class RaisesForUnknown(InMemoryBackend):
-    """Raises for an unknown id, as the author's own repository class does."""
+    """Raises for an unknown id, as the author's repository class does."""
 
     async def get_session(self, identity: str, session_id: str) -> SessionData | None:
         found = await super().get_session(identity, session_id)
@@ -110,11 +111,11 @@ class RemovesTheWholeIdentity(InMemoryBackend):
 
 @broken("LC-8")
 class MarksAsRemoved(InMemoryBackend):
-    """Sets a mark instead of deleting, and one of the queries does not ask for it."""
+    """Sets a flag instead of deleting, and one of the queries does not check it."""
 
     def __init__(self, store: Any, **options: Any) -> None:
         super().__init__(store, **options)
-        self.marked: set[Name] = set()
+        self.marked: set[SessionKey] = set()
 
     async def create_session(self, session: SessionData, ttl: float | None = None) -> None:
         if (session.identity, session.session_id) in self.marked:
@@ -133,7 +134,7 @@ class MarksAsRemoved(InMemoryBackend):
 
 @broken("LC-8")
 class RemovingTwiceRaises(InMemoryBackend):
-    """Raises where there is nothing to remove; clean-up code fails on the second run."""
+    """Raises if there is nothing to remove; clean-up code fails on the second run."""
 
     async def remove_session(self, identity: str, session_id: str) -> None:
         if await self.get_session(identity, session_id) is None:
@@ -147,7 +148,7 @@ class NewFromTheRemoved(InMemoryBackend):
 
     def __init__(self, store: Any, **options: Any) -> None:
         super().__init__(store, **options)
-        self.removed: dict[Name, Record] = {}
+        self.removed: dict[SessionKey, Record] = {}
 
     async def remove_session(self, identity: str, session_id: str) -> None:
         row = await self.call(lambda rows: rows.get((identity, session_id)))
@@ -172,7 +173,7 @@ class EmptyNameFindsNothing(InMemoryBackend):
 
 @broken("LC-9")
 class EmptyIdentityMeansEveryone(InMemoryBackend):
-    """Leaves the filter out where the identity is empty."""
+    """Leaves the filter out if the identity is empty."""
 
     async def get_identity_mcp_sessions(self, identity: str) -> list[str]:
         return await super().get_identity_mcp_sessions(identity) if identity else await self.get_all_session_ids()
@@ -229,7 +230,7 @@ class ClearLeavesTheIndex(InMemoryBackend):
 
 @broken("LC-10")
 class TooManyToClear(InMemoryBackend):
-    """Passes every key to one command, which fails past its limit; the error is logged and forgotten."""
+    """Passes every key to one command, which fails past its limit; the error is logged and not raised."""
 
     async def clear_all(self) -> None:
         await self.call(lambda rows: rows.clear() if len(rows) < 250 else None)
@@ -237,7 +238,7 @@ class TooManyToClear(InMemoryBackend):
 
 @broken("LC-10")
 class ClearsTheLiving(InMemoryBackend):
-    """Clears what a listing shows, in which what has expired no longer stands: its tokens stay on the disk."""
+    """Clears what a listing shows, which omits what has expired: its tokens stay on the disk."""
 
     async def clear_all(self) -> None:
         def clear(rows: Rows) -> None:
@@ -297,7 +298,7 @@ class SecondDisconnectRaises(InMemoryBackend):
 
 @broken("LC-12")
 class AnswersWhenClosed(InMemoryBackend):
-    """Has nothing to close, and so never is."""
+    """Has nothing to close, and never refuses a call."""
 
     async def disconnect(self) -> None:
         return
@@ -313,7 +314,7 @@ class ConnectsAgain(InMemoryBackend):
         await super().disconnect()
         self.closed = True
 
-    async def call(self, work: Callable[[Rows], Answer]) -> Answer:
+    async def call(self, work: Callable[[Rows], Result]) -> Result:
         if self.closed:
             self._open = True
         return await super().call(work)

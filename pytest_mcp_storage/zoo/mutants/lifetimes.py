@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from pytest_mcp_storage.zoo.in_memory_store import InMemoryBackend, Name, Row, Rows
+from pytest_mcp_storage.oracle.model import SessionKey
+from pytest_mcp_storage.zoo.in_memory_store import InMemoryBackend, Row, Rows
 from pytest_mcp_storage.zoo.mutant import broken
 from reference_backends import SessionData, SessionUpdate
 from reference_backends.core.validation import check_names, check_session
@@ -14,7 +15,7 @@ DAY = 86_400.0
 
 
 class Bounded(InMemoryBackend):
-    """Base: ``bounded`` is done to every TTL, in seconds, after it was checked."""
+    """Base: applies ``bounded`` to every checked TTL, in seconds."""
 
     def _lifetime(self, ttl: float | None) -> float:
         return self.bounded(super()._lifetime(ttl))
@@ -49,7 +50,7 @@ class EndsAHalfEarly(Bounded):
 
 @broken("EX-1")
 class EndsWithTheFirstRead(InMemoryBackend):
-    """Deletes what it reads near the end of its life, by an eviction rule with the comparison turned round."""
+    """Deletes what it reads near the end of its life, by an eviction rule with the comparison reversed."""
 
     async def get_session(self, identity: str, session_id: str) -> SessionData | None:
         found = await super().get_session(identity, session_id)
@@ -65,7 +66,7 @@ class EndsWithTheFirstRead(InMemoryBackend):
 
 @broken("EX-6")
 class DefaultOfOneHour(InMemoryBackend):
-    """Takes the default TTL of the author's last project."""
+    """Uses another default TTL, of one hour."""
 
     def _lifetime(self, ttl: float | None) -> float:
         return min(self._default_ttl, 3600.0) if ttl is None else super()._lifetime(ttl)
@@ -81,7 +82,7 @@ class NoTtlMeansForever(InMemoryBackend):
 
 @broken("EX-6")
 class IgnoresItsDefault(InMemoryBackend):
-    """Has the default TTL as a constant, whatever it was opened with."""
+    """Has the default TTL as a constant, and ignores the option."""
 
     def _lifetime(self, ttl: float | None) -> float:
         return 43_200.0 if ttl is None else super()._lifetime(ttl)
@@ -103,7 +104,7 @@ class UpdateKeepsTheExpiry(InMemoryBackend):
 
 @broken("EX-7")
 class UpdateDropsTheExpiry(InMemoryBackend):
-    """Writes null for the expiry where no ttl was given, as upstream's SQLite store: immortal."""
+    """Writes null for the expiry if no ttl was given, as upstream's SQLite store: immortal."""
 
     async def update_session(
         self, identity: str, session_id: str, changes: SessionUpdate, ttl: float | None = None
@@ -128,7 +129,7 @@ class UpdateAddsToTheExpiry(InMemoryBackend):
 
 @broken("EX-7")
 class EmptyUpdateRenewsNothing(InMemoryBackend):
-    """Returns early where no field is named: nothing to do."""
+    """Returns early if no field is named: nothing to do."""
 
     async def update_session(
         self, identity: str, session_id: str, changes: SessionUpdate, ttl: float | None = None
@@ -139,7 +140,7 @@ class EmptyUpdateRenewsNothing(InMemoryBackend):
 
 
 class _Lenient(InMemoryBackend):
-    """Base: ``read`` makes a TTL of whatever it is given."""
+    """Base: ``read`` converts any argument to a TTL."""
 
     def _lifetime(self, ttl: Any) -> float:
         try:
@@ -185,7 +186,7 @@ class ReadsText(_Lenient):
 
 @broken("EX-8")
 class CapsTheHuge(_Lenient):
-    """Cuts a huge TTL to the longest it can hold, without a word."""
+    """Cuts a huge TTL silently to the longest it can hold."""
 
     def read(self, ttl: Any) -> float:
         huge = isinstance(ttl, (int, float)) and not isinstance(ttl, bool) and ttl > 3_155_760_000
@@ -217,7 +218,7 @@ class StoresBeforeItRefuses(InMemoryBackend):
 
 @broken("EX-9")
 class ThirtyTwoBitMilliseconds(Bounded):
-    """Keeps the TTL as milliseconds in 32 bits: 49 days are the most it knows."""
+    """Keeps the TTL as milliseconds in 32 bits: 49 days at most."""
 
     def bounded(self, seconds: float) -> float:
         return seconds % (2**32 / 1000)
@@ -267,7 +268,7 @@ class RenewsForTwelveHours(InMemoryBackend):
 
 @broken("EX-8")
 class RenewalTakesAnyTtl(InMemoryBackend):
-    """Checks the ttl where there is something to write, and where there is not passes over it."""
+    """Checks the ttl only if there is a field to write."""
 
     async def update_session(
         self, identity: str, session_id: str, changes: SessionUpdate, ttl: float | None = None
@@ -312,7 +313,7 @@ class _Sliding(InMemoryBackend):
 
     def __init__(self, store: Any, **options: Any) -> None:
         super().__init__(store, **options)
-        self.lifetimes: dict[Name, float] = {}
+        self.lifetimes: dict[SessionKey, float] = {}
 
     async def create_session(self, session: SessionData, ttl: float | None = None) -> None:
         await super().create_session(session, ttl)

@@ -1,4 +1,4 @@
-"""Stores that are at a loss where plain and encrypted sessions meet, or keys change."""
+"""Stores that fail when plain and encrypted sessions meet, or when keys change."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ logger = logging.getLogger("pytest_mcp_storage.zoo")
 
 @broken_codec("MX-1")
 class ReadsSealedAlone(RecordCodec):
-    """Decrypts whatever it reads once a key is set, and fails on what was there before."""
+    """Decrypts everything once a key is set, and fails on what was stored before."""
 
     def session(self, record: Mapping[str, Any]) -> SessionData:
         if self.seals and any(isinstance(record.get(field), dict) for field in CREDENTIALS):
@@ -38,7 +38,7 @@ class ListsSealedAlone(InMemoryBackend):
 
 @broken_codec("MX-2")
 class SealsAtCreateAlone(RecordCodec):
-    """Encrypts in create and forgot the other way in."""
+    """Encrypts in create, and not in update."""
 
     def updated(self, record: Record, changes: Mapping[str, Any]) -> Record:
         merged = {**record, **changes}
@@ -47,7 +47,7 @@ class SealsAtCreateAlone(RecordCodec):
 
 @broken_codec("MX-2")
 class ForgetsHeadersOnUpdate(RecordCodec):
-    """Lists the secret columns once more in update, and missed one."""
+    """Has a second list of secret columns in update, and one is missing."""
 
     def updated(self, record: Record, changes: Mapping[str, Any]) -> Record:
         clear = {"headers": changes["headers"]} if changes.get("headers") is not None else {}
@@ -56,7 +56,7 @@ class ForgetsHeadersOnUpdate(RecordCodec):
 
 @broken_codec("MX-3")
 class MarksTheRow(RecordCodec):
-    """Keeps one flag a row for "encrypted": the last writer's, whatever the row still holds."""
+    """Keeps one flag a row for "encrypted": the last writer's, although the row holds both kinds."""
 
     def record(self, session: SessionData) -> Record:
         return {**super().record(session), "flag": self.seals}
@@ -72,7 +72,7 @@ class MarksTheRow(RecordCodec):
 
 @broken("MX-4")
 class NeverWarns(InMemoryBackend):
-    """Says at INFO that it has no key."""
+    """Logs at INFO that it has no key."""
 
     def _opened(self) -> None:
         self._warned = True
@@ -106,7 +106,7 @@ class WarnsOnceAProcess(_Once):
 
 @broken_codec("MX-5")
 class SealsWhatIsNamed(RecordCodec):
-    """Seals the fields that an update names, and leaves the clear ones beside them."""
+    """Seals the fields that an update names, and leaves the others in clear."""
 
     def updated(self, record: Record, changes: Mapping[str, Any]) -> Record:
         merged = {**record, **self.harden(dict(changes))}
@@ -131,7 +131,7 @@ class SealsWithTheLastKey(Ring):
 
 @broken("MX-1")
 class ListsIdsOfSealedAlone(InMemoryBackend):
-    """Counts what is encrypted with its key, and lists the ids of that."""
+    """Lists the ids of the sessions that are encrypted with its key."""
 
     async def get_identity_mcp_sessions(self, identity: str) -> list[str]:
         rows = await self.call(lambda rows: self.of(rows, identity))
@@ -162,7 +162,7 @@ def _lies_clear(record: Record) -> bool:
 
 @broken("MX-4")
 class WarnsOfItsOtherKey(InMemoryBackend):
-    """Warns of the key that its database asks for, and takes the one for encryption for a matter of taste."""
+    """Warns of the key that its database asks for, and not of the missing encryption key."""
 
     def _opened(self) -> None:
         if not self._warned:

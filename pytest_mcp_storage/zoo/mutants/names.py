@@ -1,4 +1,4 @@
-"""Stores that take two names for one, or cut what names a session."""
+"""Stores that treat two names as one, or truncate names."""
 
 from __future__ import annotations
 
@@ -6,16 +6,17 @@ import re
 import unicodedata
 from urllib.parse import unquote
 
-from pytest_mcp_storage.zoo.in_memory_store import InMemoryBackend, Name, Rows
+from pytest_mcp_storage.oracle.model import SessionKey
+from pytest_mcp_storage.zoo.in_memory_store import InMemoryBackend, Rows
 from pytest_mcp_storage.zoo.mutant import broken
 from reference_backends import InvalidSessionError, SessionData, SessionNotFoundError, SessionUpdate
 from reference_backends.core.validation import check_names
 
 
 class _Folding(InMemoryBackend):
-    """Base: a row lies under its two names, ``folded``."""
+    """Base: the key of a row is its two names, ``folded``."""
 
-    def key(self, identity: str, session_id: str) -> Name:
+    def key(self, identity: str, session_id: str) -> SessionKey:
         return self.folded(identity), self.folded(session_id)
 
     def folded(self, name: str) -> str:
@@ -24,9 +25,9 @@ class _Folding(InMemoryBackend):
 
 @broken("ID-3")
 class StripsIds(InMemoryBackend):
-    """Strips white space from ids, which came from a URL once; identities it takes as they are."""
+    """Strips white space from session ids, and not from identities."""
 
-    def key(self, identity: str, session_id: str) -> Name:
+    def key(self, identity: str, session_id: str) -> SessionKey:
         return identity, session_id.strip()
 
 
@@ -107,7 +108,7 @@ def _matches(pattern: str, name: str) -> bool:
 
 
 class _Unchecked(InMemoryBackend):
-    """Base: checks the length of names and no more; ``cleaned`` is what the driver makes of them."""
+    """Base: checks the length of names only; ``cleaned`` is what the driver makes of them."""
 
     def taken(self, name: str) -> str:
         if not 1 <= len(name) <= 255:
@@ -156,7 +157,7 @@ class UpdateCutsTheIdentity(InMemoryBackend):
 
 
 class _KnowsIdentities(InMemoryBackend):
-    """Base: asks whether the identity has any session, and then goes by the id alone."""
+    """Base: checks that the identity has any session, and then uses the id alone."""
 
     async def owner(self, identity: str, session_id: str) -> str:
         check_names(identity, session_id)
@@ -170,7 +171,7 @@ class _KnowsIdentities(InMemoryBackend):
 
 @broken("ID-5")
 class AnyUserReads(_KnowsIdentities):
-    """Takes whoever has a session for somebody who may read one."""
+    """Lets any identity that has a session read one."""
 
     async def get_session(self, identity: str, session_id: str) -> SessionData | None:
         return await super().get_session(await self.owner(identity, session_id), session_id)
@@ -178,7 +179,7 @@ class AnyUserReads(_KnowsIdentities):
 
 @broken("LC-5")
 class AnyUserUpdates(_KnowsIdentities):
-    """Takes whoever has a session for somebody who may change one."""
+    """Lets any identity that has a session change one."""
 
     async def update_session(
         self, identity: str, session_id: str, changes: SessionUpdate, ttl: float | None = None
@@ -188,7 +189,7 @@ class AnyUserUpdates(_KnowsIdentities):
 
 @broken("LC-8")
 class AnyUserRemoves(_KnowsIdentities):
-    """Takes whoever has a session for somebody who may remove one."""
+    """Lets any identity that has a session remove one."""
 
     async def remove_session(self, identity: str, session_id: str) -> None:
         await super().remove_session(await self.owner(identity, session_id), session_id)
@@ -196,7 +197,7 @@ class AnyUserRemoves(_KnowsIdentities):
 
 @broken("LC-9")
 class RenewalChecksNoNames(InMemoryBackend):
-    """Renews by a short way of its own, past the checks: where no field is named there seems nothing to check."""
+    """Renews by a shortcut past the checks: if no field is named there seems to be nothing to check."""
 
     async def update_session(
         self, identity: str, session_id: str, changes: SessionUpdate, ttl: float | None = None
@@ -208,7 +209,7 @@ class RenewalChecksNoNames(InMemoryBackend):
 
 @broken("LC-9")
 class RenewalCutsTheId(InMemoryBackend):
-    """Cuts the id to its column in the statement that renews, which was written before the others were mended."""
+    """Cuts the id to its column in the statement that renews, which was written before the others were fixed."""
 
     async def update_session(
         self, identity: str, session_id: str, changes: SessionUpdate, ttl: float | None = None

@@ -1,4 +1,4 @@
-"""Stores that live through an outage by what they remember, or never get over it, and one with a vague error."""
+"""Stores that answer from a cache in an outage, or do not recover from it, and one with a vague error."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from reference_backends import SessionData, SessionUpdate, StorageSetupError, St
 from reference_backends.core.base import BackendOptions
 from reference_backends.core.validation import check_identity, check_names
 
-Answer = TypeVar("Answer")
+Result = TypeVar("Result")
 
 
 class _Remembers(InMemoryBackend):
@@ -33,7 +33,7 @@ class _Remembers(InMemoryBackend):
 
 @broken("FA-1")
 class ServesWhatItRemembers(_Remembers):
-    """Serves the last answer while the store is away: what was revoked meanwhile stays in use."""
+    """Serves the last answer during an outage: what was revoked meanwhile stays in use."""
 
     async def get_session(self, identity: str, session_id: str) -> SessionData | None:
         session: SessionData | None = await self.remembered(
@@ -52,7 +52,7 @@ class ListsWhatItRemembers(_Remembers):
 
 @broken("FA-1")
 class CountsWhatItRemembers(_Remembers):
-    """Counts sessions for a chart, which shall have no gaps."""
+    """Counts sessions for a chart that must not have gaps."""
 
     async def get_all_session_ids(self) -> list[str]:
         return list(await self.remembered("all", super().get_all_session_ids()))
@@ -70,7 +70,7 @@ class _KeepsItsLock(InMemoryBackend):
 
 
 class KeepsItsLock(InMemoryHarness):
-    """Gives a lock back after the call, and not where that fails: no removal ever returns again."""
+    """Releases a lock after the call, but not if the call fails: no later removal ever returns."""
 
     breaks = "FA-2"
     time_limit = 0.3
@@ -80,7 +80,7 @@ class KeepsItsLock(InMemoryHarness):
 class _LosesConnections(InMemoryBackend):
     pool = 10
 
-    async def call(self, work: Callable[[Rows], Answer]) -> Answer:
+    async def call(self, work: Callable[[Rows], Result]) -> Result:
         if not self.pool:
             raise StorageUnavailableError("no connection is free")
         self.pool -= 1
@@ -100,7 +100,7 @@ class LosesConnections(InMemoryHarness):
 class _TripsForGood(InMemoryBackend):
     failures = 0
 
-    async def request(self, work: Callable[[Rows], Answer]) -> Answer:
+    async def request(self, work: Callable[[Rows], Result]) -> Result:
         if self.failures >= 5:
             raise StorageUnavailableError("the circuit is open")
         try:
@@ -120,7 +120,7 @@ class TripsForGood(InMemoryHarness):
 
 @broken("FA-4")
 class SaysWhatItTried(InMemoryBackend):
-    """Says which query failed, in words that sound like advice."""
+    """Names the query that failed, in words that look like a remedy."""
 
     def check(self) -> None:
         if self.store.state != "ready":
@@ -129,7 +129,7 @@ class SaysWhatItTried(InMemoryBackend):
 
 @broken("FA-1")
 class RenewsAsACourtesy(InMemoryBackend):
-    """Takes a renewal for a favour to the next request, and keeps its failure to itself: the session ends in use."""
+    """Ignores the failure of a renewal: the session ends while it is in use."""
 
     async def update_session(
         self, identity: str, session_id: str, changes: SessionUpdate, ttl: float | None = None
@@ -142,7 +142,7 @@ class RenewsAsACourtesy(InMemoryBackend):
 
 
 class _KnowsItsOwn(InMemoryBackend):
-    """Base: asks the store for what is in its own index, and for nothing else."""
+    """Base: queries the store only for names in its own index."""
 
     def knows(self, identity: str, session_id: str) -> bool:
         self._require_open()
@@ -151,7 +151,7 @@ class _KnowsItsOwn(InMemoryBackend):
 
 @broken("FA-1")
 class ReadsByItsIndex(_KnowsItsOwn):
-    """Saves itself the way for a name that its index lacks, and the index began with this process."""
+    """Sends no query for a name that its index lacks, and the index is empty when the process starts."""
 
     async def get_session(self, identity: str, session_id: str) -> SessionData | None:
         return await super().get_session(identity, session_id) if self.knows(identity, session_id) else None
@@ -159,7 +159,7 @@ class ReadsByItsIndex(_KnowsItsOwn):
 
 @broken("FA-1")
 class RemovesByItsIndex(_KnowsItsOwn):
-    """The same for removals: another server's session is said to be revoked."""
+    """The same for removals: another server's session is reported as removed."""
 
     async def remove_session(self, identity: str, session_id: str) -> None:
         if self.knows(identity, session_id):
@@ -168,7 +168,7 @@ class RemovesByItsIndex(_KnowsItsOwn):
 
 @broken("FA-1")
 class ListsByItsIndex(InMemoryBackend):
-    """The same for a listing: an identity that it has not met has nothing."""
+    """The same for a listing: an unknown identity has no sessions."""
 
     async def get_identity_sessions_data(self, identity: str) -> list[SessionData]:
         self._require_open()

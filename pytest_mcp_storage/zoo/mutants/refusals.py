@@ -1,10 +1,11 @@
-"""Stores that refuse and leave a trace, or take what they should refuse."""
+"""Stores that change something in a refused call, or accept what they should refuse."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from pytest_mcp_storage.zoo.in_memory_store import InMemoryBackend, Name, Rows
+from pytest_mcp_storage.oracle.model import SessionKey
+from pytest_mcp_storage.zoo.in_memory_store import InMemoryBackend, Rows
 from pytest_mcp_storage.zoo.mutant import broken
 from reference_backends import InvalidSessionError, SessionData, SessionExistsError, SessionNotFoundError, SessionUpdate
 from reference_backends.core.record import CREDENTIALS, from_wire
@@ -12,12 +13,12 @@ from reference_backends.core.validation import check_changes, check_names, check
 
 
 class _TouchesById(InMemoryBackend):
-    """Base: sets the end of every session of an id, whoever has it."""
+    """Base: sets the end of every session with this id, under any identity."""
 
-    async def touch(self, session_id: str, ttl: float | None) -> list[Name]:
+    async def touch(self, session_id: str, ttl: float | None) -> list[SessionKey]:
         expires_at = self._expiry(ttl)
 
-        def touch(rows: Rows) -> list[Name]:
+        def touch(rows: Rows) -> list[SessionKey]:
             found = [name for name in rows if name[1] == session_id and self.live(rows, name)]
             for name in found:
                 rows[name] = rows[name]._replace(expires_at=expires_at)
@@ -42,7 +43,7 @@ class StrangersRenew(_TouchesById):
 
 @broken("ID-4")
 class RenewsByTheIdAlone(_TouchesById):
-    """Changes the row by both names and its end by the id: another identity's session of that id lives on too."""
+    """Changes the row by both names and its end by the id: another identity's session with that id is renewed too."""
 
     async def update_session(
         self, identity: str, session_id: str, changes: SessionUpdate, ttl: float | None = None
@@ -53,7 +54,7 @@ class RenewsByTheIdAlone(_TouchesById):
 
 @broken("ID-4")
 class TakenIdsAreRenewed(_TouchesById):
-    """Inserts by ``ON CONFLICT (session_id) DO UPDATE SET expires_at``, then refuses what another identity has."""
+    """Inserts by ``ON CONFLICT (session_id) DO UPDATE SET expires_at``, then refuses the id of another identity."""
 
     async def create_session(self, session: SessionData, ttl: float | None = None) -> None:
         check_session(session)
@@ -70,7 +71,7 @@ class TakenIdsAreRenewed(_TouchesById):
 
 @broken("LC-6")
 class TakesItsOwnColumns(InMemoryBackend):
-    """Allows what its table has: also the columns of its own, such as the end and the owner."""
+    """Allows every column of its table: also internal ones, such as the end and the owner."""
 
     async def update_session(
         self, identity: str, session_id: str, changes: SessionUpdate, ttl: float | None = None

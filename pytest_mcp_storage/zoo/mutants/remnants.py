@@ -1,4 +1,4 @@
-"""Stores that let a secret lie beside the row: of one kind only, on one way only, or long after (EN-1)."""
+"""Stores that leave a secret outside of the row: of one kind only, on one path only, or long after (EN-1)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from reference_backends import InvalidSessionError, SessionData, SessionNotFound
 
 
 class _Notes(InMemoryBackend):
-    """Base: a table of notes beside the sessions."""
+    """Base: a table of notes in addition to the sessions."""
 
     async def note(self, subject: str, content: object) -> None:
         text = json.dumps(content, default=str)
@@ -23,7 +23,7 @@ class _Notes(InMemoryBackend):
 
 @broken("EN-1")
 class IndexesRefreshTokens(_KeepsMore):
-    """Finds sessions by their refresh token, in an index that nobody thought of as a copy."""
+    """Finds sessions by their refresh token, in an index that holds them in clear."""
 
     def remnant(self, fields: Mapping[str, Any]) -> str:
         return str((fields.get("tokens") or {}).get("refresh_token"))
@@ -31,7 +31,7 @@ class IndexesRefreshTokens(_KeepsMore):
 
 @broken("EN-1")
 class KeepsIdTokens(_KeepsMore):
-    """Keeps the id token apart, since it is only a name and an address: a server may take it for a login."""
+    """Keeps the id token apart, as if it were no secret: servers accept it as a login."""
 
     def remnant(self, fields: Mapping[str, Any]) -> str:
         return str((fields.get("tokens") or {}).get("id_token"))
@@ -39,7 +39,7 @@ class KeepsIdTokens(_KeepsMore):
 
 @broken("EN-1")
 class KeepsCookies(_KeepsMore):
-    """Took the Authorization header for the only secret one."""
+    """Treats the Authorization header as the only secret one."""
 
     def remnant(self, fields: Mapping[str, Any]) -> str:
         return str((fields.get("headers") or {}).get("Cookie"))
@@ -55,7 +55,7 @@ class DumpsInHex(_KeepsMore):
 
 @broken("EN-1")
 class CachesWhatIsRead(_Notes):
-    """Puts what it has decrypted into a table of its own, to decrypt it once only."""
+    """Puts what it has decrypted into a second table, to decrypt it only once."""
 
     async def get_session(self, identity: str, session_id: str) -> SessionData | None:
         session = await super().get_session(identity, session_id)
@@ -100,7 +100,7 @@ class BacksUpBeforeClearing(_Notes):
 
 @broken("EN-1")
 class KeepsLateUpdates(_Notes):
-    """Keeps an update that came too late, until its session is perhaps created after all."""
+    """Keeps an update that came before its session's create, or too late."""
 
     async def update_session(
         self, identity: str, session_id: str, changes: SessionUpdate, ttl: float | None = None
@@ -114,7 +114,7 @@ class KeepsLateUpdates(_Notes):
 
 @broken("EN-1")
 class KeepsBadRequests(_Notes):
-    """Keeps requests that are not valid, for whoever wrote the client."""
+    """Keeps requests that are not valid, for the client's author."""
 
     async def create_session(self, session: SessionData, ttl: float | None = None) -> None:
         try:
@@ -126,7 +126,7 @@ class KeepsBadRequests(_Notes):
 
 @broken("EN-1")
 class KeepsHistoryOfTwo(_Notes):
-    """Keeps what a second update replaces, which a first one, at sign-in, has no need of."""
+    """Keeps the values that a second update replaces, and not those of a first one."""
 
     async def update_session(
         self, identity: str, session_id: str, changes: SessionUpdate, ttl: float | None = None
@@ -139,7 +139,7 @@ class KeepsHistoryOfTwo(_Notes):
 
 @broken("EN-1", "MX-2")
 class SealsWithoutTtlAlone(InMemoryBackend):
-    """Has a statement of its own for sessions with a ttl, and seals in the other."""
+    """Has a separate statement for sessions with a ttl, and seals in the other."""
 
     async def update_session(
         self, identity: str, session_id: str, changes: SessionUpdate, ttl: float | None = None

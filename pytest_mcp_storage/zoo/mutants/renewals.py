@@ -1,11 +1,12 @@
-"""Stores in which a renewal, or an update with a ttl, takes a way of its own."""
+"""Stores in which a renewal, or an update with a ttl, has a separate code path."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any, Unpack
 
-from pytest_mcp_storage.zoo.in_memory_store import InMemoryBackend, InMemoryStore, Name, Row, Rows
+from pytest_mcp_storage.oracle.model import SessionKey
+from pytest_mcp_storage.zoo.in_memory_store import InMemoryBackend, InMemoryStore, Row, Rows
 from pytest_mcp_storage.zoo.mutant import broken
 from reference_backends import SessionData, SessionExistsError, SessionNotFoundError, SessionUpdate
 from reference_backends.core.base import BackendOptions
@@ -31,7 +32,7 @@ class _Altering(InMemoryBackend):
 
 @broken("LC-4")
 class SkipsNoneWithATtl(_Altering):
-    """Has a statement of its own for updates with a ttl, which leaves out what is None."""
+    """Has a separate statement for updates with a ttl, which leaves out what is None."""
 
     def altered(self, changes: Mapping[str, Any], ttl: float | None) -> tuple[Mapping[str, Any], float | None]:
         return {field: value for field, value in changes.items() if value is not None or ttl is None}, ttl
@@ -39,7 +40,7 @@ class SkipsNoneWithATtl(_Altering):
 
 @broken("LC-3")
 class ForgetsTheClientWithATtl(_Altering):
-    """The same by a list of columns, one of which was added to the other statement alone."""
+    """The same by a list of columns that lacks one which the other statement has."""
 
     def altered(self, changes: Mapping[str, Any], ttl: float | None) -> tuple[Mapping[str, Any], float | None]:
         return {field: value for field, value in changes.items() if ttl is None or field != "client_information"}, ttl
@@ -47,7 +48,7 @@ class ForgetsTheClientWithATtl(_Altering):
 
 @broken("EX-9")
 class UpdatesForAMonthAtMost(_Altering):
-    """Caps the TTL at a month where something is written, and not where a session is only renewed."""
+    """Caps the TTL at a month if a field is written, and not if a session is only renewed."""
 
     def altered(self, changes: Mapping[str, Any], ttl: float | None) -> tuple[Mapping[str, Any], float | None]:
         return changes, min(ttl, 30 * DAY) if changes and ttl is not None else ttl
@@ -66,8 +67,8 @@ class _Firsts(InMemoryBackend):
 
     def __init__(self, store: InMemoryStore, **options: Unpack[BackendOptions]) -> None:
         super().__init__(store, **options)
-        self.born: dict[Name, float] = vars(store).setdefault("born", {})
-        self.ends: dict[Name, float] = vars(store).setdefault("ends", {})
+        self.born: dict[SessionKey, float] = vars(store).setdefault("born", {})
+        self.ends: dict[SessionKey, float] = vars(store).setdefault("ends", {})
 
     async def create_session(self, session: SessionData, ttl: float | None = None) -> None:
         row = Row(self.kept(check_session(session)), self._expiry(ttl))
@@ -81,7 +82,7 @@ class _Firsts(InMemoryBackend):
 
         await self.call(insert)
 
-    def taken(self, rows: Rows, name: Name) -> bool:
+    def taken(self, rows: Rows, name: SessionKey) -> bool:
         return self.live(rows, name) is not None
 
 
@@ -89,13 +90,13 @@ class _Firsts(InMemoryBackend):
 class CreatesByTheFirstEnd(_Firsts):
     """Keeps the end in the row and in the server's own TTL; a renewal moves that, and a create asks the row."""
 
-    def taken(self, rows: Rows, name: Name) -> bool:
+    def taken(self, rows: Rows, name: SessionKey) -> bool:
         return super().taken(rows, name) and self._clock() < self.ends[name]
 
 
 @broken("EX-7")
 class UpdatesByTheFirstEnd(_Firsts):
-    """The same, where an update asks the row: a session is renewed once."""
+    """The same, but an update checks the row: a session is renewed once."""
 
     async def update_session(
         self, identity: str, session_id: str, changes: SessionUpdate, ttl: float | None = None
@@ -125,7 +126,7 @@ class EndsAWeekAfterItsCreate(_Firsts):
 
 @broken("EX-5")
 class CleanupForgetsTheRenewed(_Firsts):
-    """Takes a renewed session out of the list of ends when its first end comes, and looks for it no more."""
+    """Takes a renewed session out of the list of ends when its first end comes, and never checks it again."""
 
     async def cleanup_expired_sessions(self) -> None:
         def remove(rows: Rows) -> None:
@@ -143,9 +144,9 @@ class NullIsNotLess(InMemoryBackend):
 
     def __init__(self, store: InMemoryStore, **options: Unpack[BackendOptions]) -> None:
         super().__init__(store, **options)
-        self.null: set[Name] = vars(store).setdefault("null", set())
+        self.null: set[SessionKey] = vars(store).setdefault("null", set())
 
-    def mark(self, name: Name, ttl: float | None) -> None:
+    def mark(self, name: SessionKey, ttl: float | None) -> None:
         (self.null.add if ttl is None else self.null.discard)(name)
 
     async def create_session(self, session: SessionData, ttl: float | None = None) -> None:
@@ -167,13 +168,13 @@ class NullIsNotLess(InMemoryBackend):
 
 
 class _Touching(InMemoryBackend):
-    """Base: a renewal for the default TTL is kept in memory, to spare a write."""
+    """Base: a renewal for the default TTL is kept in memory, to save a write."""
 
     def __init__(self, store: InMemoryStore, **options: Unpack[BackendOptions]) -> None:
         super().__init__(store, **options)
-        self.touched: dict[Name, float] = {}
+        self.touched: dict[SessionKey, float] = {}
 
-    def live(self, rows: Rows, name: Name) -> Row | None:
+    def live(self, rows: Rows, name: SessionKey) -> Row | None:
         row = rows.get(name)
         return row if row is not None and self._clock() < self.touched.get(name, row.expires_at) else None
 
@@ -196,7 +197,7 @@ class _Touching(InMemoryBackend):
 
 @broken("DU-1", "CO-4")
 class TouchesInMemory(_Touching):
-    """Takes a renewal for too small a thing to be written: after a restart the session has its old end."""
+    """Keeps renewals in memory only: after a restart the session has its old end."""
 
 
 @broken("CO-4")

@@ -7,14 +7,15 @@ from collections.abc import Mapping
 from errno import ENAMETOOLONG
 from typing import Any
 
-from pytest_mcp_storage.zoo.in_memory_store import InMemoryBackend, Name
+from pytest_mcp_storage.oracle.model import SessionKey
+from pytest_mcp_storage.zoo.in_memory_store import InMemoryBackend
 from pytest_mcp_storage.zoo.mutant import broken
 from reference_backends import SessionData, StorageError
 from reference_backends.core.record import Record
 
 
 def _mapped(value: Any, change: Any) -> Any:
-    """The value with ``change`` done to every leaf and key."""
+    """Return the value with ``change`` applied to every leaf and key."""
     if isinstance(value, dict):
         return {change(key): _mapped(item, change) for key, item in value.items()}
     if isinstance(value, list):
@@ -35,7 +36,7 @@ class _Altering(InMemoryBackend):
 
 @broken("RT-1")
 class ForgetsServerName(_Altering):
-    """Lists its columns by hand, and the one that was added last is missing."""
+    """Lists its columns by hand, and the newest one is missing."""
 
     def altered(self, fields: dict[str, Any]) -> dict[str, Any]:
         return {**fields, "server_name": None}
@@ -51,7 +52,7 @@ class SwapsUrls(_Altering):
 
 @broken("RT-1")
 class OnlyKnowsSse(_Altering):
-    """Leaves a transport type hard-coded from the days when there was one."""
+    """Has the transport type as a constant, from a version with only one."""
 
     def altered(self, fields: dict[str, Any]) -> dict[str, Any]:
         return {**fields, "transport_type": "sse"}
@@ -132,7 +133,7 @@ class EmptyListsBecomeObjects(_Altering):
 
 @broken("RT-3")
 class DropsProto(_Altering):
-    """Copies objects key by key in JavaScript, where ``__proto__`` is not a key."""
+    """Copies objects key by key in JavaScript, in which ``__proto__`` is not a key."""
 
     def altered(self, fields: dict[str, Any]) -> dict[str, Any]:
         def change(value: Any) -> Any:
@@ -190,7 +191,7 @@ class TrueIsOne(_Altering):
 class NamesInBytes(InMemoryBackend):
     """Makes a file of each session, named by its id; a file's name has 255 bytes, not characters."""
 
-    def key(self, identity: str, session_id: str) -> Name:
+    def key(self, identity: str, session_id: str) -> SessionKey:
         if len(session_id.encode()) > 255:
             raise OSError(ENAMETOOLONG, "File name too long")
         return super().key(identity, session_id)
@@ -224,7 +225,7 @@ class LowersHeaderNames(_Altering):
 
 @broken("RT-3")
 class DropsNulls(_Altering):
-    """Leaves out nulls wherever they stand, as ``exclude_none`` does."""
+    """Leaves out nulls at every depth, as ``exclude_none`` does."""
 
     def altered(self, fields: dict[str, Any]) -> dict[str, Any]:
         def change(value: Any) -> Any:
@@ -248,7 +249,7 @@ class OneKindOfNewline(_Altering):
 
 @broken("RT-3")
 class NestsThirtyTwoDeep(_Altering):
-    """Passes JSON through a parser that stops at 32 levels, and takes nothing for what lies below."""
+    """Passes JSON through a parser that stops at 32 levels and drops what is deeper."""
 
     def altered(self, fields: dict[str, Any]) -> dict[str, Any]:
         return {**fields, "tokens": _cut(fields["tokens"], 32)}

@@ -1,4 +1,4 @@
-"""Stores whose policies let in the wrong people, and a sound one with which they share all else."""
+"""Stores with wrong policies, and the correct one on which they are based."""
 
 from __future__ import annotations
 
@@ -7,40 +7,41 @@ from typing import ClassVar, TypeVar
 from uuid import UUID
 
 from pytest_mcp_storage.harnesses.options import backend_options
+from pytest_mcp_storage.oracle.model import SessionKey
 from pytest_mcp_storage.spec.capabilities import Capability
-from pytest_mcp_storage.zoo.in_memory_store import InMemoryBackend, InMemoryHarness, InMemoryStore, Name, Row, Rows
+from pytest_mcp_storage.zoo.in_memory_store import InMemoryBackend, InMemoryHarness, InMemoryStore, Row, Rows
 from reference_backends import Clock, SessionData, StorageError
 from reference_backends.core.validation import LONGEST_TTL
 
-Answer = TypeVar("Answer")
+Result = TypeVar("Result")
 
 User = str | None
-"""A signed-in user's id; ``None``: nobody."""
+"""A signed-in user's id; ``None``: without a user."""
 SERVICE = "service_role"
-"""The service role, where policies bind it."""
+"""The service role, if policies bind it."""
 
 
 class Policies:
     """Who may do what with a row, by its ``user_id`` (owner) and its identity."""
 
     def selects(self, user: User, owner: str, identity: str) -> bool:
-        """Who sees a row, and may then change it."""
+        """Return if the user sees the row, and can then change it."""
         return self.owns(user, owner, identity)
 
     def inserts(self, user: User, owner: str, identity: str) -> bool:
-        """Who may store a new row such as this."""
+        """Return if the user can insert this row."""
         return self.owns(user, owner, identity)
 
     def updates_to(self, user: User, owner: str, identity: str) -> bool:
-        """Who may make a row that they see such as this."""
+        """Return if the user can change a row that they see to this one."""
         return self.owns(user, owner, identity)
 
     def deletes(self, user: User, owner: str, identity: str) -> bool:
-        """Who may delete a row."""
+        """Return if the user can delete the row."""
         return self.owns(user, owner, identity)
 
     def owns(self, user: User, owner: str, identity: str) -> bool:
-        """What all of them ask for."""
+        """Return the policies that all of them share."""
         return user is not None and user == owner == identity
 
 
@@ -50,50 +51,50 @@ class Guarded(InMemoryStore):
     def __init__(self, policies: Policies) -> None:
         super().__init__()
         self.policies = policies
-        self.owners: dict[Name, str] = {}
+        self.owners: dict[SessionKey, str] = {}
 
-    def owner(self, name: Name) -> str:
+    def owner(self, name: SessionKey) -> str:
         return self.owners.get(name, name[0])
 
 
-class UsersRows(MutableMapping[Name, Row]):
+class UsersRows(MutableMapping[SessionKey, Row]):
     """The rows as a user has them."""
 
     def __init__(self, store: Guarded, user: User) -> None:
         self.store = store
         self.user = user
 
-    def __getitem__(self, name: Name) -> Row:
+    def __getitem__(self, name: SessionKey) -> Row:
         if not self.may("selects", name):
             raise KeyError(name)
         return self.store.rows[name]
 
-    def __setitem__(self, name: Name, row: Row) -> None:
+    def __setitem__(self, name: SessionKey, row: Row) -> None:
         self.put(name, row, name[0])
 
-    def __delitem__(self, name: Name) -> None:
+    def __delitem__(self, name: SessionKey) -> None:
         if name in self.store.rows and self.may("deletes", name):
             del self.store.rows[name]
             self.store.owners.pop(name, None)
 
-    def __iter__(self) -> Iterator[Name]:
+    def __iter__(self) -> Iterator[SessionKey]:
         return iter([name for name in self.store.rows if self.may("selects", name)])
 
     def __len__(self) -> int:
         return len(list(iter(self)))
 
-    def pop(self, name: Name, *default: object) -> None:  # type: ignore[override]
-        """A delete without a look before it, as SQL's."""
+    def pop(self, name: SessionKey, *default: object) -> None:  # type: ignore[override]
+        """Delete without a read before it, as SQL does."""
         del self[name]
 
     def clear(self) -> None:
         for name in list(self.store.rows):
             del self[name]
 
-    def may(self, what: str, name: Name) -> bool:
+    def may(self, what: str, name: SessionKey) -> bool:
         return bool(getattr(self.store.policies, what)(self.user, self.store.owner(name), name[0]))
 
-    def put(self, name: Name, row: Row, owner: str) -> None:
+    def put(self, name: SessionKey, row: Row, owner: str) -> None:
         """Insert the row, or change the one with its session id that the user sees, with that owner."""
         existing = [each for each in self.store.rows if each[1] == name[1]]
         seen = [each for each in existing if self.may("selects", each)]
@@ -115,12 +116,12 @@ class UsersInMemoryStore(InMemoryStore):
         self.whole = store
         self.user = user
 
-    def done(self, work: Callable[[Rows], Answer]) -> Answer:
+    def done(self, work: Callable[[Rows], Result]) -> Result:
         return work(UsersRows(self.whole, self.user))
 
 
 class GuardedHarness(InMemoryHarness):
-    """A store with sound policies."""
+    """A store with correct policies."""
 
     capabilities = InMemoryHarness.capabilities | {Capability.ROW_SECURITY}
     policies: ClassVar[type[Policies]] = Policies
@@ -159,7 +160,7 @@ class _AnybodyInserts(Policies):
 
 
 class LetsAnybodyInsert(GuardedHarness):
-    """Has "with check (true)" on inserts, copied from a contact form: anybody plants a session with their server."""
+    """Has "with check (true)" on inserts, copied from a contact form: anybody can plant a session with their server."""
 
     breaks = "RS-1"
     policies = _AnybodyInserts
@@ -186,7 +187,7 @@ class _SignedIn(Policies):
 
 
 class TakesSignedInForOwner(GuardedHarness):
-    """Grants "to authenticated using (true)": whoever can sign up reads everybody's tokens."""
+    """Grants "to authenticated using (true)": anyone who can sign up reads everybody's tokens."""
 
     breaks = "RS-2"
     policies = _SignedIn
@@ -198,7 +199,7 @@ class _AnybodysDelete(Policies):
 
 
 class DeletesForAnyUser(GuardedHarness):
-    """Was careful about reading and left deletes to any signed-in user: one signs the others out."""
+    """Was careful about reading and left deletes to any signed-in user: any user can sign the others out."""
 
     breaks = "RS-2"
     policies = _AnybodysDelete

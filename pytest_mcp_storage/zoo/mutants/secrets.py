@@ -1,4 +1,4 @@
-"""Stores that let secrets out: into what they keep beside the rows, and into what they say."""
+"""Stores that leak secrets: into what they keep in addition to the rows, and into messages."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ from reference_backends.core.record import Record, RecordCodec
 
 logger = logging.getLogger("pytest_mcp_storage.zoo")
 
-Answer = TypeVar("Answer")
+Result = TypeVar("Result")
 
 # -- EN-1: what stays in the store ------------------------------------------------------------------------------------
 
 
 class _KeepsMore(InMemoryBackend):
-    """Base: ``remnant`` of each write lies beside the row."""
+    """Base: ``remnant`` of each write is kept in addition to the row."""
 
     def remnant(self, fields: Mapping[str, Any]) -> str:
         return json.dumps(dict(fields))
@@ -76,7 +76,7 @@ class IndexesReversedTokens(_KeepsMore):
 
 @broken("EN-1")
 class KeepsWhatItRefused(InMemoryBackend):
-    """Puts requests that failed into a table of their own, to be looked into one day."""
+    """Puts requests that failed into a second table, for later analysis."""
 
     async def create_session(self, session: SessionData, ttl: float | None = None) -> None:
         try:
@@ -105,7 +105,7 @@ class SaysWhatItRefused(InMemoryBackend):
 
 @broken("EN-10")
 class LogsEachCall(InMemoryBackend):
-    """Logs what it is called with, at DEBUG, where nobody looks until something is wrong in production."""
+    """Logs its arguments at DEBUG, which nobody reads until production fails."""
 
     async def create_session(self, session: SessionData, ttl: float | None = None) -> None:
         logger.debug("create %s", session.model_dump())
@@ -153,7 +153,7 @@ class ChainsTheParserError(SealingBackend):
 
 @broken("EN-10")
 class ShowsItsOptions(InMemoryBackend):
-    """A dataclass at heart: its ``repr`` shows every option, the key among them."""
+    """Has the ``repr`` of a dataclass, which shows every option and the key."""
 
     def __init__(self, store: InMemoryStore, **options: Unpack[BackendOptions]) -> None:
         super().__init__(store, **options)

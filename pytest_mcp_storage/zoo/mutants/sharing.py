@@ -46,7 +46,7 @@ class KeepsTheCallersObjects(InMemoryBackend):
 
 @broken("RT-6")
 class CopiesListsShallowly(InMemoryBackend):
-    """Copies objects all the way down and lists with ``list(value)``, so that what lies in a list is shared."""
+    """Copies objects deeply and lists with ``list(value)``, so that the items of a list are shared."""
 
     def shown(self, record: Record) -> SessionData:
         def copied(value: Any) -> Any:
@@ -83,7 +83,7 @@ class _Listing(InMemoryBackend):
 
 @broken("RT-6")
 class HandsOutItsListing(_Listing):
-    """Copies what get returns, and hands out the sessions of a listing from its cache."""
+    """Copies what get returns, and returns the sessions of a listing from its cache."""
 
     async def get_identity_sessions_data(self, identity: str) -> list[SessionData]:
         found = await super().get_identity_sessions_data(identity)
@@ -92,7 +92,7 @@ class HandsOutItsListing(_Listing):
 
 @broken("RT-6")
 class HandsOutItsIndex(_Listing):
-    """Returns the list of ids that it keeps itself; whoever sorts or empties it changes the listing."""
+    """Returns the list of ids that it keeps itself; a caller that sorts or empties it changes the listing."""
 
     async def get_identity_mcp_sessions(self, identity: str) -> list[str]:
         found = await super().get_identity_mcp_sessions(identity)
@@ -129,10 +129,10 @@ class HandsOutItsListOfAll(_Listing):
 
 
 class _Rewrites(InMemoryBackend):
-    """Base: tokens that come in are ``rewritten`` where they lie, in the caller's hands."""
+    """Base: tokens that come in are ``rewritten`` in place, in the caller's object."""
 
     def rewritten(self, tokens: dict[str, Any]) -> None:
-        """Change them."""
+        """Change the tokens in place."""
 
     async def create_session(self, session: SessionData, ttl: float | None = None) -> None:
         self.rewritten(session.tokens or {})
@@ -156,7 +156,7 @@ class AddsExpiresAt(_Rewrites):
 
 @broken("RT-1", "LC-3")
 class DropsTheIdToken(_Rewrites):
-    """Takes out the largest of the tokens, which nobody asks for later, by a ``pop`` upon what it was given."""
+    """Takes out the largest of the tokens, which nobody reads later, by a ``pop`` on the caller's object."""
 
     def rewritten(self, tokens: dict[str, Any]) -> None:
         tokens.pop("id_token", None)
@@ -164,7 +164,7 @@ class DropsTheIdToken(_Rewrites):
 
 @broken("LC-3")
 class PopsWhatItHandles(InMemoryBackend):
-    """Pops client information out of an update, for a table of its own, and writes there at create alone."""
+    """Pops client information out of an update, for a second table, and writes there at create alone."""
 
     async def update_session(
         self, identity: str, session_id: str, changes: SessionUpdate, ttl: float | None = None

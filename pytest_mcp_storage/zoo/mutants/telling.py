@@ -1,4 +1,4 @@
-"""Stores that tell a secret at the end of a session, of a damaged row, or where they can't be opened (EN-10)."""
+"""Stores that show a secret at the end of a session, of a damaged row, or if they can't be opened (EN-10)."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ class AddsANote(InMemoryBackend):
 
 @broken("EN-10")
 class SaysHowItConnects(InMemoryBackend):
-    """Says with what it tried to connect, the key among it."""
+    """Names its connection options and the key in an error."""
 
     def __init__(self, store: InMemoryStore, **options: Unpack[BackendOptions]) -> None:
         super().__init__(store, **options)

@@ -1,4 +1,4 @@
-"""Stores that trust what they should not: a text, a key, a length; or lose patience with what they can't read."""
+"""Stores that accept a wrong text, key or length, or remove what they can't read."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
-from pytest_mcp_storage.zoo.in_memory_store import InMemoryBackend, Name, Rows
+from pytest_mcp_storage.oracle.model import SessionKey
+from pytest_mcp_storage.zoo.in_memory_store import InMemoryBackend, Rows
 from pytest_mcp_storage.zoo.mutant import broken
 from pytest_mcp_storage.zoo.sealing import Ring, SealingBackend, broken_codec, broken_ring
 from reference_backends import DecryptionError, SessionData
@@ -87,7 +88,7 @@ class ReadsPartsAsNumbers(Ring):
 
 @broken_ring("EN-4")
 class CutsTheTag(Ring):
-    """Takes as much of the tag as it needs, and lets the rest be."""
+    """Takes as much of the tag as it needs, and ignores the rest."""
 
     def parts(self, text: str) -> tuple[bytes, bytes, bytes]:
         parts = str(text).split(":")
@@ -113,7 +114,7 @@ class ReadsHeadersAsJson(RecordCodec):
 
 @broken_codec("EN-4")
 class ReadsTextWithoutAKey(RecordCodec):
-    """Takes all text for JSON where no key is set, since nothing can be encrypted then."""
+    """Takes all text for JSON if no key is set, since nothing can be encrypted then."""
 
     def _open(self, session_id: Any, field: str, stored: Any, kind: type) -> Any:
         found = _object_in(stored) if self._keyring is None else None
@@ -122,7 +123,7 @@ class ReadsTextWithoutAKey(RecordCodec):
 
 @broken_codec("EN-4")
 class SkipsNewerHeaders(RecordCodec):
-    """Takes an envelope of a version that it does not know for no headers at all."""
+    """Reads an envelope of an unknown version as missing headers."""
 
     def _open(self, session_id: Any, field: str, stored: Any, kind: type) -> Any:
         newer = field == "headers" and str(stored).startswith("enc:2:")
@@ -134,9 +135,9 @@ class SkipsNewerHeaders(RecordCodec):
 
 @broken("EN-6")
 class LosesPatience(InMemoryBackend):
-    """Removes a session at the third read that fails: three failures are no accident."""
+    """Removes a session after the third read that fails."""
 
-    failures: ClassVar[Counter[Name]] = Counter()
+    failures: ClassVar[Counter[SessionKey]] = Counter()
 
     async def get_session(self, identity: str, session_id: str) -> SessionData | None:
         try:
@@ -166,7 +167,7 @@ class TidiesWhileItCounts(InMemoryBackend):
 
 @broken("EX-2")
 class DecryptsBeforeItLooks(InMemoryBackend):
-    """Decrypts, then asks whether it has expired: one dead row under a dropped key takes the listing along."""
+    """Decrypts, then asks whether it has expired: one expired row under a dropped key makes the listing fail."""
 
     async def get_identity_sessions_data(self, identity: str) -> list[SessionData]:
         rows = await self.call(lambda rows: [row for name, row in rows.items() if name[0] == check_identity(identity)])
@@ -199,20 +200,20 @@ class NamesNoSessionWithoutAKey(InMemoryBackend):
 
 
 class _Lenient(Ring):
-    """Base: keys that are no keys are ``mended``."""
+    """Base: texts that are not keys are ``repaired``."""
 
     def parsed(self, keys: str | Sequence[str]) -> list[bytes]:
-        return super().parsed([self.mended(key) for key in ([keys] if isinstance(keys, str) else keys)])
+        return super().parsed([self.repaired(key) for key in ([keys] if isinstance(keys, str) else keys)])
 
-    def mended(self, key: str) -> str:
+    def repaired(self, key: str) -> str:
         return key
 
 
 @broken_ring("EN-8")
 class TakesShorterKeys(_Lenient):
-    """Takes whatever AES takes, and 32 digits, or 48, are a key of AES too."""
+    """Takes every key of AES, and 32 or 48 digits are such a key too."""
 
-    def mended(self, key: str) -> str:
+    def repaired(self, key: str) -> str:
         return key * 2 if len(key) == 32 and set(key) <= set("0123456789abcdef") else key
 
 
@@ -220,7 +221,7 @@ class TakesShorterKeys(_Lenient):
 class TakesCharactersForBytes(_Lenient):
     """Takes 32 characters for 32 bytes, which a passphrase has few of."""
 
-    def mended(self, key: str) -> str:
+    def repaired(self, key: str) -> str:
         return key.encode().hex() if len(key.encode()) == 32 else key
 
 
@@ -228,7 +229,7 @@ class TakesCharactersForBytes(_Lenient):
 class StripsQuotes(_Lenient):
     """Strips the quotes that an environment file may have left."""
 
-    def mended(self, key: str) -> str:
+    def repaired(self, key: str) -> str:
         return key.strip("\"'")
 
 
@@ -236,7 +237,7 @@ class StripsQuotes(_Lenient):
 class StripsBlanks(_Lenient):
     """Strips blanks around a key, and of another program that does not the sessions can't be read."""
 
-    def mended(self, key: str) -> str:
+    def repaired(self, key: str) -> str:
         return key.strip(" ")
 
 
@@ -244,5 +245,5 @@ class StripsBlanks(_Lenient):
 class HashesLongKeys(_Lenient):
     """Hashes a key that is too long into one that is not."""
 
-    def mended(self, key: str) -> str:
+    def repaired(self, key: str) -> str:
         return hashlib.sha256(key.encode()).hexdigest() if len(key) == 128 else key

@@ -1,4 +1,4 @@
-"""Stores that need a key for what needs none, lose one, or are careless with an older one."""
+"""Stores that need a key for what needs none, lose one, or expose an older one."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class ReadsBeforeItClears(InMemoryBackend):
 
 @broken("LC-1", "EX-4")
 class ReadsBeforeItCreates(InMemoryBackend):
-    """Loads what lies under the name of a new session, to see whether it has expired."""
+    """Loads the row under the name of a new session, to see if it has expired."""
 
     async def create_session(self, session: SessionData, ttl: float | None = None) -> None:
         check_session(session)
@@ -61,13 +61,13 @@ class LosesItsKey(InMemoryBackend):
 
 @broken("EN-1")
 class SpoolsInAnOutage(_Notes):
-    """Lays a create that did not go through into an outbox beside the store, as it came in."""
+    """Puts a create that failed into an outbox next to the store, as it came in."""
 
     async def create_session(self, session: SessionData, ttl: float | None = None) -> None:
         try:
             await super().create_session(session, ttl)
         except StorageUnavailableError:
-            self.store.cut = False  # the outbox lies on this machine
+            self.store.cut = False  # the outbox is on this machine
             await self.note(f"outbox {session.session_id}", session.model_dump())
             self.store.cut = True
             raise
@@ -97,7 +97,7 @@ class FindsVerifiersByTheirIv(SealingBackend):
 
 @broken_ring("EN-5")
 class QuietWithSeveralKeys(Ring):
-    """Tries one key after the other, and falls out of the loop with nothing where none fits."""
+    """Tries one key after the other, and returns nothing after the loop if none fits."""
 
     def open(self, text: str) -> Any:
         if len(self.keys) == 1:

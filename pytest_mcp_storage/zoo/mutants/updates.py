@@ -40,7 +40,7 @@ class EmptyUpdateIsRefused(InMemoryBackend):
 
 @broken("LC-3")
 class TouchesActive(InMemoryBackend):
-    """Marks a session active whenever it is updated: whoever writes to it must be connected."""
+    """Marks a session active whenever it is updated: its writer must be connected."""
 
     def merged(self, record: Record, named: Mapping[str, Any]) -> Record:
         return super().merged(record, {"active": True, **named})
@@ -214,7 +214,7 @@ class MergesHeaders(InMemoryBackend):
 
 @broken("LC-3")
 class SkipsTheFalsy(InMemoryBackend):
-    """Writes ``if value:`` where it means ``is not None``: a session can't be made inactive."""
+    """Writes ``if value:`` and means ``is not None``: a session can't be made inactive."""
 
     def merged(self, record: Record, named: Mapping[str, Any]) -> Record:
         return super().merged(record, {k: v for k, v in named.items() if k != "active" or v or v is None})
@@ -230,7 +230,7 @@ class KeepsTheClientId(InMemoryBackend):
 
 @broken("LC-6")
 class DropsNoneBeforeItChecks(InMemoryBackend):
-    """Leaves out what is None and does not exist before it looks at the names: a slip passes where it has no value."""
+    """Drops what is None and unknown before it checks the names: a misspelt name passes if its value is None."""
 
     async def update_session(
         self, identity: str, session_id: str, changes: SessionUpdate, ttl: float | None = None
@@ -242,7 +242,7 @@ class DropsNoneBeforeItChecks(InMemoryBackend):
 
 @broken("LC-7")
 class RefusedUpdatesRenew(InMemoryBackend):
-    """Touches the expiry first, in a command of its own."""
+    """Sets the expiry first, in a separate command."""
 
     async def update_session(
         self, identity: str, session_id: str, changes: SessionUpdate, ttl: float | None = None
@@ -259,7 +259,7 @@ class RefusedUpdatesRenew(InMemoryBackend):
 
 @broken("LC-1", "LC-7")
 class RefusedCreatesRenew(InMemoryBackend):
-    """Creates by ``INSERT … ON CONFLICT DO UPDATE SET expires_at``, and raises where nothing was inserted."""
+    """Creates by ``INSERT … ON CONFLICT DO UPDATE SET expires_at``, and raises if nothing was inserted."""
 
     async def create_session(self, session: SessionData, ttl: float | None = None) -> None:
         name, expires_at = (session.identity, session.session_id), self._expiry(ttl)

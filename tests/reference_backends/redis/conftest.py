@@ -13,7 +13,8 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from pytest_mcp_storage.faults import FaultProxy
-from pytest_mcp_storage.stacks.redis.server import RedisServer, redis_server
+from pytest_mcp_storage.stacks.redis.endpoint import RedisServer
+from pytest_mcp_storage.stacks.redis.server import redis_server
 from reference_backends import (
     RedisStorageBackend,
     SessionData,

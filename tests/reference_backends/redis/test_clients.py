@@ -16,7 +16,8 @@ from urllib.parse import urlsplit
 import pytest
 from redis.asyncio import Redis, RedisCluster
 
-from pytest_mcp_storage.stacks.redis.server import RedisServer, redis_server
+from pytest_mcp_storage.stacks.redis.endpoint import RedisServer
+from pytest_mcp_storage.stacks.redis.server import redis_server
 from reference_backends import (
     ConfigurationError,
     DecryptionError,

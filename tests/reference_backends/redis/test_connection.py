@@ -13,7 +13,7 @@ import pytest
 from redis.asyncio import BlockingConnectionPool, Redis
 
 from pytest_mcp_storage.faults import Fault, FaultProxy
-from pytest_mcp_storage.stacks.redis.server import RedisServer
+from pytest_mcp_storage.stacks.redis.endpoint import RedisServer
 from reference_backends import (
     ConfigurationError,
     RedisStorageBackend,

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import pytest
 from redis.asyncio import Redis
 
-from pytest_mcp_storage.stacks.redis.server import RedisServer
+from pytest_mcp_storage.stacks.redis.endpoint import RedisServer
 from reference_backends import RedisStorageBackend, StorageSetupError
 from reference_backends.redis import scripts
 from tests.reference_backends.redis.conftest import KEY, Open, ask, session

@@ -11,7 +11,8 @@ from urllib.parse import urlsplit
 import pytest
 
 from pytest_mcp_storage.harnesses.redis import RedisHarness
-from pytest_mcp_storage.stacks.redis.server import RedisServer, redis_server
+from pytest_mcp_storage.stacks.redis.endpoint import RedisServer
+from pytest_mcp_storage.stacks.redis.server import redis_server
 from reference_backends import ConfigurationError, RedisStorageBackend, create_storage
 from reference_backends.redis.url import redis_client
 from tests.reference_backends.redis.conftest import session

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
 import httpx
@@ -12,6 +12,7 @@ import pytest
 from aiohttp import web
 from supabase import AsyncClientOptions, acreate_client
 
+from pytest_mcp_storage.stacks.supabase.stack import SupabaseStack
 from reference_backends import SessionData, StorageError, SupabaseStorageBackend
 
 KEY = "00112233445566778899aabbccddeeff" * 2
@@ -43,12 +44,20 @@ calls = pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
 
 @asynccontextmanager
 async def backend_at(
-    url: str, key: str, *, time_limit: float = 30, seal_all: bool = False, **headers: str
+    url: str,
+    key: str,
+    *,
+    time_limit: float = 30,
+    seal_all: bool = False,
+    api_key: Callable[[], str] | None = None,
+    **headers: str,
 ) -> AsyncIterator[SupabaseStorageBackend]:
-    """A backend as one that was initialised earlier, on a client as patient as supabase-py's own."""
+    """A backend that is open, though ``init`` was not called, on a client as patient as supabase-py's own."""
     async with httpx.AsyncClient(timeout=120, follow_redirects=True) as http:
         client = await acreate_client(url, key, AsyncClientOptions(httpx_client=http, headers=headers))
-        backend = SupabaseStorageBackend(client, encryption_key=KEY, time_limit=time_limit, seal_all=seal_all)
+        backend = SupabaseStorageBackend(
+            client, encryption_key=KEY, time_limit=time_limit, seal_all=seal_all, api_key=api_key
+        )
         backend._open = True
         yield backend
 
@@ -76,5 +85,32 @@ async def answering(answer: Callable[[web.BaseRequest], Awaitable[web.StreamResp
     runner = web.ServerRunner(web.Server(answer))
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
-    yield f"http://127.0.0.1:{runner.addresses[0][1]}"
-    await runner.cleanup()
+    try:
+        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
+    finally:
+        await runner.cleanup()
+
+
+Judge = Callable[[web.BaseRequest, dict[str, str]], web.Response | None]
+
+
+def forwarding(
+    stack: SupabaseStack, judge: Judge = lambda request, headers: None, *, without: tuple[str, ...] = ()
+) -> AbstractAsyncContextManager[str]:
+    """A gateway in front of a stack. ``judge`` may change the headers that are passed on, or answer itself.
+
+    Of an answer's headers only its type and its range are passed on, and none that is in ``without``.
+    """
+
+    async def forward(request: web.BaseRequest) -> web.StreamResponse:
+        headers = {name: value for name, value in request.headers.items() if name.lower() != "host"}
+        if (refusal := judge(request, headers)) is not None:
+            return refusal
+        async with httpx.AsyncClient(timeout=30) as http:
+            url = f"{stack.url}{request.path_qs}"
+            sent = await http.request(request.method, url, headers=headers, content=await request.read())
+        kept = {"content-type", "content-range"} - set(without)
+        passed = {name: sent.headers[name] for name in kept if name in sent.headers}
+        return web.Response(status=sent.status_code, headers=passed, body=sent.content)
+
+    return answering(forward)

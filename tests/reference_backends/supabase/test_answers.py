@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 import pytest
@@ -17,7 +18,16 @@ from reference_backends import (
     StorageSetupError,
     StorageUnavailableError,
 )
-from tests.reference_backends.supabase.failures import CALLS, SECRET, SESSION, answering, backend_at, calls, fails
+from tests.reference_backends.supabase.failures import (
+    CALLS,
+    SECRET,
+    SESSION,
+    answering,
+    backend_at,
+    calls,
+    fails,
+    forwarding,
+)
 
 
 def refusal(code: str, details: str | None = None) -> str:
@@ -93,20 +103,14 @@ def test_a_code_in_the_header_alone_counts() -> None:
     asyncio.run(check())
 
 
-def without_prefer(stack: SupabaseStack, *, without: tuple[str, ...] = ()) -> Any:
+def without_prefer(stack: SupabaseStack, *, without: tuple[str, ...] = ()) -> AbstractAsyncContextManager[str]:
     """A gateway that removes the header Prefer from requests, and the headers ``without`` from answers."""
-    import httpx
 
-    async def forward(request: web.BaseRequest) -> web.StreamResponse:
-        headers = {name: value for name, value in request.headers.items() if name.lower() not in ("host", "prefer")}
-        async with httpx.AsyncClient(timeout=30) as http:
-            url = f"{stack.url}{request.path_qs}"
-            sent = await http.request(request.method, url, headers=headers, content=await request.read())
-        kept = ("content-type", "content-range")
-        headers = {name: sent.headers[name] for name in kept if name in sent.headers and name not in without}
-        return web.Response(status=sent.status_code, headers=headers, body=sent.content)
+    def remove(request: web.BaseRequest, headers: dict[str, str]) -> None:
+        for name in [name for name in headers if name.lower() == "prefer"]:
+            del headers[name]
 
-    return answering(forward)
+    return forwarding(stack, remove, without=without)
 
 
 @pytest.mark.parametrize("seal_all", [False, True])

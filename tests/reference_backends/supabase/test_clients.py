@@ -19,6 +19,7 @@ from reference_backends import (
     SupabaseStorageBackend,
     create_supabase_storage_backend,
 )
+from reference_backends.supabase.project import SupabaseProjectBackend
 
 
 async def test_a_user_keeps_their_own_sessions(
@@ -52,6 +53,21 @@ async def test_the_anon_key_is_warned_of(
     (warning,) = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
     assert "SUPABASE_ANON_KEY" in warning
     assert "SUPABASE_SERVICE_ROLE_KEY" in warning
+
+
+@pytest.mark.parametrize("variable", ["SUPABASE_PUBLISHABLE_KEY", "SUPABASE_SECRET_KEY", "MY_KEY"])
+@pytest.mark.parametrize("of_the_stack", ["anon_key", "publishable_key"])
+async def test_the_warning_names_the_variable_that_held_the_public_key(
+    stack: SupabaseStack, variable: str, of_the_stack: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A public key may be in a variable that is meant for a secret one."""
+    backend = SupabaseProjectBackend(
+        stack.url, getattr(stack, of_the_stack), variable=variable, encryption_key="ab" * 32
+    )
+    await backend.init()
+    await backend.disconnect()
+    (warning,) = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+    assert f"supabase: {variable} is used for server-side storage" in warning
 
 
 async def test_a_client_with_all_its_defaults_does(stack: SupabaseStack, session: Any, key: str) -> None:

@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from pytest_mcp_storage.stacks.supabase.stack import SupabaseStack
-from reference_backends.maintenance.resealing import reseal
+from reference_backends.resealing import reseal
 
 OLD, THIRD = "1" * 64, "3" * 64
 

@@ -19,8 +19,8 @@ from pytest_mcp_storage.harnesses.redis import RedisHarness
 from pytest_mcp_storage.stacks.redis.native import server_program
 from pytest_mcp_storage.stacks.redis.server import redis_server
 from reference_backends import SessionData, StorageSetupError
+from tests.parts import missing
 from tests.stacks import images
-from tests.stacks.supabase.conftest import missing
 from tests.stacks.supabase.test_native import becomes_true
 
 pytestmark = pytest.mark.containers

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -29,11 +30,14 @@ SESSION = SessionData(
 )
 
 HOLDER = """
-import asyncio, json, sys
+import asyncio, json, os, sys, time
 from pytest_mcp_storage.stacks.redis.server import redis_server
 async def hold():
     async with redis_server(environ={"PATH": sys.argv[1]}) as server:
-        print(json.dumps([server.url, str(server.folder.parent)]), flush=True)
+        fork = os.fork() if sys.argv[2:] else None
+        if fork == 0:
+            time.sleep(600)
+        print(json.dumps([server.url, str(server.folder.parent), fork]), flush=True)
         sys.stdin.read()
 asyncio.run(hold())
 """
@@ -72,13 +76,20 @@ async def test_a_setting_that_the_server_refuses_is_told_with_its_own_words() ->
             pass
 
 
-async def test_nothing_outlives_a_killed_run() -> None:
-    with holder() as process:
+@pytest.mark.parametrize("forks", [(), ("fork",)], ids=["alone", "with a fork that lives on"])
+async def test_nothing_outlives_a_killed_run(forks: tuple[str, ...]) -> None:
+    """A fork holds the pipe to the supervisor open."""
+    with holder(*forks) as process:
         assert process.stdout is not None
-        url, folder = json.loads(process.stdout.readline())
+        url, folder, fork = json.loads(process.stdout.readline())
         (await open_connection(url)).close()
         process.kill()
-    assert becomes_true(lambda: not Path(folder).exists())
+        process.wait()
+        try:
+            assert becomes_true(lambda: not Path(folder).exists())
+        finally:
+            if fork is not None:
+                os.kill(fork, signal.SIGKILL)
     with pytest.raises(ConnectionRefusedError):
         await open_connection(url)
 
@@ -128,8 +139,8 @@ async def test_without_a_server_the_error_says_what_to_install(monkeypatch: pyte
                 pass
 
 
-def holder() -> subprocess.Popen[str]:
-    command = [sys.executable, "-c", HOLDER, os.environ["PATH"]]
+def holder(*forks: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-c", HOLDER, os.environ["PATH"], *forks]
     return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -31,13 +30,6 @@ def listed(answer: httpx.Response) -> list[str]:
     """The session ids in the rows of an answer that must be rows."""
     assert answer.status_code == 200, answer.text
     return [row["session_id"] for row in answer.json()]
-
-
-def missing(what: str) -> None:
-    """End a test that lacks a prerequisite: on CI, which installs it, as a failure."""
-    if os.environ.get("CI"):
-        pytest.fail(f"{what}; the CI machine must have it")
-    pytest.skip(what)
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,7 @@ import pytest
 
 from pytest_mcp_storage.stacks.supabase import binaries, native
 from reference_backends.core.errors import StorageSetupError
-from tests.stacks.supabase.conftest import missing
+from tests.parts import missing
 
 
 @pytest.fixture

@@ -15,15 +15,15 @@ from pathlib import Path
 
 import pytest
 
+from pytest_mcp_storage.stacks.environment import supabase_cli_environment
+from pytest_mcp_storage.stacks.servers import Note
 from pytest_mcp_storage.stacks.supabase import cli
 from pytest_mcp_storage.stacks.supabase.binaries import NpmPackage, npm_folder
 from pytest_mcp_storage.stacks.supabase.cli import CliServers
-from pytest_mcp_storage.stacks.supabase.environment import supabase_cli_environment
 from pytest_mcp_storage.stacks.supabase.keys import ProjectKeys
 from pytest_mcp_storage.stacks.supabase.stack import MAX_ROWS
-from pytest_mcp_storage.stacks.supabase.supervisor import Note
 from reference_backends.core.errors import StorageSetupError
-from tests.stacks.supabase.conftest import missing
+from tests.parts import missing
 
 # The engine says that every container runs, so that the real command line has nothing to pull.
 DOCKER = """#!/bin/sh
@@ -117,7 +117,7 @@ async def start_and_stop(folder: Path, program: Path) -> CliServers:
     run.mkdir()
     servers = CliServers(run, ProjectKeys.generate(), program=str(program))
     try:
-        await servers.start(Note())
+        await servers.start(Note(lambda message: None))
         await servers.add("store", migrated=True, max_rows=MAX_ROWS)
     finally:
         await servers.stop()

@@ -13,10 +13,11 @@ import httpx
 import psycopg
 import pytest
 
-from pytest_mcp_storage.stacks.supabase.stack import start_stack
+from pytest_mcp_storage.stacks.supabase.providers import start_stack
 from reference_backends.core.errors import StorageSetupError
+from tests.parts import missing
 from tests.stacks import images
-from tests.stacks.supabase.conftest import ROW, Rest, listed, missing
+from tests.stacks.supabase.conftest import ROW, Rest, listed
 from tests.stacks.supabase.test_native import becomes_true
 
 pytestmark = pytest.mark.containers
@@ -25,7 +26,7 @@ ENVIRONMENT = {"MCP_STORAGE_POSTGRES_IMAGE": images.POSTGRES, "MCP_STORAGE_POSTG
 
 HOLDER = """
 import json, os, sys
-from pytest_mcp_storage.stacks.supabase.stack import start_stack
+from pytest_mcp_storage.stacks.supabase.providers import (start_stack)
 server = start_stack("docker")
 server.store()
 print(json.dumps(server.facts()["containers"]), flush=True)

@@ -7,7 +7,8 @@ from pathlib import Path
 import jwt
 import pytest
 
-from pytest_mcp_storage.stacks.supabase.stack import VARIABLES, SupabaseStack, start_stack
+from pytest_mcp_storage.stacks.supabase.providers import start_stack
+from pytest_mcp_storage.stacks.supabase.stack import VARIABLES, SupabaseStack
 from reference_backends.core.errors import ConfigurationError, StorageSetupError, StorageUnavailableError
 from tests.stacks.supabase.conftest import ROW, Rest, listed
 

@@ -38,4 +38,4 @@ def test_supabase_init_copies_its_migrations(wheel: Path, tmp_path: Path) -> Non
     run(wheel, tmp_path, "from pytest_mcp_storage.cli import main; main(['supabase-init'])")
     copied = {path.name: path.read_bytes() for path in (tmp_path / "supabase" / "migrations").iterdir()}
     assert copied == {migration.name: migration.read_bytes() for migration in migrations()}
-    assert len(copied) == 2
+    assert len(copied) == 3

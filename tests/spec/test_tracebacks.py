@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from pytest_mcp_storage.engine.recording import History, RecordingBackend
-from pytest_mcp_storage.engine.tracebacks import raised_at
 from pytest_mcp_storage.engine.violation import Violation, assert_raises
+from pytest_mcp_storage.spec.tracebacks import raised_at
 from reference_backends import MemoryStorageBackend
 
 SECRET = "sk-5eC3e7"

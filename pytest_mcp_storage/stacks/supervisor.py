@@ -1,13 +1,13 @@
 """The process that keeps a stack: it starts the servers, holds the gateways, and ends with whoever asked for it.
 
-``python -m pytest_mcp_storage.stacks.supabase.supervisor`` reads requests from its standard input and writes answers to
+``python -m pytest_mcp_storage.stacks.supervisor`` reads requests from its standard input and writes answers to
 its standard output, a JSON object a line. The end of its input is the end of the stack: a pipe closes however its
 holder dies. The servers are this process's children and end with it (see :mod:`pytest_mcp_storage.stacks.processes`),
 and their files are swept by the next run where even this process was killed (see
 :mod:`pytest_mcp_storage.stacks.folders`).
 
-The first line is the order, ``{"servers": "module:Class", "settings": {…}, "in_memory": true}``; then come requests,
-``{"do": …}``. A line back is ``{"say": text}``, ``{"answer": {…}}`` or ``{"error": text}``.
+The first line is the order, ``{"servers": "module:Class", "settings": {…}, "in_memory": true, "keys": "hs256"}``;
+then come requests, ``{"do": …}``. A line back is ``{"say": text}``, ``{"answer": {…}}`` or ``{"error": text}``.
 """
 
 from __future__ import annotations
@@ -18,79 +18,25 @@ import json
 import os
 import signal
 import sys
-import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from pytest_mcp_storage.stacks.folders import run_folder
+from pytest_mcp_storage.stacks.servers import Note
 from pytest_mcp_storage.stacks.supabase.keys import ProjectKeys
+from pytest_mcp_storage.stacks.supabase.servers import StoreServers
 from reference_backends.core.errors import StorageError, StorageSetupError
 
 if TYPE_CHECKING:
     from pytest_mcp_storage.stacks.supabase.gateway import Gateway
 
 
-@dataclass(frozen=True)
-class Upstream:
-    """A database behind a PostgREST: where that answers, and the superuser's connection string.
-
-    ``keys`` are there where it stands behind a gateway already, which has keys of its own.
-    """
-
-    address: Path | str
-    database_url: str
-    keys: Mapping[str, str | None] | None = None
-
-
-class Servers(Protocol):
-    """PostgreSQL and PostgREST, as processes or as containers."""
-
-    def __init__(self, folder: Path, keys: ProjectKeys, **settings: Any) -> None: ...
-
-    async def start(self, note: Note) -> None:
-        """Start what all stores share."""
-
-    async def add(self, name: str, *, migrated: bool, max_rows: int) -> Upstream:
-        """Make an empty database ``name`` with a PostgREST of its own."""
-
-    async def ready(self, name: str) -> None:
-        """Wait until that PostgREST answers."""
-
-    async def remove(self, name: str) -> None:
-        """Destroy it."""
-
-    def facts(self) -> dict[str, Any]:
-        """Process ids and folders, for whoever wants to look."""
-
-    async def stop(self) -> None:
-        """End everything."""
-
-
-class Note:
-    """Tells the other end what is going on, and how long each part took (seconds)."""
-
-    def __init__(self) -> None:
-        self.parts: dict[str, float] = {}
-        self._since = time.perf_counter()
-
-    def say(self, text: str) -> None:
-        """Send a line for a person to read."""
-        send({"say": text})
-
-    def part(self, name: str) -> None:
-        """Book the time since the last part under ``name``."""
-        now = time.perf_counter()
-        self.parts[name] = self.parts.get(name, 0.0) + now - self._since
-        self._since = now
-
-
 class Supervisor:
     """The stack that this process keeps."""
 
-    def __init__(self, servers: Servers, keys: ProjectKeys, note: Note) -> None:
+    def __init__(self, servers: StoreServers, keys: ProjectKeys | None, note: Note) -> None:
         self.servers = servers
         self.keys = keys
         self.note = note
@@ -106,6 +52,7 @@ class Supervisor:
         from pytest_mcp_storage.stacks.supabase.gateway import Gateway  # PostgREST starts while it loads
 
         self.note.part("gateway's import")
+        assert self.keys is not None
         gateway = Gateway(self.keys, upstream.address)
         gateway.port = port
         try:
@@ -190,7 +137,7 @@ async def standard_input() -> asyncio.StreamReader:
 
 async def keep() -> None:
     """Read the order, and keep the stack in a folder of its own until nobody asks any more."""
-    note = Note()
+    note = Note(send)
     requests = await standard_input()
     order = json.loads(await requests.readline())
     for ending in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
@@ -207,9 +154,9 @@ async def keep() -> None:
 
 async def hold(order: Mapping[str, Any], folder: Path, note: Note, requests: asyncio.StreamReader) -> None:
     """Start the servers that are ordered, serve, and end them."""
-    keys = ProjectKeys.generate()
+    keys = ProjectKeys.generate(order["keys"]) if order["keys"] else None
     module, _, name = order["servers"].partition(":")
-    kind: type[Servers] = getattr(import_module(module), name)
+    kind: type[StoreServers] = getattr(import_module(module), name)
     supervisor = Supervisor(kind(folder, keys, **order["settings"]), keys, note)
     try:
         await supervisor.servers.start(note)

@@ -45,7 +45,7 @@ def without_libpq(environ: Mapping[str, str]) -> dict[str, str]:
 
 @contextlib.contextmanager
 def libpq_variables_ignored() -> Iterator[None]:
-    """Take libpq's variables out of this process's environment while the block connects to a server of its own.
+    """Take libpq's variables out of the environment while the block connects to a server that this run started.
 
     A connection string can't do that: nothing in it turns ``PGSERVICE`` off.
     """

@@ -1,0 +1,102 @@
+"""Measures a clause test on one backend: runs its examples, and judges what it saw."""
+
+from __future__ import annotations
+
+import time
+
+from pytest_mcp_storage.engine.clause_test import ClauseTest
+from pytest_mcp_storage.engine.context import TestContext
+from pytest_mcp_storage.engine.environment import Environment
+from pytest_mcp_storage.engine.executor import LONGEST_EXAMPLE, EndedByTimeout, Executor
+from pytest_mcp_storage.engine.recording import OTHERS_DATA, blamed
+from pytest_mcp_storage.engine.tiers import Tier
+from pytest_mcp_storage.engine.timeouts import GRACE
+from pytest_mcp_storage.engine.violation import Violation
+from pytest_mcp_storage.spec.clauses import Clause
+from pytest_mcp_storage.spec.describe import told
+from pytest_mcp_storage.spec.harness import HarnessFault, NotMeasurable
+from pytest_mcp_storage.spec.outcome import Measurement, Outcome
+from pytest_mcp_storage.spec.tracebacks import called_in, raised_at, traceback_of
+from reference_backends import StorageError
+
+
+def measure(
+    test: ClauseTest, clause: Clause, environment: Environment, tier: Tier, seed: int, *, destructive: bool
+) -> Measurement:
+    """Run one test of one clause on one backend."""
+    capabilities = environment.harness.capabilities
+    measurement = Measurement(clause.id, test.name, Outcome.PASSED, notes=list(clause.left_out(capabilities)))
+    if missing := (clause.needs | test.needs) - capabilities:
+        measurement.outcome = Outcome.NOT_APPLICABLE
+        measurement.message = f"needs {', '.join(sorted(each.name for each in missing))}"
+        measurement.notes = []
+        return measurement
+    context = TestContext(environment, tier, seed, destructive=destructive)
+    if clause.store_wide and not context.store_is_ours:
+        measurement.outcome = Outcome.NOT_MEASURED
+        measurement.message = f"it touches the whole store, {OTHERS_DATA}"
+        return measurement
+    start = time.perf_counter()
+    executor = Executor(test, context)
+    try:
+        executor.run()
+    except BaseException:  # Ctrl-C: whoever waits at the terminal has waited long enough
+        tidy(context, limit=GRACE)
+        raise
+    tidy(context, limit=GRACE if isinstance(executor.failure, EndedByTimeout) else LONGEST_EXAMPLE)
+    measurement.seconds = time.perf_counter() - start
+    measurement.examples = executor.examples
+    measurement.notes += context.notes
+    if executor.failure is not None:
+        _judge(measurement, executor.failure)
+        measurement.history = executor.history
+    return measurement
+
+
+def tidy(context: TestContext, *, limit: float) -> None:
+    """Tidy up after the test, and tell the environment where the store does not let one."""
+    environment = context.environment
+    environment.hung = environment.hung or not environment.loop.answers()
+    if environment.hung:
+        return
+    try:
+        environment.loop.run(context.tidy(), limit=limit)
+    except BaseException as error:
+        environment.hung = True
+        if not isinstance(error, TimeoutError):
+            raise
+
+
+def _judge(measurement: Measurement, error: Exception) -> None:
+    """Say what an exception means: the store's fault, the harness's, or nothing that could be seen."""
+    method = blamed(error)
+    if isinstance(error, NotMeasurable):
+        measurement.outcome, measurement.message = Outcome.NOT_MEASURED, error.reason
+    elif isinstance(error, EndedByTimeout):
+        measurement.outcome = Outcome.NOT_MEASURED
+        measurement.message = measurement.fault = f"the run's own timeout ended the test: {error}"
+    elif isinstance(error, HarnessFault):
+        measurement.outcome, measurement.message = Outcome.NOT_MEASURED, f"the harness broke down: {error}"
+        measurement.fault = traceback_of(error)
+    elif isinstance(error, Violation):
+        measurement.outcome, measurement.message, measurement.should = Outcome.FAILED, error.seen, error.should
+        measurement.notes += _place(error.__cause__)
+    elif method:
+        measurement.outcome, measurement.message = Outcome.FAILED, f"{method} {told(error)}"
+        measurement.should = "not raise that"
+        measurement.notes += _place(error)
+    elif isinstance(error, TimeoutError):
+        measurement.outcome, measurement.message = Outcome.FAILED, f"the store hung: {error}"
+        measurement.should = "answer"
+    else:
+        measurement.outcome = Outcome.NOT_MEASURED
+        method = called_in(error)
+        measurement.message = f"the harness or the suite broke down: {method and f'{method}() '}{told(error)}"
+        measurement.fault = traceback_of(error)
+
+
+def _place(error: BaseException | None) -> list[str]:
+    """The note where the store raised it; none for a :class:`StorageError`, which it raised on purpose."""
+    if error is None or isinstance(error, StorageError):
+        return []
+    return [f"raised at {place}" for place in [raised_at(error)] if place]

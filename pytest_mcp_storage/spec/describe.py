@@ -1,0 +1,16 @@
+"""Values, and the outcomes of calls, in words that fit a terminal."""
+
+from __future__ import annotations
+
+
+def told(got: object) -> str:
+    """The outcome of a call in words."""
+    if isinstance(got, BaseException):
+        return f"raised {type(got).__name__}: {got}"
+    return f"returned {shortly(got)}"
+
+
+def shortly(value: object, limit: int = 300) -> str:
+    """``repr``, cut to a length that a terminal bears."""
+    text = repr(value)
+    return text if len(text) <= limit else f"{text[: limit - 20]}… ({len(text)} characters)"

@@ -1,0 +1,72 @@
+"""Where an exception was raised: files, lines and functions, and no values, which may be secret."""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import sys
+import traceback
+from collections.abc import Iterator
+from pathlib import Path
+
+import hypothesis
+
+OURS = Path(__file__).parents[1]
+AUTHORS = ("harnesses", "bridge", "stacks", "zoo")
+"""Folders of ours that hold harnesses: their frames are an author's."""
+RUN_BY = tuple(Path(module.__file__).parent for module in (asyncio, concurrent.futures, hypothesis) if module.__file__)
+MOST = 4
+"""So many frames are told: the first ones, where the store was called, and the last ones, where it broke."""
+
+
+def raised_at(error: BaseException) -> str:
+    """The frames below the suite's own, outermost first: ``store.py:7 in get_session``. Empty where there are none."""
+    codes = [(frame.f_code, line) for frame, line in traceback.walk_tb(error.__traceback__)]
+    frames = [(Path(code.co_filename), line, code.co_name) for code, line in codes]
+    last_of_ours = max((number for number, (path, *_) in enumerate(frames) if path.is_relative_to(OURS)), default=-1)
+    told = [f"{_near(path)}:{line} in {function}" for path, line, function in frames[last_of_ours + 1 :]]
+    if len(told) > MOST:
+        told[MOST // 2 : -(MOST // 2)] = ["…"]
+    return " → ".join(told)
+
+
+def called_in(error: BaseException) -> str:
+    """Return the function of the harness that the suite called and that raised the error; empty if there is none."""
+    codes = [frame.f_code for frame, _ in traceback.walk_tb(error.__traceback__)]
+    ours = [number for number, code in enumerate(codes) if _of_others(code.co_filename)]
+    rest = codes[ours[-1] + 1 :] if ours else codes
+    return rest[0].co_name if rest else ""
+
+
+def traceback_of(error: BaseException) -> str:
+    """Return the traceback without the frames of the suite and of what it runs on; whole if none are left."""
+    told = traceback.TracebackException.from_exception(error)
+    if not any(_hide(each) for each in _chain(told)):
+        told = traceback.TracebackException.from_exception(error)
+    return "".join(told.format())
+
+
+def _chain(told: traceback.TracebackException | None) -> Iterator[traceback.TracebackException]:
+    while told is not None:
+        yield told
+        told = told.__cause__ or (None if told.__suppress_context__ else told.__context__)
+
+
+def _hide(told: traceback.TracebackException) -> bool:
+    """Take the frames of others away, and say whether any frame is left."""
+    told.stack = traceback.StackSummary.from_list([each for each in told.stack if not _of_others(each.filename)])
+    return bool(told.stack)
+
+
+def _of_others(filename: str) -> bool:
+    path = Path(filename)
+    if path.is_relative_to(OURS):
+        return not any(path.is_relative_to(OURS / folder) for folder in AUTHORS)
+    return filename.startswith("<frozen ") or any(path.is_relative_to(folder) for folder in RUN_BY)
+
+
+def _near(path: Path) -> str:
+    """The path as seen from here, or from where it was imported: where that lies on this machine is nobody's matter."""
+    roots = [Path.cwd(), *sorted(map(Path, sys.path), key=lambda root: len(str(root)), reverse=True)]
+    near = next((path.relative_to(root) for root in roots if root.is_absolute() and path.is_relative_to(root)), None)
+    return (near or Path(path.name)).as_posix()

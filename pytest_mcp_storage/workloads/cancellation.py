@@ -1,0 +1,183 @@
+"""Calls that are cancelled: at each of their suspension points, in each of asyncio's ways (CA-1 to CA-5)."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from pytest_mcp_storage.engine.context import TestContext
+from pytest_mcp_storage.engine.recording import RecordingBackend
+from pytest_mcp_storage.engine.suspensions import Interrupted
+from pytest_mcp_storage.engine.timeouts import Overdue
+from pytest_mcp_storage.engine.violation import Violation
+from pytest_mcp_storage.oracle.assertions import view
+from pytest_mcp_storage.spec.describe import told
+from pytest_mcp_storage.workloads import outages
+from pytest_mcp_storage.workloads.attempts import Attempt
+from reference_backends import SessionData
+
+Call = Callable[[], Awaitable[Any]]
+
+LATER = 5
+"""How often the caller waits again after its call has ended: none of these waits may be cancelled."""
+PAUSE = 0.01
+"""Seconds between two looks at a session that a cancelled call may still be changing."""
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How a call ended that may have been cancelled.
+
+    ``reached``: whether it came to the moment of its cancellation. ``waited_again``: whether it then waited for
+    something more. ``stray``: whether its caller was cancelled after it. ``count``: the caller's ``cancelling()``.
+    """
+
+    result: object
+    reached: bool
+    waited_again: bool
+    stray: bool
+    count: int
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether it ended with ``CancelledError``."""
+        return isinstance(self.result, asyncio.CancelledError)
+
+    @property
+    def returned(self) -> bool:
+        """Whether it ended with a result."""
+        return not isinstance(self.result, BaseException)
+
+    def __str__(self) -> str:
+        return "was cancelled" if self.cancelled else told(self.result)
+
+
+def place(method: str, at: int, answered: bool) -> str:
+    """Where a call was cancelled, in words, as the end of "after …"."""
+    when = "as it was about to go on from" if answered else "at"
+    return f"{method} was cancelled {when} its suspension point {at}"
+
+
+def moments(context: TestContext, count: int) -> list[int]:
+    """The suspension points to cancel a call at, of ``count``: all, or as many as tier and store allow.
+
+    The first and the last are always among them, and the others differ from example to example.
+    """
+    tier = context.tier
+    most = max(4, round((2 + 4 * tier.faults) * (1 if tier.unhurried else context.environment.pace)))
+    if count <= most:
+        return list(range(1, count + 1))
+    between = random.Random(f"{context.seed} {context.number}").sample(range(2, count), most - 2)
+    return [1, *sorted(between), count]
+
+
+async def suspensions(call: Awaitable[Any]) -> int:
+    """How often a call waits when nobody cancels it."""
+    counted = Interrupted(call)
+    await counted
+    return counted.suspensions
+
+
+async def interrupted(context: TestContext, what: str, call: Call, at: int, *, answered: bool = False) -> Ending:
+    """How the call ended in a task that was cancelled at suspension point ``at``.
+
+    Raises :class:`Violation` if it does not end within the time limit.
+    """
+    task = asyncio.ensure_future(_caller(call, at, answered))
+    await asyncio.wait([task], timeout=context.harness.time_limit)
+    if not task.done():
+        task.cancel()
+        limit = f"{context.harness.time_limit:g} s"
+        raise Violation(f"{what} and did not end within {limit}", should="end with CancelledError, or with its result")
+    return task.result()
+
+
+async def _caller(call: Call, at: int, answered: bool) -> Ending:
+    task = asyncio.current_task()
+    assert task is not None
+    stepped = Interrupted(call(), at, task.cancel, answered=answered)
+    result: object
+    try:
+        result = await stepped
+    except (Exception, asyncio.CancelledError) as error:
+        result = error
+    stray = False
+    for _ in range(LATER):
+        try:
+            await asyncio.sleep(0)
+        except asyncio.CancelledError:
+            stray = True
+    return Ending(result, stepped.reached, stepped.waited_again, stray, task.cancelling())
+
+
+@asynccontextmanager
+async def handles_of_its_own(context: TestContext, count: int = 1) -> AsyncIterator[list[RecordingBackend]]:
+    """New handles for one example, which are left alone once a call on one of them has not returned."""
+    opened = [await context.open(*context.usual_keys, name=f"handle{number + 1}") for number in range(count)]
+    for each in opened:
+        each.limit = 1.5 * context.harness.time_limit  # more than a call gets that is judged by its time
+    try:
+        yield opened
+    except Violation:
+        context.give_up(opened)
+        raise
+    for each in opened:
+        await answer(context, "disconnect", each.disconnect, after="the example")
+
+
+async def answer(context: TestContext, what: str, call: Call, *, after: str) -> Any:
+    """What the call returned, or the exception that it raised.
+
+    Raises :class:`Violation` if it does not end within the time limit, or ends as if it had been cancelled.
+    """
+    try:
+        got = await outages.in_time(context, call)
+    except asyncio.CancelledError:
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+        raise Violation(
+            f"after {after} {what} raised CancelledError, and nobody had cancelled it", should="answer"
+        ) from None
+    if isinstance(got, Overdue):
+        limit = f"{context.harness.time_limit:g} s"
+        raise Violation(f"after {after} {what} did not return within {limit}", should="answer") from None
+    return got
+
+
+async def assert_one_of(
+    context: TestContext, stores: Iterable[RecordingBackend], attempt: Attempt, *, returned: bool, after: str
+) -> str:
+    """Which of the attempt's states every read of each handle agrees on. Raises :class:`Violation`.
+
+    A request that was sent may still be carried out, so a handle is asked again until the time limit has passed.
+    """
+    allowed = attempt.done if returned else attempt.states
+    loop, found = asyncio.get_running_loop(), ""
+    end = loop.time() + context.harness.time_limit
+    while True:
+        agreed = set(allowed)
+        for store in stores:
+            seen = await _viewed(context, store, attempt.session, after)
+            differences = {name: seen.differs(state) for name, state in allowed.items()}
+            agreed &= {name for name, difference in differences.items() if not difference}
+            found = found if agreed else f"{store.name}: {'; '.join(filter(None, differences.values()))}"
+        if agreed:
+            return next(iter(agreed))
+        if loop.time() > end:
+            how = "done" if returned else "done or not done, wholly"
+            raise Violation(f"after {after} {found}", should=f"be {how}, and every read agree")
+        found = ""
+        await asyncio.sleep(PAUSE)
+
+
+async def _viewed(context: TestContext, store: RecordingBackend, session: SessionData, after: str) -> Any:
+    name = session.identity, session.session_id
+    got = await answer(context, "a read", lambda: view(context, store, name), after=after)
+    if isinstance(got, Exception):
+        raise got
+    return got

@@ -1,0 +1,140 @@
+"""Listings of an identity whose other sessions come and go meanwhile (CO-6)."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pytest_mcp_storage.engine.context import TestContext
+from pytest_mcp_storage.engine.recording import RecordingBackend
+from pytest_mcp_storage.engine.violation import Violation
+from pytest_mcp_storage.oracle.bulk_create import create_many
+from pytest_mcp_storage.oracle.model import ROUNDING
+from pytest_mcp_storage.spec.capabilities import Capability
+from pytest_mcp_storage.workloads.callers import all_at_once
+from reference_backends import SessionData
+
+SHOULD = "show each session that was live throughout once, and none that was live at no moment of the listing"
+WRITERS = 4
+EACH = 6
+"""So many sessions each writer creates while others are removed, and as many while none is."""
+SHARE = 4
+"""Of so many sessions one is removed or expires while the listings run."""
+MOST = 1_100
+"""Sessions at first: more than a page of the usual databases has."""
+
+
+@dataclass
+class Life:
+    """From when to when a session may have been live, in nanoseconds; 0: since ever, or without an end so far."""
+
+    born: int = 0
+    surely_born: int = 0
+    dying: int = 0
+    dead: int = 0
+
+    def may_be_shown(self, start: int, end: int) -> bool:
+        """Whether it may have been live at some moment of a listing."""
+        return self.born <= end and not (self.dead and self.dead < start)
+
+    def assert_shown(self, start: int, end: int) -> bool:
+        """Whether it was live throughout."""
+        return bool(self.surely_born) and self.surely_born <= start and not (self.dying and self.dying <= end)
+
+
+class Churn:
+    """The sessions of one identity, and what became of each."""
+
+    def __init__(self, context: TestContext, store: RecordingBackend, session: SessionData) -> None:
+        self.context = context
+        self.store = store
+        self.session = session
+        self.lives: dict[str, Life] = {}
+        self._doomed: list[SessionData] = []
+        self._expiring: list[str] = []
+        self._ended = False
+
+    async def run(self, lister: RecordingBackend, reads: Sequence[str]) -> None:
+        """List with each of the reads, again and again, while sessions come and go. Raises :class:`Violation`."""
+        await self._begin()
+        await all_at_once([self._list(lister, reads), self._all_writes()])
+
+    async def _begin(self) -> None:
+        many = await create_many(self.context, self.store, self.session, min(MOST, self.context.tier.clearing))
+        self._doomed = many[1::SHARE]
+        for each in many:
+            self.lives[each.session_id] = Life(surely_born=1)
+        if self.context.can(Capability.CLOCK):
+            for each in self._doomed[::2]:
+                await self.store.backend.update_session(each.identity, each.session_id, {}, ttl=60)
+                self._expiring.append(each.session_id)
+            self._doomed = self._doomed[1::2]
+
+    async def _list(self, lister: RecordingBackend, reads: Sequence[str]) -> None:
+        while True:
+            last = self._ended
+            for read in reads:
+                start = time.monotonic_ns()
+                call = getattr(lister.backend, read)
+                shown = await (call() if read == "get_all_session_ids" else call(self.session.identity))
+                self._judge(read, start, time.monotonic_ns(), shown)
+            if last:
+                return
+            await asyncio.sleep(0)
+
+    def _judge(self, read: str, start: int, end: int, shown: list[object]) -> None:
+        ids = Counter(each.session_id if isinstance(each, SessionData) else each for each in shown)
+        while_others = f"{read} while other sessions came and went"
+        for session_id, life in self.lives.items():
+            count = ids.pop(session_id, 0)
+            if count > 1:
+                raise Violation(f"{while_others} showed {session_id!r} {count} times", should=SHOULD)
+            if count and not life.may_be_shown(start, end):
+                raise Violation(f"{while_others} showed {session_id!r}, which was not live", should=SHOULD)
+            if not count and life.assert_shown(start, end):
+                raise Violation(f"{while_others} did not show {session_id!r}, which was live", should=SHOULD)
+        if ids and read != "get_all_session_ids":
+            raise Violation(f"{while_others} showed {next(iter(ids))!r}, which nobody created", should=SHOULD)
+
+    async def _all_writes(self) -> None:
+        try:
+            await all_at_once([self._write(number) for number in range(WRITERS)])
+        finally:
+            self._ended = True
+
+    async def _write(self, number: int) -> None:
+        """Remove sessions and create others in turn, let those that have an end expire, and then create alone."""
+        for created in range(EACH):
+            await self._create(f"{'az'[created % 2]} {number}.{created}")
+            if self._doomed:
+                await self._remove(self._doomed.pop(0))
+            if number == 0 and created == EACH // 2 and self._expiring:
+                await self._expire()
+        while self._doomed:
+            await self._remove(self._doomed.pop(0))
+        for created in range(EACH, 2 * EACH):
+            await self._create(f"{'az'[created % 2]} {number}.{created}")
+
+    async def _create(self, name: str) -> None:
+        new = self.session.model_copy(update={"session_id": self.context.session_id(name)})
+        self.context.remember([new])
+        life = self.lives[new.session_id] = Life(born=time.monotonic_ns())
+        await self.store.backend.create_session(new)
+        life.surely_born = time.monotonic_ns()
+
+    async def _remove(self, session: SessionData) -> None:
+        life = self.lives[session.session_id]
+        life.dying = time.monotonic_ns()
+        await self.store.backend.remove_session(session.identity, session.session_id)
+        life.dead = time.monotonic_ns()
+
+    async def _expire(self) -> None:
+        expiring, self._expiring = self._expiring, []
+        for session_id in expiring:
+            self.lives[session_id].dying = time.monotonic_ns()
+        await self.context.pass_time(60 + ROUNDING)
+        for session_id in expiring:
+            self.lives[session_id].dead = time.monotonic_ns()

@@ -1,0 +1,105 @@
+"""Several calls at once, some of which are cancelled: the others are answered as if nothing had been (CA-3)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from functools import partial
+
+from pytest_mcp_storage.engine.context import TestContext
+from pytest_mcp_storage.engine.recording import RecordingBackend
+from pytest_mcp_storage.engine.violation import Violation
+from pytest_mcp_storage.oracle.assertions import view
+from pytest_mcp_storage.oracle.history import assert_linearizable
+from pytest_mcp_storage.spec.describe import told
+from pytest_mcp_storage.workloads.attempts import Attempt, attempt
+from pytest_mcp_storage.workloads.callers import STORE_WIDE, VALUES, Action, contested, has_failed, steps
+from pytest_mcp_storage.workloads.cancellation import Ending, interrupted, place
+from reference_backends import SessionData
+
+COMPANY = 5
+"""How many calls are made at once."""
+LATEST_CUT = 6
+"""The last suspension point at which a call of a plan is cancelled; higher numbers leave it alone."""
+OWN_SESSION = ("create_session", "remove_session")
+"""Methods of which several calls at once each need a session of their own."""
+
+
+async def assert_does_not_harm_its_company(
+    context: TestContext,
+    store: RecordingBackend,
+    session: SessionData,
+    method: str,
+    which: int,
+    at: int,
+    *,
+    answered: bool,
+) -> None:
+    """Several calls of one method begin together and number ``which`` is cancelled: the others get their answers."""
+    calls = list(_alike(session, method))
+    for one in calls if method in OWN_SESSION else calls[:1]:
+        await one.prepare(store)
+    if method == "get_identity_sessions_data":
+        calls += [attempt("get_session", session, {})] * 2
+    after = place(f"one of {len(calls)} concurrent calls of {method}", at, answered)
+    endings = await asyncio.gather(
+        *(
+            interrupted(context, after, partial(one.call, store), at if number == which else 0, answered=answered)
+            for number, one in enumerate(calls)
+        )
+    )
+    for number, (one, ending) in enumerate(zip(calls, endings, strict=True)):
+        if number != which:
+            _assert_its_own(one, ending, after)
+
+
+def _alike(session: SessionData, method: str) -> Iterator[Attempt]:
+    """Calls of the method that can all succeed at once: of one session, or of one each."""
+    for number, field in zip(range(COMPANY), VALUES, strict=False):
+        if method in OWN_SESSION:
+            yield attempt(method, session.model_copy(update={"session_id": f"{session.session_id} {number}"}), {})
+        else:
+            yield attempt(method, session, {field: VALUES[field](f"call {number}")})
+
+
+def _assert_its_own(one: Attempt, ending: Ending, after: str) -> None:
+    if not ending.returned or one.wrong(ending.result):
+        raise Violation(f"after {after} {one.method}, which nobody cancelled, {ending}", should="get its own answer")
+    if ending.count or ending.stray:
+        raise Violation(f"after {after} the caller of another call was cancelled", should="change nothing for others")
+
+
+async def assert_stays_one_history(
+    context: TestContext,
+    stores: Sequence[RecordingBackend],
+    session: SessionData,
+    plans: Sequence[Sequence[Action]],
+    cuts: Sequence[int],
+) -> None:
+    """Callers carry out their plans, and call number n is cancelled at its suspension point ``cuts[n]``; 0: it is not.
+
+    Each call that was not cancelled is answered, and some order of all calls explains the answers.
+    """
+    those = contested(session)
+    await stores[0].create_session(session)
+    turns = iter(cuts)
+
+    async def carry_out(caller: RecordingBackend, plan: Sequence[Action]) -> None:
+        for step in steps(plan, those, caller.name, without=() if context.store_is_ours else STORE_WIDE):
+            if step.method == "pause":
+                await asyncio.sleep(0)
+                continue
+            at = next(turns, 0)
+            what = place(step.method, at, answered=False) if at else step.method
+            ending = await interrupted(context, what, partial(getattr(caller, step.method), *step.arguments), at)
+            if has_failed(ending.result) or (ending.cancelled and not at):
+                raise Violation(f"{step.method} next to cancelled calls {told(ending.result)}", should="be answered")
+
+    callers = [stores[number % len(stores)].called(f"caller{number + 1}") for number in range(len(plans))]
+    results = await asyncio.gather(*map(carry_out, callers, plans), return_exceptions=True)
+    for result in results:
+        if isinstance(result, BaseException):
+            raise result
+    for each in those:
+        await view(context, callers[0], (each.identity, each.session_id))
+    assert_linearizable(context.history.calls())

@@ -1,0 +1,60 @@
+"""RE, CO-6 and CO-7: conforming stores pass, and what the harness owns is not the store's."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from pytest_mcp_storage import BackendHarness, Outcome
+from pytest_mcp_storage.spec.outcome import Measurement
+from pytest_mcp_storage.zoo.in_memory_store import InMemoryHarness
+from pytest_mcp_storage.zoo.json_store import JsonStoreHarness
+from pytest_mcp_storage.zoo.mutants import resources
+
+Judge = Callable[..., list[Measurement]]
+
+
+class HoldsAConnectionForEachHandle(InMemoryHarness):
+    """Makes a connection and a thread for each handle, and ends them when it destroys its store."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ended = threading.Event()
+        self.sockets: list[socket.socket] = []
+
+    async def open(self, **options: Any) -> Any:
+        self.sockets += socket.socketpair()
+        threading.Thread(target=self.ended.wait).start()
+        return await super().open(**options)
+
+    async def __aexit__(self, *exc: object) -> None:
+        self.ended.set()
+        for each in self.sockets:
+            each.close()
+
+
+@pytest.mark.parametrize("conforming", [InMemoryHarness, JsonStoreHarness, HoldsAConnectionForEachHandle])
+@pytest.mark.parametrize("clause", ["RE", "CO-6", "CO-7"])
+def test_a_conforming_store_passes(judge: Judge, conforming: type[BackendHarness], clause: str) -> None:
+    seen = judge(conforming, clause, tier="smoke")
+    assert [each for each in seen if each.outcome is not Outcome.PASSED] == []
+
+
+@pytest.mark.parametrize(
+    ("mutant", "clause", "message"),
+    [
+        (resources.LeavesItsThread, "RE-1", "more threads were there"),
+        (resources.LeavesItsTask, "RE-1", "more tasks were there: sleep"),
+        (resources.LeavesATemporaryFile, "RE-1", "more temporary files were there: spool-"),
+        (resources.KeepsTheSocketOfAFailedCall, "RE-2", "failing calls"),
+        (resources.AConnectionForEachCaller, "RE-3", "200 concurrent calls took"),
+    ],
+)
+def test_a_failure_says_what_was_left(
+    failure_of: Callable[..., str], mutant: type[BackendHarness], clause: str, message: str
+) -> None:
+    assert message in failure_of(mutant, clause)

@@ -1,0 +1,70 @@
+"""Supabase's own advisors, by both majors of its command line: they report nothing on our tables."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from pytest_mcp_storage.commands.supabase_init import named
+from pytest_mcp_storage.stacks.supabase.binaries import NpmPackage, npm_folder
+from pytest_mcp_storage.stacks.supabase.stack import SupabaseStack
+from tests.parts import missing
+
+CLI = {
+    "2.122.1": "--db-url={url}",
+    "3.1.0": "--remote={url}",
+}
+"""Version -> how ``db advisors`` is told which database to look at."""
+
+OLD_POLICY = """
+drop policy "Users can view their own sessions" on mcp_sessions;
+create policy "Users can view their own sessions" on mcp_sessions for select to authenticated
+    using ((select auth.jwt() ->> 'sub') = user_id and (select auth.jwt() ->> 'sub') = identity)
+"""
+
+
+def advice(version: str, url: str, folder: Path) -> list[dict[str, Any]]:
+    if shutil.which("npm") is None:
+        missing("npm, which fetches supabase, is not installed")
+    program = npm_folder(NpmPackage("supabase", "supabase", version), print) / ".bin" / "supabase"
+    done = subprocess.run(
+        [program, "db", "advisors", CLI[version].format(url=url), "--level=info", "--fail-on=none"],
+        cwd=folder,
+        env={**os.environ, "DO_NOT_TRACK": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+        stdin=subprocess.DEVNULL,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    start = done.stdout.find("[")
+    return [] if start < 0 else list(json.loads(done.stdout[start:]))
+
+
+def use_every_index(url: str, table: str) -> None:
+    """An index that was never used is an advice too, and in a new database none was."""
+    with psycopg.connect(url, autocommit=True) as database:
+        database.execute("set enable_seqscan = off; set enable_bitmapscan = off")
+        for condition in ("identity = 'x'", "expires_at <= now()"):
+            database.execute(f"select * from public.{table} where {condition}".encode())
+
+
+@pytest.mark.parametrize("version", CLI)
+def test_the_advisors_report_nothing(
+    stack: SupabaseStack, database: psycopg.Connection[Any], tmp_path: Path, version: str
+) -> None:
+    url = str(stack.database_url)
+    for text in named("mcp_storage_sessions", tmp_path).values():
+        database.execute(text)
+    for table in ("mcp_sessions", "mcp_storage_sessions"):
+        use_every_index(url, table)
+    assert advice(version, url, tmp_path) == []
+    database.execute(OLD_POLICY.encode())
+    assert {found["name"] for found in advice(version, url, tmp_path)} == {"auth_rls_initplan"}, "they do look"
