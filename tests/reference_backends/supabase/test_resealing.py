@@ -1,4 +1,4 @@
-"""``reseal`` on the Supabase store: every session under the first key, with the time that it has left."""
+"""``reseal`` on the Supabase store seals every session under the first key and keeps its remaining TTL."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from pytest_mcp_storage.stacks.supabase.stack import SupabaseStack
-from reference_backends.resealing import reseal
+from reference_backends.maintenance.resealing import reseal
 
 OLD, THIRD = "1" * 64, "3" * 64
 
