@@ -1,10 +1,9 @@
-"""What the bridge adds to a call, and how long it takes to start: ``python benchmarks/bridge.py``. Needs Node.
+"""The time that the bridge adds to a call, and its start time: ``python benchmarks/bridge.py``. Needs Node.
 
-Each round times the same calls in this process (``MemoryStorageBackend``) and through the wire, to the least store that
-can be written in Node, in turns; the figure is the median of the rounds' differences. The bar is for one call at a
-time: 100 µs more than in this process. Most of that is the two switches between processes, which depend on the machine:
-a virtual one that has nothing else to do takes longest to wake up. So a bare echo is timed beside it, a line of the
-same length to Node and back.
+Each round alternates the same calls in this process (``MemoryStorageBackend``) and through the bridge to a minimal
+store in Node. The figure is the median of the differences. The limit is for one call at a time: 100 µs more than in
+this process. Most of that is the two switches between processes, which depend on the machine: an idle virtual machine
+takes longest to wake up. So the benchmark also times an echo: a line of the same length to Node and back.
 """
 
 from __future__ import annotations
@@ -37,7 +36,7 @@ EXAMPLE = StdioHarness.of(
 
 
 class Echo:
-    """Sends a line to Node, and awaits the same line: what no bridge can do without."""
+    """Sends a line to Node, and awaits the same line: the minimum for any bridge."""
 
     def __init__(self) -> None:
         self.answer: asyncio.Future[bytes] = asyncio.Future()
@@ -57,11 +56,11 @@ class Echo:
 
 
 async def nothing(number: int) -> None:
-    """What an echo is compared with."""
+    """Do nothing; an echo is compared with this."""
 
 
 async def added(title: str, through: Work, inside: Work, *, bar: float | None, callers: int = 1) -> bool:
-    """Print what a call costs more through the wire; whether that keeps to the bar."""
+    """Print the time that the bridge adds to a call; return whether it is within the limit."""
     numbers = count()
     there: list[float] = []
     here: list[float] = []
@@ -105,7 +104,7 @@ async def calls(title: str, far: StorageBackend, *, bar: float | None) -> bool:
 
 
 async def start(title: str, made: type[StdioHarness]) -> bool:
-    """Print how long the bridge takes from its start to its first handle."""
+    """Print the time from the bridge's start to its first handle."""
     seconds = []
     for _ in range(8):
         begin = time.perf_counter()

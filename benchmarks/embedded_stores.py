@@ -1,8 +1,8 @@
 """The embedded stores against ``py-key-value-aio`` and plain aiosqlite: ``python benchmarks/embedded_stores.py``.
 
-Needs the extra ``bench``. Ours take and give a validated ``SessionData``, theirs the dictionary of one; both set a TTL.
-``--folder`` chooses the disk: what a commit costs there decides much (ours is durable when it answers). On a folder
-in memory, as /dev/shm, the costs of the code alone are left.
+Needs the extra ``bench``. The stores of this project accept and return a validated ``SessionData``, the others its
+dictionary; all set a TTL. ``--folder`` chooses the disk. The time of a commit on it matters, because these stores
+answer after the data is durable. In a folder in memory, such as /dev/shm, only the time of the code remains.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from sample import session
 from reference_backends import FileStorageBackend, MemoryStorageBackend, SqliteStorageBackend
 
 STORED = 100
-"""Sessions that lie in each store while it is measured."""
+"""The number of sessions in each store while it is measured."""
 
 TTL = 43200.0
 
@@ -108,7 +108,7 @@ async def on_disk(folder: Path) -> list[Pair]:
 
 
 async def settle(table: SqliteStorageBackend) -> None:
-    """Write until the log has reached its full length: from then on it is overwritten, as in any store in use."""
+    """Write until the log has its full length: from then on it is overwritten, as in a store that is in use."""
     for number in range(50):
         await asyncio.gather(
             *(table.update_session("alice", session_id, {"server_name": f"n{number}"}) for session_id in IDS)
@@ -116,10 +116,10 @@ async def settle(table: SqliteStorageBackend) -> None:
 
 
 class PlainRows:
-    """What the same update is with aiosqlite: select, change, update, commit.
+    """The same update with aiosqlite: select, change, update, commit.
 
-    Callers take turns by a lock: without it they share a transaction, commit each other's half-done work, and lose
-    updates.
+    A lock lets one caller in at a time: otherwise callers share a transaction, commit each other's incomplete work, and
+    lose updates.
     """
 
     def __init__(self, connection: aiosqlite.Connection) -> None:
@@ -188,7 +188,7 @@ async def beside_aiosqlite(folder: Path) -> list[Pair]:
 
 async def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--folder", help="where the stores lie; default: the system's temporary folder")
+    parser.add_argument("--folder", help="the folder of the stores; default: the system's temporary folder")
     arguments = parser.parse_args()
     logging.disable(logging.WARNING)
     pairs = await memory()

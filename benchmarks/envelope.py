@@ -24,7 +24,7 @@ BAR = 1.2
 
 
 def bare(cipher: AESGCM) -> object:
-    """What no implementation can leave out: it checks nothing, and fails as it likes."""
+    """Seal and open with the minimum that every implementation needs, without checks and typed errors."""
     iv = os.urandom(12)
     sealed = cipher.encrypt(iv, json.dumps(TOKENS).encode(), None)
     text = f"enc:1:{iv.hex()}:{sealed[-16:].hex()}:{sealed[:-16].hex()}"

@@ -1,6 +1,6 @@
-"""What the installed plugin costs a pytest run that asks for no backend: ``python benchmarks/idle_plugin.py [ROUNDS]``.
+"""The time that the plugin adds to a pytest run without a backend: ``python benchmarks/idle_plugin.py [ROUNDS]``.
 
-An empty test session, in turns with the plugin and without it (``-p no:mcp_storage``), in processes of their own.
+Runs an empty test session with the plugin and without it (``-p no:mcp_storage``) alternately, each in a new process.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ BAR = 1.05
 
 
 def seconds(folder: Path, *options: str) -> float:
-    """How long one run takes."""
+    """Return the seconds of one run."""
     start = time.perf_counter()
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *options, str(folder)]
     subprocess.run(command, check=True, capture_output=True)

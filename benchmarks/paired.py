@@ -1,4 +1,4 @@
-"""Two ways to do the same work, timed in turns in one run, so that a busy machine slows both alike."""
+"""Two ways to do the same work, timed alternately in one run, so that a busy machine slows both equally."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from itertools import count
 
 Work = Callable[[int], Awaitable[object]]
-"""Does one piece of work; the number is new each time."""
+"""Does one piece of work; each call gets a new number."""
 
 
 @dataclass(frozen=True)
 class Pair:
-    """Median times of one piece of work in microseconds, and the median of the rounds' own ratios."""
+    """Median times of one piece of work in microseconds, and the median of the rounds' ratios."""
 
     title: str
     ours_us: float
@@ -48,9 +48,9 @@ async def paired(
     chunk: int = 20,
     rounds: int = 25,
 ) -> Pair:
-    """Time ``chunk`` pieces of each by turns, ``rounds`` times, after one round that does not count.
+    """Time ``chunk`` pieces of each alternately, ``rounds`` times, after one round that does not count.
 
-    The ratio says how many times as fast as theirs ours is, or, with ``at_most``, how many times as long it takes.
+    The ratio is the speed of ``ours`` relative to ``theirs``; with ``at_most`` it is the time relative to ``theirs``.
     """
     numbers = count()
     ours_times, theirs_times = [], []
@@ -85,5 +85,5 @@ async def _seconds(work: Work, numbers: Iterator[int], chunk: int, callers: int)
 
 
 def report(pairs: list[Pair]) -> int:
-    """The exit code: 1 where a bar does not hold."""
+    """Return the exit code: 1 if a limit is exceeded."""
     return int(not all(pair.holds for pair in pairs))

@@ -1,8 +1,8 @@
 """The Redis store against plain redis-py and ``py-key-value-aio``: ``python benchmarks/redis_store.py``.
 
-Needs the extra ``bench``. One server serves both sides by turns. Plain redis-py sends the very same scripts, and
-encodes and decodes as the store does, without its checks. ``py-key-value-aio`` keeps a session as one JSON text: its
-update is a get and a put, its listing a SCAN and an MGET; its sessions come back as dictionaries, ours validated.
+Needs the extra ``bench``. One server serves both sides alternately. Plain redis-py sends the same scripts, and encodes
+and decodes as the store does, without its checks. ``py-key-value-aio`` keeps a session as one JSON text: its update is
+a get and a put, its listing a SCAN and an MGET. It returns dictionaries; the store returns validated sessions.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from reference_backends.core.record import RecordCodec
 from reference_backends.redis import layout, scripts
 
 STORED = 1000
-"""Sessions of one identity that lie in each store while it is measured."""
+"""The number of sessions of one identity in each store while it is measured."""
 
 TTL = 43200.0
 KEY = "5e" * 32
@@ -39,7 +39,7 @@ SESSIONS = [session(name) for name in IDS]
 
 
 class Ours:
-    """The store, with the four kinds of work."""
+    """The store, with the four operations."""
 
     def __init__(self, backend: RedisStorageBackend) -> None:
         self.backend = backend
@@ -64,7 +64,7 @@ class Ours:
 
 
 class Plain:
-    """The same commands by redis-py's own calls, and the same decoding."""
+    """The same commands with redis-py's calls, and the same decoding."""
 
     def __init__(self, client: Redis, keyring: Keyring | None, how: str) -> None:
         self.client = client
@@ -110,7 +110,7 @@ class Plain:
 
 
 class KeyValue:
-    """``py-key-value-aio``: a collection an identity."""
+    """``py-key-value-aio``, with one collection per identity."""
 
     def __init__(self, store: Any, inner: RedisStore) -> None:
         self.store = store

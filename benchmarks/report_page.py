@@ -2,8 +2,8 @@
 
     python benchmarks/report_page.py
 
-Each load is timed from navigation to the first frame after the load event, in turns with a page of the same number of
-cells in a bare table: what the browser takes anyway. The bar is the page's own: 1,000 ms with 20 backends.
+Each load is timed from navigation to the first frame after the load event, alternately with a page of the same number
+of cells in a plain table. The limit is for the report's page: 1,000 ms with 20 backends.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "-
          "--disable-component-update", "--disable-sync"]  # fmt: skip
 CALL = "store.create_session(SessionData({'session_id': 's', 'identity': 'a', 'server_url': '%s'}), ttl=1)  →  None"
 LOADED = """() => new Promise(done => {
-    const told = () => requestAnimationFrame(() => setTimeout(() => done(performance.now())));
-    document.readyState === "complete" ? told() : addEventListener("load", told);
+    const loaded = () => requestAnimationFrame(() => setTimeout(() => done(performance.now())));
+    document.readyState === "complete" ? loaded() : addEventListener("load", loaded);
 })"""
 
 
 def report(every: int) -> Report:
-    """A report in which one clause in ``every`` fails with the longest history that a report holds; 0: none."""
+    """Return a report in which one clause in ``every`` fails with the longest possible history; 0: none fails."""
     groups = {clause.group: clause.group_title for clause in load_clauses()}
     return Report("pytest-mcp-storage", "2026-11", "standard", 0, list(_backends(every)), groups)
 
@@ -60,7 +60,7 @@ def bare() -> str:
 
 
 def load_ms(page: Page, path: Path) -> float:
-    """Milliseconds from navigation to the first frame after everything has loaded."""
+    """Return the milliseconds from navigation to the first frame after the load event."""
     page.goto(path.as_uri(), wait_until="commit")
     taken: float = page.evaluate(LOADED)
     return taken

@@ -1,4 +1,4 @@
-"""The session that every benchmark stores: a user's at one server, with tokens and headers of typical length."""
+"""The session that every benchmark stores, with tokens and headers of typical length."""
 
 from __future__ import annotations
 

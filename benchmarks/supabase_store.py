@@ -1,9 +1,9 @@
-"""The Supabase store against the same requests written with supabase-py, and the cost of a listing.
+"""The Supabase store against the same requests written with supabase-py, and the time of a listing.
 
     python benchmarks/supabase_store.py [rounds]
 
-Everything runs on a native stack of this run's own. Theirs is what an application would write for itself: the
-request, then the same decoding (JSON, decryption, ``SessionData``). Exit code 1 where a bar does not hold.
+Everything runs on a native stack of this run. The other side is what an application would write: the request, then the
+same decoding (JSON, decryption, ``SessionData``). The exit code is 1 if a limit is exceeded.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class ByHand:
         await self.client.table("mcp_sessions").insert(row, returning=ReturnMethod.minimal).execute()
 
     async def paged(self, identity: str, *, page: int = 1000) -> list[SessionData]:
-        """Pages by range, as supabase-py's own documentation has them."""
+        """Read pages by range, as in supabase-py's documentation."""
         rows: list[dict[str, Any]] = []
         now = datetime.now(UTC).isoformat()
         while True:
@@ -82,7 +82,7 @@ class ByHand:
                 return [self.decoded(row) for row in rows]
 
     async def listed(self, identity: str) -> list[SessionData]:
-        """One request: enough for up to 1,000."""
+        """Make one request, which is enough for up to 1,000 rows."""
         query = self.client.table("mcp_sessions").select(*SESSION_COLUMNS)
         found = await query.eq("identity", identity).gt("expires_at", datetime.now(UTC).isoformat()).execute()
         return [self.decoded(row) for row in found.data]
@@ -146,7 +146,7 @@ async def against_supabase_py(ours: SupabaseStorageBackend, theirs: ByHand, roun
 async def among_others(
     stack: SupabaseStack, crowded: SupabaseStorageBackend, alone: SupabaseStorageBackend, rounds: int
 ) -> list[Pair]:
-    """A listing of 100 sessions beside others' rows, against one on a store that holds nothing else."""
+    """Compare a listing of 100 sessions among rows of others with one in a store that contains nothing else."""
     for store in (crowded, alone):
         await asyncio.gather(*(store.create_session(session(f"among-{number}", "among")) for number in range(100)))
     pairs = []

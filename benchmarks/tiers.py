@@ -1,7 +1,7 @@
-"""How long each tier takes on each bundled store: ``python benchmarks/tiers.py [BACKEND…]``.
+"""The time of each tier on each bundled store: ``python benchmarks/tiers.py [BACKEND…]``.
 
-A run of the conformance suite alone, in a process of its own, start-up included. The bars of the project are given
-beside the seconds; they hold for two cores with nothing else to do.
+Each is a run of the conformance suite in a new process, with its start. The project's limits are printed next to the
+seconds; they apply to two idle cores.
 """
 
 from __future__ import annotations

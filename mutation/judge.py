@@ -1,9 +1,9 @@
 """The test of a mutant: the conformance suite, in this process, until it fails.
 
-    python judge.py memory sqlite
+python judge.py memory sqlite
 
-asks the first store every clause, and each further one the clauses that none before it has answered in full. Exits
-with 0 where every answer was right, so that the mutant lives, and with 1 at the first that was not.
+runs every clause on the first store, and on each further store the clauses that no earlier one measured completely. The
+exit code is 0 if every clause passed, so that the mutant survives, and 1 at the first failure.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ from pytest_mcp_storage.engine.tiers import TIERS, Tier
 from pytest_mcp_storage.session.backends import resolve
 from pytest_mcp_storage.spec.clauses import load_clauses
 from pytest_mcp_storage.spec.outcome import Outcome
-from pytest_mcp_storage.zoo.run import suite_tests
+from pytest_mcp_storage.suite import suite_tests
 
 SMOKE = replace(TIERS["smoke"], shrinking=0)
-"""Nobody reads the example that kills a mutant."""
+"""Don't shrink: nobody reads the example that kills a mutant."""
 
 GLANCE = replace(SMOKE, examples=2, steps=5, listed=50, clearing=50, ids=2000)
-"""Enough for most mutants. Those that pass it meet the whole tier."""
+"""Enough for most mutants. The others get the complete tier."""
 
 SEED = 0
 
 
 def judge(backend: str, tier: Tier, answered: set[str]) -> str:
-    """What is wrong with the store, or nothing. Adds the clauses that it answers in full to ``answered``."""
+    """Return what is wrong with the store, or an empty text. Add the clauses that it measures to ``answered``."""
     tests = suite_tests()
     loop = SuiteLoop()
     environment = Environment(backend, resolve(backend, Path.cwd()), loop)
@@ -53,7 +53,7 @@ def judge(backend: str, tier: Tier, answered: set[str]) -> str:
 
 
 def main() -> int:
-    """Glance at the first store, then ask all of them in earnest."""
+    """Run a few examples on the first store, then the complete tier on all of them."""
     first, *further = sys.argv[1:]
     answered: set[str] = set()
     for backend, tier in ((first, GLANCE), (first, SMOKE), *((each, SMOKE) for each in further)):

@@ -1,7 +1,7 @@
 """Mutate the bundled stores and let the conformance suite judge each mutant: ``python mutation/run.py [GROUP…]``.
 
-Works on a copy in build/mutation, so that nobody meets a mutant by accident, and goes on where an earlier run stopped.
-Takes hours. ``make clean`` begins anew.
+Works on a copy in build/mutation, so that nobody uses a mutant by accident, and continues where an earlier run stopped.
+Takes hours. Run ``make clean`` to start again.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ def judge_group(group: str, folder: Path) -> None:
         source = folder / "unmutated" / package
         if not begun:
             shutil.copytree(HERE.parent / package, source, ignore=shutil.ignore_patterns("__pycache__"))
-        shutil.copytree(source, folder / package, dirs_exist_ok=True)  # an interrupted run leaves a mutant behind
+        shutil.copytree(source, folder / package, dirs_exist_ok=True)  # an interrupted run has left a mutant
     for file in ("judge.py", config):
         shutil.copy(HERE / file, folder)
     run("python", "-m", "compileall", "-q", *PACKAGES)
-    run("cosmic-ray", "baseline", config)  # a suite that fails without a mutant would kill them all
+    run("cosmic-ray", "baseline", config)  # a suite that fails without a mutant would kill every mutant
     if not begun:
         run("cosmic-ray", "init", config, session)
         run("cr-filter-operators", session, config)

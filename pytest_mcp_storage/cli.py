@@ -1,4 +1,4 @@
-"""The console script ``mcp-storage``: one line a command, each loaded when it is called."""
+"""The console script ``mcp-storage``: each command is loaded when it is called."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class LazyGroup(click.Group):
     """A group that imports a command's module only when that command is asked for."""
 
     def main(self, *args: Any, **extra: Any) -> Any:
-        """Run a command; what it prints fits the encoding of its output."""
+        """Run a command, and make its output fit the encoding of the terminal."""
         from pytest_mcp_storage.commands.output import accept_every_character
 
         accept_every_character()
@@ -48,4 +48,4 @@ class LazyGroup(click.Group):
 @click.command(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="pytest-mcp-storage")
 def main() -> None:
-    """Prove what an MCP session store does with its users' tokens."""
+    """Judge how an MCP session store handles its users' tokens."""

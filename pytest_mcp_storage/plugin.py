@@ -1,4 +1,4 @@
-"""pytest's hooks, and nothing else. Loaded in every pytest run of the environment: it imports next to nothing."""
+"""pytest's hooks. This module is loaded in every pytest run of the environment, so it imports very little."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def pytest_ignore_collect(collection_path: Path) -> bool | None:
 
 
 class JudgingHooks:
-    """The hooks of a run that judges backends; without one they are not even registered."""
+    """The hooks of a run that judges backends; other runs do not register them."""
 
     def __init__(self, judging: Judging) -> None:
         self.judging = judging
@@ -61,11 +61,11 @@ class JudgingHooks:
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
-        node.workerinput[options.SEED] = self.judging.options.seed  # xdist's hook
+        node.workerinput[options.SEED] = self.judging.options.seed  # a hook of xdist
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:
-        self.judging.collect_leftovers(node)  # xdist's hook
+        self.judging.collect_leftovers(node)  # a hook of xdist
 
     @pytest.hookimpl(wrapper=True)
     def pytest_make_collect_report(
@@ -76,7 +76,7 @@ class JudgingHooks:
             self.judging.collect(collector, report)
         return report
 
-    @pytest.hookimpl(wrapper=True, trylast=True)  # innermost: other plugins see the outcome that was measured
+    @pytest.hookimpl(wrapper=True, trylast=True)  # innermost: other plugins see the measured outcome
     def pytest_runtest_makereport(
         self, item: pytest.Item, call: pytest.CallInfo[None]
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
@@ -97,5 +97,5 @@ class JudgingHooks:
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_terminal_summary(self, terminalreporter: Any) -> Generator[None, None, None]:
-        yield  # pytest's own list of failures comes first: the verdict is what the eye falls on
+        yield  # after pytest's own list of failures: the verdict is the last thing on the screen
         self.judging.show(terminalreporter)

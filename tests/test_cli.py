@@ -1,4 +1,4 @@
-"""The console script: its table, and what is loaded when."""
+"""The console script: its table, and which modules it loads when."""
 
 from __future__ import annotations
 

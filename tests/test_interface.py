@@ -51,7 +51,19 @@ LIBRARY = [
     "storage",
 ]
 
-PLUGIN = ["BackendHarness", "Capability", "Clause", "Level", "NotMeasurable", "Outcome", "load_clauses"]
+PLUGIN = [
+    "BackendHarness",
+    "Capability",
+    "Clause",
+    "Judgement",
+    "Level",
+    "NotConformantError",
+    "NotMeasurable",
+    "Outcome",
+    "judge",
+    "judge_sync",
+    "load_clauses",
+]
 
 FIELDS = {
     "session_id": "sessionId",

@@ -14,14 +14,14 @@ from reference_backends import Clock, InvalidSessionError, SessionData, SessionU
 from reference_backends.core.record import FIELD_NAMES, WIRE_NAMES
 
 MOST_IDS = 4096
-"""Session ids that are asked for at once; the first time it is one, then twice as many each time."""
+"""The most session ids that are requested at once. The first request is for one, each next for twice as many."""
 
 
 class BridgeBackend:
-    """Every method is one call on the wire, its answer checked for its shape.
+    """Sends each method as one call, and checks the form of its answer.
 
     Raises what the backend raised: the errors of :mod:`reference_backends.core.errors`, ``ForeignError`` for any other,
-    ``ForeignAnswerError`` for an answer of the wrong shape, ``BridgeFault`` where the bridge is to blame.
+    ``ForeignAnswerError`` for an answer of the wrong form, ``BridgeFault`` for a fault of the bridge.
     """
 
     def __init__(self, wire: Wire, handle: str, clock: Clock | None) -> None:
@@ -37,7 +37,7 @@ class BridgeBackend:
         await self._do("init")
 
     def generate_session_id(self) -> str:
-        """The next id. Each comes from one call of the backend's own method; many cross the wire together."""
+        """Return the next id. The backend makes each in a separate call; one message carries many."""
         if not self._ids:
             ids = self._wire.call_now("generateSessionIds", **self._common(), count=self._next_ids)
             if not isinstance(ids, list) or len(ids) != self._next_ids:
@@ -58,7 +58,7 @@ class BridgeBackend:
         self, identity: str, session_id: str, changes: SessionUpdate, ttl: float | None = None
     ) -> None:
         named = _foreign_changes(changes)
-        mark(named)  # an update is unchecked, and the JSON encoder would turn the key 1 into "1" without a word
+        mark(named)  # an update is not validated yet, and the JSON encoder would turn the key 1 into "1" silently
         number = self._lent.number()
         await self._do(
             "updateSession", identity=identity, sessionId=session_id, changes=named, lend=number, **_given(ttl)
@@ -109,14 +109,14 @@ class BridgeBackend:
 
     async def _do(self, call: str, **arguments: Any) -> None:
         if await self._ask(call, **arguments) is not None:
-            raise self._wire.fault(f"answered {call!r} with a result, where there is none to give but null")
+            raise self._wire.fault(f"answered {call!r} with a result other than null")
 
     def _common(self) -> dict[str, Any]:
         return {"handle": self.handle} if self._clock is None else {"handle": self.handle, "now": self._clock()}
 
 
 def to_foreign(session: SessionData) -> dict[str, Any]:
-    """The session as it goes over the wire: camelCase, an absent field absent."""
+    """Return the session's form in a message: camelCase, without the fields that are absent."""
     return {WIRE_NAMES[field]: value for field, value in session.__dict__.items() if value is not None}
 
 
@@ -125,16 +125,16 @@ def _foreign_changes(changes: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def from_foreign(answer: Any, call: str) -> SessionData:
-    """The session that a backend returned; ``null`` reads as absent. Raises :class:`ForeignAnswerError`."""
+    """Return the session that a backend returned; ``null`` means absent. Raises :class:`ForeignAnswerError`."""
     if not isinstance(answer, Mapping):
-        raise ForeignAnswerError(f"{call} returned {_kind(answer)} where a session belongs")
+        raise ForeignAnswerError(f"{call} returned {_kind(answer)} instead of a session")
     if not answer.keys() <= FIELD_NAMES.keys():
-        raise ForeignAnswerError(f"{call} returned a session with a field that no session has")
+        raise ForeignAnswerError(f"{call} returned a session with an unknown field")
     try:
         return SessionData.model_validate({name: value for name, value in answer.items() if value is not None})
     except InvalidSessionError as error:
         reason = str(error)
-    raise ForeignAnswerError(f"{call} returned what is {reason}")
+    raise ForeignAnswerError(f"{call} returned an invalid session: {reason}")
 
 
 def _list(answer: Any, call: str) -> list[Any]:
@@ -146,7 +146,7 @@ def _list(answer: Any, call: str) -> list[Any]:
 def _texts(answer: Any, call: str) -> list[str]:
     for item in _list(answer, call):
         if not isinstance(item, str):
-            raise ForeignAnswerError(f"{call} returned a list with {_kind(item)} in it, where only ids belong")
+            raise ForeignAnswerError(f"{call} returned a list that contains {_kind(item)} instead of an id")
     texts: list[str] = answer
     return texts
 

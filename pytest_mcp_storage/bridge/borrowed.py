@@ -1,8 +1,8 @@
-"""The caller's objects on either side of the wire.
+"""The objects that a caller shares with a backend behind a bridge.
 
-A backend in this process may keep the very object that a caller passed in, or hand out its own (RT-6). Over a wire that
-can't be seen, unless what the caller does to its objects here is done to their counterparts there. So calls are
-numbered (``lend``), the bridge keeps the objects of the last few, and is told (``alter``) where one has changed since.
+A backend in this process may keep the object that a caller passed, or return an object that it keeps (RT-6). A bridge
+copies every object, so a change of the caller must be repeated on the copy. So calls are numbered (``lend``), the
+bridge keeps the objects of the last few, and gets a call ``alter`` if one has changed.
 """
 
 from __future__ import annotations
@@ -17,25 +17,25 @@ from pytest_mcp_storage.bridge.wire import Wire
 from reference_backends import SessionData
 
 REMEMBERED = 4
-"""Calls whose objects are watched: a create, an update, a read and a listing."""
+"""The number of calls whose objects are watched: a create, an update, a read and a listing."""
 LARGEST = 2**16
-"""Bytes, as marshalled: larger objects are not watched, so that looking at them costs little."""
+"""Bytes, marshalled: larger objects are not watched, so that comparing them is fast."""
 LONGEST = 16
-"""Sessions in a listing that is watched."""
+"""The most sessions in a listing that is watched."""
 
 
 @dataclass
 class _BorrowedObject:
     number: int
     objects: list[Any]
-    """What the caller can change in place."""
+    """The objects that the caller can change in place."""
     whole: Callable[[], Any]
-    """The argument or the answer as it now stands, as it goes over the wire."""
+    """Returns the argument or the answer in its present state, in its form in a message."""
     seen: bytes
 
 
 class BorrowedObject:
-    """What crossed the wire for one handle a short while ago."""
+    """The objects of the last calls of one handle."""
 
     def __init__(self, wire: Wire, handle: str) -> None:
         self._wire = wire
@@ -44,18 +44,18 @@ class BorrowedObject:
         self._watched: deque[_BorrowedObject] = deque(maxlen=REMEMBERED)
 
     def number(self) -> int:
-        """A number for the next call."""
+        """Return a number for the next call."""
         self._number += 1
         return self._number
 
     def watch(self, number: int, objects: list[Any], whole: Callable[[], Any]) -> None:
-        """Remember what a call passed or returned."""
+        """Remember the objects that a call passed or returned."""
         objects = [item for item in objects if isinstance(item, (dict, list))]
         if objects and len(objects) <= 3 * LONGEST and (seen := _state(objects)) is not None:
             self._watched.append(_BorrowedObject(number, objects, whole, seen))
 
     async def settle(self) -> None:
-        """Tell the bridge what the caller has changed since."""
+        """Send the bridge what the caller has changed since."""
         for lent in list(self._watched):
             now = _state(lent.objects)
             if now is not None and now != lent.seen:
@@ -64,14 +64,14 @@ class BorrowedObject:
 
 
 def mutable(session: SessionData) -> list[Any]:
-    """The objects in a session, which is itself frozen."""
+    """Return the objects in a session that can be changed in place; the session itself is frozen."""
     return [session.tokens, session.headers, session.client_information]
 
 
 def _state(objects: list[Any]) -> bytes | None:
-    """What the objects hold, to be compared; ``None`` where that can't be told cheaply."""
+    """Return the objects' content for a comparison; ``None`` if that would take long."""
     try:
-        state = marshal.dumps(objects, 2)  # version 2 is the last that depends on nothing but the value
+        state = marshal.dumps(objects, 2)  # version 2 is the last that depends only on the value
     except ValueError:
         return None
     return state if len(state) <= LARGEST else None

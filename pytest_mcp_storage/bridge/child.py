@@ -1,4 +1,4 @@
-"""The bridge's process: started, fed with lines, read by lines, and ended by its process id."""
+"""The bridge's process: start it, write lines, read lines, and end it by its process id."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ STDERR_BYTES = 4000
 
 
 class Child:
-    """A program that reads lines on stdin and writes lines on stdout. Its stderr is kept in a nameless file.
+    """A program that reads lines on stdin and writes lines on stdout. Its stderr goes to a temporary file.
 
-    ``on_line`` gets each whole line without its end; ``on_end`` what was left of a last line when stdout closed.
-    Both are called from the loop given to :meth:`follow`, or from :meth:`pump`.
+    ``on_line`` gets each complete line without its end. ``on_end`` gets the rest of an incomplete line when stdout
+    closes. Both are called by the loop of :meth:`follow`, or by :meth:`pump`.
     """
 
     def __init__(
@@ -42,11 +42,11 @@ class Child:
         self._on_overlong = on_overlong
         self._longest_line = longest_line
         self._loop: AbstractEventLoop | None = None
-        self._head = bytearray()  # the beginning of a line whose end has not come yet
+        self._head = bytearray()  # the beginning of an incomplete line
         self._unsent: bytearray = bytearray()
         if shutil.which(command[0]) is None:
             raise BridgeFault(f"the bridge can't be started: there is no program {command[0]!r} on the PATH")
-        # Opened to append: the child shares the file's offset, which reading it here moves.
+        # Opened to append: the child shares the file's offset, and reading it here moves the offset.
         self._stderr = tempfile.TemporaryFile("a+b")  # noqa: SIM115 - closed by end()
         try:
             self._process = subprocess.Popen(
@@ -73,11 +73,11 @@ class Child:
 
     @property
     def pid(self) -> int:
-        """Its process id."""
+        """Return its process id."""
         return self._process.pid
 
     def follow(self, loop: AbstractEventLoop) -> None:
-        """Read (and write) on this loop from now on."""
+        """Read and write on this loop from now on."""
         if loop is self._loop:
             return
         self._unfollow()
@@ -88,7 +88,7 @@ class Child:
             loop.add_writer(self._stdin, self._write)
 
     def send(self, line: bytes) -> None:
-        """Write the line now as far as the pipe takes it; the loop writes the rest."""
+        """Write as much of the line as the pipe accepts now; the loop writes the rest."""
         if self._unsent:
             self._unsent += line
             return
@@ -97,14 +97,14 @@ class Child:
         except BlockingIOError:
             written = 0
         except OSError:
-            return  # it reads no more; that it is gone shows where its stdout ends
+            return  # it reads no more; the end of its stdout reports that
         if written < len(line):
             self._unsent += line[written:]
             if self._loop is not None:
                 self._loop.add_writer(self._stdin, self._write)
 
     def pump(self, seconds: float) -> bool:
-        """Read and write without a loop, for at most ``seconds``. False where nothing moved."""
+        """Read and write without a loop, for at most ``seconds``. Return False if nothing was read or written."""
         poll = select.poll()
         if self._reading:
             poll.register(self._stdout, select.POLLIN)
@@ -118,10 +118,10 @@ class Child:
         return bool(ready)
 
     def obituary(self) -> str:
-        """How the process ended, if it has, and the last lines of its stderr: text to end a message with."""
+        """Return how the process ended, if it has, and the last lines of its stderr, for the end of a message."""
         if not self._reading:
             with contextlib.suppress(subprocess.TimeoutExpired):
-                self._process.wait(0.5)  # its stdout closes a moment before it is gone
+                self._process.wait(0.5)  # its stdout closes shortly before it ends
         code = self._process.poll()
         if code is not None:
             self._end_helpers()
@@ -131,11 +131,11 @@ class Child:
 
     @property
     def reads(self) -> bool:
-        """Whether more may come."""
+        """Return whether more may come."""
         return self._reading
 
     def close_input(self) -> None:
-        """Let it see the end of its stdin."""
+        """Close its stdin."""
         self._unfollow()
         self._unsent.clear()
         assert self._process.stdin is not None
@@ -144,20 +144,20 @@ class Child:
 
     @property
     def head(self) -> bytes:
-        """The beginning of a line whose end has not come."""
+        """Return the beginning of an incomplete line."""
         return bytes(self._head)
 
     def hang_up(self) -> None:
-        """Close its stdin and stdout: a bridge that still lives sees the end, and can tidy up."""
+        """Close its stdin and stdout: a bridge that still runs can then clean up."""
         self.close_input()
         self._reading = False
         assert self._process.stdout is not None
         self._process.stdout.close()
 
     def end(self, grace: float) -> bool:
-        """Close its stdin and wait; after ``grace`` seconds it and all that it started are killed.
+        """Close its stdin and wait; after ``grace`` seconds kill it and everything that it started.
 
-        True where it left by itself.
+        Return True if it ended by itself.
         """
         self.hang_up()
         left = True
@@ -171,9 +171,9 @@ class Child:
         return left
 
     def _end_helpers(self) -> None:
-        """Kill what is left of its process group, which is ours alone: start_new_session made it.
+        """Kill the rest of its process group, which ``start_new_session`` made for it.
 
-        Once only, the moment that the process is seen to have ended: later the number may be another's.
+        Do that only once, as soon as the process has ended: later the number may belong to another group.
         """
         if not self._swept:
             self._swept = True

@@ -1,4 +1,4 @@
-"""Who is to blame: the bridge, or the backend behind it."""
+"""Errors of the bridge, and errors of the backend behind it."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ TYPED: dict[str, type[errors.StorageError]] = {
         errors.ConfigurationError,
     )
 }
-"""The errors that a backend may name on the wire; any other is a :class:`ForeignError`."""
+"""The errors that a backend may name in an answer; any other is a :class:`ForeignError`."""
 
 DECLINED = "Declined"
-"""The error type by which a bridge says that it can't do this: the clause is then not measured."""
+"""The error type of a call that a bridge can't do: the clause is then not measured."""
 
 
 class BridgeFault(HarnessFault):
-    """The bridge program hung, died or broke the protocol. It says nothing about the backend behind it."""
+    """The bridge program hung, died or violated the protocol. That says nothing about the backend behind it."""
 
 
 class ForeignError(Exception):
-    """The backend raised an error that is none of :mod:`reference_backends.core.errors`; the text is its own."""
+    """The backend raised an error that is not in :mod:`reference_backends.core.errors`. The text is the backend's."""
 
     def __init__(self, kind: str, message: str) -> None:
         super().__init__(f"{kind}: {message}")
@@ -37,11 +37,11 @@ class ForeignError(Exception):
 
 
 class ForeignAnswerError(Exception):
-    """The backend returned what no call of ``StorageBackend`` returns. Shows no value of it."""
+    """The backend returned a value that no call of ``StorageBackend`` returns. The message contains no value."""
 
 
 def error_of(error: object) -> Exception | None:
-    """Return the exception that an error on the wire stands for; ``None`` if it is not well-formed."""
+    """Return the exception for an error in an answer; ``None`` if it is not well-formed."""
     match error:
         case {"type": str(kind), "message": str(message), **rest} if set(rest) <= {"sessionId"}:
             session_id = rest.get("sessionId")

@@ -1,4 +1,4 @@
-"""What a bridge says of itself before its first store."""
+"""The bridge's answer to ``hello``: its name, capabilities and limits."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pytest_mcp_storage.spec.capabilities import Capability
 
 PROTOCOL = 1
 SMALLEST_LINE = 2**16
-"""Bytes: a bridge that accepts less can't take an ordinary session."""
+"""Bytes: a bridge that accepts less can't accept an ordinary session."""
 
 
 @dataclass(frozen=True)
@@ -30,21 +30,21 @@ class Hello:
 
 
 async def shake_hands(wire: Wire) -> Hello:
-    """Ask the bridge who it is. Raises ``BridgeFault`` where it speaks another version, or says what can't be."""
+    """Send ``hello`` and return the answer. Raises ``BridgeFault`` for another version or an invalid answer."""
     answer = await wire.call("hello", limit=wire.limits.start, protocol=PROTOCOL, maxLine=LONGEST_LINE)
     if not isinstance(answer, dict):
         raise wire.fault("answered 'hello' with something that is not an object")
     if answer.get("protocol") != PROTOCOL:
-        raise wire.fault(f"speaks version {answer.get('protocol')!r} of the protocol, and this suite {PROTOCOL}")
+        raise wire.fault(f"uses version {answer.get('protocol')!r} of the protocol, but this suite uses {PROTOCOL}")
     wrong = [name for name, check in _MEMBERS.items() if name in answer and not check(answer[name])]
     wrong += [name for name in ("name", "version", "capabilities") if name not in answer]
     wrong += sorted(answer.keys() - _MEMBERS.keys())
     if wrong:
-        raise wire.fault(f"answered 'hello' with members that are missing, unknown or wrong: {', '.join(wrong)}")
+        raise wire.fault(f"answered 'hello' with missing, unknown or invalid members: {', '.join(wrong)}")
     unknown = sorted(set(answer["capabilities"]) - Capability.__members__.keys())
     if unknown:
         known = ", ".join(Capability.__members__)
-        raise wire.fault(f"declares capabilities that do not exist: {', '.join(unknown)} (known: {known})")
+        raise wire.fault(f"declares unknown capabilities: {', '.join(unknown)} (known: {known})")
     return Hello(
         name=answer["name"],
         version=answer["version"],

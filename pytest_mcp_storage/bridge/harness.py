@@ -22,44 +22,44 @@ from reference_backends.core.record import FIELD_NAMES
 
 
 class StdioHarness(BackendHarness):
-    """One bridge process, and the store that it provisions. What it can do is known once it has started."""
+    """One bridge process, and the store that it provisions. Its capabilities are known after it has started."""
 
     name: ClassVar[str] = "stdio"
     command: Sequence[str] = ()
     limits: ClassVar[Limits] = Limits()
     env: Mapping[str, str] | None = None
-    """The whole environment of the bridge; ``None``: this process's own."""
+    """The complete environment of the bridge; ``None``: this process's environment."""
 
     def __init__(self) -> None:
         self._wire: Wire | None = None
         self._attached: Any = None
         self.hello: Hello | None = None
         self.observer: Observer | None = None
-        """Is shown every line, both ways: for tests that hold them to the schema."""
+        """Gets every line in both directions, for tests that validate them."""
 
     @classmethod
     def of(cls, command: Sequence[str]) -> type[Self]:
-        """The harness class of one bridge program.
+        """Make the harness class of one bridge program.
 
-        It bears the module and the name of the class that it is made from: in another process that one is found, and
-        its :meth:`attach` takes the command from the locator.
+        It has the module and the name of the class that it is made from. Another process finds that class, and its
+        :meth:`attach` takes the command from the locator.
         """
         members = {"command": tuple(command), "name": f"stdio:{shlex.join(command)}", "__module__": cls.__module__}
         return type(cls.__name__, (cls,), {**members, "__qualname__": cls.__qualname__})
 
     @property
     def version(self) -> str:
-        """What the bridge calls itself, and its version."""
+        """Return the name and version that the bridge reports."""
         return f"{self.hello.name} {self.hello.version}" if self.hello else ""
 
     @property
     def attached(self) -> bool:
-        """Whether the store is one that another harness provisioned."""
+        """Return whether another harness provisioned the store."""
         return self._attached is not None
 
     @property
     def wire(self) -> Wire:
-        """The started bridge."""
+        """Return the started bridge."""
         if self._wire is None:
             raise BridgeFault("the bridge has not been started: use the harness in `async with`")
         return self._wire
@@ -79,7 +79,7 @@ class StdioHarness(BackendHarness):
         return self
 
     async def start(self) -> Hello:
-        """Start the program and shake hands."""
+        """Start the program and exchange ``hello``."""
         self._wire = Wire(self.command, self.limits, self.env, self.observer)
         try:
             self.hello = await shake_hands(self._wire)
@@ -90,7 +90,7 @@ class StdioHarness(BackendHarness):
         return self.hello
 
     def stop(self) -> None:
-        """End the program, on the way out of an error that matters more than what the wire has to say."""
+        """End the program after an error, and ignore further faults of the bridge."""
         with suppress(BridgeFault):
             self.wire.close()
 
@@ -128,14 +128,16 @@ class StdioHarness(BackendHarness):
                     except (binascii.Error, ValueError):
                         raise self.wire.fault("answered 'storedBytes' with data that is not base64") from None
                 case _:
-                    raise self.wire.fault("answered 'storedBytes' with something not of the form data and next")
+                    raise self.wire.fault(
+                        "answered 'storedBytes' with something that is not an object of data and next"
+                    )
             if following is None:
                 return b"".join(parts)
 
     async def stored_fields(self, identity: str, session_id: str) -> Mapping[str, Any]:
         answer = await self.wire.call("storedFields", identity=identity, sessionId=session_id)
         if answer is None:
-            raise LookupError("no row of that session lies in the store")
+            raise LookupError("the store has no row of that session")
         if not isinstance(answer, dict) or not {"tokens", "headers"} <= answer.keys():
             raise self.wire.fault("answered 'storedFields' without tokens and headers")
         return {FIELD_NAMES.get(name, name): value for name, value in answer.items()}
@@ -185,13 +187,13 @@ class StdioHarness(BackendHarness):
         now = {} if clock is None else {"now": clock()}
         answer = await self.wire.call(call, **arguments, **now)
         if not isinstance(answer, dict) or answer.keys() != {"handle"} or not isinstance(answer["handle"], str):
-            raise self.wire.fault(f"answered {call!r} with something that is not of the form handle")
+            raise self.wire.fault(f"answered {call!r} with something that has no handle")
         return BridgeBackend(self.wire, answer["handle"], clock)
 
     async def _do(self, call: str, **arguments: Any) -> None:
         limit = self.limits.provision if call in {"provision", "attach", "destroy"} else None
         if await self.wire.call(call, limit, **arguments) is not None:
-            raise self.wire.fault(f"answered {call!r} with a result, where there is none to give but null")
+            raise self.wire.fault(f"answered {call!r} with a result other than null")
 
     @asynccontextmanager
     async def _within(self, **condition: Any) -> AsyncIterator[None]:
@@ -203,5 +205,5 @@ class StdioHarness(BackendHarness):
 
 
 def _ends_with_us() -> bool:
-    """Whether the bridge dies the moment that this process does, as CRASH needs: the kernel sees to it on Linux."""
+    """Return whether the bridge dies with this process, as CRASH needs: the kernel does that on Linux."""
     return sys.platform.startswith("linux")

@@ -20,9 +20,9 @@ MCP_TS_STORES = {
 
 
 def stdio_harness(command: str) -> type[StdioHarness]:
-    """The harness of a bridge program; ``command`` is split as a shell would, and run without one.
+    """Return the harness of a bridge program; ``command`` is split as a shell does, and run without a shell.
 
-    Raises ``ValueError`` for an empty command, one whose quotes are not closed, or a program that is not there.
+    Raises ``ValueError`` if the command is empty, its quotes are not closed, or its program is missing.
     """
     from pytest_mcp_storage.bridge.harness import StdioHarness
 

@@ -1,4 +1,4 @@
-"""One JSON object a line, and stand-ins for what JSON lacks or other languages alter.
+"""One JSON object per line, and stand-ins for values that JSON lacks or that other languages alter.
 
 A stand-in is an object whose only key is ``$``::
 
@@ -31,28 +31,28 @@ class Undefined:
 
 
 UNDEFINED: Final = Undefined()
-"""JavaScript's ``undefined``: in an update, the field is to be gone."""
+"""JavaScript's ``undefined``: in an update, remove the field."""
 
 _FLOATS = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf, "-0": -0.0}
 _TELLTALES = ('"$"', "NaN", "Infinity", "-0.0")
 _LONG_NUMBERS = [re.compile(pattern).search for pattern in (r":-?\d{16}", r",-?\d{16}", r"\[-?\d{16}")]
-"""Three patterns, each with a literal at its head, are found far quicker than one with alternatives."""
+"""Three patterns that each begin with a literal are much faster than one with alternatives."""
 _is_integer = re.compile(r"-?[0-9]+").fullmatch
 _is_utf16 = re.compile(r"(?:[0-9a-fA-F]{4})*").fullmatch
 _dumps = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
 def write_line(message: Mapping[str, Any]) -> bytes:
-    """The message as one line of UTF-8. Raises :class:`NotMeasurable` for a value that is not JSON.
+    """Return the message as one line of UTF-8. Raises :class:`NotMeasurable` for a value that is not JSON.
 
-    Most messages need no stand-in. Encoding one and looking at the text is quicker than walking every value.
+    Most messages need no stand-in. Encoding one and searching the text is faster than visiting every value.
     """
     try:
         text = _dumps(message)
         if not _may_need_marks(text):
             return text.encode() + b"\n"
     except (TypeError, UnicodeEncodeError, RecursionError):
-        pass  # marking says what is wrong, or mends it
+        pass  # mark() replaces the value, or raises
     try:
         return _dumps({key: mark(value) for key, value in message.items()}).encode() + b"\n"
     except RecursionError:
@@ -61,7 +61,7 @@ def write_line(message: Mapping[str, Any]) -> bytes:
 
 
 def read_line(line: bytes) -> Any:
-    """The value of one line. Raises ``ValueError`` for what is not strict JSON in UTF-8, or an unknown stand-in."""
+    """Return the value of one line. Raises ``ValueError`` for invalid JSON or UTF-8, or an unknown stand-in."""
     text = line.decode()
     value = decode(text)
     return unmark(value) if '"$"' in text or "\\u0024" in text else value
@@ -72,7 +72,7 @@ def _may_need_marks(text: str) -> bool:
 
 
 def mark(value: object) -> Any:
-    """A copy in which stand-ins replace what JSON lacks. Raises :class:`NotMeasurable` for what is no JSON value."""
+    """Return a copy with stand-ins for what JSON lacks. Raises :class:`NotMeasurable` for other values."""
     if isinstance(value, str):
         return _marked_text(value)
     if value is None or isinstance(value, bool):
@@ -87,11 +87,11 @@ def mark(value: object) -> Any:
         return [mark(item) for item in value]
     if isinstance(value, Undefined):
         return {MARK: "undefined"}
-    raise NotMeasurable(f"the bridge carries JSON values, and none of type {type(value).__name__}")
+    raise NotMeasurable(f"a bridge accepts only JSON values, not one of type {type(value).__name__}")
 
 
 def unmark(value: Any) -> Any:
-    """The value with every stand-in replaced by what it stands for; ``undefined`` becomes ``None``."""
+    """Return the value with every stand-in replaced by its value; ``undefined`` becomes ``None``."""
     if isinstance(value, list):
         return [unmark(item) for item in value]
     if not isinstance(value, dict):
@@ -126,7 +126,7 @@ def _marked_float(number: float) -> Any:
 
 def _marked_object(value: Mapping[Any, Any]) -> Any:
     if not all(isinstance(key, str) and _is_encodable(key) for key in value):
-        raise NotMeasurable("the bridge carries objects whose keys are text")
+        raise NotMeasurable("a bridge accepts only objects with text keys")
     copy = {key: mark(item) for key, item in value.items()}
     return {MARK: {"quoted": copy[MARK]}} if len(copy) == 1 and MARK in copy else copy
 

@@ -1,4 +1,4 @@
-"""Calls and answers: many in flight, each answered once, in any order, within a limit."""
+"""Calls and answers: many at the same time, each answered once, in any order, within a time limit."""
 
 from __future__ import annotations
 
@@ -17,48 +17,48 @@ from pytest_mcp_storage.bridge.values import read_line, write_line
 from pytest_mcp_storage.spec.harness import NotMeasurable
 
 LONGEST_LINE = 64 * 2**20
-"""Bytes that a line from the bridge may have. A session of RT-5, every character escaped, takes 12 MiB."""
+"""The most bytes of a line from the bridge. A session of RT-5 takes 12 MiB if every character is escaped."""
 
 LEVELS = {"DEBUG": logging.DEBUG, "INFO": logging.INFO, "WARNING": logging.WARNING, "ERROR": logging.ERROR}
 SHOWN = 80
 TOLD = 600
-"""Characters of a fault, without the end of stderr."""
+"""The most characters of a fault, without the end of stderr."""
 
 Observer = Callable[[bytes], None]
-"""Is shown each line that crosses the wire, either way."""
+"""Gets each line, in both directions."""
 
 
 @dataclass(frozen=True)
 class Limits:
-    """How long a bridge may take, in seconds."""
+    """The time limits of a bridge, in seconds."""
 
     start: float = 60.0
-    """From its start to the answer to ``hello``: a compiler or an installer may run before it."""
+    """From its start to the answer to ``hello``: a compiler or an installer may run first."""
     provision: float = 180.0
     """To provision, attach or destroy a store."""
     call: float = 25.0
-    """For any other call. Then it is pinged: a bridge that answers lives, and it is the backend that hangs."""
+    """For any other call. Then it is pinged: if the bridge answers, the backend hangs."""
     ping: float = 5.0
     """To answer a ping."""
     leave: float = 5.0
-    """To end after its stdin was closed."""
+    """To end after its stdin is closed."""
 
 
 @dataclass
 class _Waiting:
     call: str
     future: asyncio.Future[Any] | Future[Any]
-    """``asyncio``'s where a task waits for it; the other kind blocks nobody and needs no loop."""
+    """``asyncio``'s future if a task waits for it; the other kind needs no loop."""
     deadline: float
     final: bool = False
-    """Whether the deadline is the last: no ping first."""
+    """Whether the deadline is final, without a ping."""
 
 
 @dataclass
 class Wire:
-    """A started bridge. Every call raises :class:`BridgeFault` from the moment that it broke the protocol.
+    """A started bridge. After it has violated the protocol, every call raises :class:`BridgeFault`.
 
-    ``observer`` is shown each line, both ways, before it is judged.
+    ``observer`` gets each line in both directions, before it is checked.
     """
 
     command: Sequence[str]
@@ -66,7 +66,7 @@ class Wire:
     env: Mapping[str, str] | None = None
     observer: Observer | None = None
     accepted: int = LONGEST_LINE
-    """Bytes that the bridge accepts in a line, as its handshake says."""
+    """Bytes that the bridge accepts in a line, as it answered ``hello``."""
 
     def __post_init__(self) -> None:
         self._fault: str | None = None
@@ -94,14 +94,14 @@ class Wire:
 
     @property
     def pid(self) -> int:
-        """The process id of the bridge."""
+        """Return the process id of the bridge."""
         return self._child.pid
 
     async def call(self, call: str, limit: float | None = None, **arguments: Any) -> Any:
-        """The result of one call.
+        """Return the result of one call.
 
-        Raises the typed error that it answered, :class:`ForeignError` for one of another type,
-        :class:`NotMeasurable` where the bridge declines, :class:`BridgeFault`.
+        Raises the typed error of the answer, :class:`ForeignError` for another type, :class:`NotMeasurable` if the
+        bridge declines the call, :class:`BridgeFault`.
         """
         loop = asyncio.get_running_loop()
         if loop is not self._loop:
@@ -123,7 +123,7 @@ class Wire:
             raise
 
     def call_now(self, call: str, **arguments: Any) -> Any:
-        """The same, without a loop: blocks until the answer is there. For the one call that is not async."""
+        """Return the same without a loop: block until the answer comes. For the only call that is not async."""
         number = self._send(call, arguments)
         future: Future[Any] = Future()
         deadline = time.monotonic() + self.limits.call
@@ -141,9 +141,9 @@ class Wire:
             raise
 
     def break_off(self, what: str) -> None:
-        """From now on every call raises a fault that says ``what`` the bridge did. The first fault stands."""
+        """Let every further call raise a fault that says ``what`` the bridge did. The first fault is kept."""
         if self._fault is None:
-            what = what if len(what) <= TOLD else f"{what[:TOLD]}…"  # it may quote the bridge, a megabyte of it
+            what = what if len(what) <= TOLD else f"{what[:TOLD]}…"  # it may contain a megabyte from the bridge
             self._fault = f"the bridge `{' '.join(self.command)}` {what}.{self._child.obituary()}"
             self._child.hang_up()
         for waiting in self._waiting.values():
@@ -152,14 +152,14 @@ class Wire:
         self._waiting.clear()
 
     def fault(self, what: str) -> BridgeFault:
-        """Break off, and the error to raise."""
+        """Break off, and return the error to raise."""
         self.break_off(what)
         self._fault_shown = True
         assert self._fault is not None
         return BridgeFault(self._fault)
 
     def close(self) -> None:
-        """End the process. Raises :class:`BridgeFault` where it broke the protocol and no call has told so yet."""
+        """End the process. Raises :class:`BridgeFault` if it violated the protocol and no call has reported it."""
         if self._watch is not None:
             self._watch.cancel()
         self._closing = True
@@ -167,11 +167,11 @@ class Wire:
         if self._fault is None:
             self._child.close_input()
         while self._child.reads and (left := deadline - time.monotonic()) > 0:
-            self._child.pump(left)  # its last words: an answer too many may be among them
+            self._child.pump(left)  # it may have written one answer too many
         left_by_itself = self._child.end(max(0.0, deadline - time.monotonic()))
         if self._fault is None and not left_by_itself:
             self._log.warning(
-                "the bridge `%s` did not end within %g s of the end of its stdin, and was killed",
+                "the bridge `%s` did not end within %g s after its stdin was closed, and was killed",
                 " ".join(self.command),
                 self.limits.leave,
             )
@@ -183,12 +183,14 @@ class Wire:
             self._fault_shown = True
             raise BridgeFault(self._fault)
         if self._closing:
-            raise BridgeFault(f"{call!r} was asked for after the bridge `{' '.join(self.command)}` had been ended")
+            raise BridgeFault(f"{call!r} was asked for after the bridge `{' '.join(self.command)}` was ended")
         number = self._last_id + 1
         message = {"id": number, "call": call, **arguments}
         line = write_line(message)
         if len(line) > self.accepted:
-            raise NotMeasurable(f"the bridge takes lines of {self.accepted:,} bytes, and {call!r} needs {len(line):,}")
+            raise NotMeasurable(
+                f"the bridge accepts lines of {self.accepted:,} bytes, but {call!r} needs {len(line):,}"
+            )
         self._last_id = number
         if self.observer is not None:
             self.observer(line)
@@ -196,7 +198,7 @@ class Wire:
         return number
 
     def _follow(self, loop: asyncio.AbstractEventLoop) -> None:
-        """A backend may be opened on one loop and used on another: each has its own clock, and timers."""
+        """Use the caller's loop. A backend may be opened on one loop and used on another, with another clock."""
         if self._watch is not None:
             self._watch.cancel()
             self._watch = None
@@ -227,7 +229,9 @@ class Wire:
         number = answer.get("id")
         if type(number) is not int or len(answer) != 2 or not ("result" in answer or "error" in answer):
             members = ", ".join(sorted(answer)) or "nothing"
-            self.break_off(f"wrote an answer that is not an id and a result, or an id and an error, but {members}")
+            self.break_off(
+                f"wrote an answer with the members {members} instead of an id and a result, or an id and an error"
+            )
             return
         waiting = self._waiting.pop(number, None)
         if waiting is None:
@@ -259,7 +263,7 @@ class Wire:
     def _ended(self, rest: bytes) -> None:
         if self._fault is None and (rest or not self._closing):
             calls = sorted({waiting.call for waiting in self._waiting.values()})
-            doing = f" while it had {', '.join(calls)} to answer" if calls else ""
+            doing = f" before it answered {', '.join(calls)}" if calls else ""
             half = f" in the middle of a line: {_shown(rest)}" if rest else ""
             self.break_off(f"closed its stdout{doing}{half}")
 
@@ -279,7 +283,7 @@ class Wire:
             self._watch = self._loop.call_at(earliest, self._look)
 
     def _look(self) -> None:
-        """Break off where a deadline has passed; ping first where the backend may be the one that hangs."""
+        """Break off if a deadline has passed; ping first if the backend may hang instead of the bridge."""
         self._watch = None
         assert self._loop is not None
         now = self._loop.time()

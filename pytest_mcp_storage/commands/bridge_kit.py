@@ -1,4 +1,4 @@
-"""``mcp-storage bridge-kit``: what the author of a bridge copies into their own repository."""
+"""``mcp-storage bridge-kit``: files that the author of a bridge copies into their own repository."""
 
 from __future__ import annotations
 
@@ -19,6 +19,6 @@ def bridge_kit(folder: Path) -> None:
     for name in KIT:
         target = folder / Path(name).name
         if target.exists() and target.read_bytes() != (HERE / name).read_bytes():
-            raise click.ClickException(f"{target} is there already, and another: move it away first")
+            raise click.ClickException(f"{target} exists already with other content: move it away first")
         shutil.copyfile(HERE / name, target)
         click.echo(target)

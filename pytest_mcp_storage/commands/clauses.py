@@ -1,4 +1,4 @@
-"""``mcp-storage clauses``: the contract, printed."""
+"""``mcp-storage clauses``: print the contract."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pytest_mcp_storage.spec.capabilities import Capability
 from pytest_mcp_storage.spec.clauses import LATEST, Clause, ContractError, Level, load_clauses, select
 
 WIDEST = 100
-"""Columns; longer lines read badly."""
+"""Columns; longer lines are hard to read."""
 
 
 @click.command()

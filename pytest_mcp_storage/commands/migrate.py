@@ -1,4 +1,4 @@
-"""``mcp-storage migrate``: from upstream's Redis to any store here."""
+"""``mcp-storage migrate``: copy sessions from upstream's Redis to any store here."""
 
 from __future__ import annotations
 
@@ -17,16 +17,17 @@ MOST_SHOWN = 20
 @click.option("--from", "source", metavar="URL", envvar="REDIS_URL", required=True, show_envvar=True,
               help="The server that holds upstream's sessions.")  # fmt: skip
 @click.option("--to", "target", type=click.Choice(TYPES), help="The target; unset: what the environment selects.")
-@click.option("--move", is_flag=True, help="Remove each session from upstream's keys once it was read back.")
-@click.option("--dry-run", is_flag=True, help="Read, compare and tell; write nothing.")
+@click.option("--move", is_flag=True, help="Remove each session from upstream's keys after its copy was read back.")
+@click.option("--dry-run", is_flag=True, help="Read, compare and report; write nothing.")
 def migrate(source: str, target: str | None, move: bool, dry_run: bool) -> None:
-    """Carry the sessions that @mcp-ts/sdk keeps in the Redis server at URL over to a store of this package.
+    """Copy the sessions that @mcp-ts/sdk keeps in the Redis server at URL to a store of this package.
 
     The target is chosen and reached by the variables of create_storage(): MCP_TS_STORAGE_TYPE, REDIS_URL,
-    MCP_TS_STORAGE_FILE, MCP_TS_STORAGE_SQLITE_PATH, SUPABASE_URL, and STORAGE_ENCRYPTION_KEY, which encrypts what
-    arrives. Stop what writes to the source first. Running it again is harmless.
+    MCP_TS_STORAGE_FILE, MCP_TS_STORAGE_SQLITE_PATH, SUPABASE_URL, and STORAGE_ENCRYPTION_KEY, which encrypts the
+    copies.
 
-    Exit code 1 where a session could not be carried over: it stays where it is.
+    Stop what writes to the source first. You can run the command again at any time. The exit code is 1 if a session
+    could not be copied: it stays in the source.
     """
     try:
         complete = asyncio.run(_migrate(source, target, move=move, dry_run=dry_run))
@@ -45,7 +46,7 @@ def _target(url: str, target: str | None) -> dict[str, str]:
         environ["MCP_TS_STORAGE_TYPE"] = target
     kind = type_named(environ)
     if kind == "memory":
-        raise click.UsageError("sessions in memory end with this command: choose another target by --to")
+        raise click.UsageError("sessions in memory end with this command: choose another target with --to")
     if kind == "redis":
         environ.setdefault("REDIS_URL", url)
     return environ

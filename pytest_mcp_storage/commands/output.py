@@ -1,4 +1,4 @@
-"""Output that any terminal and file can take: signs that its encoding lacks are replaced, and nothing fails."""
+"""Output for any terminal and file: characters that its encoding lacks are replaced, and nothing fails."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ NEAREST = {"…": "...", "→": "->", "≥": ">=", "≤": "<=", "×": "x", "·":
            "✓": "v", "✗": "x", "│": "|", "─": "-", "█": "#", "░": ".", "’": "'", "“": '"', "”": '"'}  # fmt: skip
 
 DEFAULTS = ("strict", "surrogateescape", "backslashreplace")
-"""How Python treats what can't be encoded unless PYTHONIOENCODING names something else."""
+"""How Python treats what can't be encoded unless PYTHONIOENCODING says otherwise."""
 
 
 def accept_every_character() -> None:

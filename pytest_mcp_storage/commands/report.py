@@ -1,4 +1,4 @@
-"""``mcp-storage report``: the reports of several runs as one."""
+"""``mcp-storage report``: merge the reports of several runs."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from pytest_mcp_storage.report.write import RENDERERS, write
               help="Repeatable; .json, .html, .md or .svg by its ending. Without it a summary is printed.")  # fmt: skip
 @click.option("--backend", "only", multiple=True, metavar="NAME", help="Repeatable; only these backends.")
 def report(reports: tuple[Path, ...], outputs: tuple[Path, ...], only: tuple[str, ...]) -> None:
-    """Put the JSON reports of several runs side by side.
+    """Merge the JSON reports of several runs.
 
-    Where a backend stands in several, the one named last is taken. Runs that were judged by different revisions of
-    the contract don't go together.
+    If a backend occurs in several, the one named last is taken. Runs that were judged by different revisions of the
+    contract can't be merged.
     """
     for path in outputs:
         _check(path)
@@ -45,7 +45,7 @@ def report(reports: tuple[Path, ...], outputs: tuple[Path, ...], only: tuple[str
 
 
 def _check(path: Path) -> None:
-    """Refuse before the work what would fail after it."""
+    """Raise before the work what would fail after it."""
     if path.suffix not in RENDERERS:
         raise click.UsageError(f"{path}: the ending must be one of {', '.join(RENDERERS)}")
     if path.is_dir() or not path.parent.is_dir():
@@ -56,12 +56,12 @@ def _narrowed(merged: Report, only: tuple[str, ...]) -> Report:
     known = [backend.name for backend in merged.backends]
     for name in only:
         if name not in known:
-            raise click.UsageError(f"there is no backend {name!r} in these reports (there: {', '.join(known)})")
+            raise click.UsageError(f"these reports have no backend {name!r} (they have: {', '.join(known)})")
     return replace(merged, backends=[each for each in merged.backends if not only or each.name in only])
 
 
 class _Styled:
-    """The terminal, written to in pytest's words for colours."""
+    """The terminal, with the markup of pytest's terminal writer."""
 
     def write(self, content: str, **markup: bool) -> None:
         colour = next((name for name in ("red", "green", "yellow") if markup.get(name)), None)

@@ -56,7 +56,7 @@ def _environ(kind: str | None) -> dict[str, str]:
         name, default = PATHS[type_named(environ)]
         path = environ.get(name, default).strip().strip("'\"")
         if not Path(path).exists():
-            raise click.UsageError(f"there is no file {path}; set {name} to the path of the store")
+            raise click.UsageError(f"no file {path}; set {name} to the path of the store")
     return environ
 
 

@@ -24,7 +24,7 @@ from reference_backends.core.errors import StorageError
 
 @contextlib.contextmanager
 def in_words() -> Iterator[None]:
-    """Show an error of our own as what it says."""
+    """Show an error of this package as its message, without a traceback."""
     try:
         yield
     except StorageError as error:
@@ -33,13 +33,13 @@ def in_words() -> Iterator[None]:
 
 @click.group()
 def stack() -> None:
-    """A Supabase stack on this machine, which needs no Docker."""
+    """Run a Supabase stack on this machine, without Docker."""
 
 
 @stack.command()
 @click.option("--provider", type=click.Choice(["auto", *STARTED]), default="auto", show_default=True,
               help="What starts it; auto: the first that can.")  # fmt: skip
-@click.option("--port", type=click.IntRange(0, 65535), default=0, help="The gateway's; any free one by default.")
+@click.option("--port", type=click.IntRange(0, 65535), default=0, help="The gateway's port; any free one by default.")
 @click.option("--detach", is_flag=True, help="Return once the stack is up; `down` ends it.")
 @in_words()
 def up(provider: Choice, port: int, detach: bool) -> None:
@@ -62,7 +62,7 @@ def up(provider: Choice, port: int, detach: bool) -> None:
 
 
 def _detach(provider: Choice, port: int) -> None:
-    """Start ``stack up`` in another session, and repeat what it says until it holds a stack or has failed."""
+    """Start ``stack up`` in a separate session, and repeat its output until it holds a stack or has failed."""
     log = cache_folder("stack") / "stack.log"
     command = [sys.executable, "-P", "-c", "from pytest_mcp_storage.cli import main; main()", "stack", "up"]
     with log.open("wb") as output:
@@ -82,7 +82,7 @@ def _detach(provider: Choice, port: int) -> None:
             if code is not None:
                 raise click.exceptions.Exit(code)
             time.sleep(0.02)
-    process.returncode = 0  # it lives on without us
+    process.returncode = 0  # it continues without this process
     click.echo(f'{held.url} is up. Here: eval "$(mcp-storage stack env)"; mcp-storage stack down ends it')
 
 

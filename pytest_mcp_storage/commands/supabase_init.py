@@ -1,4 +1,4 @@
-"""``mcp-storage supabase-init``: the migrations of the sessions table, into a Supabase project."""
+"""``mcp-storage supabase-init``: copy the migrations of the sessions table into a Supabase project."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def supabase_init(table: str) -> None:
         for name, text in named(table, folder).items():
             click.echo(_copied(text, folder / name))
     except OSError as error:
-        raise click.ClickException(f"{error.filename} can't be made or read ({error.strerror})") from None
+        raise click.ClickException(f"{error.filename} can't be created or read ({error.strerror})") from None
     steps = NEXT_STEPS.format(init="" if project else INIT, push=push(_major()))
     click.echo(steps + (OTHER_TABLE.format(table=table) if table != TABLE else ""))
 
@@ -59,7 +59,7 @@ def supabase_init(table: str) -> None:
 def named(table: str, folder: Path) -> dict[str, bytes]:
     """Return the migrations for a table of this name, by the name of their file.
 
-    Those of another table than :data:`TABLE` have version numbers of their own, so that both fit into one project.
+    Migrations of another table than :data:`TABLE` get other version numbers, so that both fit into one project.
     """
     shipped = {path.name: path.read_bytes() for path in migrations()}
     if table == TABLE:
@@ -82,7 +82,7 @@ def _version(second: int) -> str:
 
 
 def _project() -> Path | None:
-    """Return the folder ``supabase`` that Supabase's command line takes, seen from here."""
+    """Return the folder ``supabase`` that Supabase's command line uses, relative to the working directory."""
     here = Path.cwd()
     for above in (here, *here.parents):
         if any((above / "supabase" / name).exists() for name in CONFIGURATIONS):
@@ -91,7 +91,7 @@ def _project() -> Path | None:
 
 
 def _major() -> int | None:
-    """Return the major version of Supabase's command line, which is asked if its files don't show it."""
+    """Return the major version of Supabase's command line; run it if its files don't show the version."""
     major = installed_major()
     program = shutil.which("supabase")
     if major is not None or program is None:
@@ -120,7 +120,7 @@ def _copied(text: bytes, target: Path) -> str:
             file.write(text)
     except FileExistsError:
         same = target.read_bytes() == text
-        return f"left {target}: it is there already" + (
+        return f"left {target}: it exists already" + (
             "" if same else ", and differs from the one that this version ships"
         )
     return f"wrote {target}"

@@ -1,4 +1,4 @@
-"""``mcp-storage zoo``: the kill matrix, printed, and refused where it has a hole."""
+"""``mcp-storage zoo``: run the mutants, print the kill matrix, and fail if it has a gap."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def zoo(names: tuple[str, ...], every: bool, seed: int, jobs: int) -> None:
 
 
 def _names_of(mutant: Mutant) -> set[str]:
-    """What a mutant may be asked for by: its name, its clauses and their groups, or that it is conforming."""
+    """Return the names that select a mutant: its own, its clauses and their groups, or "conforming"."""
     clauses = mutant.clauses or ("conforming",)
     return {mutant.name, *clauses, *(clause.partition("-")[0] for clause in clauses)}
 
@@ -60,8 +60,8 @@ def _results(names: list[str], *, seed: int, every: bool, jobs: int, console: Co
         ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=_quietly) as pool,
     ):
         task = progress.add_task("running", total=len(names))
-        # Conforming stores, which are last in the list, run every clause: they go first, so that no process idles at
-        # the end.
+        # Conforming stores are last in the list and run every clause. They start first, so that no process is idle
+        # at the end.
         under_way = {
             pool.submit(run_mutant, name, tiers=tiers, seed=seed, every=every): name for name in reversed(names)
         }
@@ -71,12 +71,13 @@ def _results(names: list[str], *, seed: int, every: bool, jobs: int, console: Co
 
 
 def _quietly() -> None:
-    logging.getLogger().addHandler(logging.NullHandler())  # broken stores complain, and are right
+    logging.getLogger().addHandler(logging.NullHandler())  # broken stores log complaints, and are right
     warnings.simplefilter("ignore")
 
 
 def _matrix(results: Sequence[KillResult]) -> Table:
-    store = Column("store", no_wrap=True, min_width=max(len(result.mutant) for result in results))  # to be typed again
+    # The user types these names again: they are not cut.
+    store = Column("store", no_wrap=True, min_width=max(len(result.mutant) for result in results))
     table = Table(store, "must be killed by", "failed by", "tier", "examples", "seconds", box=None, pad_edge=False)
     for result in results:
         good = result.killed or result.passed
@@ -97,7 +98,7 @@ def _holes(results: Iterable[KillResult]) -> Iterator[str]:
             missed = ", ".join(sorted(set(result.named) - set(result.by)))
             yield f"{result.mutant} survived {missed} {' '.join(result.faults)}"
         elif not result.named and result.by:
-            yield f"{result.mutant} is conforming, and was failed by {', '.join(result.by)}: {result.message}"
+            yield f"{result.mutant} is conforming, and failed {', '.join(result.by)}: {result.message}"
         elif not result.named and result.faults:
             yield f"{result.mutant} is conforming, and could not be measured: {'; '.join(result.faults)}"
 

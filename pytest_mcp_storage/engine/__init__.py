@@ -1,17 +1,20 @@
-"""Runs clause tests: provision a store, run the examples of a test, judge what was seen.
+"""Run clause tests: provision a store, run the examples of a test, judge the result.
 
-- ``environment``: one backend's harness, provisioned once a process, with its time and its loop.
+- ``environment``: one backend's harness, provisioned once in each process, with its time and its loop.
 - ``context``: what a clause test receives: its handles, its time, its names.
 - ``recording``: a backend that records every call, and the history of an example.
-- ``clause_test``: the decorator that makes a clause test of a function.
+- ``clause_test``: the decorator that makes a clause test from a function.
 - ``executor``: runs the examples of a test and keeps the shortest failing one.
 - ``measure``: runs one test on one backend and judges it.
 - ``violation``: how a test reports that a store breaks a clause.
 - ``harness_checks``: checks of a harness before the run.
 - ``clock``: the suite's clock, and observed time.
-- ``loop``: the suite's event loop, on its own thread.
+- ``loop``: the suite's event loop, on a separate thread.
+- ``schedule``: the loop on which the order of ready tasks can be drawn.
+- ``suspensions``: cancels a call at one of its suspension points.
 - ``timeouts``: how long a call may take.
-- ``tracebacks``: where a store raised an exception.
+- ``leftovers``: removes sessions that a store kept under other names.
+- ``resources``: threads, descriptors and processes that this process holds.
 - ``tiers``: how many examples and steps each tier runs.
 - ``exercised``: which branches of a store's code were run.
 - ``source_constants``: the constants that a store's source names.

@@ -19,13 +19,13 @@ Body = TypeVar("Body", bound=Callable[..., Any])
 
 @dataclass(frozen=True)
 class Every:
-    """Values that are not drawn but taken one after the other: few examples draw some of them never."""
+    """Values that a test takes in turn instead of drawing them: a few draws may miss some of them."""
 
     values: tuple[Any, ...]
 
 
 def every(*values: Any) -> Every:
-    """Share a test's examples among these values; each gets one at least."""
+    """Share a test's examples among these values; each value gets at least one."""
     return Every(values)
 
 
@@ -44,11 +44,11 @@ class ClauseTest:
 
     @property
     def name(self) -> str:
-        """The function's own, by which the contract names the test."""
+        """Return the function's name, by which the contract names the test."""
         return self.body.__name__
 
     def examples(self, environment: Environment, tier: Tier) -> int:
-        """How many examples this test gets on this backend, in each of its turns."""
+        """Return how many examples this test gets on this backend, for each set of parameters."""
         if self.waits and Capability.CLOCK not in environment.harness.capabilities:
             return 1
         count = tier.examples if tier.unhurried else max(4, round(tier.examples * environment.pace))
@@ -64,12 +64,12 @@ def clause_test(
     shuffled: bool = False,
     **arguments: SearchStrategy[Any] | Every,
 ) -> Callable[[Body], Body]:
-    """Mark a function as a test of ``clause``. It is handed a :class:`TestContext`, and an example of each strategy.
+    """Mark a function as a test of ``clause``; it receives a :class:`TestContext` and an example of each strategy.
 
-    An argument may also be :func:`every` one of some values, among which the examples are shared, one each at least.
-    ``at_most``: no more examples than so many, for costly tests. ``waits``: it lets time pass, so that a store
-    without CLOCK gets one example, in real time. ``needs``: capabilities beyond the clause's own, for a test that
-    measures one of its ``optional_parts``. ``shuffled``: the order in which ready tasks run is drawn too.
+    An argument may also be :func:`every` one of some values: they share the examples, at least one each. ``at_most``:
+    the limit of examples, for costly tests. ``waits``: the test lets time pass, so a store without CLOCK gets one
+    example, in real time. ``needs``: capabilities in addition to the clause's, for a test of one of its
+    ``optional_parts``. ``shuffled``: the order in which ready tasks run is drawn too.
     """
     strategies = {name: value for name, value in arguments.items() if not isinstance(value, Every)}
     taken = {name: value.values for name, value in arguments.items() if isinstance(value, Every)}
@@ -84,5 +84,5 @@ def clause_test(
 
 
 def tests_in(module: object) -> list[ClauseTest]:
-    """The clause tests of a suite module, in the order in which they stand there."""
+    """Return the clause tests of a suite module, in the order of the module."""
     return [value.__clause_test__ for value in vars(module).values() if hasattr(value, "__clause_test__")]

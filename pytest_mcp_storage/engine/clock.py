@@ -1,4 +1,4 @@
-"""Time, as the suite sees it: moved by hand where the store takes a clock, waited for where it does not."""
+"""Time for the suite: a clock that tests move if the store takes one, real time if it does not."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import time
 
 
 class SuiteClock:
-    """A clock that starts at the real time, never goes back, and moves only when it is told to. Seconds."""
+    """A clock that starts at the real time, never goes back, and moves only when a test moves it. Seconds."""
 
     def __init__(self) -> None:
         self._now = time.time()
@@ -16,11 +16,11 @@ class SuiteClock:
         return self._now
 
     async def pass_time(self, seconds: float) -> None:
-        """Move it on."""
+        """Move the clock on."""
         self._now += seconds
 
     def measurable(self, seconds: float) -> float:
-        """A TTL that a test can outlive: any."""
+        """Return a TTL that a test can outlive: with this clock, any."""
         return seconds
 
 
@@ -31,9 +31,9 @@ class ObservedTime:
         return time.monotonic()
 
     async def pass_time(self, seconds: float) -> None:
-        """Wait for so long."""
-        await asyncio.sleep(seconds)  # the loop's clock is monotonic too, and never wakes early
+        """Wait for this long."""
+        await asyncio.sleep(seconds)  # the loop's clock is monotonic too, and never wakes up early
 
     def measurable(self, seconds: float) -> float:
-        """A TTL that a test can outlive: 1 to 2 seconds, by the given one's fraction."""
+        """Return a TTL that a test can outlive: 1 to 2 seconds, with the fraction of the given one."""
         return 1 + seconds % 1

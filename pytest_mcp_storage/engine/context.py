@@ -1,4 +1,4 @@
-"""The context: what a clause's test is handed."""
+"""The context that a clause test receives."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ OTHER_KEY = "a7" * 32
 
 _examples = itertools.count(1)
 _process = secrets.token_hex(4)
-"""What tells this process's names from another's, on a store that both may use: runs and workers at once, old rows."""
+"""Distinguishes the names of this process from those of other processes and of earlier runs on the same store."""
 
 
 class TestContext:
-    """One test of one clause on one backend: its handles, its time, its names, and what has happened so far.
+    """One test of one clause on one backend: its handles, its time, its names, and its history.
 
-    Each example writes under identities of its own, so that it neither meets others' sessions nor older ones.
+    Each example writes under separate identities, so that it meets no other sessions, older ones included.
     """
 
     __test__ = False  # pytest would collect it
@@ -61,7 +61,7 @@ class TestContext:
         self._opened_before: list[RecordingBackend] = []
         self._unrecorded: list[SessionData] = []
         self._patience = LONGEST_CALL
-        """Seconds that each call gets when the test is over."""
+        """Seconds that each call gets during the clean-up after the test."""
         self.begin()
 
     # -- the example ---------------------------------------------------------------------------------------------
@@ -73,19 +73,19 @@ class TestContext:
         self.history = History()
         self._histories.append(self.history)
         self.number = next(_examples)
-        """The example's own; each gets a higher one than the last."""
+        """The number of the example; it increases from example to example."""
         self._mark = f"{'' if self.harness.dedicated else _process}{self.number:x}"
 
     def identity(self, name: str) -> str:
-        """``name`` as this example's own identity. The mark stands in front, so that endings stay endings."""
+        """Return ``name`` as an identity of this example. The mark is a prefix, so that endings stay endings."""
         return f"{self._mark}.{name}"
 
     def session_id(self, name: str) -> str:
-        """``name`` as this example's own session id. The mark stands behind, so that beginnings stay such."""
+        """Return ``name`` as a session id of this example. The mark is a suffix, so that beginnings stay beginnings."""
         return f"{name}.{self._mark}"
 
     def own(self, value: Any) -> Any:
-        """The value with every session in it renamed into this example."""
+        """Return the value with each session in it renamed for this example."""
         if isinstance(value, SessionData):
             names = {"identity": self.identity(value.identity), "session_id": self.session_id(value.session_id)}
             return value.model_copy(update=names)
@@ -97,33 +97,33 @@ class TestContext:
 
     @property
     def constants(self) -> SourceConstants:
-        """The numbers and texts that the store's own source names; none for a store in another process."""
+        """Return the numbers and texts that the store's own source names; none for a store in another process."""
         return self.environment.constants
 
     # -- the store -----------------------------------------------------------------------------------------------
 
     def can(self, capability: Capability) -> bool:
-        """Whether the harness declares it."""
+        """Say whether the harness declares the capability."""
         return capability in self.harness.capabilities
 
     @property
     def store_is_ours(self) -> bool:
-        """Whether store-wide calls are allowed: on a dedicated store, or with ``--mcp-allow-destructive``."""
+        """Say whether store-wide calls are allowed: on a dedicated store, or with ``--mcp-allow-destructive``."""
         return self.harness.dedicated or self.destructive
 
     @property
     def usual_keys(self) -> tuple[str, ...]:
-        """What a handle is opened with unless a test says otherwise: the key, or none where the store takes none."""
+        """Return what a handle is opened with by default: the key, or nothing if the store takes none."""
         return (self.key,) if self.can(Capability.KEY) else ()
 
     async def store(self, *, sealed: bool = True) -> RecordingBackend:
-        """The handle that the examples of this test share: with a key where ``sealed`` and the store takes one."""
+        """Return the handle that the examples of this test share: with a key if ``sealed`` and the store takes one."""
         return await self.holder(*(self.usual_keys if sealed else ()))
 
     async def holder(self, *keys: str) -> RecordingBackend:
-        """The handle with these keys that the examples of this test share.
+        """Return the handle with these keys that the examples of this test share.
 
-        Of a store that is DURABLE and not SHARED one at a time is open.
+        If the store is DURABLE and not SHARED, one handle at a time is open.
         """
         if keys not in self._holders:
             if not self.can(Capability.SHARED):
@@ -135,11 +135,11 @@ class TestContext:
 
     @property
     def one_store(self) -> bool:
-        """Whether all handles, open at once or one after another, are handles on the same store."""
+        """Say whether all handles, open together or one after another, are handles on the same store."""
         return self.can(Capability.SHARED) or self.can(Capability.DURABLE)
 
     async def plant(self, session: SessionData, field: str, value: Any) -> None:
-        """AT_REST: put ``value`` in the place of a stored field, past the backend."""
+        """Replace a stored field with ``value`` without the backend (AT_REST)."""
         if not self.can(Capability.SHARED):
             await self._close_holders()
         self.history.note(f"… the stored {field} of {session.session_id!r} is replaced by {shortly(value)} …")
@@ -152,7 +152,7 @@ class TestContext:
             self._holders.clear()
 
     async def _close_what_was_opened_before(self) -> None:
-        """Close the handles of earlier examples: a store that is not SHARED may lend itself to one at a time."""
+        """Close the handles of earlier examples: a store that is not SHARED may allow one handle at a time."""
         for handle in self._opened_before:
             await self._patiently(handle.backend.disconnect)
         self._opened_before.clear()
@@ -165,7 +165,7 @@ class TestContext:
         real_time: bool = False,
         harness: BackendHarness | None = None,
     ) -> RecordingBackend:
-        """A new handle, closed when the test ends. ``real_time``: without the suite's clock.
+        """Open a new handle, which is closed when the test ends. ``real_time``: without the suite's clock.
 
         What the harness raises here counts as raised by the store.
         """
@@ -185,20 +185,23 @@ class TestContext:
         return recording
 
     async def handles(self, count: int) -> list[RecordingBackend]:
-        """So many handles on the store, with the same key, which the examples of this test share."""
+        """Return this many handles on the store, with the same key, which the examples of this test share."""
         first = await self.store()
         while len(self._further) < count - 1:
             self._further.append(await self.open(*self.usual_keys, name=f"store{len(self._further) + 2}"))
         return [first, *self._further[: count - 1]]
 
     def give_up(self, handles: Iterable[RecordingBackend]) -> None:
-        """Leave these handles alone from now on: a call on one of them did not return, so the next may not either."""
+        """Do not use these handles again: a call on one of them did not return, so the next may not either."""
         self._patience = self.harness.time_limit
         for kept in (self._handles, self._further, self._opened_now):
             kept[:] = [each for each in kept if each not in handles]
 
     async def open_as(self, user: str | None) -> RecordingBackend:
-        """A new handle as a signed-in user, on the real time; ``None``: without one. Closed when the test ends."""
+        """Open a new handle as a signed-in user, in real time; ``None``: without a user.
+
+        It is closed when the test ends.
+        """
         recording = await self._opened(lambda: self.harness.open_as(user), user or "nobody")
         self._others.append(recording)
         return recording
@@ -214,56 +217,59 @@ class TestContext:
             raise
         name = name or f"handle{len(self._handles) + len(self._others) + 1}"
         return RecordingBackend(
-            backend, name, lambda: self.history, self.environment.lost_a_call, spares=not self.store_is_ours
+            backend, name, lambda: self.history, self.environment.lost_a_call, protects_others=not self.store_is_ours
         )
 
     @asynccontextmanager
     async def another_store(self, *, will_be_killed: bool = False) -> AsyncIterator[BackendHarness]:
-        """A further, empty store of the same kind, which the test may damage, or whose processes ``will_be_killed``."""
+        """Provision another empty store of the same kind, which the test may damage.
+
+        ``will_be_killed``: the test may also kill processes that use it.
+        """
         harness = self.environment.make()
         harness.will_be_killed = will_be_killed
         async with harness:
             yield harness
 
     async def stored(self, session: SessionData) -> dict[str, Any]:
-        """AT_REST: what lies in the store of the fields that may hold secrets; ``None`` where nothing does."""
+        """Return what the store holds of the fields that may contain secrets; ``None`` if it holds no row (AT_REST)."""
         fields = await self.harness.stored_fields(session.identity, session.session_id)
         return {field: fields.get(field) for field in ("tokens", "headers", "code_verifier", "client_information")}
 
     async def row_of(self, session: SessionData) -> dict[str, Any]:
-        """AT_REST: the same of a session whose row must be there. Raises :class:`Violation` where it is not."""
+        """Return the same for a session whose row must exist (AT_REST). Raise :class:`Violation` if it does not."""
         try:
             return await self.stored(session)
         except LookupError:
             pass
-        raise Violation(f"no row of {session.session_id!r} lies in the store", should="hold one")
+        raise Violation(f"the store has no row of {session.session_id!r}", should="hold one")
 
     # -- time ----------------------------------------------------------------------------------------------------
 
     def now(self) -> float:
-        """Seconds, on the clock by which the store's sessions expire."""
+        """Return the time in seconds on the clock by which the store's sessions expire."""
         return self.environment.time()
 
     async def pass_time(self, seconds: float) -> None:
-        """Let at least so much time pass."""
+        """Let at least this much time pass."""
         self.history.note(f"… {round(seconds, 3):.12g} s pass …")
         await self.environment.time.pass_time(seconds)
 
     def ttl(self, seconds: float) -> float:
-        """``seconds`` where the clock is ours to move, else a TTL of 1 to 2 seconds that a test can wait for."""
+        """Return ``seconds`` if the clock is the suite's, else a TTL of 1 to 2 seconds that a test can wait for."""
         return self.environment.time.measurable(seconds)
 
     # -- the verdict ---------------------------------------------------------------------------------------------
 
     def leave_out(self, what: str) -> None:
-        """Note, once, a half of the clause that could not be looked at here."""
+        """Note, once, a part of the clause that could not be judged here."""
         if (note := f"{LEFT_OUT}{what}") not in self.notes:
             self.notes.append(note)
 
     # -- the end -------------------------------------------------------------------------------------------------
 
     async def tidy(self) -> None:
-        """Remove what the examples wrote, and close every handle. Errors here are not the clause's."""
+        """Remove what the examples wrote, and close every handle. Errors here do not count against the clause."""
         await self._remove_sessions()
         for handle in [*self._handles, *self._others]:
             await self._patiently(handle.backend.disconnect)
@@ -289,7 +295,7 @@ class TestContext:
                 self.notes.append(f"{told}: the store keeps them under names that they were not written under")
 
     async def _patiently(self, call: Callable[..., Awaitable[object]], *arguments: str) -> None:
-        """Call the store, whatever it answers, unless it has hung before; the environment learns if it hangs."""
+        """Call the store and ignore its result, unless it has hung before; the environment learns if it hangs."""
         if self.environment.hung:
             return
         try:
@@ -298,7 +304,7 @@ class TestContext:
             self.environment.hung = True
 
     def remember(self, sessions: Iterable[SessionData]) -> None:
-        """Sessions that are written past the recording, to be removed when the test ends."""
+        """Return the list of sessions written without the recording, to be removed when the test ends."""
         self._unrecorded += sessions
 
     def _written(self) -> set[tuple[str, str]]:

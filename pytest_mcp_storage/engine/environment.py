@@ -1,4 +1,4 @@
-"""The environment: one backend's harness, provisioned once a process, with its time and its loop."""
+"""The environment: one backend's harness, provisioned once in each process, with its time and its loop."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ if TYPE_CHECKING:
     from pytest_mcp_storage.engine.source_constants import SourceConstants
 
 SLOW_CALL = 0.002
-"""Seconds; a store whose calls take longer gets fewer examples, so that a run ends in bearable time."""
+"""Seconds; a store whose calls take longer gets fewer examples, so that the run does not take too long."""
 FEWEST = 0.2
 """The share of the examples that even the slowest store gets."""
 LONGEST_PROVISIONING = 1800.0
-"""Seconds after which a harness that provisions its store is no longer waited for; it may fetch a server first."""
+"""Seconds after which a harness that provisions its store has timed out; it may fetch a server first."""
 LONGEST_OPENING = 60.0
-"""Seconds after which the first ``open``, or a call on its handle, counts as one that never returns."""
+"""Seconds after which the first ``open``, or a call on its handle, has timed out."""
 LONGEST_END = 600.0
-"""Seconds after which a harness that destroys its store is no longer waited for."""
+"""Seconds after which a harness that destroys its store has timed out."""
 LONGEST_END_OF_HUNG = 5.0
-"""The same where the store has hung before."""
+"""The same limit if the store has hung before."""
 MOST_LOST = 2
-"""So many calls of a run may fail to return before the store is asked no more: each takes a minute."""
+"""Stop calling the store after this many calls have timed out: each takes a minute."""
 
 
 class Environment:
@@ -45,17 +45,17 @@ class Environment:
         self.harness = make()
         self.time: SuiteClock | ObservedTime = ObservedTime()
         self.pace = 1.0
-        """The share of a tier's examples that this store gets; 1 for a fast one."""
+        """The share of a tier's examples that this store gets; 1 for a fast store."""
         self.backend_type: type = object
         """The class of the handles that ``open`` returns."""
         self.hung = False
-        """Whether the store is asked no more: it blocks the loop, or too many calls have not returned."""
+        """Whether the store is no longer called: it blocks the loop, or too many calls have timed out."""
         self.shared: dict[str, Any] = {}
         """What tests of several clauses measure once, by name."""
         self._lost = 0
 
     def start(self) -> None:
-        """Provision the store and open it once. Whatever that raises is passed on, and leaves no store behind."""
+        """Provision the store and open it once. If that raises, the store is destroyed and the error is passed on."""
         provisioned = in_time("__aenter__()", self.harness.__aenter__, limit=LONGEST_PROVISIONING)
         self.loop.run(provisioned, limit=LONGEST_PROVISIONING + GRACE)
         try:
@@ -69,7 +69,7 @@ class Environment:
 
     @cached_property
     def constants(self) -> SourceConstants:
-        """The numbers and texts that the store's own source names."""
+        """Return the numbers and texts that the store's own source names."""
         from pytest_mcp_storage.engine.source_constants import constants_of
 
         return constants_of(self.harness, self.backend_type)
@@ -81,7 +81,7 @@ class Environment:
         self.loop.run(destroyed, limit=limit + GRACE)
 
     def lost_a_call(self) -> None:
-        """A call has not returned, and is given up."""
+        """Count a call that has timed out."""
         self._lost += 1
         self.hung = self.hung or self._lost >= MOST_LOST
 
@@ -95,7 +95,7 @@ class Environment:
             seconds = []
             for _ in range(5):
                 start = time.perf_counter()
-                # Whether it may raise is for the clauses to say.
+                # the clauses judge whether it may raise
                 await ended("get_session()", handle.get_session, "mcp-storage-pace", "none", limit=LONGEST_OPENING)
                 seconds.append(time.perf_counter() - start)
         finally:

@@ -1,4 +1,4 @@
-"""The search among a test's examples for one that fails, and for the shortest of those."""
+"""Run the examples of a test until one fails, and keep the shortest failing one."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ LONGEST_EXAMPLE = 600.0
 
 
 SCHEDULE = "schedule of ready tasks"
-"""Under this name a schedule is drawn; no argument of a test can have it."""
+"""The name under which a schedule is drawn; no argument of a test can have it."""
 
 
 MOMENTS = 150
-"""Moments of an example at which a task may overtake others; later ones leave the order as it is."""
+"""Moments of an example at which a task may overtake others; later ones keep the order."""
 
 
 class Enough(BaseException):
-    """Ends a search that has had its time; hypothesis lets it through."""
+    """Ends an execution that has used its time; Hypothesis passes it on."""
 
 
 class EndedByTimeout(Exception):
-    """The run's own limit for a test, as pytest-timeout sets it, has ended the search."""
+    """The run's own limit for a test, such as pytest-timeout's, has ended the execution."""
 
 
 class Executor:
@@ -52,7 +52,7 @@ class Executor:
         self._shortest = float("inf")
 
     def run(self) -> None:
-        """Search until an example fails, or all have passed."""
+        """Run examples until one fails, or all have passed."""
         try:
             if self.test.strategies:
                 self._execute_examples()
@@ -69,30 +69,30 @@ class Executor:
                 self.failure = error
 
     def begin(self) -> None:
-        """Start an example. Raises :class:`Enough` where shrinking has had its time."""
+        """Start an example. Raise :class:`Enough` if the time for shrinking has passed."""
         if time.monotonic() > self._deadline:
             raise Enough
         self.examples += 1
         self.context.begin()
 
     def call(self, work: Callable[[], Any]) -> Any:
-        """Do a piece of an example, await what it returns, and keep what it shows where it fails."""
+        """Run one part of an example, await its result, and keep what it shows if it fails."""
         try:
             result = work()
             if inspect.isawaitable(result):
                 return self.context.environment.loop.run(_awaited(result), limit=LONGEST_EXAMPLE, look=self._look)
         except HypothesisException:
             raise
-        except pytest.fail.Exception as error:  # raised here by a signal: what the store raises is contained
+        except pytest.fail.Exception as error:  # raised here by a signal: errors of the store are contained
             self.failure, self.history = EndedByTimeout(str(error)), self.context.history.lines()
-            raise Enough from None  # hypothesis would take it for the store's failure, and try it again
+            raise Enough from None  # Hypothesis would take it for the store's failure and try it again
         except Exception as error:
             self._keep(error)
             raise
         return result
 
     def settings(self) -> settings:
-        """Hypothesis's settings for this test on this backend: ours alone, whatever profile the user has loaded."""
+        """Return Hypothesis's settings for this test and backend, independent of the user's profile."""
         tier = self.context.tier
         return settings(
             max_examples=self.test.examples(self.context.environment, tier),
@@ -123,7 +123,7 @@ class Executor:
         return example
 
     def _scheduled(self, order: Sequence[int], arguments: dict[str, Any]) -> Any:
-        """The test's body; where ``order`` changes anything, tasks that are ready run in the order that it says."""
+        """Run the test's body; if ``order`` has numbers, they decide the order of the tasks that are ready."""
         work = self.test.body(self.context, **arguments)
         if not any(order):
             return work
@@ -144,11 +144,11 @@ class Executor:
             run_state_machine_as_test(seed(self.context.seed)(machine), settings=self.settings())
 
     def _look(self) -> None:
-        """Raises :class:`NoReturn` where a call does not even end when it is cancelled; the store is asked no more."""
+        """Raise :class:`NoReturn` if a call does not end when it is cancelled; the store is not called again."""
         if call := self.context.history.stuck():
             environment = self.context.environment
             environment.hung = True
-            how = "does not let itself be cancelled" if environment.loop.answers() else "blocks the event loop"
+            how = "ignores its cancellation" if environment.loop.answers() else "blocks the event loop"
             raise NoReturn(f"{call.method} did not return within {LONGEST_CALL:g} s, and {how}", should="return")
 
     def _keep(self, error: Exception) -> None:
@@ -161,7 +161,7 @@ class Executor:
 
 
 def schedules() -> SearchStrategy[list[int]]:
-    """Schedules in which half of the moments let another task run first. They shrink to few such moments."""
+    """Return schedules in which half of the moments let another task run first; they shrink to few such moments."""
     return binary(min_size=MOMENTS // 4, max_size=MOMENTS).map(
         lambda drawn: [byte % 4 if byte >= 128 else 0 for byte in drawn]
     )

@@ -1,4 +1,4 @@
-"""Checks of a harness before the run: its class once, each instance for itself, and the backends that it returns."""
+"""Checks of a harness before the run: its class once, each instance, and the backends that it returns."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from pytest_mcp_storage.spec.harness import BackendHarness
 from reference_backends import StorageBackend
 
 METHODS = tuple(name for name in vars(StorageBackend) if not name.startswith("_"))
-"""What every backend has."""
+"""The attributes that every backend has."""
 BROUGHT = {Capability.KEY: "encryption_key", Capability.CLOCK: "clock"}
-"""The argument of ``open`` that each of them brings."""
+"""The argument of ``open`` that each capability requires."""
 CONTEXTS = ("outage", "lost_answer", "unprepared")
 """The methods of a harness that are context managers."""
 OF_CAPABILITY = {
@@ -25,11 +25,11 @@ OF_CAPABILITY = {
     Capability.CRASH: ("locator", "attach"),
     Capability.ROW_SECURITY: ("open_as", "write_row_as"),
 }
-"""The methods of a harness that each of them asks for."""
+"""The methods of a harness that each capability requires."""
 
 
 def check_class(harness: type[BackendHarness]) -> None:
-    """Raise ``TypeError`` for a harness class that can't work, as far as the class itself shows it."""
+    """Raise ``TypeError`` for a harness class that cannot work, as far as the class itself shows it."""
     check_maker(harness)
     try:
         check_contexts(harness)
@@ -43,25 +43,28 @@ def check_class(harness: type[BackendHarness]) -> None:
 
 
 def check_instance(harness: BackendHarness) -> None:
-    """Raise ``TypeError`` for capabilities that the harness has chosen for itself; the class's are checked before."""
+    """Raise ``TypeError`` for capabilities that an instance has set; those of the class are checked before."""
     if harness.capabilities is not getattr(type(harness), "capabilities", None):
         check_capabilities(harness.capabilities)
         check_open(type(harness), harness.capabilities)
 
 
 def check_backend(made: object, by: str) -> None:
-    """Raises ``TypeError``, which names what is missing. ``by``: what made it, as in ``open()``."""
+    """Raise ``TypeError`` for an object that is no backend, and name what is missing.
+
+    ``by``: what made it, as in ``open()``.
+    """
     lacking = [f"{name}()" for name in METHODS if not callable(getattr(made, name, None))]
     if isinstance(made, BackendHarness):
         raise TypeError(f"{by} returned a {type(made).__name__}, a harness: name its class instead")
     if made is None:
-        raise TypeError(f"{by} returned None in place of a backend")
+        raise TypeError(f"{by} returned None instead of a backend; return the opened backend")
     if lacking:
         raise TypeError(f"{by} returned a {type(made).__name__}, which is no backend: it lacks {', '.join(lacking)}")
 
 
 def check_capabilities(declared: object) -> None:
-    """Raises ``TypeError`` for anything but a set of :class:`Capability`: a name in it would count as undeclared."""
+    """Raise ``TypeError`` for anything but a set of :class:`Capability`: a plain name would count as undeclared."""
     if not isinstance(declared, Set):
         raise TypeError(f"capabilities must be a frozenset of Capability, not a {type(declared).__name__}")
     for each in declared:
@@ -70,10 +73,10 @@ def check_capabilities(declared: object) -> None:
 
 
 def check_maker(make: Callable[..., Any]) -> None:
-    """Raises ``TypeError`` for a class or function that can't be called without arguments, as the suite calls it."""
+    """Raise ``TypeError`` for a class or function that can't be called without arguments, as the suite calls it."""
     try:
         signature = inspect.signature(make)
-    except (TypeError, ValueError):  # one that is written in C need not tell
+    except (TypeError, ValueError):  # a function written in C may have no signature
         return
     try:
         signature.bind()
@@ -83,7 +86,7 @@ def check_maker(make: Callable[..., Any]) -> None:
 
 
 def check_open(harness: type[BackendHarness], declared: Set[Capability]) -> None:
-    """Raises ``TypeError`` where ``open()`` does not take what it will be given: the store would be blamed for it."""
+    """Raise ``TypeError`` if ``open()`` does not take what the suite passes: the store would be blamed for it."""
     if not inspect.isfunction(inspect.getattr_static(harness, "open")):
         return
     signature = inspect.signature(harness.open)
@@ -97,7 +100,7 @@ def check_open(harness: type[BackendHarness], declared: Set[Capability]) -> None
 
 
 def check_contexts(harness: type[BackendHarness]) -> None:
-    """Raises ``TypeError`` for a method that lacks the decorator which makes a context manager of it."""
+    """Raise ``TypeError`` for a method without the decorator that makes it a context manager."""
     for name in CONTEXTS:
         method = inspect.getattr_static(harness, name)
         if inspect.iscoroutinefunction(method) or inspect.isasyncgenfunction(method):
@@ -105,7 +108,7 @@ def check_contexts(harness: type[BackendHarness]) -> None:
 
 
 def missing_methods(harness: type[BackendHarness]) -> list[str]:
-    """The methods that a harness class must define, by its own declarations, and does not: ``outage()``."""
+    """Yield the methods that a harness class must define for its capabilities, and does not: ``outage()``."""
     declared = harness.capabilities if has_capabilities_of_its_own(harness) else frozenset()
     names = ["open", *(name for capability, each in OF_CAPABILITY.items() if capability in declared for name in each)]
     inherited = vars(BackendHarness)
@@ -113,5 +116,5 @@ def missing_methods(harness: type[BackendHarness]) -> list[str]:
 
 
 def has_capabilities_of_its_own(harness: type[BackendHarness]) -> bool:
-    """Whether the class itself holds its capabilities; a property gives each instance its own."""
+    """Say whether the class itself holds its capabilities; a property sets them for each instance."""
     return not hasattr(inspect.getattr_static(harness, "capabilities"), "__get__")

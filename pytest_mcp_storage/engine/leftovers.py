@@ -1,7 +1,7 @@
-"""Sessions that a store kept under other names than they were written under: they are removed too.
+"""Remove sessions that a store kept under other names than they were written under.
 
-Only on a store that may hold others' data, which can't be cleared. There each name that the suite writes holds a mark
-of the process, so that what holds it is the suite's.
+This is needed only on a store that may hold others' data, because that one can't be cleared. There each name that the
+suite writes contains a mark of the process, so every id with the mark belongs to the suite.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pytest_mcp_storage.engine.timeouts import in_time
 from reference_backends import SessionData, StorageBackend
 
 LIMIT = 60.0
-"""Seconds after which the store's listing of all ids is no longer waited for."""
+"""Seconds after which the store's listing of all ids has timed out."""
 Call = Callable[..., Awaitable[None]]
 Name = tuple[str, str]
 """Identity and session id."""
@@ -25,9 +25,9 @@ SHORTER = (64, 100, 128, 191, 200, 254)
 async def remove_renamed(
     backend: StorageBackend, call: Call, written: Iterable[Name], read: Iterable[Name], mark: str
 ) -> list[str]:
-    """Remove what the store kept under other names. Returns the ids that are there all the same.
+    """Remove what the store kept under other names. Return the ids that are still there.
 
-    ``call``: calls the store, whatever it answers. ``read``: names that the store's answers held.
+    ``call``: calls the store and ignores its result. ``read``: names that the store's results contained.
     """
     written = list(written)
     if not any(mark in id for _, id in written) or not (left := await _left_behind(backend, mark)):
@@ -41,7 +41,7 @@ async def _left_behind(backend: StorageBackend, mark: str) -> list[str]:
     try:
         ids = await in_time("get_all_session_ids()", backend.get_all_session_ids, limit=LIMIT)
         return [id for id in ids if mark in id.casefold()]
-    except Exception:  # what the listing answers is for its clauses
+    except Exception:  # other clauses judge what the listing returns
         return []
 
 
@@ -52,7 +52,7 @@ def names_in(results: Iterable[object]) -> list[Name]:
 
 
 def candidates(written: Iterable[Name], left: Iterable[str], read: Iterable[Name]) -> Iterator[Name]:
-    """Yield the names under which the ids may be stored: as they were read, then the identity as stores change it."""
+    """Yield the names under which the ids may be stored: as read, then with identities as stores change them."""
     by_id: dict[str, list[str]] = {}
     for identity, id in written:
         by_id.setdefault(id.casefold(), []).append(identity)

@@ -1,4 +1,4 @@
-"""The event loop that the suite owns: on a thread of its own, whatever async plugin or loop the user has."""
+"""The event loop of the suite: on a separate thread, independent of the user's async plugin and loop."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from pytest_mcp_storage.engine.timeouts import GRACE
 Returned = TypeVar("Returned")
 
 PULSE = 1.0
-"""Seconds between two looks at whether waiting is still of use."""
+"""Seconds between two checks whether waiting still makes sense."""
 
 
 def patched_by() -> str:
-    """Return the library that has replaced Python's threads with its own; empty if they are real ones.
+    """Return the library that has replaced Python's threads; empty if the threads are real.
 
     The suite's loop, and the stores that wait for a lock, need real threads: with others they wait for ever.
     """
@@ -45,9 +45,9 @@ class SuiteLoop:
     def run(
         self, work: Awaitable[Returned], *, limit: float = float("inf"), look: Callable[[], None] = lambda: None
     ) -> Returned:
-        """The result of ``work``. Raises ``TimeoutError`` after ``limit`` seconds, also where the loop is blocked.
+        """Return the result of ``work``. Raise ``TimeoutError`` after ``limit`` seconds, also if the loop is blocked.
 
-        ``look`` is called every now and then meanwhile; what it raises ends the waiting.
+        ``look`` is called regularly in the meantime; if it raises, the waiting ends with its error.
         """
         future = asyncio.run_coroutine_threadsafe(contained(work), self._loop)
         left, end = limit, time.monotonic() + limit
@@ -59,19 +59,19 @@ class SuiteLoop:
             given_up = future.cancel()
         if given_up:
             _drop(work)
-            raise TimeoutError(f"nothing came back within {limit:g} s")
+            raise TimeoutError(f"no result within {limit:g} s")
         return future.result()
 
     def use_fresh_threads(self) -> None:
-        """Let ``asyncio.to_thread`` start its threads anew: a thread from before is not followed by a new tracer."""
+        """Let ``asyncio.to_thread`` start new threads: a new tracer does not follow older ones."""
         self._loop.set_default_executor(ThreadPoolExecutor(thread_name_prefix="asyncio"))
 
     def schedule(self, choices: Sequence[int]) -> AbstractContextManager[None]:
-        """Draw the order of ready tasks from these numbers; to be entered on this loop."""
+        """Draw the order of ready tasks from these numbers. Enter this context on this loop."""
         return self._loop.schedule(choices)
 
     def answers(self) -> bool:
-        """Whether anything runs on the loop; a store may block it."""
+        """Say whether the loop runs what it is given; a store may block it."""
         served = threading.Event()
         self._loop.call_soon_threadsafe(served.set)
         return served.wait(GRACE)
@@ -86,7 +86,7 @@ class SuiteLoop:
         return await asyncio.wrap_future(future)
 
     def close(self) -> None:
-        """Cancel what is left and end the thread; one that a store has blocked for good is left behind."""
+        """Cancel what is left and end the thread. A thread that a store blocks for good is abandoned."""
         if answers := self.answers():
             with suppress(TimeoutError):
                 self.run(self._cancel_rest(), limit=GRACE)
@@ -104,9 +104,9 @@ class SuiteLoop:
 
 
 async def contained(work: Awaitable[Returned]) -> Returned:
-    """The result of ``work``. A store's or harness's call for the end of the process is a ``RuntimeError``.
+    """Return the result of ``work``. An exit that the store or harness asks for becomes a ``RuntimeError``.
 
-    ``SystemExit`` would end the loop, and ``pytest.skip()`` would skip a test that nobody has measured.
+    ``SystemExit`` would end the loop, and ``pytest.skip()`` would skip a test that was not measured.
     """
     try:
         return await work
@@ -117,14 +117,14 @@ async def contained(work: Awaitable[Returned]) -> Returned:
 
 
 def _drop(work: Awaitable[object]) -> None:
-    """End what a blocked loop has never begun; Python would warn of it, as of a forgotten ``await``."""
+    """Close coroutines that a blocked loop never began; Python would warn about them as about a forgotten ``await``."""
     if inspect.iscoroutine(work) and inspect.getcoroutinestate(work) == inspect.CORO_CREATED:
-        with suppress(ValueError):  # begun this very moment
+        with suppress(ValueError):  # begun at this moment
             work.close()
 
 
 async def _from_trio(future: Future[Returned]) -> Returned:
-    trio: Any = import_module("trio")  # whoever runs it has it; we don't need it
+    trio: Any = import_module("trio")  # another thread runs it
     try:
         result: Returned = await trio.to_thread.run_sync(future.result, abandon_on_cancel=True)
     except trio.Cancelled:

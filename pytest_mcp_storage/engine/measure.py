@@ -1,4 +1,4 @@
-"""Measures a clause test on one backend: runs its examples, and judges what it saw."""
+"""Measure a clause test on one backend: run its examples, and judge the result."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def measure(
     executor = Executor(test, context)
     try:
         executor.run()
-    except BaseException:  # Ctrl-C: whoever waits at the terminal has waited long enough
+    except BaseException:  # Ctrl-C: the user has waited long enough
         tidy(context, limit=GRACE)
         raise
     tidy(context, limit=GRACE if isinstance(executor.failure, EndedByTimeout) else LONGEST_EXAMPLE)
@@ -54,7 +54,7 @@ def measure(
 
 
 def tidy(context: TestContext, *, limit: float) -> None:
-    """Tidy up after the test, and tell the environment where the store does not let one."""
+    """Clean up after the test, and record in the environment whether the store prevents it."""
     environment = context.environment
     environment.hung = environment.hung or not environment.loop.answers()
     if environment.hung:
@@ -68,7 +68,7 @@ def tidy(context: TestContext, *, limit: float) -> None:
 
 
 def _judge(measurement: Measurement, error: Exception) -> None:
-    """Say what an exception means: the store's fault, the harness's, or nothing that could be seen."""
+    """Say what an exception means: the store's failure, the harness's fault, or nothing measured."""
     method = blamed(error)
     if isinstance(error, NotMeasurable):
         measurement.outcome, measurement.message = Outcome.NOT_MEASURED, error.reason
@@ -96,7 +96,7 @@ def _judge(measurement: Measurement, error: Exception) -> None:
 
 
 def _place(error: BaseException | None) -> list[str]:
-    """The note where the store raised it; none for a :class:`StorageError`, which it raised on purpose."""
+    """Return the note that says where the store raised it; none for a :class:`StorageError`, which is deliberate."""
     if error is None or isinstance(error, StorageError):
         return []
     return [f"raised at {place}" for place in [raised_at(error)] if place]

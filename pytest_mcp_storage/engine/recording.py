@@ -1,4 +1,4 @@
-"""A handle whose calls are written down, so that a failure can show the shortest history that leads to it."""
+"""A handle that records its calls, so that a failure can show the shortest history that leads to it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ LONGEST_CALL = 60.0
 
 
 class History:
-    """What happened in one example, in order; remarks such as passing time stand between the calls."""
+    """The calls of one example in order, with remarks, such as passing time, between them."""
 
     def __init__(self) -> None:
         self.entries: list[Call | str] = []
@@ -32,16 +32,16 @@ class History:
         self.entries.append(remark)
 
     def calls(self) -> list[Call]:
-        """The calls alone, by their start."""
+        """Return the calls alone, by their start."""
         return [entry for entry in self.entries.copy() if isinstance(entry, Call)]
 
     def stuck(self) -> Call | None:
-        """The call that is waited for although it was given up: it blocks the event loop, or clings to its task."""
+        """Return the call that has timed out but still runs: it blocks the event loop, or ignores its cancellation."""
         longest_ago = time.monotonic_ns() - (LONGEST_CALL + GRACE) * 1e9
         return next((call for call in self.calls() if call.waiting and call.start < longest_ago), None)
 
     def lines(self, most: int = 40) -> list[str]:
-        """A line an entry; of a long history the beginning and the end."""
+        """Return one line for each entry; of a long history the beginning and the end."""
         shown = [str(entry) for entry in self.entries]
         if len(shown) <= most:
             return shown
@@ -50,10 +50,10 @@ class History:
 
 
 class RecordingBackend:
-    """A :class:`StorageBackend` that passes every call on and writes it down.
+    """A :class:`StorageBackend` that passes every call on and records it. ``lost`` is called for each that times out.
 
-    ``lost`` is told of each that hangs. ``spares``: store-wide calls raise :class:`NotMeasurable`, since the store may
-    hold others' data. Tests ask ``TestContext.store_is_ours`` first; this is for one that forgets.
+    ``protects_others``: store-wide calls raise :class:`NotMeasurable`, since the store may hold others' data. Tests ask
+    ``TestContext.store_is_ours`` first; this protects the data if a test forgets to.
     """
 
     def __init__(
@@ -63,19 +63,19 @@ class RecordingBackend:
         history: Callable[[], History],
         lost: Callable[[], None] = lambda: None,
         *,
-        spares: bool = False,
+        protects_others: bool = False,
     ) -> None:
         self.backend = backend
         self.name = name
         self._history = history
         self._lost = lost
-        self._spares = spares
+        self._protects_others = protects_others
         self.limit = LONGEST_CALL
-        """Seconds after which a call counts as one that never returns."""
+        """Seconds after which a call has timed out."""
 
     def called(self, name: str) -> RecordingBackend:
-        """The same handle in the hands of another caller."""
-        caller = RecordingBackend(self.backend, name, self._history, self._lost, spares=self._spares)
+        """Return the same handle for another caller."""
+        caller = RecordingBackend(self.backend, name, self._history, self._lost, protects_others=self._protects_others)
         caller.limit = self.limit
         return caller
 
@@ -132,7 +132,7 @@ class RecordingBackend:
         await self._call("disconnect", self.backend.disconnect)
 
     def _check_spared(self, method: str) -> None:
-        if self._spares:
+        if self._protects_others:
             raise NotMeasurable(f"{method} touches the whole store, {OTHERS_DATA}")
 
     async def _call(
@@ -165,18 +165,18 @@ class RecordingBackend:
 
 
 def blame(error: Exception, method: str) -> None:
-    """Note on an error which call of the store raised it: so it is told from a fault of the harness or the suite."""
+    """Note on an error which store call raised it, to distinguish it from a fault of the harness or the suite."""
     error.__mcp_call__ = method  # type: ignore[attr-defined]
 
 
 def blamed(error: Exception) -> str:
-    """The call of the store that raised the error; empty where none did."""
+    """Return the call of the store that raised the error; empty if none did."""
     method: str = getattr(error, "__mcp_call__", "")
     return method
 
 
 def _list_of(kind: type[Item], seen: list[Item], method: str) -> list[Item]:
-    """What a listing returned. Raises :class:`Violation` for anything but a list of such items."""
+    """Return what a listing returned. Raise :class:`Violation` for anything but a list of such items."""
     if isinstance(seen, list) and all(isinstance(item, kind) for item in seen):
         return seen
     items = {type(item).__name__ for item in seen} if isinstance(seen, list) else ()

@@ -29,13 +29,13 @@ class Resources:
     temporary: frozenset[str]
 
     def beyond(self, before: Resources) -> dict[str, list[str]]:
-        """What is there now and was not before, by kind."""
+        """Return what exists now and did not before, by kind."""
         kinds = zip(KINDS, vars(self).values(), vars(before).values(), strict=True)
         return {kind: sorted(now - then) for kind, now, then in kinds if now - then}
 
 
 def taken() -> Resources:
-    """What the process holds now. Called on the loop whose tasks are counted."""
+    """Return what the process holds now. Call it on the loop whose tasks are counted."""
     gc.collect()
     descriptors = _descriptors()
     return Resources(
@@ -49,7 +49,7 @@ def taken() -> Resources:
 
 
 def connections(sockets: Iterable[str]) -> int:
-    """How many of these sockets lead to the peer that most of them lead to: both ends may lie in this process."""
+    """Return how many of these sockets lead to the most frequent peer: both ends may be in this process."""
     inodes = {each.removeprefix("socket:[").removesuffix("]") for each in sockets}
     peers: Counter[str] = Counter()
     known = 0
@@ -64,12 +64,12 @@ def connections(sockets: Iterable[str]) -> int:
 
 
 def sockets() -> frozenset[str]:
-    """The sockets that the process holds now."""
+    """Return the sockets that the process holds now."""
     return frozenset(each for each in _descriptors() if each.startswith("socket:"))
 
 
 def _descriptors() -> list[str]:
-    """What each descriptor leads to, with its number unless it is a socket, whose name is unique."""
+    """Return what each descriptor leads to, with its number unless it is a socket, whose name is unique."""
     found = []
     for name in _names(DESCRIPTORS):
         with suppress(OSError):
@@ -88,7 +88,7 @@ def _children() -> list[str]:
 
 
 def _counts(thread: threading.Thread) -> bool:
-    """Whether the thread is no part of the event loop's own pool, which keeps those that it has started."""
+    """Say whether the thread does not belong to the event loop's own pool, which keeps its threads."""
     return thread.is_alive() and not thread.name.startswith("asyncio_")
 
 

@@ -1,8 +1,8 @@
-"""The event loop of the suite, on which the order of ready tasks can be drawn instead of being left to chance.
+"""The event loop of the suite, on which the order of ready tasks can be drawn instead of left to chance.
 
-asyncio runs what is ready in the order in which it became so, and on a quick store the same order each time. Under a
-schedule a ready task may be overtaken by others, as a busy machine would have it; a race is found by a list of
-numbers, which Hypothesis shrinks and a seed reproduces. Plain callbacks keep their places: transports count on them.
+asyncio runs ready tasks in the order in which they became ready, so on a fast store the order is always the same. Under
+a schedule, other tasks may overtake a ready task, as on a busy machine. A list of numbers describes the order:
+Hypothesis shrinks it, and a seed reproduces it. Plain callbacks keep their places, because transports rely on them.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class ScheduledLoop(asyncio.SelectorEventLoop):
 
     @contextmanager
     def schedule(self, choices: Sequence[int]) -> Iterator[None]:
-        """Let each number decide which of the tasks that are ready runs next; 0, and no more numbers: the first."""
+        """Let each number decide which of the ready tasks runs next; 0, and no more numbers: the first."""
         self._choices = iter(choices)
         try:
             yield
@@ -43,7 +43,7 @@ class ScheduledLoop(asyncio.SelectorEventLoop):
     def call_soon(
         self, callback: Callable[[Unpack[Arguments]], object], *args: *Arguments, context: Context | None = None
     ) -> asyncio.Handle:
-        """Call it as soon as possible; a step of a task perhaps after steps of others."""
+        """Call it as soon as possible; the step of a task may run after steps of other tasks."""
         if self._choices is None or not isinstance(getattr(callback, "__self__", None), asyncio.Task):
             return super().call_soon(callback, *args, context=context)
         context = copy_context() if context is None else context
@@ -53,7 +53,7 @@ class ScheduledLoop(asyncio.SelectorEventLoop):
             return context.run(callback, *args)
 
         self._steps.append(_Ready(handle, run))
-        super().call_soon(self._run_one)  # one turn for each step, whichever takes it
+        super().call_soon(self._run_one)  # one turn for each step, in any order
         return handle
 
     def _run_one(self) -> None:

@@ -1,6 +1,6 @@
-"""Read the constants of a store's source: at a number or text that the code names it may behave differently.
+"""Read the constants of a store's source: the store may behave differently at a number or text that it names.
 
-Random values rarely hold the one length, count or word that a condition asks for; the source says which one it is.
+Random values rarely have the one length, count or word that a condition compares with; the source names it.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def _literals(tree: ast.AST) -> Iterator[str | bytes | int | float]:
 
 
 def _not_values(node: ast.AST) -> Iterator[ast.AST]:
-    """Yield what is no value of a program: docstrings, annotations, the names of ``__all__``."""
+    """Yield the nodes that are not values of a program: docstrings, annotations, the names of ``__all__``."""
     if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
         yield node.value
     for part in (getattr(node, "annotation", None), getattr(node, "returns", None)):

@@ -1,7 +1,7 @@
-"""A call that is cancelled at one of its suspension points: the moments at which it waits for something.
+"""Cancel a call at one of its suspension points: the moments at which it waits for something.
 
-A coroutine can be cancelled only while it is suspended, so its suspension points are all the moments there are. They
-are counted by an awaitable between the call and the task that awaits it.
+A coroutine can be cancelled only while it is suspended, so its suspension points are all possible moments. An awaitable
+between the call and the awaiting task counts them.
 """
 
 from __future__ import annotations
@@ -13,13 +13,14 @@ from typing import Any, Generic, TypeVar
 Returned = TypeVar("Returned")
 
 Interrupt = Callable[[], object]
-"""Asks for the cancellation of the awaiting task: ``task.cancel``, or what leads to it."""
+"""Requests the cancellation of the awaiting task: ``task.cancel``, or something that leads to it."""
 
 
 class Interrupted(Generic[Returned]):
     """Awaits ``call`` and calls ``interrupt`` at its suspension point number ``at``; 0: never.
 
-    ``answered``: not when the call begins to wait there, but when what it waits for has come and it is about to go on.
+    ``answered``: interrupt when the awaited result has arrived and the call is about to continue, not when it begins to
+    wait.
     """
 
     def __init__(
@@ -35,12 +36,12 @@ class Interrupted(Generic[Returned]):
 
     @property
     def reached(self) -> bool:
-        """Whether the call has come to the suspension point."""
+        """Say whether the call has reached the suspension point."""
         return bool(self.at) and self.suspensions >= self.at
 
     @property
     def waited_again(self) -> bool:
-        """Whether it waited for something more after that."""
+        """Say whether the call has waited again after that point."""
         return bool(self.at) and self.suspensions > self.at
 
     def __await__(self) -> Generator[Any, Any, Returned]:
@@ -72,7 +73,7 @@ class Interrupted(Generic[Returned]):
     def _interrupt(self, waited: object) -> None:
         if self.answered and isinstance(waited, asyncio.Future):
             self._waited = waited
-            waited.add_done_callback(self._has_come)  # before the task's callback, which wakes it up
+            waited.add_done_callback(self._has_come)  # before the task's own callback, which wakes the task up
         else:
             self.interrupt()
 

@@ -1,4 +1,4 @@
-"""Patience: how long a store is waited for, and what is said of one that can't be waited for at all."""
+"""Timeouts: how long the suite waits for a store, and the error when the wait ends."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 Returned = TypeVar("Returned")
 
 GRACE = 5.0
-"""Seconds that what has had its time gets to end; after them it is left behind."""
+"""Seconds that a call gets to end after its timeout; then it is abandoned."""
 
 
 class Overdue(TimeoutError):
@@ -18,7 +18,7 @@ class Overdue(TimeoutError):
 
 
 def awaitable(name: str, made: Awaitable[Returned]) -> Awaitable[Returned]:
-    """What ``name`` made, to be awaited. Raises ``TypeError`` where it is no coroutine, nor anything like one."""
+    """Return what ``name`` made. Raise ``TypeError`` if it cannot be awaited."""
     if not inspect.isawaitable(made):
         raise TypeError(f"{name} must be written with async def; it returned a {type(made).__name__}")
     return made
@@ -27,7 +27,7 @@ def awaitable(name: str, made: Awaitable[Returned]) -> Awaitable[Returned]:
 async def in_time(
     name: str, call: Callable[..., Awaitable[Returned]], *arguments: Any, limit: float, **options: Any
 ) -> Returned:
-    """What the call returned. Raises :class:`Overdue` after ``limit`` seconds, whatever the call makes of its end."""
+    """Return the result of the call. Raise :class:`Overdue` after ``limit`` seconds, however the call then ends."""
     deadline = asyncio.timeout(limit)
     try:
         async with deadline:
@@ -39,7 +39,7 @@ async def in_time(
 
 
 async def ended(name: str, call: Callable[..., Awaitable[object]], *arguments: Any, limit: float) -> None:
-    """Wait for a call whose answer, or error, nobody judges. Raises :class:`Overdue` after ``limit`` seconds."""
+    """Wait for a call and ignore its result or error. Raise :class:`Overdue` after ``limit`` seconds."""
     try:
         await in_time(name, call, *arguments, limit=limit)
     except Overdue:

@@ -1,4 +1,4 @@
-"""How a clause's test says that a store broke the clause."""
+"""How a clause test reports that a store broke the clause."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from pytest_mcp_storage.spec.harness import NotMeasurable
 
 
 class Violation(Exception):
-    """What was seen, and what should have been; the clause is the test's own.
+    """What was observed, and what was expected; the clause is the test's own.
 
-    ``history``: the lines that show it, where the calls in the order in which they began would not.
+    ``history``: lines that show it, if the calls in the order of their start would not.
     """
 
     def __init__(self, seen: str, *, should: str, history: Sequence[str] = ()) -> None:
@@ -23,11 +23,11 @@ class Violation(Exception):
 
 
 class NoReturn(Violation):
-    """A call that never returned. A shorter history that shows it is not looked for: each example takes as long."""
+    """A call that never returned. It is not shrunk to a shorter history: each example takes as long."""
 
 
 async def outcome_of(call: Awaitable[Any]) -> Any:
-    """What a call returned, or the exception that it raised; :class:`NotMeasurable` is passed on: it says nothing."""
+    """Return the result of a call, or the exception that it raised; :class:`NotMeasurable` is passed on."""
     try:
         return await call
     except NotMeasurable:
@@ -37,7 +37,7 @@ async def outcome_of(call: Awaitable[Any]) -> Any:
 
 
 async def assert_raises(expected: type[Exception], call: Awaitable[Any], *, doing: str) -> Exception:
-    """The error that the call raised. A :class:`Violation` where it returned, or raised another.
+    """Return the error that the call raised. Raise :class:`Violation` if it returned, or raised another one.
 
     ``doing``: the call in words, as the subject of a sentence: "creating a live session again".
     """

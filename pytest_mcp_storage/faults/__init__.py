@@ -1,7 +1,7 @@
-"""Faults between a store and its server, and of the processes that use it. It knows nothing of the suite.
+"""Faults between a store and its server, and of the processes that use it. This package does not import the suite.
 
-- ``proxy``: :class:`FaultProxy`, a TCP proxy that cuts connections and loses answers.
-- ``worker_client``: :class:`Worker`, a process that works on a store until it is killed.
+- ``proxy``: :class:`FaultProxy`, a TCP proxy that cuts connections and loses responses.
+- ``worker_client``: :class:`Worker`, a process that uses a store until it is killed.
 - ``worker_main``: that process: ``python -m pytest_mcp_storage.faults.worker_main``.
 - ``worker_protocol``: what the two send to each other.
 - ``damage``: damaged files.

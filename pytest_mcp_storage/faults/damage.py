@@ -1,4 +1,4 @@
-"""How a store's files get damaged, so that nobody could parse them any more (DU-4)."""
+"""Damage a store's files so that nothing can parse them (DU-4)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ SQLITE = b"SQLite format 3\0"
 """How a SQLite database begins (its file format, 1.3)."""
 
 SQLITE_HEADER = 100
-"""Bytes before the b-tree header of a database's first page; on any other page it comes first."""
+"""Bytes before the b-tree header of a database's first page; on any other page it is first."""
 
 TREE_HEADER = 8
 
@@ -21,7 +21,7 @@ NOTES = b"These are somebody's notes, and no sessions.\n"
 
 @dataclass(frozen=True)
 class Damage:
-    """``what`` became of a file, in words; which contents it ``concerns``; and the content ``after`` it."""
+    """``what`` happened to a file, in words; which contents it ``concerns``; and the content ``after`` it."""
 
     what: str
     after: Callable[[bytes], bytes]
@@ -29,12 +29,12 @@ class Damage:
 
 
 def is_sqlite(content: bytes) -> bool:
-    """Whether a file is a SQLite database."""
+    """Say whether a file is a SQLite database."""
     return content.startswith(SQLITE)
 
 
 def is_json(content: bytes) -> bool:
-    """Whether a file begins like a JSON array or object."""
+    """Say whether a file begins like a JSON array or object."""
     return content.lstrip()[:1] in (b"[", b"{")
 
 
@@ -50,27 +50,27 @@ DAMAGES: Sequence[Damage] = (
     Damage("replaced by another JSON value", lambda content: b"{}" if content.lstrip()[:1] == b"[" else b"[]", is_json),
     Damage("replaced by null", lambda content: b"null", is_json),
 )
-"""A file of 0 bytes is a new store to SQLite and to whatever appends, so only a JSON file is emptied."""
+"""SQLite, and whatever appends, treats a file of 0 bytes as a new store, so only a JSON file is emptied."""
 
 
 def main_file(files: Sequence[Path]) -> Path:
-    """The first file. Raises :class:`NotMeasurable` where there is none, or nothing in it."""
+    """Return the first file. Raise :class:`NotMeasurable` if there is none, or it is empty."""
     if not files or not files[0].is_file() or not files[0].stat().st_size:
         raise NotMeasurable("files() names no main file with anything in it, though sessions were stored")
     return files[0]
 
 
 def parts(files: Sequence[Path]) -> list[Path]:
-    """The main file, and those with content that don't bear its name: logs and locks that do may be done without."""
+    """Return the main file, and files with content that do not share its name, as its logs and locks do."""
     main = main_file(files)
     beside = (path for path in files if main.name not in path.name)
     return [main, *(path for path in beside if path.is_file() and path.stat().st_size)]
 
 
 def inflict(damage: Damage, files: Sequence[Path]) -> dict[Path, bytes]:
-    """Damage every file that has content and is concerned, so that no copy beside the main file can stand in.
+    """Damage every file that has content and is concerned, so that no copy can replace the main file.
 
-    Returns what the files hold now.
+    Return what the files hold now.
     """
     damaged = {}
     for path in files:

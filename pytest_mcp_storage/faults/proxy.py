@@ -1,4 +1,4 @@
-"""A TCP proxy that loses what passes it, for the clauses about outages and lost answers (FA-1 to FA-3)."""
+"""A TCP proxy that loses requests and responses, for the clauses about outages (FA-1 to FA-3)."""
 
 from __future__ import annotations
 
@@ -16,43 +16,46 @@ Address = tuple[str, int] | str
 
 
 class Fault(Enum):
-    """What the proxy does to requests. A request begins with what a client sends first, or next after an answer."""
+    """What the proxy does to requests.
+
+    A request begins with the first bytes of a client, or the first after a response.
+    """
 
     REFUSE = "connections are refused, and open ones reset"
     DROP_REQUEST = "a request is not forwarded, and its connection is reset"
-    DROP_ANSWER = "a request is forwarded, and its connection reset when the answer comes"
-    SWALLOW_REQUEST = "a request is not forwarded, and nothing answers it; the connection stays open"
-    SWALLOW_ANSWER = "a request is forwarded, and its answer goes nowhere; the connection stays open"
+    DROP_ANSWER = "a request is forwarded, and its connection is reset when the response comes"
+    SWALLOW_REQUEST = "a request is not forwarded and gets no response; the connection stays open"
+    SWALLOW_ANSWER = "a request is forwarded, and its response is dropped; the connection stays open"
 
 
 class FaultProxy:
-    """Stands between clients and the server at ``target``, on a loopback port of its own.
+    """A TCP proxy in front of the server at ``target``, on a separate loopback port.
 
     ::
 
         async with FaultProxy(("127.0.0.1", 6379)) as proxy:
             client = Redis(host=proxy.host, port=proxy.port)
             async with proxy.fault(Fault.DROP_ANSWER):
-                ...                       # requests arrive, answers don't
-            proxy.delay = 0.2             # seconds before anything is forwarded to the server
+                ...                                 # requests arrive, responses don't
+            proxy.delay = 0.2                       # seconds before anything is forwarded to the server
 
-    It knows no protocol: it holds for Redis, HTTP and whatever else asks and waits for the answer. Faults reach
-    connections that are open already, and answers that are under way. All of it belongs to one event loop.
+    It knows no protocol: it works for Redis, HTTP and any other protocol of requests and responses. Faults affect
+    connections that are open already, and responses on their way. Use the proxy on one event loop.
 
-    ``spares`` is handed the first bytes of each request, and says which pass unharmed all the same: those by which a
-    client signs in, so that the fault falls on the call that it connects for.
+    ``exempt`` gets the first bytes of each request, and says which requests pass in spite of a fault. Use it for the
+    requests by which a client signs in, so that the fault hits the call that it connects for.
     """
 
-    def __init__(self, target: Address, *, spares: Callable[[bytes], bool] = lambda request: False) -> None:
+    def __init__(self, target: Address, *, exempt: Callable[[bytes], bool] = lambda request: False) -> None:
         self.target = target
-        self.spares = spares
+        self.exempt = exempt
         self.host = "127.0.0.1"
         self.port = 0
-        """The port to connect to; kept, also while connections are refused."""
+        """The port to connect to; it is kept while connections are refused."""
         self.delay = 0.0
-        """Seconds that pass before what a client sends is forwarded."""
+        """Seconds before the proxy forwards what a client sends."""
         self.requests = 0
-        """How many requests have come, lost ones included."""
+        """How many requests have come, including lost ones."""
         self._fault: Fault | None = None
         self._after = 0
         self._lines: set[_Line] = set()
@@ -60,7 +63,7 @@ class FaultProxy:
         self._server: asyncio.Server | None = None
 
     async def __aenter__(self) -> Self:
-        # A second socket holds the port without listening: while connections are refused nobody else gets it.
+        # A second socket holds the port without listening, so that nothing else gets it while connections are refused.
         self._held = _bound(self.host, 0)
         self.port = self._held.getsockname()[1]
         await self._listen()
@@ -79,7 +82,7 @@ class FaultProxy:
         await asyncio.sleep(0)  # the loop closes them in its next round
 
     async def inject(self, fault: Fault, *, after: int = 0) -> None:
-        """Begin with ``fault``, once ``after`` more requests have passed unharmed (not for ``REFUSE``)."""
+        """Begin with ``fault``, after ``after`` more requests have passed unharmed (not for ``REFUSE``)."""
         await self.heal()
         self._fault, self._after = fault, after
         if fault is Fault.REFUSE:
@@ -90,7 +93,7 @@ class FaultProxy:
                 line.fate = fault
 
     async def heal(self) -> None:
-        """End the fault. Connections that it left unanswered are reset: their clients hear of it at last."""
+        """End the fault. Connections without a response are reset, so that their clients stop waiting."""
         self._fault, self._after = None, 0
         for line in list(self._lines):
             if line.robbed:
@@ -101,7 +104,7 @@ class FaultProxy:
 
     @contextlib.asynccontextmanager
     async def fault(self, fault: Fault, *, after: int = 0) -> AsyncIterator[None]:
-        """:meth:`inject`, and :meth:`heal` at the end of the block."""
+        """Call :meth:`inject`, and :meth:`heal` at the end of the block."""
         await self.inject(fault, after=after)
         try:
             yield
@@ -109,9 +112,9 @@ class FaultProxy:
             await self.heal()
 
     def _next_fate(self, request: bytes) -> Fault | None:
-        """What is to become of the request that begins so."""
+        """Return what happens to the request that begins with these bytes."""
         self.requests += 1
-        if self._fault is None or self.spares(request):
+        if self._fault is None or self.exempt(request):
             return None
         if self._after > 0:
             self._after -= 1
@@ -139,7 +142,7 @@ class _Line(asyncio.Protocol):
         self.proxy = proxy
         self.fate: Fault | None = None
         self.robbed = False
-        """Whether something of this connection was swallowed."""
+        """Whether the proxy has dropped something of this connection."""
         self.client: asyncio.Transport | None = None
         self.server: asyncio.Transport | None = None
         self._asking = False
@@ -182,7 +185,7 @@ class _Line(asyncio.Protocol):
             loop.call_at(due, self._forward, due)
 
     def _forward(self, until: float) -> None:
-        """Send on what is due. What was on its way arrives, even where the client has given up by then."""
+        """Forward what is due. What was sent arrives, even if the client has closed the connection by then."""
         if self.server is None:
             return
         while self._waiting and self._waiting[0][0] <= until:
@@ -214,7 +217,7 @@ class _Line(asyncio.Protocol):
             self._forward(0)
 
     def cut(self) -> None:
-        """Reset the connection, as a server that dies or a firewall that has enough does."""
+        """Reset the connection, as a dying server or a firewall does."""
         self._waiting.clear()
         for transport in (self.client, self.server):
             if transport is not None:
@@ -249,7 +252,7 @@ class _Answers(asyncio.Protocol):
 
 
 def _bound(host: str, port: int) -> socket.socket:
-    """A socket that shares ``port`` with its like, bound and not listening."""
+    """Return a socket that shares ``port`` with the listening one, bound and not listening."""
     bound = socket.socket()
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)

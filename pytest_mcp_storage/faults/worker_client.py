@@ -1,4 +1,4 @@
-"""Workers, seen from their parent: processes that do a plan of calls on a harness's store, and can be killed at it."""
+"""Worker processes, seen from their parent: they make a plan of calls on a harness's store, and can be killed."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ class Step:
 
 
 class WorkerError(HarnessFault):
-    """A worker did not start, or ended before its plan though nobody killed it. Its last words are in the message."""
+    """A worker did not start, or ended before its plan without being killed. The message has its last output."""
 
 
 class Worker:
-    """A process with a handle of its own on ``harness``'s store (capability CRASH).
+    """A process with a separate handle on ``harness``'s store (capability CRASH).
 
     ::
 
@@ -43,12 +43,12 @@ class Worker:
             async for call in worker:                                    # each once the backend has returned
                 acknowledged.append(call)
                 if len(acknowledged) == 50:
-                    worker.kill()                                        # the loop ends with what it still told
+                    worker.kill()                                        # the loop ends with what it still reported
         maybe_done = worker.unacknowledged()
 
-    ``name`` is what its calls are called by, ``now`` the moment (seconds since the epoch) at which its clock stands
-    still (needs CLOCK; ``None``: the real time), ``callers`` how many calls of the plan it has under way at once.
-    ``start`` and ``end`` of calls are of the system's monotonic clock, so calls of several workers can be compared.
+    ``name`` names the caller of its calls. ``now`` is the moment (seconds since the epoch) at which its clock stops
+    (needs CLOCK; ``None``: the real time). ``callers`` is how many calls of the plan it makes at once. ``start`` and
+    ``end`` of calls are on the system's monotonic clock, so calls of several workers can be compared.
 
     Raises :class:`WorkerError`, also while iterating.
     """
@@ -116,26 +116,26 @@ class Worker:
 
     @property
     def pid(self) -> int:
-        """The worker's process id."""
+        """Return the worker's process id."""
         return self._process.pid
 
     def go(self) -> None:
-        """Let it begin. Several workers that are told one after another begin within a millisecond or so."""
+        """Let it begin. Several workers that get this call one after another begin within about a millisecond."""
         self._send("go")
 
     def kill(self) -> None:
-        """End it at once, in the middle of whatever it does (SIGKILL)."""
+        """Kill it at once (SIGKILL)."""
         self._killed = True
         self._process.kill()
 
     async def __aiter__(self) -> AsyncIterator[Call]:
-        """The calls that have returned, in the order in which they did, until the plan is done or the worker dead.
+        """Yield the calls that have returned, in that order, until the plan is done or the worker dead.
 
         A call's ``result`` is what it returned, or the exception that it raised.
         """
         while line := await self._told_lines.readline():
             if not line.endswith(b"\n"):
-                break  # cut off by the kill: nobody was told of that call
+                break  # cut off by the kill: that call was not reported
             told = json.loads(line)
             if "done" in told:
                 self._finished = True
@@ -148,13 +148,16 @@ class Worker:
             raise WorkerError(f"{self.name} ended before its plan: {await self._last_words()}")
 
     def unacknowledged(self) -> list[Call]:
-        """Calls that may have begun and were not told of, once the iteration is over: done, or not, or half way."""
+        """Return calls that may have begun and were not reported: done, or not, or half.
+
+        Call it after the iteration.
+        """
         untold = [step for place, step in enumerate(self.plan) if place not in self._told]
         return [Call(self.name, step.method, step.arguments, step.ttl, 0) for step in untold[: self.callers]]
 
     def _send(self, line: str) -> None:
         assert self._process.stdin is not None
-        with contextlib.suppress(BrokenPipeError):  # that it is gone shows where its output ends
+        with contextlib.suppress(BrokenPipeError):  # the end of its output shows that the process has ended
             self._process.stdin.write(line.encode() + b"\n")
             self._process.stdin.flush()
 
@@ -162,10 +165,10 @@ class Worker:
         await asyncio.to_thread(self._process.wait)
         self._stderr.seek(0)
         words = self._stderr.read().decode("utf-8", "replace").strip().splitlines()[-5:]
-        return " · ".join(words) or f"exit code {self._process.returncode}, without a word"
+        return " · ".join(words) or f"exit code {self._process.returncode}, and it wrote nothing to stderr"
 
 
 def _started(stderr: IO[bytes]) -> subprocess.Popen[bytes]:
-    # Not by asyncio, whose watcher of children and a kill trip over each other.
+    # Not by asyncio: its child watcher conflicts with the kill.
     command = [sys.executable, "-m", "pytest_mcp_storage.faults.worker_main"]
     return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stderr)

@@ -1,9 +1,9 @@
-"""The process that works on a store until it is killed: ``python -m pytest_mcp_storage.faults.worker_main``.
+"""The process that uses a store until it is killed: ``python -m pytest_mcp_storage.faults.worker_main``.
 
-It reads its order, a line of JSON, from standard input, enters an attached harness, opens the store, says
-``{"ready": …}`` or ``{"failed": …}``, waits for a second line, and does the calls of its plan. A call is told on
-standard output, a line of JSON, only after the backend has returned: what was told was acknowledged. The end of its
-input is its own end, so it never outlives its parent.
+It reads its order, a line of JSON, from standard input, enters an attached harness, and opens the store. It writes
+``{"ready": …}`` or ``{"failed": …}``, waits for a second line, and makes the calls of its plan. A call is reported on
+standard output, as a line of JSON, only after the backend has returned: what was reported was acknowledged. The process
+ends when its input ends, so it never outlives its parent.
 
 :class:`pytest_mcp_storage.faults.worker_client.Worker` is the other end.
 """
@@ -27,7 +27,7 @@ from reference_backends import StorageBackend
 
 
 async def main() -> None:
-    """Follow the order."""
+    """Carry out the order."""
     orders = asyncio.StreamReader(limit=LONGEST_LINE)
     await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(orders), sys.stdin)
     order = json.loads(await orders.readline())
@@ -70,7 +70,7 @@ async def _open(harness: BackendHarness, order: dict[str, Any]) -> StorageBacken
 
 
 async def _caller(backend: StorageBackend, plan: Iterator[tuple[int, dict[str, Any]]]) -> None:
-    """Do what is left of the plan, one call after another; the plan is shared by all callers."""
+    """Make the remaining calls of the plan, one after another; all callers share the plan."""
     for place, step in plan:
         arguments = arguments_from_json(step["method"], step["arguments"])
         options = {} if step["ttl"] is None else {"ttl": step["ttl"]}
@@ -90,7 +90,7 @@ async def _end_with(orders: asyncio.StreamReader) -> None:
 
 
 def tell(message: dict[str, Any]) -> None:
-    """One line, whole, into the pipe: it is there even if the next instruction is never reached."""
+    """Write one whole line into the pipe: it arrives even if the next instruction is never reached."""
     line = memoryview(json.dumps(message).encode() + b"\n")
     while line:
         line = line[os.write(1, line) :]

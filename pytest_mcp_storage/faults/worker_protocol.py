@@ -1,6 +1,6 @@
-"""What a worker and its parent tell each other: calls, and what came of them, as JSON.
+"""What a worker and its parent send to each other: calls and their outcomes, as JSON.
 
-Sessions travel as objects of snake_case fields, errors by their type's name and their message.
+Sessions are objects of snake_case fields, errors their type's name and their message.
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ GIVES_SESSIONS = "get_identity_sessions_data"
 
 
 class WorkerCallError(Exception):
-    """A call in a worker raised what is no :class:`StorageError`; the text is its type and message."""
+    """A call in a worker raised something that is no :class:`StorageError`; the text is its type and message."""
 
 
 def arguments_to_json(method: str, arguments: tuple[Any, ...]) -> list[Any]:
-    """A call's positional arguments."""
+    """Return a call's positional arguments as JSON."""
     return [_session_to_json(arguments[0])] if method == WITH_SESSION else list(arguments)
 
 
 def arguments_from_json(method: str, arguments: list[Any]) -> tuple[Any, ...]:
-    """The same, back again."""
+    """Return the positional arguments of a call from JSON."""
     return (SessionData.model_validate(arguments[0]),) if method == WITH_SESSION else tuple(arguments)
 
 
 def outcome_to_json(result: object) -> dict[str, Any]:
-    """What a call returned, or the exception that it raised."""
+    """Return what a call returned, or the exception that it raised, as JSON."""
     if isinstance(result, Exception):
         return {"error": type(result).__name__, "message": str(result)}
     if isinstance(result, list):
@@ -42,7 +42,7 @@ def outcome_to_json(result: object) -> dict[str, Any]:
 
 
 def outcome_from_json(method: str, outcome: dict[str, Any]) -> object:
-    """The same, back again. An error keeps its type where it is one of the contract's."""
+    """Return the outcome of a call from JSON. An error keeps its type if it is one of the contract's."""
     if "error" in outcome:
         kind = getattr(errors, outcome["error"], None)
         if isinstance(kind, type) and issubclass(kind, StorageError):
@@ -57,7 +57,7 @@ def outcome_from_json(method: str, outcome: dict[str, Any]) -> object:
 
 
 def _session_to_json(value: Any) -> Any:
-    """A session as an object, text and ``None`` as they are; of anything else, which no store returns, the type."""
+    """Return a session as an object, text and ``None`` as they are; of anything else the type."""
     if isinstance(value, SessionData):
         return {field: part for field, part in value.model_dump().items() if part is not None}
     return value if value is None or isinstance(value, str) else f"<{type(value).__name__}>"

@@ -1,4 +1,4 @@
-"""The harnesses of the bundled stores.
+"""The harnesses of the bundled stores, and of py-key-value's.
 
 - ``memory``: the memory store.
 - ``file``: the file store.
@@ -8,5 +8,7 @@
 - ``supabase``: the Supabase store.
 - ``supabase_clients``: clients of a Supabase project, by key and user.
 - ``supabase_database``: the database of a Supabase project, without PostgREST.
+- ``key_value``: any py-key-value store.
+- ``key_value_backend``: sessions kept in a py-key-value store.
 - ``options``: the options that a harness passes to its backend.
 """

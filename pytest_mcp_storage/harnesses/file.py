@@ -1,4 +1,4 @@
-"""The file store, looked at through the JSON file that it writes."""
+"""The file store; the harness reads the JSON file that it writes."""
 
 from __future__ import annotations
 
@@ -53,4 +53,4 @@ def _row(rows: list[dict[str, Any]], identity: str, session_id: str) -> dict[str
     for row in rows:
         if (row["identity"], row["sessionId"]) == (identity, session_id):
             return row
-    raise LookupError("no row lies there")
+    raise LookupError("the file has no such session")

@@ -1,4 +1,4 @@
-"""A store that is a file in a folder of the harness's own."""
+"""A store that is a file in a separate folder for each harness."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SECRETS = {
     "code_verifier": "codeVerifier",
     "client_information": "clientInformation",
 }
-"""What ``stored_fields`` shows: field -> its name in a stored row."""
+"""The fields that ``stored_fields`` returns: field -> its name in a stored row."""
 
 
 class FolderHarness(BackendHarness):
@@ -43,9 +43,9 @@ class FolderHarness(BackendHarness):
 
     @property
     def path(self) -> Path:
-        """The main file of the store."""
+        """Return the main file of the store."""
         if self._folder is None:
-            raise RuntimeError(f"{type(self).__name__} has no store yet: enter it, or attach() to one")
+            raise RuntimeError(f"{type(self).__name__} has no store yet: use it in `async with`, or attach() to one")
         return self._folder / self.file_name
 
     async def __aenter__(self) -> Self:
@@ -61,7 +61,7 @@ class FolderHarness(BackendHarness):
     async def stored_bytes(self) -> bytes:
         contents = []
         for file in self.files():
-            with suppress(FileNotFoundError):  # a temporary file of a handle at work
+            with suppress(FileNotFoundError):  # a temporary file that a handle has just removed
                 contents.append(self._content(file))
         return b"\0".join(contents)
 

@@ -1,4 +1,4 @@
-"""The memory store: each handle is a store of its own."""
+"""The memory store: each handle is a separate store."""
 
 from __future__ import annotations
 

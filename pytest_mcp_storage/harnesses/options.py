@@ -1,4 +1,4 @@
-"""What a bundled harness passes on to its backend: the options that were given, and no others."""
+"""The options that a bundled harness passes to its backend: those that were given, and no others."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 def backend_options(
     encryption_key: str | Sequence[str] | None, clock: Clock | None, default_ttl: float | None
 ) -> BackendOptions:
-    """The keyword arguments of a bundled backend; ``None`` leaves its own default."""
+    """Return the keyword arguments of a bundled backend, without those that are ``None``."""
     options: BackendOptions = {"encryption_key": encryption_key}
     if clock is not None:
         options["clock"] = clock

@@ -1,4 +1,4 @@
-"""Redis and Valkey: a server of the run's own, or a key prefix of its own on the server of ``REDIS_URL``."""
+"""Redis and Valkey: a server of the run, or a separate key prefix on the server of ``REDIS_URL``."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ THROUGH_A_PROXY = frozenset({Capability.OUTAGE, Capability.LOST_ANSWER})
 class RedisHarness(BackendHarness):
     """Drives :class:`reference_backends.RedisStorageBackend`, through a proxy that can cut it off.
 
-    Each harness keeps to a key prefix of its own, which it deletes at its end, so its store is its own on a shared
-    server too. What lies in the store is read by a plain client.
+    Each harness has its own key prefix and deletes those keys at its end. So its store is separate on a shared server
+    too. A plain client reads what is stored.
     """
 
     name: ClassVar[str] = "redis"
     appendfsync: ClassVar[Fsync] = "everysec"
-    """How a server that this harness starts syncs its log; always ``always`` where processes will be killed."""
+    """``appendfsync`` of a server that this harness starts; ``always`` if processes will be killed."""
     capabilities = frozenset(
         {
             Capability.KEY,
@@ -54,7 +54,7 @@ class RedisHarness(BackendHarness):
         self.url = ""
         self.prefix = f"mcp-storage-test-{secrets.token_hex(8)}"
         self.folder: Path | None = None
-        """Where the server keeps its log, when it is ours."""
+        """The folder of the server's log if this run started the server."""
         self._proxy: FaultProxy | None = None
         self._stack = AsyncExitStack()
 
@@ -70,8 +70,8 @@ class RedisHarness(BackendHarness):
             if not server.owned:
                 stack.push_async_callback(self._delete_all)
             if (target := _plain_address(self._client())) is not None:
-                self._proxy = await stack.enter_async_context(FaultProxy(target, spares=_signs_in))
-            else:  # TLS would notice the proxy, and a socket has no port
+                self._proxy = await stack.enter_async_context(FaultProxy(target, exempt=_signs_in))
+            else:  # the proxy can't be used with TLS or a Unix socket
                 self.capabilities -= THROUGH_A_PROXY
             self._stack = stack.pop_all()
         return self
@@ -157,12 +157,12 @@ class RedisHarness(BackendHarness):
 
     def _between(self) -> FaultProxy:
         if self._proxy is None:
-            raise NotMeasurable("an attached harness has no proxy, nor has one of a server behind TLS or a socket")
+            raise NotMeasurable("there is no proxy: the harness is attached, or the server uses TLS or a Unix socket")
         return self._proxy
 
     @staticmethod
     async def _hash(client: Redis, key: str | bytes) -> list[bytes]:
-        """Names and values of a hash's fields, in turn."""
+        """Yield names and values of a hash's fields, alternately."""
         fields = await client.hgetall(key)
         return [part for pair in fields.items() for part in pair if isinstance(part, bytes)]
 
@@ -174,7 +174,7 @@ class RedisHarness(BackendHarness):
 
 
 def _plain_address(client: Redis) -> tuple[str, int] | None:
-    """Where the client connects to, by TCP without TLS; ``None`` for another kind of connection."""
+    """Return host and port of a connection by TCP without TLS; ``None`` for another kind of connection."""
     from redis.asyncio import Connection
 
     pool = client.connection_pool
@@ -184,12 +184,12 @@ def _plain_address(client: Redis) -> tuple[str, int] | None:
 
 
 def _signs_in(request: bytes) -> bool:
-    """Whether this is what redis-py says when it connects, and no call of the store's."""
+    """Return whether this is a command that redis-py sends when it connects, not a call of the store."""
     return re.match(rb"\*\d+\r\n\$\d+\r\n(HELLO|AUTH|CLIENT|SELECT)\r", request) is not None
 
 
 def _contents(folder: Path) -> list[bytes]:
-    """Every file below, as far as it is still there when it is read: the server rewrites its log."""
+    """Yield the content of every file in the folder. The server rewrites its log, so a file may have vanished."""
     contents = []
     for path in sorted(folder.rglob("*")):
         if path.is_file():

@@ -1,4 +1,4 @@
-"""The SQLite store, looked at through a connection of the harness's own."""
+"""The SQLite store; the harness reads it through a separate connection."""
 
 from __future__ import annotations
 
@@ -61,9 +61,9 @@ class SqliteHarness(FolderHarness):
             )
 
     def _content(self, file: Path) -> bytes:
-        """The bytes of a file through a descriptor that stays open until the harness is left.
+        """Read a file through a descriptor that stays open until the harness ends.
 
-        Closing it would drop the locks that SQLite's connections in this process hold on the file.
+        Closing it would release the locks that SQLite's connections in this process hold on the file.
         """
         status = file.stat()
         inode = status.st_dev, status.st_ino
@@ -83,6 +83,6 @@ def _row(connection: sqlite3.Connection, identity: str, session_id: str) -> dict
         "SELECT data FROM mcp_sessions WHERE identity = ? AND sessionId = ?", (identity, session_id)
     ).fetchone()
     if found is None:
-        raise LookupError("no row lies there")
+        raise LookupError("the database has no such session")
     row: dict[str, Any] = json.loads(found[0])
     return row

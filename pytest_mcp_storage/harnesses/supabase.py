@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger("pytest_mcp_storage")
 
 CHOICE_VARIABLE = "MCP_STORAGE_SUPABASE"
-"""The environment variable by which ``--mcp-supabase`` names a provider."""
+"""The environment variable in which ``--mcp-supabase`` names a provider."""
 
 _ALWAYS = frozenset({Capability.KEY, Capability.DURABLE, Capability.SHARED, Capability.CLOCK, Capability.CRASH})
 
@@ -57,9 +57,9 @@ class SupabaseHarness(BackendHarness):
         Capability.ROW_SECURITY,
     }
     provider: ClassVar[str | None] = None
-    """Where the stack comes from; ``None``: as ``--mcp-supabase`` says."""
+    """The provider of the stack; ``None``: as ``--mcp-supabase`` says."""
     say: ClassVar[Say] = staticmethod(logger.info)
-    """Gets a line for each thing that is going on while the stack starts."""
+    """Gets lines that report progress while the stack starts."""
 
     def __init__(self) -> None:
         self._server: StackServer | None = None
@@ -107,10 +107,10 @@ class SupabaseHarness(BackendHarness):
         clock: Clock | None = None,
         default_ttl: float | None = None,
     ) -> SupabaseStorageBackend:
-        """A new handle, as the service role.
+        """Open a new handle, as the service role.
 
-        It is opened with ``seal_all``, so that EN-11 is met: ``@mcp-ts/sdk`` could read such rows but for
-        ``code_verifier`` and the ``client_secret``.
+        It is opened with ``seal_all`` to meet EN-11: ``@mcp-ts/sdk`` could read such rows, except ``code_verifier`` and
+        the ``client_secret``.
         """
         stack = self._in_use
         return await self._opened(
@@ -120,7 +120,7 @@ class SupabaseHarness(BackendHarness):
         )
 
     async def stored_bytes(self) -> bytes:
-        """The rows of all tables; on this run's own server also the database's files and its write-ahead log."""
+        """Yield the rows of all tables; on a server of this run also the database's files and write-ahead log."""
         return await self._behind.everything()
 
     async def stored_fields(self, identity: str, session_id: str) -> Mapping[str, Any]:
@@ -131,19 +131,19 @@ class SupabaseHarness(BackendHarness):
 
     @asynccontextmanager
     async def outage(self) -> AsyncIterator[None]:
-        """Inside it connections to the project are refused."""
+        """Refuse connections to the project in the block."""
         async with self._fault(Fault.REFUSE):
             yield
 
     @asynccontextmanager
     async def lost_answer(self) -> AsyncIterator[None]:
-        """Inside it the project gets requests and does them, and its answers are lost."""
+        """Let the project execute requests in the block, and lose its answers."""
         async with self._fault(Fault.DROP_ANSWER):
             yield
 
     @asynccontextmanager
     async def unprepared(self, how: Literal["missing", "old"]) -> AsyncIterator[None]:
-        """Inside it ``open`` leads to another database: without the table, or with one that lacks a column."""
+        """Let ``open`` use another database in the block: without the table, or with one that lacks a column."""
         assert self._server is not None
         usual = self._in_use
         self._stack = spare = await asyncio.to_thread(self._server.store, migrated=how == "old")
@@ -159,7 +159,7 @@ class SupabaseHarness(BackendHarness):
             await asyncio.to_thread(self._server.drop, spare)
 
     def locator(self) -> Mapping[str, Any]:
-        """The project's URL and the key that ``open`` uses."""
+        """Return the project's URL and the key that ``open`` uses."""
         stack = self._in_use
         return {"url": stack.url, "key": stack.server_key or stack.public_key}
 
@@ -190,7 +190,7 @@ class SupabaseHarness(BackendHarness):
     async def check_tokens(self) -> None:
         """Raise :class:`NotMeasurable` if the project refuses a token that this run has signed.
 
-        It would refuse each of them, and say nothing of the store.
+        It would refuse every token, which says nothing about the store.
         """
         stack = self._in_use
         if self._tokens_taken:
@@ -198,13 +198,13 @@ class SupabaseHarness(BackendHarness):
         if (refusal := await self._clients.refusal(stack.url, stack.public_key, stack.token("anybody"))) is not None:
             signer = "SUPABASE_JWT_SIGNING_KEY" if stack.signing_key else "SUPABASE_JWT_SECRET"
             raise NotMeasurable(
-                f"the project refuses the token of a user that the suite has signed ({refusal}): check {signer}; a "
-                "project that signs with ES256 or RS256 needs its private key as SUPABASE_JWT_SIGNING_KEY"
+                f"the project refuses the token that the suite signed for a user ({refusal}): check {signer}; for a "
+                "project that signs with ES256 or RS256 set SUPABASE_JWT_SIGNING_KEY to its private key"
             )
         self._tokens_taken = True
 
     async def _client_of(self, user: str | None) -> AsyncClient:
-        """Return a client that acts as a signed-in user, or as nobody."""
+        """Return a client of a signed-in user, or of a caller who is not signed in."""
         await self.check_tokens()
         stack = self._in_use
         return await self._clients.of(stack.url, stack.public_key, None if user is None else stack.token(user))
@@ -215,7 +215,7 @@ class SupabaseHarness(BackendHarness):
         created = self._created
 
         class Noting(SupabaseStorageBackend):
-            """Notes what it creates and leaves, so that it can be removed from a project that is shared."""
+            """Records the sessions that it creates, so that they can be removed from a shared project."""
 
             async def create_session(self, session: SessionData, ttl: float | None = None) -> None:
                 try:
@@ -243,7 +243,7 @@ class SupabaseHarness(BackendHarness):
 
     @asynccontextmanager
     async def _fault(self, fault: Fault) -> AsyncIterator[None]:
-        """Lead requests through a proxy with that fault. It is in their way only then: it halves their rate."""
+        """Send requests through a proxy with that fault; without a fault none is used, because it halves the rate."""
         assert self._proxy is not None
         async with self._proxy.fault(fault):
             self._clients.detour = (self._proxy.host, self._proxy.port)
@@ -259,17 +259,17 @@ class SupabaseHarness(BackendHarness):
     @property
     def _in_use(self) -> SupabaseStack:
         if self._stack is None:
-            raise RuntimeError("enter the harness first: async with SupabaseHarness() as harness")
+            raise RuntimeError("the harness has no project yet: use it in `async with SupabaseHarness() as harness`")
         return self._stack
 
     @property
     def _behind(self) -> Database:
-        assert self._database is not None, "AT_REST is declared only where there is a database connection"
+        assert self._database is not None, "AT_REST is declared only with a database connection"
         return self._database
 
 
 def _out_of_reach(server: StackServer, stack: SupabaseStack) -> set[Capability]:
-    """What this project doesn't offer a harness."""
+    """Return the capabilities that this project lacks."""
     missing = set()
     if stack.database_url is None:
         missing.add(Capability.AT_REST)
@@ -277,13 +277,13 @@ def _out_of_reach(server: StackServer, stack: SupabaseStack) -> set[Capability]:
         missing.add(Capability.ROW_SECURITY)
     if not server.makes_stores:
         missing.add(Capability.SETUP)
-    if urlsplit(stack.url).scheme != "http":  # TLS would notice the proxy
+    if urlsplit(stack.url).scheme != "http":  # the proxy can't be used with TLS
         missing |= {Capability.OUTAGE, Capability.LOST_ANSWER}
     return missing
 
 
 def _server(provider: str, say: Say) -> StackServer:
-    """This process's server, started when it is first asked for; it ends with the process."""
+    """Return this process's server. It starts on first use and ends with the process."""
     with _starting:
         if provider not in _servers:
             _servers[provider] = start_stack(cast(Choice, provider), say=say)

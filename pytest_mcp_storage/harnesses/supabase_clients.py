@@ -23,20 +23,20 @@ if TYPE_CHECKING:
 
 UNAUTHORIZED = 401
 HTTP_TIMEOUT = 60.0
-"""Seconds; longer than any backend waits, so that its own limit is what counts."""
+"""Seconds; longer than any backend waits, so that the backend's limit applies."""
 
 
 class Clients:
-    """Supabase clients for the event loop that first asks for one."""
+    """Supabase clients for the event loop that uses the first one."""
 
     def __init__(self) -> None:
         self.detour: tuple[str, int] | None = None
-        """Host and port that every request takes instead of its own, while there are any."""
+        """Host and port to which every request is sent instead, if set."""
         self._http: HttpClient | None = None
         self._clients: dict[tuple[str, str, str | None], AsyncClient] = {}
 
     async def of(self, url: str, key: str | None, token: str | None = None) -> AsyncClient:
-        """A client with a project's key, signed in by a user's token where there is one."""
+        """Return a client with a project's key, and with a user's token if one is given."""
         from supabase import AsyncClientOptions, acreate_client
 
         assert key is not None, "a stack has at least one key"
@@ -50,7 +50,7 @@ class Clients:
         return self._clients[named]
 
     async def refusal(self, url: str, key: str | None, token: str) -> str | None:
-        """Return why the project refuses a user's token, in its own words; ``None``: it takes the token."""
+        """Return the project's reason to refuse a user's token; ``None`` if it accepts the token."""
         headers = {"apikey": key or "", "Authorization": f"Bearer {token}"}
         answer = await self._pool(url).get(f"{url}/rest/v1/{TABLE}", params={"limit": "0"}, headers=headers)
         if answer.status_code != UNAUTHORIZED:
@@ -86,11 +86,11 @@ class Clients:
 
     @staticmethod
     async def write_row(client: AsyncClient, session: SessionData, owner: str) -> None:
-        """Insert a session's row with ``user_id = owner``; where it is there, hand it over: every column is set.
+        """Insert a session's row with ``user_id = owner``; if it exists, set every column.
 
-        Raises :class:`StorageError` where that is refused.
+        Raises :class:`StorageError` if that is refused.
         """
-        # Nothing is asked back: what a user may not read, they might still have written.
+        # The rows are not asked for: a user may have written what they can't read.
         row = new_row(RecordCodec(None).record(session), expiry(time.time() + LONGEST_TTL)) | {"user_id": owner}
         table = client.table(TABLE)
         try:

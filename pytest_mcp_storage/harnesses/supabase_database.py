@@ -1,4 +1,4 @@
-"""A look into the database behind a Supabase project, past PostgREST."""
+"""The database of a Supabase project, read without PostgREST."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from psycopg.sql import Composed
 
 WAL_SEGMENTS = 8
-"""How many segments of the write-ahead log, of 1 MiB each on our own server, are read at most."""
+"""The most segments of the write-ahead log that are read; each has 1 MiB on a server of this run."""
 
 SEGMENTS = "pg_wal/" + "[0-9A-F]" * 24
 
@@ -33,16 +33,16 @@ _TABLES = """
 
 
 class LogPosition(NamedTuple):
-    """A place in the write-ahead log: a segment's file, and the byte in it."""
+    """A position in the write-ahead log: a segment's file, and the byte in it."""
 
     segment: str
     offset: int
 
 
 class Database:
-    """One connection, of a role that row security does not bind.
+    """One connection, of a role that bypasses row security.
 
-    ``data_directory``: PostgreSQL's own files, where the server is this run's and they can be read.
+    ``data_directory``: PostgreSQL's files, if this run started the server and can read them.
     """
 
     def __init__(self, connection: psycopg.AsyncConnection, data_directory: Path | None) -> None:
@@ -62,11 +62,11 @@ class Database:
             with libpq_variables_ignored() if owned else contextlib.nullcontext():
                 connection = await psycopg.AsyncConnection.connect(url, autocommit=True, connect_timeout=5)
         except psycopg.Error as error:
-            reason = type(error).__name__  # its text shows the connection string
+            reason = type(error).__name__  # its text contains the connection string
         else:
             reason = ""
         if reason and owned:
-            raise ConfigurationError(f"the database of this run's own stack can't be reached ({reason})")
+            raise ConfigurationError(f"the database of the stack that this run started can't be reached ({reason})")
         if reason:
             names = ", ".join(["SUPABASE_DB_URL", *libpq_variables(os.environ)])
             raise ConfigurationError(f"the database can't be reached ({reason}); check {names}")
@@ -79,13 +79,13 @@ class Database:
         await self._connection.close()
 
     async def execute(self, statement: str) -> None:
-        """Run a statement of this project's own."""
+        """Run a statement that is part of this package."""
         await self._connection.execute(statement.encode())
 
     async def everything(self) -> bytes:
-        """Every row of every table, and the files of the database with the log that is being written.
+        """Yield every row of every table, and the files of the database with the current write-ahead log.
 
-        On a server that is somebody else's: the rows of the session table alone.
+        On a server that this run did not start, yield only the rows of the session table.
         """
         folder = self._data_directory
         if folder is None:
@@ -101,7 +101,7 @@ class Database:
         return b"".join((*rows, *contents, *log))
 
     async def secrets(self, identity: str, session_id: str) -> Mapping[str, Any]:
-        """The secret columns of a session's row, expired or not. Raises ``LookupError`` where there is none."""
+        """Return the secret columns of a session's row, expired or not. Raises ``LookupError`` if there is no row."""
         from psycopg.sql import SQL, Identifier
 
         query = SQL("select {columns} from public.{table} where identity = %s and session_id = %s").format(
@@ -113,7 +113,7 @@ class Database:
         return dict(zip(SECRET_COLUMNS, row, strict=True))
 
     async def plant(self, identity: str, session_id: str, column: str, value: Any) -> None:
-        """Store ``value`` in a JSONB column of a session's row. Raises ``LookupError`` where there is none."""
+        """Store ``value`` in a JSONB column of a session's row. Raises ``LookupError`` if there is no row."""
         from psycopg.sql import SQL, Identifier
         from psycopg.types.json import Jsonb
 
@@ -125,7 +125,7 @@ class Database:
             raise LookupError(f"no row of session {session_id!r}")
 
     async def _rows(self, schema: str, table: str) -> bytes:
-        """The rows as PostgreSQL's binary copy has them: the text of each column as it stands, without escapes."""
+        """Yield the rows in PostgreSQL's binary copy format: each column's text without escapes."""
         from psycopg.sql import SQL, Identifier
 
         query: Composed = SQL("copy {table} to stdout (format binary)").format(table=Identifier(schema, table))
@@ -140,12 +140,12 @@ class Database:
 
 
 def _files(data_directory: Path, names: list[str]) -> list[bytes]:
-    """The files of relations, with their further gigabytes."""
+    """Return the files of relations, with the segments after the first gigabyte."""
     return [path.read_bytes() for name in names for path in data_directory.glob(f"{name}*")]
 
 
 def _log(data_directory: Path, start: LogPosition, end: LogPosition) -> list[bytes]:
-    """What was written to the log between two positions, as far as its last segments hold it."""
+    """Yield what was written to the log between two positions, if its last segments still contain it."""
     segments = [path for path in sorted(data_directory.glob(SEGMENTS)) if start.segment <= path.name <= end.segment]
     parts = [path.read_bytes() for path in segments[-WAL_SEGMENTS:]]
     if segments:

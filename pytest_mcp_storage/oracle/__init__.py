@@ -1,9 +1,9 @@
-"""Says what to draw, what a store should return, and whether a history makes sense.
+"""Decide what to draw, what a store should return, and whether a history can be explained.
 
 - ``generators``: Hypothesis strategies for names, sessions, changes and TTLs.
 - ``edge_cases``: values and sessions that stores are known to lose or alter.
 - ``edge_texts``: values made from a text or number that a store's source names.
-- ``confusables``: names that a careless key, pattern or collation takes for one.
+- ``confusables``: names that a careless key, pattern or collation treats as the same.
 - ``limits``: the contract's numbers.
 - ``model``: the sessions that a store should hold.
 - ``machine``: state machines that compare a store with the model.

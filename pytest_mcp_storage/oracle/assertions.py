@@ -13,12 +13,12 @@ from pytest_mcp_storage.spec.comparison import difference
 from reference_backends import SessionData
 
 JUST_BEFORE = 0.02
-"""Seconds before its end at which a session must still be there."""
+"""Seconds before its end at which a session must still exist."""
 
 
 @dataclass(frozen=True)
 class View:
-    """A session as each of the four reads shows it. ``all_ids`` is ``None`` where that read was left out."""
+    """A session as each of the four reads returns it. ``all_ids`` is ``None`` if that read was left out."""
 
     got: SessionData | None
     listed: list[SessionData]
@@ -26,7 +26,7 @@ class View:
     all_ids: int | None
 
     def differs(self, expected: SessionData | None) -> str:
-        """Which read shows something else, and what, in words; empty where all four agree with ``expected``."""
+        """Return which read differs, and how, in words; empty if all four agree with ``expected``."""
         if expected is None:
             return self._shown_though_gone()
         if found := difference(self.got, expected):
@@ -45,7 +45,7 @@ class View:
             "get_all_session_ids": bool(self.all_ids),
         }
         found = " and ".join(method for method, there in shown.items() if there)
-        return found and f"{found} showed a session that should not be there"
+        return found and f"{found} returned a session that should not exist"
 
     def _counted_wrongly(self) -> str:
         for method, count in (("get_identity_mcp_sessions", self.ids), ("get_all_session_ids", self.all_ids)):
@@ -55,7 +55,7 @@ class View:
 
 
 async def view(context: TestContext, store: RecordingBackend, name: SessionKey) -> View:
-    """Ask each read; for all ids only where the store is ours, since there may be a million others.
+    """Call each read; list all ids only if the store is ours, since there may be a million others.
 
     Session ids must differ between identities.
     """
@@ -77,9 +77,10 @@ async def assert_shows(
     when: str,
     should: str,
 ) -> None:
-    """Each read shows the live sessions, whole and once, and none of the others. Raises :class:`Violation`.
+    """Assert that each read returns the live sessions, whole and once, and none of the others.
 
-    ``when``: the beginning of the sentence that says what was seen: "after a new open".
+    ``when``: the beginning of the sentence that says what was observed: "after a new open". Raise :class:`Violation` if
+    a read differs.
     """
     expected = [(session, session) for session in live] + [(session, None) for session in gone]
     for session, state in expected:
@@ -93,32 +94,36 @@ def _times(count: int | None) -> str:
 
 
 async def assert_live(context: TestContext, store: RecordingBackend, session: SessionData, *, until: float) -> None:
-    """Every read shows the session. Reads that ended after ``until`` (the context's time) prove nothing."""
+    """Assert that every read returns the session; reads that end after ``until`` (context time) don't count."""
     seen = await shown_by(store, session, everywhere=context.store_is_ours)
     if context.now() < until and (missing := [method for method, shown in seen.items() if not shown]):
         left = until - context.now()
         raise Violation(
-            f"{' and '.join(missing)} did not show the session {round(left, 3):.12g} s before its end", should="show it"
+            f"{' and '.join(missing)} did not return the session {round(left, 3):.12g} s before its end",
+            should="return it",
         )
 
 
 async def assert_gone(store: RecordingBackend, session: SessionData, *, why: str) -> None:
-    """No read shows the session."""
+    """Assert that no read returns the session."""
     _assert_does_not_show(await shown_by(store, session), why)
 
 
 async def assert_absent(store: RecordingBackend, session: SessionData, *, why: str) -> None:
-    """No read of its identity shows the session; its id may be another's, so all ids are not asked."""
+    """Assert that no read of its identity returns the session.
+
+    Another identity may use its id, so all ids are not read.
+    """
     _assert_does_not_show(await shown_by(store, session, everywhere=False), why)
 
 
 def _assert_does_not_show(seen: dict[str, bool], why: str) -> None:
     if found := [method for method, shown in seen.items() if shown]:
-        raise Violation(f"{' and '.join(found)} showed the session", should=f"not: {why}")
+        raise Violation(f"{' and '.join(found)} returned the session", should=f"not return it: {why}")
 
 
 async def shown_by(store: RecordingBackend, session: SessionData, *, everywhere: bool = True) -> dict[str, bool]:
-    """By the name of each read, whether it shows the session. ``everywhere``: ``get_all_session_ids`` is asked too."""
+    """Say for each read, by name, whether it returns the session. ``everywhere``: also for ``get_all_session_ids``."""
     name = session.identity, session.session_id
     listed = [each.session_id for each in await store.get_identity_sessions_data(session.identity)]
     shown = {

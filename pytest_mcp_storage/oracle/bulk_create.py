@@ -1,4 +1,4 @@
-"""Many sessions at once, for the clauses that speak of large numbers."""
+"""Create many sessions at once, for the clauses about large numbers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from reference_backends import SessionData
 
 AT_ONCE = 50
 MORE_THAN_A_SMALL_PAGE = 250
-"""Sessions that even the slowest store gets, where a listing must be complete: many pages hold 100."""
+"""Sessions that even the slowest store gets if a listing must be complete: many pages hold 100."""
 
 
 async def create_many(
@@ -25,10 +25,10 @@ async def create_many(
     least: int | None = None,
     identities: bool = False,
 ) -> list[SessionData]:
-    """``count`` sessions, small and alike but for their names; the history shows one line for all.
+    """Create ``count`` small sessions that differ only in their names; the history shows one line for all.
 
-    They are one identity's; with ``identities`` each is another's. ``first``: where their numbers begin.
-    ``least``: this many are enough if the store takes longer than the tier allows for it, which is then noted.
+    They belong to one identity, or with ``identities`` to one each. ``first``: the number of the first. ``least``: this
+    many are enough if the store takes longer than the tier allows; the report then notes it.
     """
     plain = {"tokens": {"access_token": "t"}, "headers": None, "client_information": None}
     many: list[SessionData] = []

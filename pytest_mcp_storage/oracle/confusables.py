@@ -1,4 +1,4 @@
-"""Names that a careless key, pattern or collation takes for one."""
+"""Names that a careless key, pattern or collation treats as the same."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pytest_mcp_storage.oracle.generators import names
 from pytest_mcp_storage.oracle.limits import LONGEST_NAME
 
 TwoNames = tuple[tuple[str, str], tuple[str, str]]
-"""Two times identity and session id."""
+"""Two pairs of identity and session id."""
 
 SEPARATORS = (":", "/", "|", ".", "-", "_", " ", ",", "\x1f", "::", "\n", "%3A")
 CONFUSABLES = (
@@ -26,25 +26,25 @@ ENDINGS = (("alice ", "alice"), ("alice\n", "alice"), ("alice/", "alice"), ("ali
 
 
 def moved(x: str, y: str, z: str, by: str) -> TwoNames:
-    """Two names that become one where identity and session id are joined by ``by``."""
+    """Return two names that become one if identity and session id are joined by ``by``."""
     return (f"{x}{by}{y}", z), (x, f"{y}{by}{z}")
 
 
 def known_confusables() -> list[TwoNames]:
-    """Every pair that the suite knows: by joining, by pattern, by collation; as identities and as session ids."""
+    """Return every pair that the suite knows: by joining, pattern and collation; as identities and as session ids."""
     joined = [moved("a", "b", "c", by) for by in SEPARATORS]
     return [*joined, *_as_identities([*CONFUSABLES, *ENDINGS]), *_as_session_ids([*CONFUSABLES, *BEGINNINGS])]
 
 
 def known_ends() -> list[TwoNames]:
-    """The pairs that look alike only at the end where an example's mark stands: see :meth:`TestContext.identity`."""
+    """Return the pairs that differ at the end that an example's mark covers: see :meth:`TestContext.identity`."""
     return [*_as_identities(BEGINNINGS), *_as_session_ids(ENDINGS)]
 
 
 def hardly_different(number: int, prefix: str) -> list[TwoNames]:
-    """The longest names, which differ in their last character, and numbers that differ in how they are written.
+    """Return the longest names, which differ in their last character, and numbers in different notations.
 
-    ``number`` and ``prefix`` are an example's own.
+    ``number`` and ``prefix`` belong to one example.
     """
     longest = [f"{prefix}{letter * LONGEST_NAME}"[: LONGEST_NAME - 1] for letter in "aé👩"]
     pairs = [(f"{text}b", f"{text}c") for text in longest]
@@ -62,7 +62,7 @@ def _as_session_ids(pairs: Iterable[tuple[str, str]], identity: str = "alice") -
 
 
 def confusables() -> st.SearchStrategy[TwoNames]:
-    """Two names (identity, session id) that a careless key, pattern or collation takes for one; two different ids."""
+    """Return two names (identity, session id) that a careless store treats as one; the two ids differ."""
     part = st.sampled_from(["a", "b", "A", "0", "é", "ab"])
     alike = st.sampled_from(CONFUSABLES)
     return st.one_of(

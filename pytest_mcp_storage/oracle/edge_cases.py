@@ -1,4 +1,4 @@
-"""Values and sessions written by hand: what stores are known to lose or alter, within the bounds and up to them."""
+"""Values and sessions written by hand: those that stores are known to lose or alter, up to the limits."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ EMPTY: dict[str, Any] = {
     "server_id": "", "server_name": "", "server_url": "", "transport_type": "sse", "callback_url": "", "created_at": 0,
     "headers": {}, "active": False, "client_information": {}, "tokens": {}, "code_verifier": "", "client_id": "",
 }  # fmt: skip
-"""The same, of nothing but what a careless condition takes for absent."""
+"""A value for every field, each of which a careless condition takes for absent."""
 EDGE_CASES: dict[str, Any] = {
     **FILLED, **dict.fromkeys(TEXT_FIELDS, " e\u0301\r\n👩‍👩‍👧 "), "created_at": LATEST_MOMENT_MS, "active": None,
     "headers": {"x-Key": " e\u0301 ", "X-Key": ""}, "client_information": EDGE_CASE_JSON, "tokens": EDGE_CASE_JSON,

@@ -15,7 +15,7 @@ def around(text: str) -> list[str]:
 
 
 def of_length(length: int) -> str:
-    """Return a text of this many characters in which no two places near each other are alike."""
+    """Return a text of this many characters in which places near each other differ."""
     return ("0123456789abcdefghijklmnopqrstuvwxyz" * (length // 36 + 1))[:length]
 
 

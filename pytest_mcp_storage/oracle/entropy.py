@@ -7,7 +7,7 @@ from math import log2
 
 
 def entropy(symbols: list[str]) -> float:
-    """The Shannon entropy of a sample, in bits, corrected for its size (Miller and Madow, 1955)."""
+    """Return the Shannon entropy of a sample, in bits, corrected for its size (Miller and Madow, 1955)."""
     counts = Counter(symbols).values()
     total = len(symbols)
     plain = -sum(count / total * log2(count / total) for count in counts)

@@ -1,4 +1,4 @@
-"""What the suite draws: names, texts, JSON, sessions and TTLs, within the bounds of ``SessionData``, and up to them."""
+"""Hypothesis strategies for names, texts, JSON, sessions and TTLs, up to the limits of ``SessionData``."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from reference_backends import SessionData
 
 
 def texts(max_size: int = 30) -> st.SearchStrategy[str]:
-    """Text without NUL and lone surrogates."""
+    """Return texts without NUL and lone surrogates."""
     alphabet = st.characters(exclude_characters="\0", exclude_categories=["Cs"])
     return st.one_of(st.text(alphabet, max_size=max_size), st.sampled_from(EDGE_CASE_TEXTS))
 
 
 def names() -> st.SearchStrategy[str]:
-    """Identities and session ids, short enough to be marked with their example."""
+    """Return identities and session ids, short enough to be marked with their example."""
     alphabet = st.characters(exclude_characters="\0", exclude_categories=["Cs"])
     return st.one_of(st.sampled_from(EDGE_CASE_NAMES), st.text(alphabet, min_size=1, max_size=20))
 
 
 def numbers() -> st.SearchStrategy[int | float]:
-    """Numbers that a double keeps, up to ±(2⁵³ - 1)."""
+    """Return numbers that a double keeps, up to ±(2⁵³ - 1)."""
     bound = float(LARGEST_NUMBER)
     return st.one_of(
         st.integers(-LARGEST_NUMBER, LARGEST_NUMBER),
@@ -35,7 +35,7 @@ def numbers() -> st.SearchStrategy[int | float]:
 
 
 def json_values(max_leaves: int = 6) -> st.SearchStrategy[Any]:
-    """Any JSON value within the bounds."""
+    """Return any JSON value within the limits."""
     leaves = st.one_of(st.none(), st.booleans(), numbers(), texts())
     return st.recursive(
         leaves,
@@ -45,17 +45,17 @@ def json_values(max_leaves: int = 6) -> st.SearchStrategy[Any]:
 
 
 def json_objects() -> st.SearchStrategy[dict[str, Any]]:
-    """JSON objects, the empty one included."""
+    """Return JSON objects, the empty one included."""
     return st.dictionaries(texts(10), json_values(), max_size=3)
 
 
 def headers() -> st.SearchStrategy[dict[str, str]]:
-    """Text to text."""
+    """Return mappings from text to text."""
     return st.dictionaries(texts(15), texts(), max_size=3)
 
 
 def tokens() -> st.SearchStrategy[dict[str, Any]]:
-    """OAuth tokens, and any object in their place."""
+    """Return OAuth tokens, and any object in their place."""
     usual = st.fixed_dictionaries(
         {"access_token": texts(), "token_type": st.just("Bearer")},
         optional={"refresh_token": texts(), "expires_in": st.integers(0, 10**6), "scope": texts()},
@@ -64,13 +64,13 @@ def tokens() -> st.SearchStrategy[dict[str, Any]]:
 
 
 def has_clear_secret(information: dict[str, Any]) -> bool:
-    """Whether ``client_secret`` cannot be taken for an envelope."""
+    """Say whether ``client_secret`` cannot be taken for an envelope."""
     secret = information.get("client_secret")
     return not (isinstance(secret, str) and secret.startswith("enc:"))
 
 
 def client_information() -> st.SearchStrategy[dict[str, Any]]:
-    """OAuth client information, and any object in its place."""
+    """Return OAuth client information, and any object in its place."""
     usual = st.fixed_dictionaries(
         {"client_id": texts()},
         optional={"client_secret": clear_texts(), "redirect_uris": st.lists(texts(), max_size=2)},
@@ -79,12 +79,12 @@ def client_information() -> st.SearchStrategy[dict[str, Any]]:
 
 
 def clear_texts() -> st.SearchStrategy[str]:
-    """Text that cannot be taken for an envelope."""
+    """Return texts that cannot be taken for an envelope."""
     return texts().filter(lambda text: not text.startswith("enc:"))
 
 
 def moments() -> st.SearchStrategy[int]:
-    """``created_at``, in milliseconds."""
+    """Return values of ``created_at``, in milliseconds."""
     return st.one_of(st.integers(0, LATEST_MOMENT_MS), st.sampled_from(MOMENTS))
 
 
@@ -106,12 +106,12 @@ REQUIRED_FIELDS: dict[str, st.SearchStrategy[Any]] = {
 }
 CREDENTIALS = {field: OPTIONAL_FIELDS[field] for field in ("tokens", "headers")}
 ABSENT: dict[str, Any] = {**FILLED, **dict.fromkeys(OPTIONAL_FIELDS)}
-"""Nothing but the fields that every session has."""
+"""Only the fields that every session has."""
 
 
-@cache  # hypothesis looks through a strategy once, which costs as much as some examples
+@cache  # Hypothesis validates a strategy once, which costs as much as some examples
 def sessions(identity: str | None = None, **fixed: st.SearchStrategy[Any]) -> st.SearchStrategy[SessionData]:
-    """Sessions of every shape. ``identity``: of this one; ``fixed``: fields that are there, by strategy."""
+    """Return sessions of every shape. ``identity``: of this one; ``fixed``: fields that are present, by strategy."""
     name = st.just(identity) if identity is not None else names()
     there = {"identity": name, "session_id": names(), **REQUIRED_FIELDS, **fixed}
     optional = {field: value for field, value in OPTIONAL_FIELDS.items() if field not in fixed}
@@ -119,7 +119,7 @@ def sessions(identity: str | None = None, **fixed: st.SearchStrategy[Any]) -> st
 
 
 def families(min_size: int = 1, max_size: int = 7) -> st.SearchStrategy[list[SessionData]]:
-    """Sessions of a few identities, no session id twice."""
+    """Return sessions of a few identities, no session id twice."""
     some = st.sampled_from(["alice", "alice", "alice", "alice2", "ALICE", "al", "alice:s"])
     one = some.flatmap(lambda identity: sessions(identity=identity))
     return st.lists(one, min_size=min_size, max_size=max_size, unique_by=lambda session: session.session_id)
@@ -127,7 +127,7 @@ def families(min_size: int = 1, max_size: int = 7) -> st.SearchStrategy[list[Ses
 
 @cache
 def changes(min_size: int = 0) -> st.SearchStrategy[dict[str, Any]]:
-    """Updates: some fields with new values, optional ones with ``None`` among them."""
+    """Return updates: some fields with new values, among the optional ones some ``None``."""
     optional = {field: st.one_of(st.none(), value) for field, value in OPTIONAL_FIELDS.items()}
     everything = {**REQUIRED_FIELDS, **optional}
     chosen = st.lists(st.sampled_from(sorted(everything)), unique=True, min_size=min_size, max_size=4)
@@ -135,6 +135,6 @@ def changes(min_size: int = 0) -> st.SearchStrategy[dict[str, Any]]:
 
 
 def ttls(longest: float = 86_400) -> st.SearchStrategy[float]:
-    """Seconds, from a quarter of one up: whole and broken."""
+    """Return times in seconds, from a quarter of a second up: whole and fractional."""
     whole = st.integers(1, int(longest))
     return st.one_of(whole, st.floats(0.25, longest, allow_nan=False), st.sampled_from([1, 1.5, 60, 3600]))

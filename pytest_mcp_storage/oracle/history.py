@@ -1,4 +1,4 @@
-"""What concurrent callers saw, taken apart by session, and explained or not (CO-3, DU-2)."""
+"""Split what concurrent callers saw by session, and explain it or not (CO-3, DU-2)."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from reference_backends import SessionData, SessionExistsError, SessionNotFoundE
 
 
 def assert_linearizable(calls: Iterable[Call], *, bound: int = BOUND) -> int:
-    """How many answers were explained, session by session; before the first call no session was there.
+    """Return how many results were explained, session by session; before the first call no session exists.
 
-    A history is linearizable where that of each session is (Herlihy and Wing, 1990). Session ids must differ between
-    identities. Raises :class:`Violation`, with a timeline up to the first answer that no order explains, and
-    :class:`NotMeasurable` where a search visits more than ``bound`` states.
+    A history is linearizable if that of each session is (Herlihy and Wing, 1990). Session ids must differ between
+    identities. Raise :class:`Violation`, with a timeline up to the first result that no order explains, and
+    :class:`NotMeasurable` if a search visits more than ``bound`` states.
     """
     calls = list(calls)
     explained = 0
@@ -38,12 +38,12 @@ def assert_linearizable(calls: Iterable[Call], *, bound: int = BOUND) -> int:
 
 
 def operations_on(name: SessionKey, calls: Iterable[Call]) -> list[Operation]:
-    """What the calls say of one session."""
+    """Return what the calls say about one session."""
     return [operation for call in calls for operation in _operations(call, name)]
 
 
 def subject(call: Call) -> SessionKey | None:
-    """The one session that a call is about; ``None`` where it is about several."""
+    """Return the one session that a call is about; ``None`` if it is about several."""
     match call.method, call.arguments:
         case "create_session", (SessionData() as session,):
             return session.identity, session.session_id
@@ -53,12 +53,12 @@ def subject(call: Call) -> SessionKey | None:
 
 
 def fields_of(session: SessionData) -> Fields:
-    """A session's fields; absent ones left out."""
+    """Return a session's fields without the absent ones."""
     return frozen({field: value for field in FIELDS if (value := getattr(session, field, None)) is not None})
 
 
 def _first_unexplained(name: SessionKey, calls: Sequence[Call], bound: int) -> tuple[Call, list[Call]]:
-    """The first answer, in time, that no order explains, and the calls as they stood at that moment."""
+    """Return the first result, in time, that no order explains, and the calls as they were known at that moment."""
     for last in sorted((call for call in calls if call.end), key=lambda call: call.end):
         known = [_known_at(call, last.end) for call in calls if call.start <= last.end]
         if not is_linearizable(operations_on(name, known), bound=bound):
@@ -67,12 +67,12 @@ def _first_unexplained(name: SessionKey, calls: Sequence[Call], bound: int) -> t
 
 
 def _known_at(call: Call, moment: int) -> Call:
-    """The call as it was known then: without its answer where that came later."""
+    """Return the call as it was known then: without its result if that came later."""
     return call if call.end <= moment else replace(call, end=0, result=None)
 
 
 def _operations(call: Call, name: SessionKey) -> Iterator[Operation]:
-    """What one call says of one session: several things only where a listing shows it several times."""
+    """Return what one call says about one session: several things only if a listing returns it several times."""
     refused = isinstance(call.result, (SessionExistsError, SessionNotFoundError))
     answered = bool(call.end) and (refused or not isinstance(call.result, Exception))
     end = call.end if answered else None

@@ -1,4 +1,4 @@
-"""The contract's numbers, written down a second time: taken from the library, they would follow its mistakes."""
+"""The contract's numbers, written a second time: if they came from the library, its mistakes would go unnoticed."""
 
 from __future__ import annotations
 

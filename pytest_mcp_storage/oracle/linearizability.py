@@ -1,7 +1,7 @@
-"""Whether an order explains what the callers of one session saw: one in which each call takes effect at one moment
-between its start and its end, and in which a plain dict would have answered the same.
+"""Decide whether an order explains what the callers of one session saw.
 
-The search is that of Wing and Gong (1993), with Lowe's memory of what was tried before (2017).
+In that order each call takes effect at one moment between its start and its end, and a plain dict would have returned
+the same. The search is that of Wing and Gong (1993), with Lowe's cache of visited states (2017).
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from typing import Any
 from pytest_mcp_storage.spec.harness import NotMeasurable
 
 BOUND = 200_000
-"""How many states a search visits before it gives up: then it is "not measured", never "passed"."""
+"""How many states a search visits before it stops: the result is then "not measured", never "passed"."""
 
 Fields = tuple[tuple[str, Any], ...]
 """Fields by name, sorted, in a form that compares as JSON does."""
 
 
 class Kind(Enum):
-    """What a call did to one session, or saw of it, by how it was answered."""
+    """What a call did to one session, or saw of it, by its result."""
 
     CREATED = "it was created"
     UPDATED = "fields of it were changed"
@@ -38,8 +38,8 @@ WRITES = (Kind.CREATED, Kind.UPDATED, Kind.REMOVED)
 class Operation:
     """A call, as far as it concerns one session. ``start`` and ``end`` in nanoseconds.
 
-    ``fields``: what was written or read; ``None``: nothing was there. ``end`` is ``None`` where no answer came: the
-    call took effect at any moment since its start, or never.
+    ``fields``: what was written or read; ``None``: nothing existed. ``end`` is ``None`` if no result came: the call
+    took effect at any moment since its start, or never.
     """
 
     kind: Kind
@@ -48,7 +48,7 @@ class Operation:
     fields: Fields | None = None
 
     def applied(self, state: Fields | None) -> tuple[bool, Fields | None]:
-        """Whether a dict in this state would have answered so, and its state after that."""
+        """Say whether a dict in this state would have returned this, and its state after that."""
         there = state is not None
         match self.kind:
             case Kind.CREATED:
@@ -67,9 +67,9 @@ class Operation:
 
 
 def is_linearizable(operations: Sequence[Operation], *, bound: int = BOUND) -> bool:
-    """Whether some order explains every answer, where no session was there at first.
+    """Say whether some order explains every result, if no session existed at first.
 
-    Raises :class:`NotMeasurable` where the search visits more than ``bound`` states.
+    Raise :class:`NotMeasurable` if the search visits more than ``bound`` states.
     """
     ordered = sorted(operations, key=lambda operation: operation.start)
     answered = sum(1 << place for place, operation in enumerate(ordered) if operation.end is not None)
@@ -89,12 +89,12 @@ def is_linearizable(operations: Sequence[Operation], *, bound: int = BOUND) -> b
 
 
 def frozen(fields: Mapping[str, Any]) -> Fields:
-    """Fields by name in a form that can be hashed and compares as JSON does: by value, with ``True`` no number."""
+    """Return fields by name in a form that can be hashed and compares as JSON does: ``True`` is no number."""
     return tuple(sorted((name, _freeze(value)) for name, value in fields.items()))
 
 
 def _next(ordered: Sequence[Operation], done: int, state: Fields | None) -> list[tuple[int, Fields | None]]:
-    """What one more operation leads to. Nothing goes before what had ended when it began."""
+    """Yield what one more operation leads to. No operation precedes one that had ended when it began."""
     left = [(place, operation) for place, operation in enumerate(ordered) if not done >> place & 1]
     first_end = min(operation.end for _, operation in left if operation.end is not None)
     found = []
@@ -103,7 +103,7 @@ def _next(ordered: Sequence[Operation], done: int, state: Fields | None) -> list
             break
         legal, after = operation.applied(state)
         if legal and operation.kind not in WRITES:
-            return [(done | 1 << place, state)]  # it changes nothing: no order is lost by putting it here
+            return [(done | 1 << place, state)]  # it changes nothing, so placing it here loses no order
         if legal:
             found.append((done | 1 << place, after))
     return found

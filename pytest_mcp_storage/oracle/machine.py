@@ -1,4 +1,4 @@
-"""State machines: any sequence of calls must be answered as the model answers it."""
+"""State machines: a store must return for any sequence of calls what the model returns."""
 
 from __future__ import annotations
 
@@ -23,7 +23,10 @@ SESSION_IDS = st.sampled_from(["s", "S", "b:s", "s%"])
 
 
 class SessionMachine(RuleBasedStateMachine):
-    """Base: a store, the model beside it, and calls that hold the two together. ``executor``, ``context``: set."""
+    """Base class: a store, its model, and calls that compare the two.
+
+    ``executor`` and ``context`` are set before the run.
+    """
 
     executor: ClassVar[Executor]
     context: ClassVar[TestContext]
@@ -34,17 +37,17 @@ class SessionMachine(RuleBasedStateMachine):
         self.model = Model(self.context.now)
 
     def do(self, work: Awaitable[Any]) -> Any:
-        """Await a piece of work on the suite's loop."""
+        """Await work on the suite's loop."""
         return self.executor.call(lambda: work)
 
     def name(self, identity: str, session_id: str) -> SessionKey:
-        """This example's own name for a drawn one."""
+        """Return the drawn name as this example's name."""
         return self.context.identity(identity), self.context.session_id(session_id)
 
     async def create(
         self, store: RecordingBackend, name: SessionKey, content: SessionData, ttl: float | None = None
     ) -> None:
-        """Create a session like ``content``, and compare: refused where it is live, taken where it is not."""
+        """Create a session like ``content``, and compare: refused if it is live, accepted if it is not."""
         session = content.model_copy(update={"identity": name[0], "session_id": name[1]})
         presence = self.model.presence(name)
         got = await outcome_of(store.create_session(session, ttl))
@@ -55,14 +58,14 @@ class SessionMachine(RuleBasedStateMachine):
         if refused and not may_refuse:
             raise Violation(f"create_session {told(got)}", should="take it: no such session is live")
         if not refused and presence is Presence.LIVE:
-            raise Violation("create_session took a session that is live", should="raise SessionExistsError")
+            raise Violation("create_session accepted a session that is live", should="raise SessionExistsError")
         if not refused:
             self.model.created(session, ttl)
 
     async def update(
         self, store: RecordingBackend, name: SessionKey, named: dict[str, Any], ttl: float | None = None
     ) -> None:
-        """Update, and compare: taken where it is live, refused where it is not."""
+        """Update, and compare: accepted if the session is live, refused if it is not."""
         presence = self.model.presence(name)
         got = await outcome_of(store.update_session(*name, named, ttl))
         refused = isinstance(got, SessionNotFoundError)
@@ -71,7 +74,7 @@ class SessionMachine(RuleBasedStateMachine):
         if refused and presence is Presence.LIVE:
             raise Violation(f"update_session {told(got)}", should="change it: the session is live")
         if not refused and presence is Presence.GONE:
-            raise Violation("update_session took a session that is not live", should="raise SessionNotFoundError")
+            raise Violation("update_session accepted a session that is not live", should="raise SessionNotFoundError")
         if not refused:
             self.model.updated(name, named, ttl)
 
@@ -81,7 +84,7 @@ class SessionMachine(RuleBasedStateMachine):
         self.model.removed(name)
 
     async def get(self, store: RecordingBackend, name: SessionKey, *, whole: bool = True) -> None:
-        """Read it, and compare; not ``whole``: only whether it is there."""
+        """Read the session, and compare; not ``whole``: only whether it exists."""
         presence = self.model.presence(name)
         seen = await store.get_session(*name)
         if presence is Presence.GONE and seen is not None:
@@ -149,7 +152,7 @@ class ListingMachine(LifeCycleMachine):
 
 
 class ExpiryMachine(SessionMachine):
-    """Sessions of many TTLs, time that passes, and renewals; what is compared is who is still there."""
+    """Sessions of many TTLs, time that passes, and renewals; reads are compared by which sessions exist."""
 
     @rule(identity=IDENTITIES, session_id=SESSION_IDS, content=sessions(), ttl=ttls(100))
     def creates(self, identity: str, session_id: str, content: SessionData, ttl: float) -> None:

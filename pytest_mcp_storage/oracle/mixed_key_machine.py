@@ -1,4 +1,4 @@
-"""State machines over handles with different keys: clear text beside ciphertext (MX-3), and keys that change (MX-6)."""
+"""State machines over handles with different keys: clear text next to ciphertext (MX-3), changing keys (MX-6)."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ MOST_KEYS = 3
 IDENTITIES = st.sampled_from(["alice", "a:b"])
 SESSION_IDS = st.sampled_from(["s", "b:s"])
 WHICH = st.integers(0, 7)
-"""Which of the sessions that were created. Drawn names would seldom meet one, and two handles seldom the same."""
+"""Index of a session that was created. Drawn names would rarely meet one, and two handles rarely the same one."""
 
 
 class Sealed(Enum):
-    """How a stored field lies there. ``PERHAPS``: a store may seal it (EN-11, MX-5), and need not."""
+    """How a field is stored. ``PERHAPS``: a store may seal it (EN-11, MX-5), and need not."""
 
     NO = "in clear"
     YES = "sealed"
@@ -35,16 +35,16 @@ class Sealed(Enum):
 
 
 class MixedKeyMachine(SessionMachine):
-    """A handle with a key and one without, at work on the same sessions.
+    """A handle with a key and one without, which use the same sessions.
 
-    Where each handle is a store of its own, each works on sessions of its own.
+    If each handle is a separate store, each handle uses separate sessions.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self.sealed: dict[SessionKey, dict[str, Sealed]] = {}
         self.created: dict[bool, list[SessionKey]] = {True: [], False: []}
-        """Names of sessions that were created, by whether a handle with the key may work on them."""
+        """Names of sessions that were created, by whether a handle with the key may use them."""
 
     @rule(identity=IDENTITIES, session_id=SESSION_IDS, content=sessions(), keyed=st.booleans())
     def creates(self, identity: str, session_id: str, content: SessionData, keyed: bool) -> None:
@@ -69,7 +69,7 @@ class MixedKeyMachine(SessionMachine):
         return self.name(identity if keyed or self.context.one_store else f"{identity} in clear", session_id)
 
     def _known(self, which: int, keyed: bool) -> SessionKey:
-        """A session that is there, or where none is one that was; any name where none was ever created."""
+        """Return a session that exists, or else one that existed; any name if none was ever created."""
         created = self.created[keyed] or [self._named("alice", "s", keyed)]
         there = [name for name in created if name in self.model.kept] or created
         return there[which % len(there)]
@@ -116,7 +116,7 @@ class MixedKeyMachine(SessionMachine):
         await self._reads_without_key(self.listing(store, name[0]), self._lies(beside))
 
     async def _ids_without_key(self, store: RecordingBackend, identity: str) -> None:
-        """No secret is needed to tell the ids, so none of them is missing where one can't be decrypted."""
+        """Compare the ids: no key is needed to list them, so none may be missing if a session can't be decrypted."""
         live = sorted(self.model.of(identity, Presence.LIVE))
         ids = sorted(await store.get_identity_mcp_sessions(identity))
         if ids != live:
@@ -133,7 +133,7 @@ class MixedKeyMachine(SessionMachine):
                 raise Violation("a handle without a key read a sealed session", should="raise DecryptionError")
 
     def _lies(self, names: Iterable[SessionKey]) -> Sealed:
-        """How the secrets of these sessions lie in the store, taken together."""
+        """Return how the secrets of these sessions are stored, taken together."""
         found = {
             self.sealed[name][field]
             for name in names
@@ -151,9 +151,9 @@ def _written(field: str, keyed: bool) -> Sealed:
 
 
 class RotationMachine(SessionMachine):
-    """A handle with several keys, newest first; keys are added, and dropped once nothing is sealed with them.
+    """A handle with several keys, newest first; keys are added, and removed once nothing is sealed with them.
 
-    Where each handle is a store of its own the keys stay as they are.
+    If each handle is a separate store, the keys stay as they are.
     """
 
     def __init__(self) -> None:
@@ -190,7 +190,7 @@ class RotationMachine(SessionMachine):
             self.ring.pop()
 
     def _known(self, which: int) -> SessionKey:
-        """A session that is there; any name where none is."""
+        """Return a session that exists; any name if none does."""
         kept = list(self.model.kept)
         return kept[which % len(kept)] if kept else self.name("alice", "s")
 
@@ -214,7 +214,7 @@ class RotationMachine(SessionMachine):
         await self.listing(store, identity)
 
     async def _seals_anew(self) -> None:
-        """What an application does before it drops a key: it writes every secret once more."""
+        """Write every secret once more, as an application does before it removes a key."""
         for name, kept in list(self.model.kept.items()):
             secrets = {field: getattr(kept.session, field) for field in sorted(SECRETS)}
             await self.update(await self._holder(), name, secrets)

@@ -1,4 +1,4 @@
-"""The oracle: what the contract says that a store answers, kept in a plain dict."""
+"""The oracle: what a store should return according to the contract, kept in a plain dict."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ROUNDING = 1.0
 
 
 class Presence(Enum):
-    """Whether a session must be there, must not, or may be: within the rounding of its expiry."""
+    """Whether a session must exist, must not, or may: within the rounding of its expiry."""
 
     LIVE = "live"
     GONE = "gone"
@@ -39,32 +39,32 @@ class Model:
         self.kept: dict[SessionKey, Kept] = {}
 
     def presence(self, name: SessionKey) -> Presence:
-        """Whether a read must show the session now."""
+        """Say whether a read must return the session now."""
         kept = self.kept.get(name)
         if kept is None or self.now() >= kept.expires_at + ROUNDING:
             return Presence.GONE
         return Presence.LIVE if self.now() < kept.expires_at else Presence.UNSURE
 
     def created(self, session: SessionData, ttl: float | None = None) -> None:
-        """The store took a new session."""
+        """Record that the store accepted a new session."""
         name = session.identity, session.session_id
         self.kept[name] = Kept(SessionData.model_validate(session.__dict__), self._expiry(ttl))
 
     def updated(self, name: SessionKey, changes: Mapping[str, Any], ttl: float | None = None) -> None:
-        """The store took an update."""
+        """Record that the store accepted an update."""
         fields = {**self.kept[name].session.__dict__, **changes}
         self.kept[name] = Kept(SessionData.model_validate(fields), self._expiry(ttl))
 
     def removed(self, name: SessionKey) -> None:
-        """The store forgot the session."""
+        """Record that the store removed the session."""
         self.kept.pop(name, None)
 
     def forget_expired(self) -> None:
-        """Drop what no read may show any more."""
+        """Remove what no read may return any more."""
         self.kept = {name: kept for name, kept in self.kept.items() if self.presence(name) is not Presence.GONE}
 
     def of(self, identity: str, *presences: Presence) -> dict[str, SessionData]:
-        """The identity's sessions by id, of these presences."""
+        """Return the identity's sessions by id, those of these presences."""
         return {
             session_id: kept.session
             for (owner, session_id), kept in self.kept.items()
@@ -72,7 +72,7 @@ class Model:
         }
 
     def id_is_taken(self, name: SessionKey) -> bool:
-        """Whether another identity may hold a session of this id, so that creating it may be refused (ID-4)."""
+        """Say whether another identity may hold a session of this id, so that creating it may be refused (ID-4)."""
         identity, session_id = name
         return any(
             other == session_id and owner != identity and self.presence((owner, other)) is not Presence.GONE

@@ -1,4 +1,4 @@
-"""The calls on one session that overlap, drawn so that a person sees who called what, when, and what came back."""
+"""Draw the overlapping calls on one session: who called what, when, and what was returned."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ TELLING = ("server_id", "server_name", "server_url", "callback_url", "headers", 
 
 
 def timeline(calls: Sequence[Call], session_id: str, culprit: Call | None = None) -> list[str]:
-    """A line a call, by its start: milliseconds since the first, a bar from start to end, the call and its answer.
+    """Return a line for each call, by its start: milliseconds since the first, a bar, call and result.
 
     ``culprit``: the call that is marked. A call that did not return has a bar to the end, and no second number.
     """
@@ -30,14 +30,14 @@ def timeline(calls: Sequence[Call], session_id: str, culprit: Call | None = None
     first = ordered[0].start
     last = max(first + 1, *(max(call.start, call.end) for call in ordered))
     lines = [
-        f"{_bar(call, first, last)} {brief(call, session_id)}{'   ◀ explained by no order' if call is culprit else ''}"
+        f"{_bar(call, first, last)} {brief(call, session_id)}{'   ◀ no order explains this' if call is culprit else ''}"
         for call in ordered
     ]
     return lines if len(lines) <= MOST else [f"… {len(lines) - MOST} calls before …", *lines[-MOST:]]
 
 
 def brief(call: Call, session_id: str) -> str:
-    """The call and its answer, as far as they concern one session, on a line."""
+    """Return the call and its result, as far as they concern one session, on a line."""
     given = call.arguments
     match call.method:
         case "create_session":

@@ -2,7 +2,7 @@
 
 - ``model``: the data of a report.
 - ``merge``: several reports as one.
-- ``write``: a report to a file, by its ending.
+- ``write``: a report to a file, by its extension.
 - ``terminal``: the summary at the end of a run.
 - ``html``: the page, from the files in ``page/``.
 - ``markdown``: for a pull request.

@@ -1,4 +1,4 @@
-"""The verdict as a badge: one backend by its name, several in one word, worst colour first."""
+"""The verdict as a badge: one backend by its name; several as a count, in the colour of the worst."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from pytest_mcp_storage.report.model import (
 )
 
 COLOURS = {CONFORMANT: "#1f7a3d", WITH_DEVIATIONS: "#8a5a00", NOT_MEASURED: "#59636e", NOT_CONFORMANT: "#b01e16"}
-"""White text reads on each of them with a contrast of 4.5 or more."""
+"""White text on each of them has a contrast of 4.5 or more."""
 
 LONGEST_NAME = 32
-"""Characters of a backend's name that a badge shows; the whole name is in its title."""
+"""Characters of a backend's name that a badge shows; its title has the whole name."""
 MOST_PARTS = 2
-"""Parts that were not judged that a badge names; all of them are in its title."""
+"""The number of parts that were not judged that a badge names; its title has all of them."""
 MARGIN = 8
 HEIGHT = 20
 
-# What characters take at 11 pixels in DejaVu Sans, which Verdana matches to a tenth: badges are drawn in these.
+# Widths of characters at 11 pixels in DejaVu Sans; Verdana differs by less than a tenth. Badges use these fonts.
 _WIDTHS = {
     "'IJijl": 3.0, " ,./:;\\|·": 3.5, "-f": 4.0, "!()[]rt": 4.5, "\"": 5.0, "*_`s": 5.5, "?Lcz": 6.0, "FPTYakovxy": 6.5,
     "BCRVXZ": 7.5, "ANU": 8.0, "&DGHOQ": 8.5, "#+<=>^w~": 9.0, "M": 9.5, "%m": 10.5, "@W…—": 11.0,
@@ -35,7 +35,7 @@ _ADVANCES = {character: width for characters, width in _WIDTHS.items() for chara
 
 
 def as_badge(report: Report) -> str:
-    """An SVG of one line. Several backends share it: how many are conformant, in the colour of the worst."""
+    """Return an SVG of one line. Several backends share it: how many are conformant, in the colour of the worst."""
     label, message = _label(report), _message(report)
     colour = COLOURS[_worst(report)]
     told = "; ".join(f"{each.shown}: {_in_full(report, each)}" for each in report.backends)
@@ -56,7 +56,7 @@ aria-label={quoteattr(title)}>
 
 
 def width_of(text: str) -> int:
-    """Pixels that a text takes at the badge's size; it is drawn at exactly this width, whatever the font."""
+    """Return the width of a text in pixels at the badge's size; it is drawn at exactly this width in any font."""
     return round(sum(_ADVANCES.get(each, 7.0 if ord(each) < 0x1100 else 12.0) for each in text))
 
 
@@ -83,7 +83,7 @@ def _in_full(report: Report, backend: BackendReport) -> str:
 
 
 def _short(text: str) -> str:
-    """Cut in the middle: ``module:attribute`` differ at the end, ``stdio:`` tells what it is at the beginning."""
+    """Cut the middle: ``module:attribute`` names differ at the end, and ``stdio:`` is at the beginning."""
     shown = one_line(text)
     if len(shown) <= LONGEST_NAME:
         return shown

@@ -1,4 +1,4 @@
-"""Text of unknown origin, made fit to be shown: names, messages and histories come from stores under test."""
+"""Make text of unknown origin safe to show: names, messages and histories come from stores under test."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ import re
 _UNSEEN = re.compile(
     "["
     "\x00-\x08\x0b-\x1f\x7f-\x9f"  # controls but tab and line feed: a terminal obeys them, XML refuses them
-    "\u00ad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u2064\u2066-\u206f\ufeff"  # unseen, or turning text round
-    "\ud800-\udfff"  # lone surrogates: no encoding takes them
+    "\u00ad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u2064\u2066-\u206f\ufeff"  # unseen, or reversing text
+    "\ud800-\udfff"  # lone surrogates: no encoding accepts them
     "\ufdd0-\ufdef\ufff9-\uffff"  # not characters
-    "\U000e0000-\U000e001f\U000e0080-\U000e0fff"  # tags, but for those that emoji flags are made of
+    "\U000e0000-\U000e001f\U000e0080-\U000e0fff"  # tags, except those in flag emoji
     "]"
 )
 
 
 def visible(text: str) -> str:
-    """The text with every character that can't be seen, or that a terminal would obey, written as Python escapes it.
+    """Return the text with each invisible character, or one that controls a terminal, escaped as Python does it.
 
     Tabs, line feeds and the joiners inside emoji stay.
     """
@@ -24,7 +24,7 @@ def visible(text: str) -> str:
 
 
 def one_line(text: str) -> str:
-    """The same in one line: line ends and tabs become single spaces."""
+    """Return the same in one line: line ends and tabs become single spaces."""
     return visible(" ".join(part for part in map(str.strip, re.split(r"[\r\n\t]+", text)) if part))
 
 

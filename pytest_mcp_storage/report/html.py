@@ -1,4 +1,4 @@
-"""The report as one page that needs nothing else: a matrix of clauses by backends, each cell with its evidence."""
+"""The report as one page without external files: a matrix of clauses by backends, each cell with its evidence."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _FOLDER = files(__package__).joinpath("page")
 
 @dataclass(frozen=True)
 class Cell:
-    """One clause on one backend. ``id``: of its panel in the page. ``clause``: ``None`` where the run knew no such."""
+    """One clause on one backend. ``id``: of its panel in the page. ``clause``: ``None`` if the run did not know it."""
 
     id: str
     backend: BackendReport
@@ -32,14 +32,14 @@ class Cell:
 
     @property
     def sign(self) -> labels.Sign:
-        """How the matrix shows it."""
+        """Return how the matrix shows it."""
         if self.clause is None:
             return labels.Sign("absent", "", "not in this run", "")
         return labels.sign(self.clause)
 
     @property
     def calls(self) -> list[tuple[str, str]]:
-        """The history, each call parted from its answer."""
+        """Return the history, each call separated from its result."""
         lines = self.clause.history if self.clause else []
         return [(before.rstrip(), after.lstrip()) for before, _, after in (line.partition("  →  ") for line in lines)]
 
@@ -55,7 +55,7 @@ class Row:
 
     @property
     def clean(self) -> bool:
-        """Whether there is nothing here to look into."""
+        """Say whether the row needs no attention."""
         quiet = (labels.PASSED.key, labels.NOT_APPLICABLE.key, "absent")
         return all(cell.sign.key in quiet for cell in self.cells)
 
@@ -70,12 +70,12 @@ class Band:
 
     @property
     def clean(self) -> bool:
-        """The same of all its rows."""
+        """Say the same of all its rows."""
         return all(row.clean for row in self.rows)
 
 
 def as_html(report: Report) -> str:
-    """The page. It loads nothing, and its own rules forbid it to."""
+    """Return the page. It loads nothing, and its own policy forbids it to."""
     style, script = _read("page.css"), _read("page.js")
     page: str = _template().render(
         report=report,
@@ -92,17 +92,17 @@ def as_html(report: Report) -> str:
 
 
 def breakable(name: str) -> Markup:
-    """A backend's name that may go on in a new line after a dot, a colon or a slash."""
+    """Return a backend's name that may break after a dot, a colon or a slash."""
     return Markup("<wbr>").join(re.split(r"(?<=[.:/])", visible(name)))
 
 
 def seconds(count: float) -> str:
-    """Three digits, and never an exponent."""
+    """Return three digits, never with an exponent."""
     return f"{count:.3g}" if count < 100 else f"{count:.0f}"
 
 
 def bands(report: Report) -> Iterator[Band]:
-    """The matrix, group by group, in the contract's order."""
+    """Yield the matrix, group by group, in the contract's order."""
     by_id = [{clause.id: clause for clause in backend.clauses} for backend in report.backends]
     known: dict[str, ClauseReport] = {}
     for clauses in by_id:
@@ -142,7 +142,7 @@ def _template() -> Any:
 
 
 def _shown(value: Any) -> Any:
-    """Every text that the page shows is made visible here, and then escaped by the template."""
+    """Make invisible characters of each text visible; the template escapes the result."""
     return value if isinstance(value, Markup) or not isinstance(value, str) else visible(value)
 
 
@@ -151,5 +151,5 @@ def _read(name: str) -> str:
 
 
 def _hash(text: str) -> str:
-    """By which the page's own security policy knows its own script and style."""
+    """Return the hash by which the page's security policy allows its own script and style."""
     return b64encode(sha256(text.encode()).digest()).decode()

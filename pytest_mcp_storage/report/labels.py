@@ -1,4 +1,4 @@
-"""How each renderer names and marks what became of a clause, and a verdict: never by colour alone."""
+"""How each renderer names and marks an outcome and a verdict: never by colour alone."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ class Sign:
     meaning: str
 
 
-PASSED = Sign("passed", "✓", "passed", "every test of the clause saw it kept")
-FAILED = Sign("failed", "✗", "failed", "a MUST was broken, and a history of calls shows it")
-ADVICE = Sign("advice", "!", "failed SHOULD", "advice was not followed; only --mcp-strict holds it against the store")
+PASSED = Sign("passed", "✓", "passed", "every test of the clause passed")
+FAILED = Sign("failed", "✗", "failed", "the store broke a MUST; a history of calls shows it")
+ADVICE = Sign("advice", "!", "failed SHOULD", "a SHOULD was broken; it fails the run only with --mcp-strict")
 DEVIATION = Sign("deviation", "D", "deviation", "broken, and listed as known with a reason")
 NOT_APPLICABLE = Sign("not-applicable", "–", "not applicable", "the harness does not declare what the clause needs")
-UNMEASURED = Sign("not-measured", "?", "not measured", "nothing can be said; a MUST without measure forbids conformant")
+UNMEASURED = Sign("not-measured", "?", "not measured", "unknown; a MUST that was not measured prevents a good verdict")
 
 LEGEND = (PASSED, FAILED, ADVICE, DEVIATION, NOT_APPLICABLE, UNMEASURED)
 
@@ -43,20 +43,20 @@ _BY_OUTCOME = {
     Outcome.NOT_MEASURED: UNMEASURED,
 }
 _VERDICTS = {
-    CONFORMANT: Sign("passed", "✓", "conformant", "every applicable MUST was measured and kept"),
-    WITH_DEVIATIONS: Sign("deviation", "D", "conformant with deviations", "so, but for the deviations that are listed"),
+    CONFORMANT: Sign("passed", "✓", "conformant", "every applicable MUST was measured and passed"),
+    WITH_DEVIATIONS: Sign("deviation", "D", "conformant with deviations", "the same, except for the listed deviations"),
     NOT_CONFORMANT: Sign("failed", "✗", "not conformant", "a MUST was broken"),
-    NOT_MEASURED: Sign("not-measured", "?", "not measured", "nothing was seen broken, but some MUST was not measured"),
+    NOT_MEASURED: Sign("not-measured", "?", "not measured", "nothing failed, but some MUST was not measured"),
 }
 
 
 def sign(clause: ClauseReport) -> Sign:
-    """What became of a clause."""
+    """Return the label of a clause's outcome."""
     return ADVICE if clause.advice else _BY_OUTCOME[clause.outcome]
 
 
 def verdict(backend: BackendReport) -> Sign:
-    """A backend's verdict; one that this version does not know is told as it stands."""
+    """Return the label of a backend's verdict; an unknown verdict is shown as it is."""
     unknown = Sign("not-measured", "?", backend.verdict.replace("_", " "), "a verdict of another version of the suite")
     return _VERDICTS.get(backend.verdict, unknown)
 
@@ -64,8 +64,8 @@ def verdict(backend: BackendReport) -> Sign:
 def extent(backend: BackendReport, tier: str = "", *, most: int | None = None) -> str:
     """Return how far a good verdict reaches, with a separator: ``smoke; not judged: encryption, outages; ``.
 
-    A store is not called conformant without it: what the harness does not declare is not judged. ``most``: name no
-    more parts than so many.
+    A store is not called conformant without it: what the harness does not declare is not judged. ``most``: name at most
+    this many parts.
     """
     if backend.verdict not in (CONFORMANT, WITH_DEVIATIONS):
         return ""
@@ -77,6 +77,6 @@ def extent(backend: BackendReport, tier: str = "", *, most: int | None = None) -
 
 
 def counts(backend: BackendReport) -> dict[Sign, int]:
-    """How often each sign of the legend stands for a clause of the backend; the ones that do not occur are left out."""
+    """Count each label of the legend among the backend's clauses; labels that don't occur are left out."""
     found = [sign(clause) for clause in backend.clauses]
     return {each: found.count(each) for each in LEGEND if each in found}

@@ -13,13 +13,13 @@ from pytest_mcp_storage.spec.outcome import Outcome
 LONGEST = 60_000
 """Characters; a comment on GitHub holds 65,536."""
 LONGEST_TEXT = 600
-"""Characters of a message, or of a line of a history; the HTML and JSON reports hold the rest."""
+"""Characters of a message, or of a line of a history; the HTML and JSON reports have the rest."""
 MOST_LINES = 20
 """Lines of a history."""
 
 
 def as_markdown(report: Report) -> str:
-    """Markdown as GitHub renders it. What would pass the limit of a comment is counted, not shown."""
+    """Return Markdown as GitHub renders it. What exceeds the limit of a comment is counted, not shown."""
     written = "\n".join(_head(report)) + "\n"
     left = 0
     for detail in _details(report):
@@ -28,19 +28,19 @@ def as_markdown(report: Report) -> str:
         else:
             written += "\n" + detail
     if left:
-        written += f"\n*{left} more did not fit into a comment; they stand in the JSON and HTML reports.*\n"
+        written += f"\n*{left} more did not fit into a comment; the JSON and HTML reports have them.*\n"
     return written
 
 
 def plain(text: str) -> str:
-    """Text in one line that Markdown takes for nothing but text; as code where GitHub would link it or call someone."""
+    """Return text in one line that Markdown shows literally; as code if GitHub would link it or notify someone."""
     shown = _shortened(one_line(text))
     escaped = re.sub(r"[&<>\\`*_\[\]|~#@:!{}$^]", lambda found: f"&#{ord(found[0])};", shown)
     return f"<code>{escaped}</code>" if re.search(r"[@#]|://|www\.", shown) else escaped
 
 
 def code(text: str) -> str:
-    """The same, always as code."""
+    """Return the same, always as code."""
     shown = plain(text)
     return shown if not shown or shown.startswith("<code>") else f"<code>{shown}</code>"
 

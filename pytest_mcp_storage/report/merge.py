@@ -1,4 +1,4 @@
-"""Several runs side by side, as one report."""
+"""Merge several runs into one report."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from dataclasses import replace
 from pytest_mcp_storage.report.model import BackendReport, Report, ReportError
 
 MIXED = "mixed"
-"""Stands for what the merged runs do not have in common."""
+"""Replaces what the merged runs do not have in common."""
 
 
 def merge(reports: Sequence[tuple[str, Report]]) -> tuple[Report, list[str]]:
-    """One report of them all, and what there is to say of how it came about. ``reports``: each under its file's name.
+    """Return one report of them all, and remarks about its origin. ``reports``: each with its file's name.
 
-    A backend that stands in several is taken from the last one. Raises :class:`ReportError` for reports that are
-    judged by different revisions: their verdicts are about different contracts.
+    A backend that occurs in several is taken from the last one. Raise :class:`ReportError` for reports that are judged
+    by different revisions: their verdicts are about different contracts.
     """
     if len(reports) == 1:
         return reports[0][1], []
@@ -36,7 +36,7 @@ def merge(reports: Sequence[tuple[str, Report]]) -> tuple[Report, list[str]]:
         problems += [f"{source}: {problem}" for problem in report.problems]
         for backend in report.backends:
             if backend.name in kept:
-                remarks.append(f"{backend.name} stands in {kept[backend.name][0]} and in {source}: the later is taken")
+                remarks.append(f"{backend.name} occurs in {kept[backend.name][0]} and in {source}: the later is taken")
             kept[backend.name] = (source, _with_its_run(backend, report))
     last = reports[-1][1]
     merged = Report(

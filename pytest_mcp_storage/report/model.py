@@ -21,14 +21,14 @@ MUST, SHOULD = "MUST", "SHOULD"
 
 
 class ReportError(ValueError):
-    """A file is not a report of this suite, or reports do not go together."""
+    """A file is not a report of this suite, or reports can't be merged."""
 
 
 @dataclass
 class ClauseReport:
-    """What became of one clause on one backend. ``seconds``: how long its tests took together.
+    """The result of one clause on one backend.
 
-    ``fault``: a traceback, where the harness and not the backend broke down.
+    ``seconds``: how long its tests took together. ``fault``: a traceback if the harness failed, not the backend.
     """
 
     id: str
@@ -48,12 +48,12 @@ class ClauseReport:
 
     @property
     def advice(self) -> bool:
-        """Whether a SHOULD failed: told of, and held against the store only under ``--mcp-strict``."""
+        """Say whether a SHOULD failed: it is reported, and fails the run only under ``--mcp-strict``."""
         return self.outcome is Outcome.FAILED and self.level == SHOULD
 
 
 def verdict_of(clauses: Sequence[ClauseReport], *, strict: bool) -> str:
-    """What a backend's clauses amount to. ``strict``: a failed SHOULD counts too."""
+    """Return the verdict that a backend's clauses give. ``strict``: a failed SHOULD counts too."""
     must = [each for each in clauses if each.level == MUST]
     if any(each.outcome is Outcome.FAILED for each in (clauses if strict else must)):
         return NOT_CONFORMANT
@@ -73,7 +73,7 @@ class Missed:
 
     @property
     def words(self) -> str:
-        """As people read it: ``mypackage/store.py:88-93 (if len(page) == 1000)``."""
+        """Return it for people: ``mypackage/store.py:88-93 (if len(page) == 1000)``."""
         lines = f"{self.first}-{self.last}" if self.last > self.first else f"{self.first}"
         return f"{self.file}:{lines} ({self.source})"
 
@@ -92,7 +92,7 @@ class Exercised:
 
     @property
     def words(self) -> str:
-        """As the verdict line has it: ``saw 94 % of 212 branches``; empty if nothing was followed."""
+        """Return it for the verdict line: ``saw 94 % of 212 branches``; empty if nothing was followed."""
         if not self.branches:
             return ""
         return f"saw {100 * self.seen // self.branches} % of {self.branches} branches"
@@ -102,7 +102,7 @@ class Exercised:
 class BackendReport:
     """A backend, its verdict, and every clause of the revision.
 
-    ``suite``, ``tier``, ``seed`` and ``when`` stand here in a merged report, and are those of this backend's own run.
+    In a merged report, ``suite``, ``tier``, ``seed`` and ``when`` are set here, for this backend's own run.
     """
 
     name: str
@@ -112,12 +112,12 @@ class BackendReport:
     verdict: str
     clauses: list[ClauseReport]
     undeclared: list[str] = field(default_factory=list)
-    """Capabilities that seem to be there and are not declared."""
+    """Capabilities that seem to work and are not declared."""
     exercised: Exercised = field(default_factory=Exercised)
     not_judged: list[str] = field(default_factory=list)
-    """What of a store the clauses did not judge, since the harness does not declare what it needs."""
+    """What the clauses did not judge, because the harness does not declare what it needs."""
     title: str = ""
-    """The harness's own name, which badges and pages show in place of the one that was typed."""
+    """The harness's own name, which badges and pages show instead of the one on the command line."""
     suite: str = ""
     tier: str = ""
     seed: int | None = None
@@ -125,11 +125,11 @@ class BackendReport:
 
     @property
     def shown(self) -> str:
-        """The name that people read."""
+        """Return the name for people."""
         return self.title or self.name
 
     def in_part(self) -> dict[str, list[str]]:
-        """What was left out of clauses that passed: the ids by what was left out."""
+        """Return what was left out of clauses that passed: the ids by what was left out."""
         found: dict[str, list[str]] = {}
         for clause in self.clauses:
             for note in clause.notes if clause.outcome is Outcome.PASSED else ():
@@ -138,11 +138,11 @@ class BackendReport:
         return found
 
     def count(self, outcome: Outcome, level: str = "") -> int:
-        """How many clauses ended so."""
+        """Count the clauses with this outcome."""
         return sum(1 for each in self.clauses if each.outcome is outcome and level in ("", each.level))
 
     def reasons(self, outcome: Outcome) -> dict[str, list[str]]:
-        """Why clauses ended so: the ids by message, each message once."""
+        """Return why clauses have this outcome: the ids by message, each message once."""
         found: dict[str, list[str]] = {}
         for clause in self.clauses:
             if clause.outcome is outcome:
@@ -150,7 +150,7 @@ class BackendReport:
         return found
 
     def folded(self, ids: Sequence[str]) -> str:
-        """Clauses of it in a list, a whole group by its name: ``RT, LC-2 to LC-13``."""
+        """Return the ids as a list, a whole group by its name: ``RT, LC-2 to LC-13``."""
         groups: dict[str, list[str]] = {}
         for clause in self.clauses:
             groups.setdefault(clause.group, []).append(clause.id)
@@ -179,19 +179,19 @@ class Report:
     when: str = ""
 
     def __post_init__(self) -> None:
-        """A report that some other program wrote may leave groups out: they stand in the ids."""
+        """Derive the groups from the ids if a report of another program leaves them out."""
         for backend in self.backends:
             for clause in backend.clauses:
                 clause.group = clause.group or clause.id.partition("-")[0]
                 self.groups.setdefault(clause.group, "")
 
     def about(self, backend: BackendReport) -> str:
-        """What one backend was judged by: ``tier standard · seed 7``."""
+        """Return how one backend was judged: ``tier standard · seed 7``."""
         seed = self.seed if backend.seed is None else backend.seed
         return f"tier {backend.tier or self.tier} · seed {seed}"
 
     def to_json(self) -> dict[str, Any]:
-        """As ``--mcp-report FILE.json`` writes it."""
+        """Return the data that ``--mcp-report FILE.json`` writes."""
         data = asdict(self)
         for clause in _clauses(data):
             clause["outcome"] = clause["outcome"].value
@@ -199,7 +199,7 @@ class Report:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Report:
-        """Read a report back; keys that this version does not know are left out. Raises :class:`ReportError`."""
+        """Read a report; unknown keys are ignored. Raise :class:`ReportError`."""
         from pydantic import TypeAdapter, ValidationError
 
         try:
@@ -210,7 +210,7 @@ class Report:
             raise ReportError(f"not a report of this suite: {place}: {first['msg'].lower()}") from None
 
     def check_verdicts(self) -> None:
-        """Raises :class:`ReportError` for a verdict better than its clauses; that of another version is let pass."""
+        """Raise :class:`ReportError` for a verdict better than its clauses; an unknown verdict is allowed."""
         for backend in self.backends:
             borne_out = verdict_of(backend.clauses, strict=False)
             if backend.verdict in WORST_FIRST[WORST_FIRST.index(borne_out) + 1 :]:
@@ -218,7 +218,7 @@ class Report:
 
     @classmethod
     def load(cls, path: Path) -> Report:
-        """The report in a JSON file. Raises :class:`ReportError`, which names the file."""
+        """Return the report in a JSON file. Raise :class:`ReportError`, which names the file."""
         try:
             report = cls.from_json(json.loads(path.read_text(encoding="utf-8")))
             report.check_verdicts()

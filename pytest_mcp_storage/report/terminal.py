@@ -1,4 +1,4 @@
-"""The summary that stands under a run: a row a clause group, what did not pass, and the verdict of each backend."""
+"""The summary at the end of a run: a row for each clause group, what did not pass, and each backend's verdict."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ COLUMNS = (
 )
 """Outcome, and its heading in two lines."""
 NARROWEST = 60
-"""Columns that the summary takes at least."""
+"""The least number of columns for the summary."""
 WIDEST_TABLE = 80
 MOST_MISSED = 5
-"""Pieces of code that no test ran, as many as are shown here; the reports have all of them."""
+"""How many pieces of code that no test ran are shown here; the reports have all of them."""
 MOST_ROWS = 3
-"""Lines that a failure takes here; the whole of it stands above, among pytest's failures."""
+"""Lines for a failure here; pytest's own list of failures above has all of it."""
 COLOURS = {
     "passed": {"green": True},
     "failed": {"red": True},
@@ -37,12 +37,12 @@ COLOURS = {
 }
 
 Segment = tuple[str, dict[str, bool]]
-"""A piece of a line, and how pytest's terminal writer marks it up."""
+"""A piece of a line, and its markup for pytest's terminal writer."""
 Line = list[Segment]
 
 
 class Writer(Protocol):
-    """What pytest's terminal reporter offers."""
+    """The part of pytest's terminal reporter that is used."""
 
     def write(self, content: str, **markup: bool) -> None: ...
 
@@ -56,12 +56,15 @@ def show(report: Report, writer: Writer) -> None:
 
 
 def plain(report: Report, width: int | None = None) -> str:
-    """The summary without colours."""
+    """Return the summary without colours."""
     return "".join("".join(text for text, _ in line).rstrip() + "\n" for line in lines(report, width))
 
 
 def lines(report: Report, width: int | None = None) -> list[Line]:
-    """The summary, a line at a time. ``width``: columns to wrap at, the terminal's between 60 and 100 by default."""
+    """Yield the summary, a line at a time.
+
+    ``width``: columns to wrap at, by default the terminal's between 60 and 100.
+    """
     if width is None:
         width = min(100, max(NARROWEST, shutil.get_terminal_size().columns))
     found: list[Line] = []
@@ -73,7 +76,7 @@ def lines(report: Report, width: int | None = None) -> list[Line]:
 
 
 def verdict(backend: BackendReport, tier: str, *, problems: int = 0) -> Segment:
-    """The verdict line of a backend."""
+    """Return the verdict line of a backend."""
     sign = labels.verdict(backend)
     counts = [f"{count} {each.words}" for each, count in labels.counts(backend).items()]
     counts += [backend.exercised.words] if counts and backend.exercised.words else []
@@ -123,7 +126,7 @@ def _cell(rows: list[ClauseReport], outcome: Outcome, width: int) -> Segment:
 
 
 def _remarks(backend: BackendReport, width: int) -> list[Line]:
-    """What did not pass, each in a line or three; then why clauses were not measured or not applicable, folded."""
+    """Yield what did not pass, in one to three lines each; then why clauses were not measured or not applicable."""
     found: list[Line] = []
     for clause in backend.clauses:
         if clause.outcome in (Outcome.FAILED, Outcome.DEVIATION):
@@ -148,7 +151,7 @@ def _remarks(backend: BackendReport, width: int) -> list[Line]:
 
 
 def _not_exercised(exercised: Exercised, width: int) -> list[Line]:
-    """The largest pieces of the store's code that no test ran."""
+    """Yield the largest pieces of the store's code that no test ran."""
     if not exercised.missed:
         return []
     count = len(exercised.missed)
@@ -161,7 +164,7 @@ def _not_exercised(exercised: Exercised, width: int) -> list[Line]:
 
 
 def _seen_and_expected(start: str, clause: ClauseReport, width: int, markup: dict[str, bool]) -> list[Line]:
-    """What was seen, and what should have been, which is never cut: a long text of an exception is."""
+    """Yield what was observed, and what was expected, which is never cut: the long text of an exception is."""
     should = f" (should {one_line(clause.should)})" if clause.should else ""
     whole = _wrapped(start, one_line(clause.message) + should, width, markup, most=None)
     if len(whole) <= MOST_ROWS:

@@ -1,4 +1,4 @@
-"""A report to a file, in the form that the file's ending names."""
+"""Write a report to a file, in the form that the file's extension names."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ RENDERERS = {
 
 
 def as_json(report: Report) -> str:
-    """The whole report as JSON text."""
+    """Return the whole report as JSON text."""
     return json.dumps(report.to_json(), indent=1, ensure_ascii=False) + "\n"
 
 
 def rendered(report: Report, ending: str) -> str:
-    """The report in the form that ``ending`` names, fit to be encoded.
+    """Return the report in the form that ``ending`` names, in a text that can be encoded.
 
-    A lone surrogate, which a store may hand out and no encoding takes, is written as JSON and Python escape it.
+    A store may return a lone surrogate, which no encoding accepts; it is written as JSON and Python escape it.
     """
     module, _, name = RENDERERS[ending].partition(":")
     renderer: Callable[[Report], str] = getattr(import_module(module), name)
@@ -33,5 +33,5 @@ def rendered(report: Report, ending: str) -> str:
 
 
 def write(report: Report, path: Path) -> None:
-    """Write the report. Raises ``OSError`` where the file can't be written."""
+    """Write the report. Raise ``OSError`` if the file can't be written."""
     path.write_text(rendered(report, path.suffix), encoding="utf-8", newline="\n")

@@ -1,4 +1,4 @@
-"""From the name after ``--mcp-backend`` to a harness."""
+"""Resolve the name after ``--mcp-backend`` to a harness."""
 
 from __future__ import annotations
 
@@ -28,25 +28,27 @@ BUNDLED = {
     "supabase": "pytest_mcp_storage.harnesses.supabase:SupabaseHarness",
 }
 
-STDIO, MCP_TS = SCHEMES = ("stdio", "mcp-ts")
-"""Names of the form ``scheme:rest`` that stand for stores in other languages."""
+STDIO, MCP_TS, KEY_VALUE = SCHEMES = ("stdio", "mcp-ts", "key-value")
+"""Names of the form ``scheme:rest``: stores in other languages, and stores of py-key-value."""
 
 MakeHarness = Callable[[], BackendHarness]
 
 
 def resolve(name: str, *folders: Path) -> MakeHarness:
-    """Return what makes a harness of the named backend. ``folders``: modules there can be imported too.
+    """Return a callable that makes a harness of the named backend. ``folders``: modules there can be imported too.
 
-    Raises :class:`BackendNameError`.
+    Raise :class:`BackendNameError`.
     """
     scheme, colon, rest = name.partition(":")
     if colon and scheme == STDIO:
         return _stdio_harness(rest)
+    if colon and scheme == KEY_VALUE:
+        return _key_value_harness(name, load(rest, *folders))
     return harness_of(name, load(path_of(name), *folders))
 
 
 def path_of(name: str) -> str:
-    """Return the ``module:attribute`` of a backend. Raises :class:`BackendNameError` for an unknown name."""
+    """Return the ``module:attribute`` of a backend. Raise :class:`BackendNameError` for an unknown name."""
     scheme, colon, rest = name.partition(":")
     if colon and scheme == MCP_TS:
         return _mcp_ts_path(rest)
@@ -61,7 +63,8 @@ def path_of(name: str) -> str:
     near = get_close_matches(name, known, n=1)
     hint = f"; is {near[0]!r} meant?" if near else ""
     raise BackendNameError(
-        f"unknown backend {name!r}{hint} (known: {', '.join(known)}; or module:attribute, stdio:COMMAND, mcp-ts:STORE)"
+        f"unknown backend {name!r}{hint} (known: {', '.join(known)}; "
+        "or module:attribute, stdio:COMMAND, mcp-ts:STORE, key-value:MODULE:FACTORY)"
     )
 
 
@@ -74,6 +77,15 @@ def _stdio_harness(command: str) -> MakeHarness:
         raise BackendNameError(f"backend {f'stdio:{command}'!r} can't be loaded: {error}") from None
 
 
+def _key_value_harness(name: str, factory: Any) -> MakeHarness:
+    from pytest_mcp_storage.harnesses.key_value import KeyValueHarness
+
+    try:
+        return KeyValueHarness.of(factory)
+    except (ImportError, TypeError, ValueError) as error:
+        raise BackendNameError(f"backend {name!r} can't be loaded: {error}") from None
+
+
 def _mcp_ts_path(store: str) -> str:
     from pytest_mcp_storage.bridge.names import mcp_ts_path
 
@@ -84,9 +96,9 @@ def _mcp_ts_path(store: str) -> str:
 
 
 def harness_of(name: str, target: Any) -> MakeHarness:
-    """What makes a harness of ``target``: a harness class, or a callable that returns a backend.
+    """Return a callable that makes a harness of ``target``: a harness class, or a callable that returns a backend.
 
-    Raises :class:`BackendNameError` for anything else, and for a harness that misses a method it declares.
+    Raise :class:`BackendNameError` for anything else, and for a harness without a method that it declares.
     """
     if inspect.isclass(target) and issubclass(target, BackendHarness):
         try:
@@ -101,7 +113,7 @@ def harness_of(name: str, target: Any) -> MakeHarness:
 
 
 class FactoryHarness(BackendHarness):
-    """A plain harness around a callable that returns a backend: no capabilities, and nothing is known of the store."""
+    """A plain harness around a callable that returns a backend: it has no capabilities."""
 
     dedicated = False
 
@@ -126,10 +138,10 @@ class FactoryHarness(BackendHarness):
 
 
 def described(harness: BackendHarness) -> tuple[str, str]:
-    """Where a harness comes from, as ``module:name``, and the version of the package that it lies in.
+    """Return the origin of a harness as ``module:name``, and the version of its package.
 
-    A harness with a ``version`` of its own says what it drives: the backend behind a bridge is another program. For
-    others' packages this looks through all that is installed, which takes a while.
+    A harness with a ``version`` attribute gives the version of what it drives: a bridge drives another program. For
+    packages of others this searches all that is installed, which takes some time.
     """
     source = harness.make if isinstance(harness, FactoryHarness) else type(harness)
     module = getattr(source, "__module__", "") or ""

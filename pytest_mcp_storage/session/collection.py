@@ -1,7 +1,7 @@
-"""The suite's tests as pytest items: one item per test and backend, independent of the user's settings.
+"""Collect the suite's tests as pytest items: one item per test and backend, independent of the user's settings.
 
-The suite is no argument of pytest: its modules are nodes below the session. Where the package is installed, and what
-pytest makes of the files there, has no effect on what is collected.
+The suite is no argument of pytest: its modules are nodes below the session. So it does not matter where the package is
+installed, and what pytest makes of the files there.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ def suite_nodes(session: pytest.Session, run: Run, ids: Iterable[str] = ()) -> l
 
 
 class SuiteModule(pytest.Collector):
-    """A module of the suite. Its functions become items here, so that no naming rule of the user's can lose one.
+    """A module of the suite. Its functions become items here, so that the user's naming rules cannot exclude one.
 
-    It is no ``pytest.File``: ``--lf`` skips files that hold no known failure, and looks for them below rootdir.
+    It is no ``pytest.File``: ``--lf`` skips files without a known failure, and looks for them below rootdir.
     """
 
     run: Run
@@ -57,7 +57,7 @@ class SuiteModule(pytest.Collector):
     def collect(self) -> Iterator[pytest.Item]:
         for id, test, backend in self._tests():
             name = id.partition("::")[2]
-            # The whole id as text: pytest parts the brackets from the name, and --lf looks for it so.
+            # The whole id as text: pytest separates the brackets from the name, and --lf compares it so.
             yield ClauseItem.from_parent(self, name=name, nodeid=id, test=test, backend=backend)
 
     def _tests(self) -> Iterator[tuple[str, Any, str]]:
@@ -74,8 +74,8 @@ class SuiteModule(pytest.Collector):
 class ClauseItem(pytest.Item):
     """One test of one clause on one backend.
 
-    It is no ``pytest.Function``, but hooks in people's ``conftest.py`` read every item as if it were one. It has no
-    ``obj``: Hypothesis' own plugin looks into an item that has.
+    It is no ``pytest.Function``, but hooks in the user's ``conftest.py`` treat every item as one. It has no ``obj``:
+    Hypothesis' own plugin inspects an item that has one.
     """
 
     cls = instance = None
@@ -105,5 +105,5 @@ class ClauseItem(pytest.Item):
 
 
 def _named(id: str, wanted: str) -> bool:
-    """Say whether ``wanted`` is the id, or that of the module or function that it belongs to."""
+    """Say whether ``wanted`` is the id, or that of its module or function."""
     return id == wanted or id.startswith((f"{wanted}::", f"{wanted}["))

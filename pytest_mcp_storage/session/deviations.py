@@ -1,4 +1,4 @@
-"""Known deviations: clauses that a backend is known to break, each with a reason, held to strictly."""
+"""Known deviations: clauses that a backend is known to break, each with a reason. A stale entry fails the run."""
 
 from __future__ import annotations
 
@@ -32,19 +32,19 @@ class Deviation:
     expires: datetime.date | None = None
 
     def covers(self, backend: str, clause: str, today: datetime.date) -> bool:
-        """Whether it accepts that the backend breaks the clause."""
+        """Say whether the entry accepts that the backend breaks the clause."""
         return self.clause == clause and self.backend in ("", backend) and not self.expired(today)
 
     def expired(self, today: datetime.date) -> bool:
-        """Whether its last day has passed."""
+        """Say whether its last day has passed."""
         return self.expires is not None and today > self.expires
 
 
 def load_deviations(path: Path, clauses: Iterable[str]) -> tuple[Deviation, ...]:
-    """The entries of a YAML file: a list of mappings, or a mapping of clause id to reason or mapping.
+    """Return the entries of a YAML file: a list of mappings, or a mapping of clause id to reason or mapping.
 
-    Raises :class:`DeviationsError` for a file that can't be read, and for an entry with an unknown clause, an unknown
-    key, no reason, or one that stands there twice.
+    Raise :class:`DeviationsError` for a file that can't be read, and for an entry with an unknown clause, an unknown
+    key, no reason, or one that occurs twice.
     """
     known = set(clauses)
     try:
@@ -65,7 +65,7 @@ def load_deviations(path: Path, clauses: Iterable[str]) -> tuple[Deviation, ...]
             )
         first = lines.setdefault((deviation.clause, deviation.backend), deviation.line)
         if first != deviation.line:
-            raise DeviationsError(f"{place}: {deviation.clause} stands in line {first} already; delete the entry")
+            raise DeviationsError(f"{place}: {deviation.clause} is in line {first} already; delete the entry")
     return found
 
 
@@ -92,7 +92,7 @@ def _entries(path: Path, node: yaml.Node | None) -> Iterator[tuple[int, Any]]:
             named = entry if isinstance(entry, dict) else {"reason": entry}
             if again := [name for name in _KEYS["clause"] if name in named]:
                 raise DeviationsError(
-                    f"{path}:{item.start_mark.line + 1}: {again[0]!r} stands before the entry already"
+                    f"{path}:{item.start_mark.line + 1}: {again[0]!r} occurs before the entry already"
                 )
             yield key.start_mark.line + 1, {"clause": key.value, **named}
     else:
@@ -114,14 +114,14 @@ def _value(path: Path, node: yaml.Node) -> Any:
     if isinstance(node, yaml.MappingNode):
         seen: set[str] = set()
         for key, _ in node.value:
-            if key.value in seen:  # YAML forbids it, and the library takes the last
+            if key.value in seen:  # YAML forbids it, and the library takes the last one
                 raise DeviationsError(
-                    f"{path}:{key.start_mark.line + 1}: {key.value!r} stands twice in one entry{_dash(key.value)}"
+                    f"{path}:{key.start_mark.line + 1}: {key.value!r} occurs twice in one entry{_dash(key.value)}"
                 )
             seen.add(key.value)
     try:
         return yaml.SafeLoader("").construct_document(node)
-    except (yaml.YAMLError, ValueError) as error:  # a tag that is not plain data; a date that no calendar has
+    except (yaml.YAMLError, ValueError) as error:  # a tag that is not plain data; a date that does not exist
         problem = getattr(error, "problem", None) or error
         raise DeviationsError(f"{path}:{node.start_mark.line + 1}: {problem}") from None
 
@@ -144,7 +144,7 @@ def _deviation(path: Path, line: int, entry: Any) -> Deviation:
         if not isinstance(fields.get(needed), str) or not fields[needed].strip():
             raise DeviationsError(f"{place}: the entry needs a {needed}")
     expires = fields.pop("expires", None)
-    if expires is not None and type(expires) is not datetime.date:  # a datetime is one too, and can't be compared
+    if expires is not None and type(expires) is not datetime.date:  # a datetime is a date too, and can't be compared
         raise DeviationsError(f"{place}: expires must be a date, as in 2027-01-31")
     texts = {key: value for key, value in fields.items() if value is not None}
     for name, value in texts.items():

@@ -1,4 +1,4 @@
-"""The fixtures for a downstream repository's own tests: run once for each backend that was named."""
+"""The fixtures for a downstream repository's own tests: they run once for each named backend."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
     from pytest_mcp_storage.spec.harness import BackendHarness
 
 RUN: pytest.StashKey[Run] = pytest.StashKey()
-"""Where a judging run keeps its stores."""
+"""The key of the run in the config's stash."""
 
 ASYNC_METHODS = ("stored_bytes", "stored_fields", "replace_stored_field", "write_row_as")
 OPENING_METHODS = ("open", "open_as")
 
 
 class Borrowed:
-    """A backend whose calls run on the suite's loop: it can be awaited from any loop of the test's, trio's too."""
+    """A backend whose calls run on the suite's loop: any loop can await it, trio's too."""
 
     def __init__(self, backend: Any, loop: SuiteLoop, by: str = "open()") -> None:
         from pytest_mcp_storage.engine.harness_checks import METHODS, check_backend
@@ -30,7 +30,7 @@ class Borrowed:
         check_backend(backend, by)
         self._backend = backend
         self._loop = loop
-        for name in METHODS:  # isinstance(…, StorageBackend) looks for them here, and asks no __getattr__
+        for name in METHODS:  # isinstance(…, StorageBackend) looks for them here, and does not call __getattr__
             setattr(self, name, self.__getattr__(name))
 
     def __getattr__(self, name: str) -> Any:
@@ -46,7 +46,7 @@ class Borrowed:
 
 
 def borrow(harness: BackendHarness, loop: SuiteLoop) -> None:
-    """Let every coroutine of the harness run on the suite's loop, wherever it is awaited."""
+    """Let every coroutine of the harness run on the suite's loop, from any loop that awaits it."""
     from pytest_mcp_storage.engine.harness_checks import CONTEXTS
 
     def elsewhere(name: str, wrap: Callable[[Any], Any]) -> Callable[..., Any]:
@@ -80,7 +80,7 @@ def borrow(harness: BackendHarness, loop: SuiteLoop) -> None:
 
 
 async def _started(name: str, call: Callable[..., Any], *args: Any, **options: Any) -> Any:
-    """Call it on the loop that runs this. Raises ``TypeError`` where that gives nothing to await."""
+    """Call it on the loop that runs this. Raise ``TypeError`` if the result cannot be awaited."""
     from pytest_mcp_storage.engine.timeouts import awaitable
 
     return await awaitable(name, call(*args, **options))
@@ -88,7 +88,7 @@ async def _started(name: str, call: Callable[..., Any], *args: Any, **options: A
 
 @pytest.fixture
 def mcp_backend_harness(request: pytest.FixtureRequest) -> Iterator[BackendHarness]:
-    """A harness, provisioned with an empty store of its own, for each backend that was named."""
+    """Yield a harness, provisioned with an empty store, for each named backend."""
     run = request.config.stash[RUN]
     harness = run.makers[request.param]()
     run.loop.run(_started("__aenter__()", harness.__aenter__))
@@ -101,7 +101,7 @@ def mcp_backend_harness(request: pytest.FixtureRequest) -> Iterator[BackendHarne
 
 @pytest.fixture
 def mcp_backend(request: pytest.FixtureRequest, mcp_backend_harness: BackendHarness) -> Iterator[Any]:
-    """An opened backend on a store of its own, awaitable from any event loop, for each backend that was named."""
+    """Yield an opened backend on a separate store, awaitable from any event loop, for each named backend."""
     loop = request.config.stash[RUN].loop
     backend: Any = loop.run(mcp_backend_harness.open())
     try:

@@ -1,4 +1,4 @@
-"""A measurement in words, as a person reads it in the terminal."""
+"""Format a measurement for the terminal."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from pytest_mcp_storage.spec.clauses import Clause
 from pytest_mcp_storage.spec.outcome import Measurement, Outcome
 
 WIDTH = 88
-"""Columns at which sentences are wrapped. Calls are not: white space inside them may be what went wrong."""
+"""Columns at which sentences are wrapped. Calls are not wrapped: white space in them may be the fault."""
 
 
 def headline(clause: Clause, measured: Measurement) -> str:
-    """``EX-2 (MUST): what was seen``, in one line."""
+    """Return ``EX-2 (MUST): what was observed``, in one line."""
     what = "" if measured.outcome is Outcome.FAILED else f"{measured.outcome.words}: "
     return f"{clause.id} ({clause.level.value}): {what}{one_line(measured.message)}"
 
 
 def explained(measured: Measurement, clause: Clause, backend: Mapping[str, Any], reproduce: str) -> str:
-    """What was seen, what should have been, the clause, the shortest history that shows it, and how to see it again."""
+    """Return what was observed and expected, the clause, the shortest history that shows it, and the command for it."""
     rows = [("should", measured.should), ("contract", clause.statement), ("backend", _described(backend))]
     rows += [("note", note) for note in measured.notes]
     lines = [headline(clause, measured), *(_sentence(name, text) for name, text in rows if text)]
@@ -46,7 +46,7 @@ def _sentence(name: str, text: str) -> str:
 
 
 def _numbered(lines: list[str]) -> Iterator[str]:
-    """The calls, each answer below its call."""
+    """Yield the calls, each result below its call."""
     width = len(str(len(lines)))
     for number, line in enumerate(lines, start=1):
         call, arrow, answer = one_line(line).partition("  →  ")

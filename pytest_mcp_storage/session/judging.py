@@ -1,4 +1,4 @@
-"""What the hooks of a judging run call: collect the suite, gather what was measured, judge it, and show it."""
+"""What the hooks of a judging run call: collect the suite, gather measurements, judge them, and print the summary."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from pytest_mcp_storage.report import terminal
 from pytest_mcp_storage.report.model import Report
 from pytest_mcp_storage.report.write import write
 from pytest_mcp_storage.session import leaks, options
+from pytest_mcp_storage.session.backends import resolve
 from pytest_mcp_storage.session.collection import ClauseItem, suite_nodes
 from pytest_mcp_storage.session.deviations import Deviation, DeviationsError, load_deviations
 from pytest_mcp_storage.session.formatting import explained
@@ -35,13 +36,13 @@ STATUS = {
     "not_applicable": ("not applicable", "-", "NOT APPLICABLE"),
     "not_measured": ("not measured", "?", "NOT MEASURED"),
 }
-"""How pytest's progress and summary name what became of a test, where pytest's own words for it are others."""
+"""Words for a test's result in pytest's progress and summary, if they differ from pytest's own."""
 LEFT_BEHIND = "mcp_left_behind"
-"""Under which xdist's workers tell of stores that they could not destroy."""
+"""The key under which xdist's workers send stores that they could not destroy."""
 
 
 ARCS = "mcp_arcs"
-"""Under which xdist's workers send what has run of the stores' code."""
+"""The key under which xdist's workers send what has run of the stores' code."""
 
 
 class Judging:
@@ -55,9 +56,10 @@ class Judging:
         self.options = options.read(config)
         self.deviations = self._deviations()
         try:
-            self.run = Run(self.options, options.folders(config), self._say)
+            makers = {name: resolve(name, *options.folders(config)) for name in self.options.backends}
         except BackendNameError as error:
             raise pytest.UsageError(str(error)) from None
+        self.run = Run(self.options, makers, self._say)
         self.report: Report | None = None
         self._today = datetime.datetime.now(datetime.UTC).date()
         self._measured: defaultdict[str, list[Measurement]] = defaultdict(list)
@@ -74,10 +76,10 @@ class Judging:
         config.args[:] = [argument for argument in config.args if ids[argument] is None]
 
     def header(self) -> str:
-        """The line about this run at pytest's beginning."""
+        """Return the line about this run in pytest's header."""
         names = ", ".join(self.options.backends)
         if self.stands_aside:
-            return f"mcp-storage: tests are named, so that {names} is not judged; --mcp-backend names it for this run"
+            return f"mcp-storage: tests are named, so {names} is not judged; add --mcp-backend to judge it in this run"
         slow = " · tracemalloc is on, which makes the suite about 25 times slower" if tracemalloc.is_tracing() else ""
         return f"mcp-storage: judging {names} · tier {self.options.tier.name} · seed {self.options.seed}{slow}"
 
@@ -87,7 +89,7 @@ class Judging:
             report.result = [*(report.result or ()), *suite_nodes(session, self.run, self._wanted)]
 
     def attach_result(self, item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport) -> None:
-        """Give the report of a clause's test the outcome that was measured, and let it travel along."""
+        """Give the report of a clause test the measured outcome, and attach the measurement to it."""
         if not isinstance(item, ClauseItem):
             return
         traceback = self._leaked(item, call, report)
@@ -97,7 +99,7 @@ class Judging:
         about = self.run.describe(item.backend)
         category = self._category(item.backend, measured)
         reproduce = self.options.reproduce(item.backend, clause.id)
-        report.sections.clear()  # what the store logged meanwhile; the history tells more, and no secret
+        report.sections.clear()  # what the store logged meanwhile; the history says more, and holds no secret
         if category in ("failed", "fault"):
             report.outcome = "failed"
             text = self._once(item, measured, explained(measured, clause, about, reproduce))
@@ -114,12 +116,12 @@ class Judging:
         }  # fmt: skip
 
     def status(self, report: Any) -> tuple[str, str, str] | None:
-        """The category, letter and word of a clause's test; none if another plugin has changed its outcome."""
+        """Return category, letter and word of a clause test; none if another plugin has changed its outcome."""
         ours = getattr(report, "mcp", None)
         return STATUS.get(ours["category"]) if ours and ours["outcome"] == report.outcome else None
 
     def collect_report(self, report: pytest.TestReport) -> None:
-        """Gather a measurement, from this process or from a worker."""
+        """Collect a measurement, from this process or from a worker."""
         if hasattr(report, "mcp_leak"):
             self._leaks.append(Leak(**report.mcp_leak))
         if hasattr(report, "mcp"):
@@ -130,13 +132,16 @@ class Judging:
             self._measured[about["name"]].append(Measurement.from_json(json.loads(report.mcp["measured"])))
 
     def collect_leftovers(self, worker: Any) -> None:
-        """Gather what a worker of xdist could not destroy, and what it has seen run; one that died sends nothing."""
+        """Collect what a worker of xdist could not destroy, and which branches it ran.
+
+        A worker that died sends nothing.
+        """
         output = getattr(worker, "workeroutput", {})
         self._left_behind += output.get(LEFT_BEHIND, [])
         self._arcs += [json.loads(output[ARCS])] if ARCS in output else []
 
     def finish(self, session: pytest.Session) -> None:
-        """Destroy the stores; then, where this is the controller, judge, write the reports and set the exit code."""
+        """Destroy the stores; in the controller also judge, write the reports and set the exit code."""
         with leaks.end_of_run(self._left_behind):
             self._left_behind += self.run.close()
         if self.is_worker:
@@ -160,7 +165,7 @@ class Judging:
             session.exitstatus = pytest.ExitCode.OK if good else pytest.ExitCode.TESTS_FAILED
 
     def show(self, reporter: Any) -> None:
-        """Print the summary under the run."""
+        """Print the summary at the end of the run."""
         if self.report is None:
             return
         if self._advice:
@@ -174,7 +179,7 @@ class Judging:
             reporter.line(f"report: {path}")
 
     def _say(self, text: str) -> None:
-        """Tell the person at the terminal, past pytest's capture; workers of xdist have none."""
+        """Print to the terminal, past pytest's capture; workers of xdist have none."""
         manager = self.config.pluginmanager
         reporter, capture = manager.get_plugin("terminalreporter"), manager.get_plugin("capturemanager")
         if reporter is not None and capture is not None:
@@ -183,7 +188,7 @@ class Judging:
                 reporter.line(f"mcp-storage: {text}")
 
     def _once(self, item: ClauseItem, measured: Measurement, text: str) -> str:
-        """Return the text of a failure; of a fault of the harness that was shown before, only where."""
+        """Return the text of a failure; for a harness fault that was shown before, only a reference to it."""
         if measured.outcome is not Outcome.NOT_MEASURED:
             return text
         first = self._faults.setdefault((item.backend, measured.message), item.nodeid)
@@ -192,7 +197,7 @@ class Judging:
         return f"{measured.clause}: not measured: {measured.message}\n  the same fault as in {first}, shown there"
 
     def _leaked(self, item: ClauseItem, call: pytest.CallInfo[None], report: pytest.TestReport) -> str:
-        """Note what failed a clause's test other than its judgement. Returns the text of the failure, or none."""
+        """Note a failure of a clause test that is not its judgement. Return the text of the failure, or none."""
         if not report.failed or call.excinfo is None or (item.measurement is None and report.when == "call"):
             return ""
         error = call.excinfo.value

@@ -1,4 +1,4 @@
-"""Failures that pytest adds to a clause's test after the clause was judged: leaks under ``-W error``, above all."""
+"""Failures that pytest adds to a clause test after the clause was judged, mostly leaks under ``-W error``."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ LEAKS = ("PytestUnraisableExceptionWarning", "PytestUnhandledThreadExceptionWarn
 
 @dataclass(frozen=True)
 class Leak:
-    """What pytest or another plugin reported of a clause's test, past the clause's own judgement."""
+    """What pytest or another plugin reported about a clause test, apart from the clause's judgement."""
 
     backend: str
     clause: str
@@ -30,12 +30,12 @@ class Leak:
 
     @property
     def kind(self) -> tuple[str, str]:
-        """What two leaks have in common that have the same cause: the same words, but for numbers and paths."""
+        """Return what leaks with the same cause have in common: their words without numbers and paths."""
         return self.backend, re.sub(r"'[^']*'|0x[0-9a-f]+|\d+", "…", self.what)
 
 
 def what_failed(error: BaseException) -> str:
-    """Return, in one line, what an exception of pytest's says: for a leak the exception that could not be raised."""
+    """Return the message of pytest's exception in one line; for a leak, of the exception that was lost."""
     if isinstance(error, BaseExceptionGroup):
         return "; ".join(list(dict.fromkeys(map(what_failed, _leaves(error))))[:MOST])
     cause = error.__cause__ or error
@@ -53,7 +53,7 @@ def is_leak(error: BaseException) -> bool:
 def explained(leak: Leak, error: BaseException, text: str) -> str:
     """Return the text of the failure: what failed, in which test, of which store, and what to do.
 
-    ``text``: pytest's own. Its frames say nothing of a leak, and a test may leak a hundred times.
+    ``text``: pytest's own. Its frames do not concern a leak, and a test may leak a hundred times.
     """
     lines = [f"{leak.clause}: {leak.what}", f"  test:      {leak.test}", f"  backend:   {leak.backend}"]
     if not is_leak(error):

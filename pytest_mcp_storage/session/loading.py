@@ -1,4 +1,4 @@
-"""From ``module:attribute`` to the object that it names, or to one clear refusal."""
+"""Load the object that ``module:attribute`` names, or raise one clear error."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from typing import Any
 
 
 class BackendNameError(ValueError):
-    """A backend's name leads to no harness; the message says why, and what can be written instead."""
+    """A backend's name cannot be resolved; the message says why, and what to write instead."""
 
 
 def load(path: str, *folders: Path) -> Any:
-    """The object that ``module:attribute`` names. ``folders``: modules there can be imported too.
+    """Return the object that ``module:attribute`` names. ``folders``: modules there can be imported too.
 
-    Raises :class:`BackendNameError`.
+    Raise :class:`BackendNameError`.
     """
     module_name, _, attribute = path.partition(":")
     if not (attribute and all(part.isidentifier() for part in module_name.split("."))):
@@ -40,7 +40,7 @@ def _meant(holder: object, name: str) -> str:
 
 
 def _imported(path: str, module: str, folders: Sequence[Path]) -> ModuleType:
-    """The module. Raises :class:`BackendNameError`, also where it ends the process or skips itself."""
+    """Return the module. Raise :class:`BackendNameError`, also if it ends the process or skips itself."""
     try:
         return import_module(module)
     except ModuleNotFoundError as error:
@@ -55,13 +55,13 @@ def _imported(path: str, module: str, folders: Sequence[Path]) -> ModuleType:
 
 
 def _parents(module: str) -> list[str]:
-    """The module's own name, and those of the packages that it lies in."""
+    """Return the module's name, and those of its packages."""
     parts = module.split(".")
     return [".".join(parts[:end]) for end in range(1, len(parts) + 1)]
 
 
 def _traceback(error: BaseException) -> str:
-    """The traceback from where the module's own code begins; none where that is never reached."""
+    """Return the traceback from the module's own code on; empty if that code is never reached."""
     ours = (__file__, "<frozen ", import_module.__code__.co_filename)
     rest = [each for each in traceback.extract_tb(error.__traceback__) if not each.filename.startswith(ours)]
     if not rest and not isinstance(error, SyntaxError):

@@ -1,4 +1,4 @@
-"""The command line's options and ini values, and what a run makes of them."""
+"""The command line's options and ini values, and the settings of a run."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ TIER_NAMES = ("smoke", "standard", "deep")
 DEFAULT_TIER = "standard"
 PROVIDERS = ("auto", "url", "native", "docker", "cli")
 REPEATED = ("--mcp-revision", "--mcp-supabase")
-"""Options that say what was judged and by what: a command that reproduces a failure must not lead elsewhere."""
+"""Options that say what was judged and how: a command that reproduces a failure must repeat them."""
 SLIP = "mcp_backend"
-"""What people write for ``mcp_backends``. Pytest would only warn, and a run that judges nothing is green."""
+"""A common mistake for ``mcp_backends``. Pytest would only warn, and a run that judges nothing would pass."""
 SEED = "mcp_seed"
-"""Under which xdist's workers are told the seed."""
+"""The key under which xdist's workers receive the seed."""
 PROVIDER_VARIABLE = "MCP_STORAGE_SUPABASE"
 """The environment variable that carries ``--mcp-supabase`` to harnesses and to the processes they start."""
 
 
 @dataclass(frozen=True)
 class Options:
-    """What was asked for: which backends, which clauses, how thoroughly, and where the verdict goes."""
+    """The settings of a run: which backends, which clauses, how thoroughly, and which reports."""
 
     backends: tuple[str, ...]
     tier: Tier
@@ -46,13 +46,13 @@ class Options:
     coverage: bool = False
     """Whether to measure which branches of the store's code the suite exercises."""
     repeated: tuple[str, ...] = ()
-    """What a command that reproduces a failure repeats as it was given."""
+    """The options that a command that reproduces a failure repeats."""
 
     def reproduce(self, backend: str, clause: str) -> str:
-        """The command that measures one clause again as this run did.
+        """Return the command that measures one clause again as this run did.
 
-        It never allows what is destructive: pasted elsewhere, it may lead to another store. A store that the run
-        starts needs no permission, and for any other the run says which option gives it.
+        It never contains the permission for destructive clauses: someone may paste it in front of another store. A
+        store that the run starts needs no permission, and for any other the run names the option.
         """
         words = ["pytest", f"--mcp-backend={backend}", f"--mcp-clause={clause}", f"--hypothesis-seed={self.seed}"]
         if self.tier.name != DEFAULT_TIER:
@@ -67,7 +67,8 @@ def register(parser: pytest.Parser) -> None:
     group = parser.getgroup("mcp-storage", "conformance of MCP session stores")
     add = group.addoption
     add("--mcp-backend", action="append", metavar="NAME", help="judge this store (repeatable): memory, "
-        "file, sqlite, redis, supabase, a registered name, module:attribute, stdio:COMMAND, mcp-ts:STORE")  # fmt: skip
+        "file, sqlite, redis, supabase, a registered name, module:attribute, stdio:COMMAND, mcp-ts:STORE, "
+        "key-value:MODULE:FACTORY")  # fmt: skip
     add("--mcp-tier", choices=TIER_NAMES, help=f"how many examples and steps (default: {DEFAULT_TIER})")
     add("--mcp-clause", action="append", metavar="ID[,ID…]", help="only these clauses (EX-2) or groups (EX)")
     add("--mcp-revision", metavar="REV", help="judge by that revision of the contract")
@@ -78,30 +79,29 @@ def register(parser: pytest.Parser) -> None:
         "others' data")  # fmt: skip
     add("--mcp-no-coverage", action="store_true", help="do not measure which branches of the store were exercised")
     add("--mcp-supabase", choices=PROVIDERS, help="how the Supabase stack is found or started (default: auto)")
-    parser.addini("mcp_backends", "backends to judge where --mcp-backend is not given", type="args", default=[])
-    parser.addini(SLIP, "a slip of the pen, and refused: the name is mcp_backends", type="args", default=[])
+    parser.addini("mcp_backends", "backends to judge if --mcp-backend is not given", type="args", default=[])
+    parser.addini(SLIP, "refused: the name is mcp_backends", type="args", default=[])
     parser.addini("mcp_tier", "the default of --mcp-tier", default=DEFAULT_TIER)
     parser.addini("mcp_deviations", "the default of --mcp-deviations", default="")
     parser.addini("mcp_strict", "the default of --mcp-strict", type="bool", default=False)
 
 
 def names_given(config: pytest.Config) -> tuple[str, ...]:
-    """The backends that the command line, else the ini file, names; each once."""
+    """Return the backends that the command line names, or else the ini file; each once."""
     return tuple(dict.fromkeys(config.getoption("--mcp-backend") or config.getini("mcp_backends")))
 
 
 def only_tells(config: pytest.Config) -> bool:
-    """Whether pytest is asked to tell of itself: then nothing is judged, and no name of a backend can be wrong."""
+    """Say whether pytest is asked only for information: then nothing is judged, and no backend is looked up."""
     asked = ("help", "version", "markers", "showfixtures", "show_fixtures_per_test", "cacheshow")
     return any(config.getoption(name, None) for name in asked)
 
 
 def stands_aside(config: pytest.Config) -> bool:
-    """Whether the suite stays out of the run: somebody typed files or node ids, and no option of ours.
+    """Say whether the suite stays out of the run: the user passed files or node ids, and none of our options.
 
-    Backends in the ini file are for plain ``pytest``; who asks for a test of their own wants that one. A folder is no
-    such wish, nor is a package that ``--pyargs`` takes: in CI it stands for the whole, and a run that judges nothing
-    must not look green.
+    Backends in the ini file are for plain ``pytest``; a user who names a test wants that one. A folder does not count,
+    nor does a package that ``--pyargs`` takes: in CI it means everything, and a run that judges nothing must not pass.
     """
     typed = {str(word) for word in config.invocation_params.args}
     folder = config.invocation_params.dir
@@ -111,20 +111,20 @@ def stands_aside(config: pytest.Config) -> bool:
 
 
 def folders(config: pytest.Config) -> tuple[Path, ...]:
-    """Where modules of backends are looked for beside what is installed."""
+    """Return the folders in which modules of backends are looked for, in addition to the installed ones."""
     return tuple(dict.fromkeys((config.invocation_params.dir, _of_the_ini(config), config.rootpath)))
 
 
 def refuse_slip(config: pytest.Config) -> None:
-    """Raises ``pytest.UsageError`` where the ini file has the option's name in place of the ini value's."""
+    """Raise ``pytest.UsageError`` if the ini file has the option's name instead of the ini value's."""
     if config.getini(SLIP):
         raise pytest.UsageError(f"{SLIP} in the ini file: the name there is mcp_backends")
 
 
 def refuse_without_backend(config: pytest.Config) -> None:
-    """Raises ``pytest.UsageError`` for an option of ours typed where no backend is named: nothing would be judged.
+    """Raise ``pytest.UsageError`` for one of our options without a backend: nothing would be judged.
 
-    In ``addopts`` they may stand: the same file serves runs that judge nothing.
+    In ``addopts`` they are allowed: the same file serves runs that judge nothing.
     """
     for word in config.invocation_params.args:
         option = str(word).partition("=")[0]
@@ -134,7 +134,7 @@ def refuse_without_backend(config: pytest.Config) -> None:
 
 
 def read(config: pytest.Config) -> Options:
-    """The options of a run that judges backends. Raises ``pytest.UsageError`` for what can't be served."""
+    """Return the options of a run that judges backends. Raise ``pytest.UsageError`` for values that can't be used."""
     from pytest_mcp_storage.engine.exercised import unavailable
     from pytest_mcp_storage.engine.tiers import TIERS
     from pytest_mcp_storage.spec.clauses import LATEST, ContractError, load_clauses, select
@@ -176,12 +176,12 @@ def _deviations(config: pytest.Config) -> Path | None:
 
 
 def _of_the_ini(config: pytest.Config) -> Path:
-    """The folder that paths in the ini file start from."""
+    """Return the folder that paths in the ini file start from."""
     return config.inipath.parent if config.inipath else config.invocation_params.dir
 
 
 def _seed(config: pytest.Config) -> int:
-    """``--hypothesis-seed``, else 0 under CI (where Hypothesis derandomises too), else a new one.
+    """Return ``--hypothesis-seed``, else 0 under CI (where Hypothesis derandomizes too), else a new one.
 
     In a worker of xdist: the controller's.
     """

@@ -1,17 +1,16 @@
-"""One process's part of a run: the environments of the backends that were asked for, and the measuring upon them."""
+"""One process's part of a run: the environments of the backends, and the measurements on them."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from pytest_mcp_storage.engine.loop import SuiteLoop, patched_by
-from pytest_mcp_storage.session.backends import MakeHarness, described, resolve
+from pytest_mcp_storage.session.backends import MakeHarness, described
 from pytest_mcp_storage.session.options import Options
 from pytest_mcp_storage.spec.harness import NotMeasurable
 from pytest_mcp_storage.spec.outcome import Measurement, Outcome
@@ -28,14 +27,17 @@ PATCHED = (
 
 
 class Run:
-    """Options, harness makers by backend name, and the environments that have been provisioned so far."""
+    """Options, harness makers by backend name, and the environments provisioned so far."""
 
     def __init__(
-        self, options: Options, folders: Sequence[Path], say: Callable[[str], None] = lambda text: None
+        self,
+        options: Options,
+        makers: Mapping[str, MakeHarness],
+        say: Callable[[str], None] = lambda text: None,
     ) -> None:
         self.options = options
         self._say = say
-        self.makers: dict[str, MakeHarness] = {name: resolve(name, *folders) for name in options.backends}
+        self.makers = makers
         self.clauses = {clause.id: clause for clause in options.clauses}
         self._environments: dict[str, Environment] = {}
         self._refusals: dict[str, str] = {}
@@ -45,13 +47,13 @@ class Run:
 
     @property
     def loop(self) -> SuiteLoop:
-        """The suite's event loop, started when it is first needed."""
+        """Return the suite's event loop, started at first use."""
         if self._loop is None:
             self._loop = SuiteLoop()
         return self._loop
 
     def measure(self, test: ClauseTest, backend: str) -> Measurement:
-        """Measure one test on one backend; a backend that can't be provisioned measures nothing."""
+        """Measure one test on one backend; if the backend can't be provisioned, the result is "not measured"."""
         from pytest_mcp_storage.engine.measure import measure
 
         clause = self.clauses[test.clause]
@@ -64,7 +66,7 @@ class Run:
             return Measurement(clause.id, test.name, Outcome.NOT_MEASURED, error.reason)
         except KeyboardInterrupt:
             raise
-        except BaseException as error:  # pytest.skip() too: a backend that was asked for is never skipped
+        except BaseException as error:  # pytest.skip() too: a named backend is never skipped
             if isinstance(error, pytest.fail.Exception):  # by a signal: what the harness raises is contained
                 why = f"the run's own timeout ended the test while {backend!r} was opened: {error}"
             else:
@@ -78,11 +80,11 @@ class Run:
         with self._following(environment):
             measured = measure(test, clause, environment, options.tier, options.seed, destructive=options.destructive)
         if environment.hung:
-            self._refusals[backend] = f"the store hung after {test.name}, and was not asked again"
+            self._refusals[backend] = f"the store hung after {test.name}, and was not called again"
         return measured
 
     def describe(self, backend: str) -> dict[str, object]:
-        """What a report says of a backend: harness, version and capabilities."""
+        """Return what a report says about a backend: harness, version and capabilities."""
         if backend not in self._environments:
             return {"name": backend, "harness": "", "version": "unknown", "capabilities": []}
         harness = self._environments[backend].harness
@@ -92,12 +94,12 @@ class Run:
                 "title": harness.name}  # fmt: skip
 
     def close(self) -> list[str]:
-        """Destroy every store that was provisioned. What was not destroyed, in words."""
+        """Destroy every provisioned store. Return what was not destroyed, in words."""
         problems = []
         for environment in self._environments.values():
             try:
                 environment.stop()
-            except (Exception, KeyboardInterrupt) as error:  # Ctrl-C again: the report is written all the same
+            except (Exception, KeyboardInterrupt) as error:  # Ctrl-C again: the report is written nevertheless
                 told = f"{type(error).__name__}: {error}".removesuffix(": ")
                 problems.append(f"the store of {environment.name} was not destroyed: {told}")
         self._environments.clear()
@@ -112,7 +114,7 @@ class Run:
         return {name: meter.arcs() for name, meter in self._meters.items()}
 
     def _following(self, environment: Environment) -> AbstractContextManager[None]:
-        """Follow which branches of the store's code run, unless the run says otherwise."""
+        """Follow which branches of the store's code run, unless the options disable it."""
         if not self.options.coverage:
             return nullcontext()
         if environment.name not in self._meters:
@@ -137,7 +139,7 @@ class Run:
 
 
 class _Saying(logging.Handler):
-    """Hands each record's message on."""
+    """Passes each record's message on."""
 
     def __init__(self, say: Callable[[str], None]) -> None:
         super().__init__(logging.INFO)
@@ -149,7 +151,7 @@ class _Saying(logging.Handler):
 
 @contextmanager
 def announced(say: Callable[[str], None]) -> Iterator[None]:
-    """Pass on what the plugin's logger tells meanwhile: a server takes a while to start, and one wants to know."""
+    """Pass on what the plugin's logger reports meanwhile, such as a server that takes long to start."""
     logger = logging.getLogger("pytest_mcp_storage")
     handler = _Saying(say)
     level = logger.level

@@ -1,4 +1,4 @@
-"""Where the modules of the suite are, and which arguments of pytest name them. It loads nothing of the suite."""
+"""Find the modules of the suite, and the arguments of pytest that name them. This loads nothing of the suite."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import pytest
 
 HARNESS = "test_mcp_harness"
-"""Judges the harness itself, and comes first: what is wrong with it shows in every other module."""
+"""Judges the harness itself, and comes first: a fault in it shows in every other module."""
 PREFIX = "test_mcp_"
 """How the names of the suite's modules begin."""
 PACKAGE = "pytest_mcp_storage.suite"
@@ -23,7 +23,7 @@ SUITE = Path(__file__).parents[1] / "suite"
 @functools.cache
 def suite_modules() -> tuple[str, ...]:
     """Return the names of the suite's modules, without the package's."""
-    found = pkgutil.iter_modules(import_module(PACKAGE).__path__)  # a zip file is no folder that one could list
+    found = pkgutil.iter_modules(import_module(PACKAGE).__path__)  # a zip file cannot be listed as a folder
     names = [module.name for module in found if module.name.startswith(PREFIX)]
     return tuple(sorted(names, key=lambda name: (name != HARNESS, name)))
 

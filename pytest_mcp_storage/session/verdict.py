@@ -1,4 +1,4 @@
-"""From measurements to a report: each clause's outcome, each backend's verdict, and whether the run passes."""
+"""Make a report from measurements: each clause's outcome, each backend's verdict, and whether the run passes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def judge(
     measured: Mapping[str, Iterable[Measurement]],
     described: Mapping[str, Mapping[str, Any]],
 ) -> Report:
-    """The report of a run. ``measured`` and ``described``: by backend name."""
+    """Return the report of a run. ``measured`` and ``described``: by backend name."""
     now = datetime.datetime.now(datetime.UTC)
     today = now.date()
     backends = []
@@ -56,28 +56,28 @@ def judge(
 
 
 def passes(options: Options, report: Report) -> bool:
-    """Whether every selected, applicable MUST clause was measured and passed, or is a listed deviation.
+    """Say whether every selected, applicable MUST clause was measured and passed, or is a listed deviation.
 
-    Under ``--mcp-strict`` a failed SHOULD counts too; one that was not measured never does.
+    Under ``--mcp-strict`` a failed SHOULD counts too; a SHOULD that was not measured never does.
     """
     if report.problems:
         return False
     for backend in report.backends:
         selected = [row for row in backend.clauses if row.id in options.selected]
         if all(row.outcome is Outcome.NOT_MEASURED for row in selected):
-            return False  # a backend that was asked for, and of which nothing was measured, is never green
+            return False  # a named backend of which nothing was measured does not pass
         if any(_counts_against(row, strict=options.strict) for row in selected):
             return False
     return True
 
 
 def left_alone(options: Options, deviations: Sequence[Deviation]) -> list[str]:
-    """A line for each backend that deviations speak of and this run does not judge: another run's, or misspelled."""
+    """Return a line for each backend that only deviations name: it belongs to another run, or is misspelled."""
     first: dict[str, Deviation] = {}
     for each in deviations:
         if each.backend not in ("", *options.backends):
             first.setdefault(each.backend, each)
-    return [f"{_place(options, each)} speaks of backend {name!r}, which this run does not judge"
+    return [f"{_place(options, each)} names backend {name!r}, which this run does not judge"
             for name, each in first.items()]  # fmt: skip
 
 
@@ -120,7 +120,7 @@ def _clause(
 
 
 def _outcome(options: Options, clause: Clause, mine: Sequence[Measurement]) -> tuple[Outcome, Measurement]:
-    """The worst that a clause's tests saw, and the measurement that tells of it."""
+    """Return the worst outcome of a clause's tests, and the measurement that has it."""
     nothing = Measurement(clause.id, "", Outcome.NOT_MEASURED)
     if clause.id not in options.selected:
         nothing.message = "not selected by --mcp-clause"
@@ -140,7 +140,7 @@ def _outcome(options: Options, clause: Clause, mine: Sequence[Measurement]) -> t
 
 
 def _not_judged(options: Options, capabilities: Iterable[str]) -> list[str]:
-    """Return what is not judged for want of a capability that a selected clause, or a half of one, needs."""
+    """Return what is not judged because a selected clause, or a part of one, needs an undeclared capability."""
     selected = [clause for clause in options.clauses if clause.id in options.selected]
     needed = {each for clause in selected for each in (*clause.needs, *(half for half, _ in clause.optional_parts))}
     return [each.judges for each in Capability if each in needed and each.name not in capabilities]
@@ -167,18 +167,16 @@ def _stale(
             if row.id == deviation.clause
         }
         if deviation.expired(today):
-            problems.append(
-                f"{where}: the deviation expired on {deviation.expires}; mend the store or delete the entry"
-            )
+            problems.append(f"{where}: the deviation expired on {deviation.expires}; fix the store or delete the entry")
         elif outcomes == {Outcome.NOT_APPLICABLE}:
             problems.append(f"{where}: the deviation is stale, the clause does not apply here; delete the entry")
         elif outcomes and outcomes <= {Outcome.PASSED, Outcome.NOT_APPLICABLE}:
-            problems.append(f"{where}: the deviation is stale, the clause is kept now; delete the entry")
+            problems.append(f"{where}: the deviation is stale, the clause passes now; delete the entry")
     return problems
 
 
 def _place(options: Options, deviation: Deviation) -> str:
-    """File and line, as seen from here where the file lies below."""
+    """Return file and line, relative to the working directory if the file is below it."""
     path = options.deviations
     near = path.relative_to(Path.cwd()) if path and path.is_relative_to(Path.cwd()) else path
     return f"{near}:{deviation.line}"

@@ -1,4 +1,4 @@
-"""The environment variables that a stack's programs and connections see."""
+"""The environment variables that a stack's programs and connections get."""
 
 from __future__ import annotations
 
@@ -25,8 +25,9 @@ _ignoring = 0
 def supabase_cli_environment(environ: Mapping[str, str]) -> dict[str, str]:
     """Return the variables that Supabase's command line needs, and no others.
 
-    It takes every setting of a project from ``SUPABASE_*`` too. One that was set for another project would make it
-    start, use or delete that project: ``SUPABASE_PROJECT_ID`` decides which volumes ``supabase stop`` removes.
+    The command line reads every setting of a project from ``SUPABASE_*`` variables too. A variable that was set for
+    another project would make it start, use or delete that project: ``SUPABASE_PROJECT_ID`` decides which volumes
+    ``supabase stop`` removes.
     """
     kept = {name: value for name, value in environ.items() if name in NEEDED or name.startswith(NEEDED_PREFIXES)}
     return {**kept, "DO_NOT_TRACK": "1"}
@@ -47,7 +48,7 @@ def without_libpq(environ: Mapping[str, str]) -> dict[str, str]:
 def libpq_variables_ignored() -> Iterator[None]:
     """Take libpq's variables out of the environment while the block connects to a server that this run started.
 
-    A connection string can't do that: nothing in it turns ``PGSERVICE`` off.
+    A connection string can't do that: no setting in it turns ``PGSERVICE`` off.
     """
     global _ignoring
     with _changing:
@@ -58,6 +59,6 @@ def libpq_variables_ignored() -> Iterator[None]:
     finally:
         with _changing:
             _ignoring -= 1
-            if not _ignoring:  # the last of several connections that are made at once
+            if not _ignoring:  # the last of several connections that are made concurrently
                 os.environ.update(_taken)
                 _taken.clear()

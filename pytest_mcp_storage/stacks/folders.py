@@ -1,4 +1,4 @@
-"""Where a stack's files lie: a cache that stays, and a folder for each run that never outlives it for long."""
+"""The folders of a stack's files: a cache that stays, and a folder for each run that is removed after it."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from reference_backends.core.errors import StorageSetupError
 RUN_PREFIX = "mcp-storage-stack-"
 RUN_NAME = re.compile(f"{RUN_PREFIX}[a-z0-9_]{{8}}")  # as mkdtemp makes it
 LOCK = ".mcp-storage-lock"
-MEMORY = Path("/dev/shm")  # noqa: S108 - Linux has it; its folders are made by mkdtemp
-ROOM = 2 * 1024**3
-"""How much room, in bytes, a file system in memory must have left for a run to lie there."""
+MEMORY = Path("/dev/shm")  # noqa: S108 - mkdtemp makes the folders in it
+NEEDED_SPACE = 2 * 1024**3
+"""Bytes that must be free on a file system in memory for a run to use it."""
 
 
 def cache_folder(*parts: str) -> Path:
-    """A folder in the user's cache (``MCP_STORAGE_CACHE``, else the platform's), made if need be.
+    """Return a folder in the user's cache (``MCP_STORAGE_CACHE``, else the platform's), and make it if it is missing.
 
-    Raises :class:`StorageSetupError` where it can't be made or written.
+    Raises :class:`StorageSetupError` if it can't be made or written.
     """
     root = os.environ.get("MCP_STORAGE_CACHE") or platformdirs.user_cache_dir("pytest-mcp-storage")
     folder = Path(root, *parts)
@@ -36,37 +36,37 @@ def cache_folder(*parts: str) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
     if not os.access(folder, os.W_OK | os.X_OK):
         raise StorageSetupError(
-            f"the cache folder {folder} can't be made or written: set MCP_STORAGE_CACHE to one that can"
+            f"the cache folder {folder} can't be made or written: set MCP_STORAGE_CACHE to a folder that can"
         )
     return folder
 
 
 def temporary_root(*, in_memory: bool = False) -> Path:
-    """Where run folders lie: the system's temporary folder, or ``/tmp`` where its name can't be a socket's.
+    """Return the parent of run folders: the system's temporary folder, or ``/tmp`` if a socket's path can't contain it.
 
-    A socket's path holds 103 characters, of which 51 are the run's and PostgreSQL's own; and blanks, commas and quotes
-    part words in libpq's settings and in Redis's. ``in_memory`` prefers a file system in memory, where there is one
-    with room and ``TMPDIR`` does not say otherwise.
+    A socket's path has at most 103 characters. The run and PostgreSQL need 51 of them. Blanks, commas and quotes
+    separate words in the settings of libpq and Redis. ``in_memory`` prefers a file system in memory if one has enough
+    space and ``TMPDIR`` is not set.
     """
-    if in_memory and "TMPDIR" not in os.environ and _roomy(MEMORY):
+    if in_memory and "TMPDIR" not in os.environ and _has_space(MEMORY):
         return MEMORY
     root = tempfile.gettempdir()
     return Path(root if re.fullmatch(r"[\w./+-]{1,52}", root, re.ASCII) else "/tmp")  # noqa: S108 - see above
 
 
-def _roomy(folder: Path) -> bool:
+def _has_space(folder: Path) -> bool:
     with contextlib.suppress(OSError):
         system = os.statvfs(folder)
-        return os.access(folder, os.W_OK) and system.f_bavail * system.f_frsize >= ROOM
+        return os.access(folder, os.W_OK) and system.f_bavail * system.f_frsize >= NEEDED_SPACE
     return False
 
 
 @contextlib.contextmanager
 def run_folder(*, in_memory: bool = False) -> Iterator[Path]:
-    """An empty private folder for one run, removed at its end; ``in_memory`` is as in :func:`temporary_root`.
+    """Make an empty private folder for one run, and remove it at the end; ``in_memory`` as in :func:`temporary_root`.
 
-    The run holds a lock in it. A folder whose lock nobody holds is what a killed run left behind: the next run
-    removes it.
+    The run holds a lock in it. If nobody holds the lock of a folder, its run was killed: the next run removes the
+    folder.
     """
     root = temporary_root(in_memory=in_memory)
     sweep(root)
@@ -74,8 +74,8 @@ def run_folder(*, in_memory: bool = False) -> Iterator[Path]:
     with (fresh / LOCK).open("wb") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         folder = root / fresh.name.removeprefix(".")
-        fresh.chmod(0o711)  # PostgreSQL, as another user, goes through it to a folder of its own
-        fresh.rename(folder)  # under this name a sweep finds it, and by now it is locked
+        fresh.chmod(0o711)  # PostgreSQL may run as another user, and its folder is inside
+        fresh.rename(folder)  # sweep() finds this name; the lock is held before that
         try:
             yield folder
         finally:
@@ -83,7 +83,7 @@ def run_folder(*, in_memory: bool = False) -> Iterator[Path]:
 
 
 def sweep(root: Path) -> None:
-    """Remove the folders of this user's dead runs, and nothing that only has a similar name."""
+    """Remove the folders of this user's ended runs, and nothing that only has a similar name."""
     for folder in root.glob(f"{RUN_PREFIX}*"):
         with contextlib.suppress(OSError):
             if not RUN_NAME.fullmatch(folder.name) or not _own_folder(folder):

@@ -1,4 +1,4 @@
-"""Waiting for a server that starts."""
+"""Wait for a server that starts."""
 
 from __future__ import annotations
 

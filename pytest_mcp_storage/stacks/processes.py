@@ -1,4 +1,4 @@
-"""Child processes that end with their parent, and that are not root where root is refused."""
+"""Child processes that end with their parent, and that do not run as root if their program refuses to."""
 
 from __future__ import annotations
 
@@ -22,21 +22,22 @@ PR_SET_PDEATHSIG = 1
 
 
 def dies_with_parent(with_signal: int) -> Callable[[], None] | None:
-    """What a child runs before its program so that the kernel ends it after its parent (Linux; elsewhere ``None``).
+    """Return a ``preexec_fn`` that lets the kernel end the child after its parent (Linux only; else ``None``).
 
-    The tie is to the thread that starts the child, so that one must live as long as the process: here the main thread.
+    The kernel watches the thread that starts the child. That thread must live as long as the process, so call this
+    from the main thread.
     """
     if not sys.platform.startswith("linux"):
         return None
     prctl = ctypes.CDLL(None, use_errno=True).prctl
     parent = os.getpid()
 
-    def tie() -> None:
+    def end_with_parent() -> None:
         prctl(PR_SET_PDEATHSIG, with_signal)
-        if os.getppid() != parent:  # it died before the tie was made
+        if os.getppid() != parent:  # it died before the call
             os._exit(1)
 
-    return tie
+    return end_with_parent
 
 
 async def spawn(
@@ -47,7 +48,7 @@ async def spawn(
     end_with: signal.Signals = signal.SIGTERM,
     **options: Any,
 ) -> asyncio.subprocess.Process:
-    """Start ``command`` with nothing but ``env``, both outputs appended to ``log``, tied to this process's life."""
+    """Start ``command`` with only ``env``; append both outputs to ``log``. It ends with this process."""
     with log.open("ab") as output:
         return await asyncio.create_subprocess_exec(
             *map(str, command),
@@ -61,14 +62,14 @@ async def spawn(
 
 
 async def run(command: Sequence[str | Path], meanwhile: Callable[[], None], **options: Any) -> int:
-    """Run ``command`` to its end, and ``meanwhile`` beside it; the exit code. The options are :func:`spawn`'s."""
+    """Run ``command`` and call ``meanwhile`` while it runs; return the exit code. See :func:`spawn`."""
     process = await spawn(command, **options)
     meanwhile()
     return await process.wait()
 
 
 async def end(process: asyncio.subprocess.Process, with_signal: signal.Signals, *, grace: float = 5.0) -> None:
-    """End ``process`` and wait for it; after ``grace`` seconds it is killed."""
+    """End ``process`` and wait for it; kill it after ``grace`` seconds."""
     with contextlib.suppress(ProcessLookupError):
         process.send_signal(with_signal)
         try:
@@ -80,20 +81,20 @@ async def end(process: asyncio.subprocess.Process, with_signal: signal.Signals, 
 
 @dataclass(frozen=True)
 class Unprivileged:
-    """How a program that refuses to run as root is run: as we are, as ``nobody``, or in a user namespace."""
+    """How to run a program that refuses root: as the current user, as ``nobody``, or in a user namespace."""
 
     prefix: tuple[str, ...] = ()
     user: int | None = None
     group: int | None = None
 
     def options(self) -> dict[str, Any]:
-        """Keyword arguments for a subprocess."""
+        """Return keyword arguments for a subprocess."""
         if self.user is None:
             return {"cwd": "/"}
         return {"cwd": "/", "user": self.user, "group": self.group, "extra_groups": []}
 
     def own(self, folder: Path) -> None:
-        """Give ``folder`` and all in it to that user."""
+        """Make that user the owner of ``folder`` and everything in it."""
         if self.user is None:
             return
         assert self.group is not None
@@ -104,12 +105,12 @@ class Unprivileged:
 
 
 def unprivileged(*needs: Path) -> Unprivileged:
-    """How to run a program that must not be root and must enter the folders ``needs``.
+    """Return how to run a program that refuses root and must enter the folders ``needs``.
 
-    ``nobody`` has the passwd entry that initdb asks for. What lies in a private folder (``/root`` mostly) only root
-    can reach: there a user namespace shows another user id to the program and keeps root's rights on files.
+    ``nobody`` has the passwd entry that initdb needs. Only root can reach a private folder such as ``/root``. Then a
+    user namespace shows another user id to the program and keeps root's rights on files.
 
-    Raises :class:`StorageSetupError` where neither works.
+    Raises :class:`StorageSetupError` if neither works.
     """
     if os.geteuid() != 0:
         return Unprivileged()
@@ -126,5 +127,5 @@ def unprivileged(*needs: Path) -> Unprivileged:
 
 
 def _open_to_all(path: Path) -> bool:
-    """Whether any user may enter every folder on the way to ``path``."""
+    """Return whether any user may enter ``path`` and all its parents."""
     return all(folder.stat().st_mode & stat.S_IXOTH for folder in (path.resolve(), *path.resolve().parents))

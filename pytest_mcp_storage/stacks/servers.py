@@ -14,7 +14,7 @@ class Servers(Protocol):
     def __init__(self, folder: Path, keys: Any, **settings: Any) -> None: ...
 
     async def start(self, note: Note) -> None:
-        """Start them; of a stack, what all stores share."""
+        """Start them; for a stack, start what all stores share."""
 
     def facts(self) -> dict[str, Any]:
         """Return process ids and folders."""

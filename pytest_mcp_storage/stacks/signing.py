@@ -22,7 +22,7 @@ Jwk = dict[str, Any]
 
 
 def sign(key: str | Mapping[str, Any], role: str, *, subject: str | None = None, lifetime: float = TEN_YEARS) -> str:
-    """Return a JWT (RFC 7519) that PostgREST takes as ``role``. ``lifetime``: in seconds; negative: it has expired.
+    """Return a JWT (RFC 7519) for ``role``. ``lifetime`` is in seconds; a negative one has expired already.
 
     ``key`` is the project's secret, or a private JSON Web Key.
     """
@@ -42,7 +42,7 @@ def sign(key: str | Mapping[str, Any], role: str, *, subject: str | None = None,
 def private_jwk(given: str) -> Jwk:
     """Return the first private key in ``given``: a JSON Web Key, a list or a set of them, or the path of such a file.
 
-    ``supabase gen signing-key`` prints one. Raises :class:`ConfigurationError`, which repeats nothing of the key.
+    ``supabase gen signing-key`` prints one. Raises :class:`ConfigurationError`, which contains nothing of the key.
     """
     text = given.strip()
     if not text.startswith(("{", "[")):
@@ -61,7 +61,7 @@ def private_jwk(given: str) -> Jwk:
         raise _unusable("holds no private key of type EC or RSA")
     try:
         sign(keys[0], "anon")
-    except Exception:  # PyJWT and cryptography have a dozen for a damaged key
+    except Exception:  # PyJWT and cryptography raise many types for a damaged key
         keys = []
     if not keys:
         raise _unusable("holds a key that can't sign")
@@ -78,7 +78,7 @@ def new_jwk() -> Jwk:
 
 
 def public_jwks(key: Mapping[str, Any]) -> str:
-    """Return the set of keys, as JSON, by which a server verifies what ``key`` has signed."""
+    """Return the set of keys, as JSON, with which a server verifies the tokens that ``key`` signed."""
     public = {name: value for name, value in key.items() if name not in PRIVATE}
     return json.dumps({"keys": [{**public, "alg": _algorithm(key), "key_ops": ["verify"]}]})
 
@@ -89,6 +89,6 @@ def _algorithm(key: Mapping[str, Any]) -> str:
 
 def _unusable(why: str) -> ConfigurationError:
     return ConfigurationError(
-        f"{SIGNING_KEY_VARIABLE} {why}: set it to the project's private JSON Web Key, or to the file of it; "
+        f"{SIGNING_KEY_VARIABLE} {why}: set it to the project's private JSON Web Key, or to the path of its file; "
         "supabase gen signing-key makes one to import (dashboard, project settings, JWT keys)"
     )

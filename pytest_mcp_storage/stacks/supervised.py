@@ -1,7 +1,7 @@
-"""Servers that end with this process, however it ends: start their supervisor, ask it, end it.
+"""Servers that end with this process, even if it is killed: start their supervisor, send it requests, end it.
 
 The supervisor (:mod:`.supervisor`) is a process that starts servers as its children. It ends them when the pipe from
-here closes, or when this process is gone though a fork of it still holds the pipe. All calls block.
+this process closes, or when this process has ended but a fork of it still holds the pipe. All calls block.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Supervised:
         self.close()
 
     def ask(self, action: str, **arguments: Any) -> dict[str, Any]:
-        """Return the supervisor's answer. Raises :class:`StorageSetupError` with its words if it can't do that."""
+        """Return the supervisor's answer. Raises :class:`StorageSetupError` with its message if it can't do that."""
         return self._exchange({"do": action, **arguments})
 
     def close(self) -> None:
@@ -64,7 +64,7 @@ class Supervised:
         self._log.close()
 
     def _exchange(self, message: Mapping[str, Any]) -> dict[str, Any]:
-        """Send a line and wait for the answer to it; say the lines in between."""
+        """Send a line and wait for its answer; pass progress lines on."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         with self._lock:
@@ -89,4 +89,4 @@ class Supervised:
             return StorageUnavailableError(f"{self._what} was closed; start another one")
         self._log.seek(0)
         words = self._log.read().decode("utf-8", "replace").splitlines()[-1:]
-        return StorageUnavailableError(f"{self._what} ended: {''.join(words) or 'it was killed'}; start it anew")
+        return StorageUnavailableError(f"{self._what} ended: {''.join(words) or 'it was killed'}; start it again")

@@ -1,13 +1,12 @@
-"""The process that keeps a stack: it starts the servers, holds the gateways, and ends with whoever asked for it.
+"""The supervisor process: it starts the servers, runs the gateways, and ends with the process that started it.
 
-``python -m pytest_mcp_storage.stacks.supervisor`` reads requests from its standard input and writes answers to
-its standard output, a JSON object a line. The end of its input is the end of the stack: a pipe closes however its
-holder dies. The servers are this process's children and end with it (see :mod:`pytest_mcp_storage.stacks.processes`),
-and their files are swept by the next run where even this process was killed (see
-:mod:`pytest_mcp_storage.stacks.folders`).
+``python -m pytest_mcp_storage.stacks.supervisor`` reads requests from its standard input and writes answers to its
+standard output, one JSON object per line. It ends when its input ends: the pipe closes even if the other process is
+killed. The servers are its children and end with it (see :mod:`pytest_mcp_storage.stacks.processes`). If it is killed
+itself, the next run removes the files (see :mod:`pytest_mcp_storage.stacks.folders`).
 
-The first line is the order, ``{"servers": "module:Class", "settings": {…}, "in_memory": true, "keys": "hs256"}``;
-then come requests, ``{"do": …}``. A line back is ``{"say": text}``, ``{"answer": {…}}`` or ``{"error": text}``.
+The first line is the order, ``{"servers": "module:Class", "settings": {…}, "in_memory": true, "keys": "hs256"}``.
+Then come requests, ``{"do": …}``. A line back is ``{"say": text}``, ``{"answer": {…}}`` or ``{"error": text}``.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ if TYPE_CHECKING:
 
 
 class Supervisor:
-    """The stack that this process keeps."""
+    """The servers of this process, and the gateways in front of them."""
 
     def __init__(self, servers: StoreServers, keys: ProjectKeys | None, note: Note) -> None:
         self.servers = servers
@@ -49,7 +48,7 @@ class Supervisor:
         self.note.part("database")
         if upstream.keys is not None:
             return {"url": str(upstream.address), "database_url": upstream.database_url, "keys": dict(upstream.keys)}
-        from pytest_mcp_storage.stacks.supabase.gateway import Gateway  # PostgREST starts while it loads
+        from pytest_mcp_storage.stacks.supabase.gateway import Gateway  # PostgREST starts in the meantime
 
         self.note.part("gateway's import")
         assert self.keys is not None
@@ -64,7 +63,7 @@ class Supervisor:
             await self.drop(name)
             raise
         self.note.part("postgrest")
-        return {"url": gateway.url, "database_url": upstream.database_url, "keys": self.keys.told()}
+        return {"url": gateway.url, "database_url": upstream.database_url, "keys": self.keys.as_attributes()}
 
     async def drop(self, name: str) -> dict[str, Any]:
         """Destroy a store."""
@@ -85,15 +84,15 @@ class Supervisor:
 
     def _gateway(self, name: str) -> Gateway:
         if name not in self.gateways:
-            raise StorageSetupError("this provider's gateway is not ours to stop: use --mcp-supabase=native")
+            raise StorageSetupError("the gateway of this provider can't be stopped: use --mcp-supabase=native")
         return self.gateways[name]
 
     async def facts(self) -> dict[str, Any]:
-        """Process ids, folders, and how long each part took."""
+        """Return process ids, folders, and how long each part took."""
         return {"supervisor": os.getpid(), "parts": self.note.parts, **self.servers.facts()}
 
     async def serve(self, requests: asyncio.StreamReader) -> None:
-        """Answer requests until there are none to come."""
+        """Answer requests until the input ends."""
         actions = {f.__name__: f for f in (self.open, self.drop, self.pause, self.resume, self.facts)}
         while line := await requests.readline():
             request = json.loads(line)
@@ -117,26 +116,26 @@ def send(message: Mapping[str, Any]) -> None:
 
 
 def describe(error: Exception) -> str:
-    """An error in words: our own as they are, others with their type."""
+    """Return an error's message; for other errors than the library's, with its type."""
     return str(error) if isinstance(error, StorageError) else f"{type(error).__name__}: {error}"
 
 
 async def orphaned(parent: int, requests: asyncio.StreamReader) -> None:
-    """End the requests once ``parent`` is gone: a fork of it may still hold the pipe."""
-    while os.getppid() == parent:  # noqa: ASYNC110 - the system tells of it in no other portable way
+    """End the requests when ``parent`` has ended: a fork of it may still hold the pipe."""
+    while os.getppid() == parent:  # noqa: ASYNC110 - there is no other portable way
         await asyncio.sleep(1.0)
     requests.feed_eof()
 
 
 async def standard_input() -> asyncio.StreamReader:
-    """Standard input as a stream of lines."""
+    """Return standard input as a stream."""
     reader = asyncio.StreamReader()
     await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
     return reader
 
 
 async def keep() -> None:
-    """Read the order, and keep the stack in a folder of its own until nobody asks any more."""
+    """Read the order, and run the servers in a folder for this run until the input ends."""
     note = Note(send)
     requests = await standard_input()
     order = json.loads(await requests.readline())
@@ -153,7 +152,7 @@ async def keep() -> None:
 
 
 async def hold(order: Mapping[str, Any], folder: Path, note: Note, requests: asyncio.StreamReader) -> None:
-    """Start the servers that are ordered, serve, and end them."""
+    """Start the servers of the order, answer requests, and end the servers."""
     keys = ProjectKeys.generate(order["keys"]) if order["keys"] else None
     module, _, name = order["servers"].partition(":")
     kind: type[StoreServers] = getattr(import_module(module), name)
@@ -163,7 +162,7 @@ async def hold(order: Mapping[str, Any], folder: Path, note: Note, requests: asy
         send({"answer": {}})
         await supervisor.serve(requests)
     except BaseException:
-        with contextlib.suppress(Exception):  # what failed first is what is told
+        with contextlib.suppress(Exception):  # report the first error
             await supervisor.close()
         raise
     await supervisor.close()

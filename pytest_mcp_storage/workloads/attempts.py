@@ -1,4 +1,4 @@
-"""One call of each method, with what it returns and what it leaves, whether it is done or not (CA, RE)."""
+"""One call of each method, with its result and its effect, whether it takes effect or not (CA, RE)."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ WRITES = ("create_session", "update_session", "renewal", "remove_session", "clea
 READS = ("get_session", "get_identity_sessions_data", "get_identity_mcp_sessions", "get_all_session_ids")
 METHODS = WRITES + READS
 STORE_WIDE = ("clear_all", "cleanup_expired_sessions", "get_all_session_ids")
-"""Those that are left out where the store may hold others' data."""
+"""Methods that are left out if the store may hold others' data."""
 
 
 @dataclass(frozen=True, eq=False)
 class Attempt:
     """A call of ``method`` about ``session``, which is created first unless ``method`` does it.
 
-    ``before`` and ``after``: the session as it is if the call was not done, and if it was.
+    ``before`` and ``after``: the session if the call had no effect, and if it had.
     """
 
     method: str
@@ -39,16 +39,16 @@ class Attempt:
 
     @property
     def states(self) -> Mapping[str, SessionData | None]:
-        """What every read may show once the call has ended without an answer, by a name."""
+        """Return what every read may return once the call has ended without a result, by a name."""
         return {"as before": self.before} if self.before is self.after else {"as before": self.before, **self.done}
 
     @property
     def done(self) -> Mapping[str, SessionData | None]:
-        """What every read must show once the call has returned."""
+        """Return what every read must return once the call has returned."""
         return {"as after": self.after}
 
     def wrong(self, result: object) -> str:
-        """What is wrong with the result of the call, in words; empty if nothing is."""
+        """Return what is wrong with the result of the call, in words; empty if nothing is."""
         session = self.session
         match self.method:
             case "get_session":
@@ -64,7 +64,10 @@ class Attempt:
 
 
 def attempt(method: str, session: SessionData, changes: Mapping[str, Any], ttl: float | None = None) -> Attempt:
-    """The attempt of a method. ``changes``: the fields that an update names; ``ttl``: of a create or an update."""
+    """Return the attempt of a method.
+
+    ``changes``: the fields that an update names; ``ttl``: of a create or an update.
+    """
     name = session.identity, session.session_id
     identity = session.identity
     match method:
@@ -91,7 +94,7 @@ def attempt(method: str, session: SessionData, changes: Mapping[str, Any], ttl: 
 
 
 def may_be_called(context: TestContext, method: str) -> bool:
-    """Whether the method touches no session of others; if it may, the report says that it was left out."""
+    """Say whether the method touches no session of others; if it may, the report says that it was left out."""
     if method in STORE_WIDE and not context.store_is_ours:
         context.leave_out(f"{method}: the store may hold others' data")
         return False

@@ -1,4 +1,4 @@
-"""Several callers at once: what they do, as drawn, and the doing of it."""
+"""Several callers at once: the plans that are drawn for them, and their execution."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from pytest_mcp_storage.faults.worker_client import Step
 from reference_backends import SessionData, SessionExistsError, SessionNotFoundError
 
 REFUSALS = (SessionExistsError, SessionNotFoundError)
-"""What a call may raise because another was quicker."""
+"""What a call may raise because another one was faster."""
 
 Action = tuple[str, int, str]
-"""What to do, to which session, and to which of its fields."""
+"""The action, the index of its session, and one of the session's fields."""
 
 ACTIONS = (
     "create", "update", "update", "update", "renew", "remove", "get", "get", "get", "get", "listing", "ids", "all ids",
@@ -70,12 +70,12 @@ def steps(
 
 
 async def at_once(work: Sequence[Coroutine[Any, Any, Any]]) -> list[Any]:
-    """Results or exceptions of all, begun together, once the last has ended."""
+    """Return the results or exceptions of all, started together, once the last has ended."""
     return await asyncio.gather(*(outcome_of(each) for each in work))
 
 
 async def all_at_once(work: Sequence[Coroutine[Any, Any, Any]]) -> list[Any]:
-    """The results of all, begun together. Raises the first error of them, once the last has ended."""
+    """Return the results of all, started together. Raise the first error of them, once the last has ended."""
     results = await at_once(work)
     for got in results:
         if isinstance(got, Exception):
@@ -84,12 +84,12 @@ async def all_at_once(work: Sequence[Coroutine[Any, Any, Any]]) -> list[Any]:
 
 
 def has_failed(got: object) -> bool:
-    """Whether that is an exception, and no refusal."""
+    """Say whether this is an exception, and no refusal."""
     return isinstance(got, Exception) and not isinstance(got, REFUSALS)
 
 
 async def carry_out(callers: Sequence[RecordingBackend], plans: Sequence[Sequence[Step]]) -> None:
-    """Let each caller do its steps, all at once. Refusals are part of it; any other error is raised at the end."""
+    """Let each caller do its steps, all at once. Refusals are expected; any other error is raised at the end."""
     await all_at_once([_do(caller, plan) for caller, plan in zip(callers, plans, strict=True)])
 
 
@@ -109,7 +109,7 @@ def _step(action: str, session: SessionData, field: str, mark: str) -> Step:
         case "create":
             return Step("create_session", (session.model_copy(update={"server_id": mark}),))
         case "update":
-            both = {field: VALUES[field](mark), "callback_url": mark}  # two fields, that half an update can be seen
+            both = {field: VALUES[field](mark), "callback_url": mark}  # two fields, so that half an update shows
             return Step("update_session", (*name, both))
         case "renew":
             return Step("update_session", (*name, {}))

@@ -25,7 +25,7 @@ Call = Callable[[], Awaitable[Any]]
 LATER = 5
 """How often the caller waits again after its call has ended: none of these waits may be cancelled."""
 PAUSE = 0.01
-"""Seconds between two looks at a session that a cancelled call may still be changing."""
+"""Seconds between two reads of a session that a cancelled call may still be changing."""
 
 
 @dataclass(frozen=True)
@@ -44,12 +44,12 @@ class Ending:
 
     @property
     def cancelled(self) -> bool:
-        """Whether it ended with ``CancelledError``."""
+        """Say whether it ended with ``CancelledError``."""
         return isinstance(self.result, asyncio.CancelledError)
 
     @property
     def returned(self) -> bool:
-        """Whether it ended with a result."""
+        """Say whether it ended with a result."""
         return not isinstance(self.result, BaseException)
 
     def __str__(self) -> str:
@@ -57,15 +57,15 @@ class Ending:
 
 
 def place(method: str, at: int, answered: bool) -> str:
-    """Where a call was cancelled, in words, as the end of "after …"."""
+    """Return when a call was cancelled, in words, as the end of "after …"."""
     when = "as it was about to go on from" if answered else "at"
     return f"{method} was cancelled {when} its suspension point {at}"
 
 
 def moments(context: TestContext, count: int) -> list[int]:
-    """The suspension points to cancel a call at, of ``count``: all, or as many as tier and store allow.
+    """Return the suspension points to cancel a call at, of ``count``: all, or as many as tier and store allow.
 
-    The first and the last are always among them, and the others differ from example to example.
+    The first and the last are always included; the others differ from example to example.
     """
     tier = context.tier
     most = max(4, round((2 + 4 * tier.faults) * (1 if tier.unhurried else context.environment.pace)))
@@ -76,16 +76,16 @@ def moments(context: TestContext, count: int) -> list[int]:
 
 
 async def suspensions(call: Awaitable[Any]) -> int:
-    """How often a call waits when nobody cancels it."""
+    """Return how often a call waits if nobody cancels it."""
     counted = Interrupted(call)
     await counted
     return counted.suspensions
 
 
 async def interrupted(context: TestContext, what: str, call: Call, at: int, *, answered: bool = False) -> Ending:
-    """How the call ended in a task that was cancelled at suspension point ``at``.
+    """Return how the call ended in a task that was cancelled at suspension point ``at``.
 
-    Raises :class:`Violation` if it does not end within the time limit.
+    Raise :class:`Violation` if it does not end within the time limit.
     """
     task = asyncio.ensure_future(_caller(call, at, answered))
     await asyncio.wait([task], timeout=context.harness.time_limit)
@@ -116,10 +116,10 @@ async def _caller(call: Call, at: int, answered: bool) -> Ending:
 
 @asynccontextmanager
 async def handles_of_its_own(context: TestContext, count: int = 1) -> AsyncIterator[list[RecordingBackend]]:
-    """New handles for one example, which are left alone once a call on one of them has not returned."""
+    """Open new handles for one example; they are not closed if a call on one of them has not returned."""
     opened = [await context.open(*context.usual_keys, name=f"handle{number + 1}") for number in range(count)]
     for each in opened:
-        each.limit = 1.5 * context.harness.time_limit  # more than a call gets that is judged by its time
+        each.limit = 1.5 * context.harness.time_limit  # more than the limit for a call that is judged by its time
     try:
         yield opened
     except Violation:
@@ -130,9 +130,9 @@ async def handles_of_its_own(context: TestContext, count: int = 1) -> AsyncItera
 
 
 async def answer(context: TestContext, what: str, call: Call, *, after: str) -> Any:
-    """What the call returned, or the exception that it raised.
+    """Return the result of the call, or the exception that it raised.
 
-    Raises :class:`Violation` if it does not end within the time limit, or ends as if it had been cancelled.
+    Raise :class:`Violation` if it does not end within the time limit, or ends as if it had been cancelled.
     """
     try:
         got = await outages.in_time(context, call)
@@ -141,7 +141,7 @@ async def answer(context: TestContext, what: str, call: Call, *, after: str) -> 
         if task is None or task.cancelling():
             raise
         raise Violation(
-            f"after {after} {what} raised CancelledError, and nobody had cancelled it", should="answer"
+            f"after {after} {what} raised CancelledError, but nobody had cancelled it", should="answer"
         ) from None
     if isinstance(got, Overdue):
         limit = f"{context.harness.time_limit:g} s"
@@ -152,9 +152,9 @@ async def answer(context: TestContext, what: str, call: Call, *, after: str) -> 
 async def assert_one_of(
     context: TestContext, stores: Iterable[RecordingBackend], attempt: Attempt, *, returned: bool, after: str
 ) -> str:
-    """Which of the attempt's states every read of each handle agrees on. Raises :class:`Violation`.
+    """Return which of the attempt's states every read of each handle agrees on, or raise :class:`Violation`.
 
-    A request that was sent may still be carried out, so a handle is asked again until the time limit has passed.
+    A request that was sent may still be carried out, so a handle is read again until the time limit has passed.
     """
     allowed = attempt.done if returned else attempt.states
     loop, found = asyncio.get_running_loop(), ""
@@ -169,7 +169,7 @@ async def assert_one_of(
         if agreed:
             return next(iter(agreed))
         if loop.time() > end:
-            how = "done" if returned else "done or not done, wholly"
+            how = "done" if returned else "completely done or not done"
             raise Violation(f"after {after} {found}", should=f"be {how}, and every read agree")
         found = ""
         await asyncio.sleep(PAUSE)

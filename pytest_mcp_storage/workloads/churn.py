@@ -17,19 +17,19 @@ from pytest_mcp_storage.spec.capabilities import Capability
 from pytest_mcp_storage.workloads.callers import all_at_once
 from reference_backends import SessionData
 
-SHOULD = "show each session that was live throughout once, and none that was live at no moment of the listing"
+SHOULD = "show each session that was live throughout once, and no session that was not live during the listing"
 WRITERS = 4
 EACH = 6
-"""So many sessions each writer creates while others are removed, and as many while none is."""
+"""Each writer creates this many sessions while others are removed, and as many while none is."""
 SHARE = 4
-"""Of so many sessions one is removed or expires while the listings run."""
+"""Of this many sessions one is removed or expires while the listings run."""
 MOST = 1_100
-"""Sessions at first: more than a page of the usual databases has."""
+"""Sessions at the start: more than a page of the usual databases."""
 
 
 @dataclass
 class Life:
-    """From when to when a session may have been live, in nanoseconds; 0: since ever, or without an end so far."""
+    """From when to when a session may have been live, in nanoseconds; 0: from the beginning, or no end so far."""
 
     born: int = 0
     surely_born: int = 0
@@ -37,16 +37,16 @@ class Life:
     dead: int = 0
 
     def may_be_shown(self, start: int, end: int) -> bool:
-        """Whether it may have been live at some moment of a listing."""
+        """Say whether it may have been live at some moment of a listing."""
         return self.born <= end and not (self.dead and self.dead < start)
 
     def assert_shown(self, start: int, end: int) -> bool:
-        """Whether it was live throughout."""
+        """Say whether it was live throughout."""
         return bool(self.surely_born) and self.surely_born <= start and not (self.dying and self.dying <= end)
 
 
 class Churn:
-    """The sessions of one identity, and what became of each."""
+    """The sessions of one identity, and when each was live."""
 
     def __init__(self, context: TestContext, store: RecordingBackend, session: SessionData) -> None:
         self.context = context
@@ -58,7 +58,7 @@ class Churn:
         self._ended = False
 
     async def run(self, lister: RecordingBackend, reads: Sequence[str]) -> None:
-        """List with each of the reads, again and again, while sessions come and go. Raises :class:`Violation`."""
+        """Call each of the listings repeatedly while sessions come and go. Raise :class:`Violation`."""
         await self._begin()
         await all_at_once([self._list(lister, reads), self._all_writes()])
 
@@ -106,7 +106,7 @@ class Churn:
             self._ended = True
 
     async def _write(self, number: int) -> None:
-        """Remove sessions and create others in turn, let those that have an end expire, and then create alone."""
+        """Remove sessions and create others in turn, let those with an end expire, and then only create."""
         for created in range(EACH):
             await self._create(f"{'az'[created % 2]} {number}.{created}")
             if self._doomed:

@@ -1,4 +1,4 @@
-"""Several calls at once, some of which are cancelled: the others are answered as if nothing had been (CA-3)."""
+"""Several calls at once, some of which are cancelled: the others must return as usual (CA-3)."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from reference_backends import SessionData
 COMPANY = 5
 """How many calls are made at once."""
 LATEST_CUT = 6
-"""The last suspension point at which a call of a plan is cancelled; higher numbers leave it alone."""
+"""The last suspension point at which a call of a plan is cancelled; a higher number does not cancel it."""
 OWN_SESSION = ("create_session", "remove_session")
-"""Methods of which several calls at once each need a session of their own."""
+"""Methods whose concurrent calls need a session each."""
 
 
 async def assert_does_not_harm_its_company(
@@ -35,7 +35,7 @@ async def assert_does_not_harm_its_company(
     *,
     answered: bool,
 ) -> None:
-    """Several calls of one method begin together and number ``which`` is cancelled: the others get their answers."""
+    """Start several calls of one method together and cancel number ``which``: the others must get their results."""
     calls = list(_alike(session, method))
     for one in calls if method in OWN_SESSION else calls[:1]:
         await one.prepare(store)
@@ -54,7 +54,7 @@ async def assert_does_not_harm_its_company(
 
 
 def _alike(session: SessionData, method: str) -> Iterator[Attempt]:
-    """Calls of the method that can all succeed at once: of one session, or of one each."""
+    """Return calls of the method that can all succeed at once: for one session, or for one each."""
     for number, field in zip(range(COMPANY), VALUES, strict=False):
         if method in OWN_SESSION:
             yield attempt(method, session.model_copy(update={"session_id": f"{session.session_id} {number}"}), {})
@@ -76,9 +76,9 @@ async def assert_stays_one_history(
     plans: Sequence[Sequence[Action]],
     cuts: Sequence[int],
 ) -> None:
-    """Callers carry out their plans, and call number n is cancelled at its suspension point ``cuts[n]``; 0: it is not.
+    """Let callers carry out their plans; call number n is cancelled at suspension point ``cuts[n]``, or not if it is 0.
 
-    Each call that was not cancelled is answered, and some order of all calls explains the answers.
+    Each call that was not cancelled must return its result, and some order of all calls must explain the results.
     """
     those = contested(session)
     await stores[0].create_session(session)

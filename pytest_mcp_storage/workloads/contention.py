@@ -1,4 +1,4 @@
-"""What must come of it when callers meet on one session: by one handle or by several (CO-1, CO-2, CO-3, CO-5)."""
+"""What must result when callers meet on one session: through one handle or several (CO-1, CO-2, CO-3, CO-5)."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from reference_backends import SessionData, SessionExistsError, SessionNotFoundE
 async def assert_lets_one_create_succeed(
     context: TestContext, callers: Sequence[RecordingBackend], session: SessionData
 ) -> None:
-    """Each caller creates the session, all at once: one succeeds, and its session is the one that is there."""
+    """Let each caller create the session at once: one must succeed, and its session must be the stored one."""
     variants = [session.model_copy(update={"server_id": caller.name}) for caller in callers]
     work = [caller.create_session(variant) for caller, variant in zip(callers, variants, strict=True)]
     winners = []
@@ -50,9 +50,9 @@ async def assert_lets_one_create_succeed(
 
 
 async def let_expire(context: TestContext, store: RecordingBackend, session: SessionData) -> bool:
-    """Create the session and let its TTL pass, so that a dead row lies where the next create writes.
+    """Create the session and let its TTL pass, so that the next create meets an expired row.
 
-    Returns whether it has passed, which a session beside it shows: to read this one might clear it away.
+    Return whether it has expired, judged by a second session: a read of this one might delete it.
     """
     ttl = context.ttl(1)
     beside = session.model_copy(update={"session_id": context.session_id("beside")})
@@ -68,7 +68,7 @@ async def let_expire(context: TestContext, store: RecordingBackend, session: Ses
 async def assert_keeps_every_create(
     context: TestContext, harness: BackendHarness, session: SessionData, count: int
 ) -> None:
-    """So many different sessions are created at once: all are there, also after a new open of a store that lasts.
+    """Create this many different sessions at once: all must exist, also after a new open of a durable store.
 
     Their sizes differ, so that a shorter text written over a longer one shows.
     """
@@ -99,10 +99,10 @@ async def assert_keeps_every_update(
     ttl: float | None = None,
     renewing: bool = False,
 ) -> None:
-    """Each caller updates a field of its own, so many times: all that was acknowledged is there in the end.
+    """Let each caller update a separate field, this many times: every acknowledged update must be there at the end.
 
-    ``beside_create``: the session is created at the same time; updates that come too early are refused.
-    ``ttl``: of each update; ``renewing``: after each comes another that names no field.
+    ``beside_create``: the session is created at the same time; updates that come too early are refused. ``ttl``: of
+    each update; ``renewing``: after each comes another that names no field.
     """
     creator, *updaters = callers
     if not beside_create:
@@ -142,7 +142,7 @@ async def assert_lets_removal_win(
     await all_at_once([*work, remover.remove_session(session.identity, session.session_id)])
     if found := (await view(context, remover, (session.identity, session.session_id))).differs(None):
         raise Violation(
-            f"after a removal beside updates {found}",
+            f"after a removal next to updates {found}",
             should="be gone: no update may bring a removed session back",
             history=timeline(context.history.calls(), session.session_id),
         )
@@ -151,7 +151,7 @@ async def assert_lets_removal_win(
 async def assert_clears_whole_sessions(
     context: TestContext, callers: Sequence[RecordingBackend], session: SessionData
 ) -> None:
-    """The last caller clears the store while the others create sessions: every read shows one of them, or none does."""
+    """Let the last caller clear the store while the others create sessions: all reads must agree about each session."""
     *creators, clearer = callers
     many = [session.model_copy(update={"session_id": f"{session.session_id}.{n}"}) for n in range(len(creators))]
     await clearer.create_session(session)
@@ -161,7 +161,7 @@ async def assert_clears_whole_sessions(
         seen = await view(context, clearer, (each.identity, each.session_id))
         if (found := seen.differs(each)) and seen.differs(None):
             raise Violation(
-                f"after creates beside a clear_all {found}, and another read shows it",
+                f"after creates next to a clear_all {found}, and another read shows it",
                 should="be there whole, or not at all",
                 history=timeline(context.history.calls(), each.session_id),
             )
@@ -187,7 +187,7 @@ async def assert_one_history(
 
 
 def named(handles: Sequence[RecordingBackend], count: int) -> list[RecordingBackend]:
-    """So many callers, who take the handles in turn."""
+    """Return this many callers, who take the handles in turn."""
     return [handles[place % len(handles)].called(f"caller{place + 1}") for place in range(count)]
 
 

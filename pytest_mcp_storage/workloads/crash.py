@@ -1,4 +1,4 @@
-"""A process that is killed at its work, and what it must have left behind (DU-2, DU-3)."""
+"""A process that is killed while it works, and what must be left of its work (DU-2, DU-3)."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ from pytest_mcp_storage.workloads.callers import VALUES, has_failed
 from reference_backends import SessionData
 
 STEPS = 400
-"""Calls in a plan: more than a worker gets to before it is killed."""
+"""Calls in a plan: more than a worker makes before it is killed."""
 
 LATEST_KILL = 60
-"""Calls after which a worker is killed at the latest."""
+"""A worker is killed after this many calls at the latest."""
 
 LARGE = "x" * 64 * 1024
 
 ATTEMPTS = 3
-"""How often a worker may be through with its plan before the kill."""
+"""How often a worker may finish its plan before the kill."""
 
 
 def comings_and_goings(sessions: Sequence[SessionData], rng: random.Random) -> list[Step]:
-    """Creates, updates and removals of these sessions, every value written once."""
+    """Return creates, updates and removals of these sessions; every value is written once."""
     plan = []
     for place in range(STEPS):
         session = rng.choice(sessions)
@@ -53,7 +53,7 @@ def comings_and_goings(sessions: Sequence[SessionData], rng: random.Random) -> l
 
 
 def large_updates(sessions: Sequence[SessionData], rng: random.Random) -> list[Step]:
-    """Updates of these sessions, every tenth of 64 KiB, every value written once."""
+    """Return updates of these sessions, every tenth of 64 KiB; every value is written once."""
     plan = []
     for place in range(STEPS):
         session = rng.choice(sessions)
@@ -69,8 +69,9 @@ async def assert_survives_a_kill(
     context: TestContext, harness: BackendHarness, sessions: Sequence[SessionData], plan: Sequence[Step],
     rng: random.Random, *, callers: int,
 ) -> None:  # fmt: skip
-    """Create the sessions, let a process carry out the plan, kill it, and open the store anew: what every read shows
-    can be explained by all the calls that were acknowledged, with or without those that were under way.
+    """Create the sessions, let a process carry out the plan, kill it, and open the store again.
+
+    What every read returns must be explained by all acknowledged calls, with or without those that were running.
     """
     before = len(context.history.calls())
     store = await _open(context, harness)
@@ -108,7 +109,7 @@ async def _open(context: TestContext, harness: BackendHarness) -> RecordingBacke
 async def _killed_at_work(
     context: TestContext, harness: BackendHarness, plan: Sequence[Step], rng: random.Random, callers: int
 ) -> list[Call]:
-    """The calls of a process that was killed: acknowledged ones, and those that it may have been at."""
+    """Return the calls of a process that was killed: acknowledged ones, and those that may have been running."""
     key = context.key if context.can(Capability.KEY) else None
     now = context.now() if context.can(Capability.CLOCK) else None
     for _ in range(ATTEMPTS):
@@ -141,14 +142,14 @@ async def _until_killed(worker: Worker, count: int, share: float) -> list[Call]:
 
 
 def _main_file(harness: BackendHarness) -> Path | None:
-    """The file in which the store lies, where it lies in one."""
+    """Return the file that holds the store, if it is in one."""
     files = harness.files() if Capability.FILES in harness.capabilities else ()
     return files[0] if files and files[0].is_file() and files[0].stat().st_size else None
 
 
 @contextmanager
 def _killing_when_empty(path: Path | None, kill: Callable[[], None]) -> Iterator[None]:
-    """Kill at the first moment at which the file is empty or gone: somebody is writing it in place."""
+    """Kill at the first moment at which the file is empty or missing: then it is being written in place."""
     over = threading.Event()
 
     def look(path: Path) -> None:

@@ -21,7 +21,7 @@ class _Sibling(Exception):
 async def assert_ends_by_its_deadline(
     context: TestContext, store: RecordingBackend, one: Attempt, at: int, way: str
 ) -> None:
-    """End the call at suspension point ``at`` by a timeout or by a task group that fails; its caller must go on."""
+    """End the call at suspension point ``at`` by a timeout or a failing task group; its caller must continue."""
     end = _in_a_timeout if way == "a timeout" else _in_a_task_group
     task = asyncio.ensure_future(end(store, one, at))
     await asyncio.wait([task], timeout=context.harness.time_limit)
@@ -39,7 +39,7 @@ async def assert_ends_by_its_deadline(
 
 
 async def _in_a_timeout(store: RecordingBackend, one: Attempt, at: int) -> str:
-    """What was wrong, in words; empty if nothing was."""
+    """Return what was wrong, in words; empty if nothing was."""
     loop = asyncio.get_running_loop()
     found = ""
     try:
@@ -79,7 +79,7 @@ async def _in_a_task_group(store: RecordingBackend, one: Attempt, at: int) -> st
 
 
 async def _later() -> str:
-    """Whether the caller's next awaits are cancelled, in words."""
+    """Return in words whether the caller's next awaits are cancelled."""
     try:
         for _ in range(3):
             await asyncio.sleep(0)
@@ -89,6 +89,9 @@ async def _later() -> str:
 
 
 def _cancellations() -> int:
-    """How many cancellations of the caller nobody has taken back. Before Python 3.13 a task group may leave its own."""
+    """Count the cancellations of the caller that nobody has taken back.
+
+    Before Python 3.13 a task group may leave its own.
+    """
     task = asyncio.current_task()
     return 0 if task is None else task.cancelling()

@@ -1,4 +1,4 @@
-"""Whether what a harness declares is so, and whether it can do what it does not declare (HA-1)."""
+"""Whether a harness can do what it declares, and whether it can do what it does not declare (HA-1)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _numbers = itertools.count(1)
 
 
 def fresh(context: TestContext, **fields: Any) -> SessionData:
-    """A plain session that no other is called like."""
+    """Return a plain session with a unique name."""
     number = next(_numbers)
     plain = {
         "identity": context.identity("harness"),
@@ -34,27 +34,27 @@ def fresh(context: TestContext, **fields: Any) -> SessionData:
 
 
 def with_canaries(context: TestContext) -> tuple[SessionData, dict[str, Canaries]]:
-    """A session with secrets in tokens and headers, and the search for those of each field."""
+    """Return a session with secrets in tokens and headers, and the search for those of each field."""
     canaries = {field: Canaries() for field in ("tokens", "headers")}
     secrets = {field: canary.credentials("a session in clear")[field] for field, canary in canaries.items()}
     return fresh(context, **secrets), canaries
 
 
 async def is_there(store: StorageBackend, session: SessionData) -> bool:
-    """Whether the session is there, as it was."""
+    """Say whether the session exists, unchanged."""
     seen = await store.get_session(session.identity, session.session_id)
     return not difference(seen, session)
 
 
 async def assert_finds(store: StorageBackend, session: SessionData, *, seen: str, should: str) -> None:
-    """The session is there, as it was. Raises :class:`Violation`."""
+    """Assert that the session exists, unchanged. Raise :class:`Violation`."""
     got = await store.get_session(session.identity, session.session_id)
     if found := difference(got, session):
         raise Violation(f"{seen} get_session returned {found}", should=should)
 
 
 async def work_of_a_process(context: TestContext, harness: BackendHarness, session: SessionData) -> Any:
-    """What ``get_session`` returned or raised in a process of its own, or why that process could not be had."""
+    """Return what ``get_session`` returned or raised in a separate process, or why that process could not run."""
     now = context.now() if context.can(Capability.CLOCK) else None
     plan = [Step("get_session", (session.identity, session.session_id))]
     try:
@@ -63,13 +63,13 @@ async def work_of_a_process(context: TestContext, harness: BackendHarness, sessi
             results = [call.result async for call in worker]
     except WorkerError as error:
         return error
-    return results[0] if results else WorkerError("the process told of no call")
+    return results[0] if results else WorkerError("the process reported no call")
 
 
 async def can_do(context: TestContext, capability: Capability) -> bool:
-    """Whether the store can do it although its harness does not say so. What is written for that is removed."""
+    """Say whether the store can do it although its harness does not declare it. What is written for that is removed."""
     if capability is Capability.SHARED and context.can(Capability.DURABLE) and not context.store_is_ours:
-        return False  # two handles on a store that is made for one might harm what others keep in it
+        return False  # two handles on a store that is made for one might damage others' data in it
     looks = {
         Capability.DURABLE: _outlives_its_handle,
         Capability.SHARED: _is_shared,
@@ -77,7 +77,7 @@ async def can_do(context: TestContext, capability: Capability) -> bool:
         Capability.KEY: _takes_a_key,
     }
     async with context.another_store() as harness:
-        with suppress(Exception):  # NotMeasurable too: nobody has promised that it can be looked at
+        with suppress(Exception):  # NotMeasurable too: nothing promises that it can be measured
             return await looks[capability](harness, fresh(context))
     return False
 

@@ -1,4 +1,4 @@
-"""The calls that come after a cancelled one, each with the answer that is its own (CA-2, CA-3)."""
+"""The calls after a cancelled one, each of which must get its own result (CA-2, CA-3)."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ from reference_backends import SessionData, SessionExistsError, SessionNotFoundE
 
 Check = Callable[[object], bool]
 Follower = tuple[str, Callable[[], Awaitable[Any]], Check]
-"""What the call is, the call, and whether an answer is its own."""
+"""A description of the call, the call, and whether a result is its own."""
 
 COUNT = 10
 """How many followers there are, so that a test can let each be the first."""
 
 
 class Followers:
-    """Calls about ``session``, which is there, and about names that are not. None is about the cancelled call's."""
+    """Calls about ``session``, which exists, and about unknown names. None is about the cancelled call's session."""
 
     def __init__(self, context: TestContext, session: SessionData, *, known: bool = True) -> None:
         self.context = context
         self.session = session
         self.known = known
-        """Whether it is known that the session is there."""
+        """Whether it is known that the session exists."""
         self._rounds = 0
 
     async def ask(self, store: RecordingBackend, first: int, *, after: str) -> None:
-        """Ask all of them, one after another, beginning with number ``first``. Raises :class:`Violation`."""
+        """Make all calls, one after another, beginning with number ``first``. Raise :class:`Violation`."""
         self._rounds += 1
         followers = [*self._about_the_session(store), *self._about_nobody(store)] if self.known else [
             *self._about_nobody(store)

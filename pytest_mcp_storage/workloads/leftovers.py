@@ -1,7 +1,7 @@
-"""What handles, failed and cancelled calls leave in the process (RE-1, RE-2), and what a crowd takes (RE-3).
+"""What handles and failed or cancelled calls leave in the process (RE-1, RE-2), and what many calls take (RE-3).
 
-What the harness owns is not the store's: a store is provisioned for the purpose, and what is left is looked at after
-its harness has destroyed it too, while the closed handles are still referred to.
+What the harness owns is not the store's. So a store is provisioned for the purpose, and the process is inspected after
+its harness has destroyed the store too, while the closed handles are still referenced.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ from reference_backends import SessionData
 PAUSE = 0.02
 """Seconds between two looks: what has been closed may take a moment to end."""
 FEWEST = 4
-"""Things left that are no accident."""
+"""This many things left are no accident."""
 SAMPLE = 0.01
 """Seconds between two looks at how many connections there are."""
 
 
 @asynccontextmanager
 async def own_temporary_folder() -> AsyncIterator[None]:
-    """Let the process make its temporary files in a new folder, so that others' are not counted."""
+    """Let the process create its temporary files in a new folder, so that others' are not counted."""
     before = tempfile.tempdir
     with tempfile.TemporaryDirectory(prefix="mcp-storage-", ignore_cleanup_errors=True) as folder:
         tempfile.tempdir = folder
@@ -43,7 +43,7 @@ async def own_temporary_folder() -> AsyncIterator[None]:
 
 
 async def use(store: RecordingBackend, session: SessionData) -> None:
-    """Call what most handles are called for, also several calls at once, and leave no session behind."""
+    """Use a handle as most are used, with concurrent calls too, and leave no session behind."""
     name = session.identity, session.session_id
     await store.create_session(session)
     await all_at_once([store.get_session(*name), store.get_identity_sessions_data(session.identity)])
@@ -54,7 +54,7 @@ async def use(store: RecordingBackend, session: SessionData) -> None:
 async def opened_and_closed(
     context: TestContext, harness: BackendHarness, session: SessionData, count: int, *, init_again: bool = False
 ) -> list[RecordingBackend]:
-    """Handles that were opened, used and disconnected one after another."""
+    """Open, use and disconnect handles one after another."""
     closed = []
     for _ in range(count):
         store = await context.open(*context.usual_keys, harness=harness)
@@ -70,7 +70,7 @@ async def opened_and_closed(
 
 
 async def left_since(context: TestContext, before: Resources, least: int) -> Mapping[str, list[str]]:
-    """The kinds of which at least so many more are there than before, once the time limit has passed or none is."""
+    """Return the kinds of which this many more exist than before, once the time limit has passed or there is none."""
     loop = asyncio.get_running_loop()
     end = loop.time() + min(context.harness.time_limit, 5)
     while True:
@@ -84,7 +84,7 @@ def assert_nothing(left: Mapping[str, list[str]], *, after: str, should: str) ->
     """Raise :class:`Violation` if something is left."""
     for kind, names in left.items():
         shown = ", ".join(names[:3]) + (", …" if len(names) > 3 else "")
-        raise Violation(f"after {after} {len(names)} more {kind} were there: {shown}", should=should)
+        raise Violation(f"after {after} {len(names)} {kind} were left: {shown}", should=should)
 
 
 def say_what_is_not_seen(context: TestContext) -> None:
@@ -96,7 +96,7 @@ def say_what_is_not_seen(context: TestContext) -> None:
 async def assert_does_not_grow(
     context: TestContext, what: str, count: int, once: Callable[[int], Awaitable[object]], *, should: str
 ) -> None:
-    """Do it so many times: after the first third nothing may grow with the number."""
+    """Do it this many times: after the first third nothing may grow with the number."""
     first = count // 3
     for number in range(first):
         await once(number)
@@ -109,7 +109,7 @@ async def assert_does_not_grow(
 
 
 async def failing_calls(context: TestContext, store: RecordingBackend, session: SessionData, count: int) -> None:
-    """Calls that fail, each in another way, leave nothing."""
+    """Make calls that fail, each in another way; they must leave nothing behind."""
     name = session.identity, session.session_id
     unknown = context.session_id("unknown")
     ways: list[Callable[[], Awaitable[object]]] = [
@@ -133,7 +133,7 @@ async def failing_calls(context: TestContext, store: RecordingBackend, session: 
 
 
 async def cancelled_calls(context: TestContext, store: RecordingBackend, session: SessionData, count: int) -> None:
-    """Calls that are cancelled, at one suspension point after another, leave nothing."""
+    """Make calls that are cancelled, at one suspension point after another; they must leave nothing behind."""
     methods = ("get_session", "update_session", "get_identity_sessions_data")
     attempts = [attempt(method, session, {"server_name": "it"}) for method in methods]
     points = [await suspensions(each.call(store)) for each in attempts]
@@ -148,9 +148,9 @@ async def cancelled_calls(context: TestContext, store: RecordingBackend, session
 
 
 async def answered(context: TestContext, work: Awaitable[list[object]], what: str) -> tuple[list[object], int]:
-    """What the calls returned, and how many connections to one peer there were at most meanwhile.
+    """Return the results of the calls, and the highest number of connections to one peer meanwhile.
 
-    Raises :class:`Violation` if they do not all return within the time limit.
+    Raise :class:`Violation` if they do not all return within the time limit.
     """
     before = sockets()
     loop = asyncio.get_running_loop()

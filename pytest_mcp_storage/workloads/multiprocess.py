@@ -1,4 +1,4 @@
-"""Several processes at work on one store, and what must come of it (CO-5)."""
+"""Several processes on one store, and what must result (CO-5)."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ ACTIONS_EACH = 25
 
 @dataclass(frozen=True)
 class Fixture:
-    """The sessions of a round: ``contested`` ones that all create, one that all update, and two for anything."""
+    """The sessions of a round: ``contested`` ones that all create, one that all update, and two for any call."""
 
     contested: list[SessionData]
     shared: SessionData
@@ -36,7 +36,7 @@ class Fixture:
 
     @classmethod
     def of(cls, session: SessionData) -> Fixture:
-        """A cast that looks like this session."""
+        """Return a cast whose sessions are like this one."""
 
         def copy(name: str) -> SessionData:
             return session.model_copy(update={"session_id": f"{name}{session.session_id}"})
@@ -45,8 +45,10 @@ class Fixture:
 
 
 async def assert_holds_across_processes(context: TestContext, session: SessionData, number: int) -> None:
-    """CO-1, CO-2 and CO-3 among processes: each creates the same sessions, updates its field of a common one, and
-    does what comes to mind with two more. ``number``: of the round; with the seed it decides what that is.
+    """Check CO-1, CO-2 and CO-3 among processes.
+
+    Each creates the same sessions, updates its field of a common one, and makes random calls about two more.
+    ``number``: of the round; with the seed it decides these calls.
     """
     store, fixture = await context.store(), Fixture.of(session)
     earlier = len(context.history.calls())
@@ -66,7 +68,7 @@ async def assert_holds_across_processes(context: TestContext, session: SessionDa
             await view(context, store, (each.identity, each.session_id))
         assert_linearizable([*calls, *context.history.calls()[earlier:]])
     finally:
-        with suppress(Exception):  # what processes wrote nobody else knows of
+        with suppress(Exception):  # other processes don't know what these write
             for each in (fixture.shared, *fixture.free, *fixture.contested):
                 await store.backend.remove_session(each.identity, each.session_id)
 
@@ -85,18 +87,18 @@ def _plans(fixture: Fixture, rng: random.Random, *, without: Sequence[str]) -> l
 
 
 def _updated(shared: SessionData) -> SessionData:
-    """The common session with the last update of each process."""
+    """Return the common session with the last update of each process."""
     last = {field: VALUES[field](f"{name}.{UPDATES - 1}") for name, field in _processes()}
     return shared.model_copy(update=last)
 
 
 def _processes() -> list[tuple[str, str]]:
-    """The name of each process, and the field that is its own."""
+    """Yield the name of each process, and the field that only it writes."""
     return [(f"process{place}", field) for place, field in enumerate(list(VALUES)[:PROCESSES], start=1)]
 
 
 async def _work(context: TestContext, plans: Sequence[Sequence[Step]]) -> list[Call]:
-    """The calls of processes that carry out the plans at once, in the order of their ends."""
+    """Return the calls of processes that carry out the plans at once, in the order of their ends."""
     key = context.key if context.can(Capability.KEY) else None
     now = context.now() if context.can(Capability.CLOCK) else None
     workers = [

@@ -1,4 +1,4 @@
-"""What a store answers while it can't be reached, or while its answers get lost, and once it is back (FA-1 to FA-3)."""
+"""What a store does while it can't be reached or its responses are lost, and afterwards (FA-1 to FA-3)."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from pytest_mcp_storage.spec.describe import told
 from reference_backends import SessionData, StorageError, StorageUnavailableError
 
 PAUSE = 0.02
-"""Seconds between two questions whether the store is back."""
+"""Seconds between two checks whether the store is back."""
 
 Calls = Mapping[str, Callable[[], Awaitable[Any]]]
 """Calls by the name of their method."""
 
 
 def every_call(context: TestContext, store: RecordingBackend, session: SessionData, changes: Any) -> Calls:
-    """A call of each method that needs the store; of the store-wide ones only where the store is ours."""
+    """Return a call of each method that needs the store; store-wide ones only if the store is ours."""
     name = session.identity, session.session_id
     new = session.model_copy(update={"session_id": f"{session.session_id} new"})
     calls: dict[str, Callable[[], Awaitable[Any]]] = {
@@ -46,7 +46,7 @@ def every_call(context: TestContext, store: RecordingBackend, session: SessionDa
 
 
 def needless_calls(context: TestContext, store: RecordingBackend, session: SessionData) -> Calls:
-    """Calls that a store may believe to need no answer of its server: of names that it never met, and a renewal."""
+    """Return calls that a store may try to skip: for names that it never met, and a renewal."""
     identity, session_id = context.identity("unknown"), context.session_id("unknown")
     return {
         "update_session, of no field,": lambda: store.update_session(session.identity, session.session_id, {}),
@@ -59,7 +59,7 @@ def needless_calls(context: TestContext, store: RecordingBackend, session: Sessi
 
 
 async def in_time(context: TestContext, call: Callable[[], Awaitable[Any]]) -> Any:
-    """What the call returned or raised; :class:`Overdue` where the harness's time limit passed first."""
+    """Return what the call returned or raised; :class:`Overdue` if the harness's time limit passed first."""
     try:
         return await timeouts.in_time("the call", lambda: outcome_of(call()), limit=context.harness.time_limit)
     except Overdue as overdue:
@@ -67,7 +67,7 @@ async def in_time(context: TestContext, call: Callable[[], Awaitable[Any]]) -> A
 
 
 async def assert_unavailable(context: TestContext, method: str, call: Callable[[], Awaitable[Any]]) -> None:
-    """The call raises :class:`StorageUnavailableError` within the time limit. Raises :class:`Violation`."""
+    """Assert that the call raises :class:`StorageUnavailableError` within the time limit. Raise :class:`Violation`."""
     got = await in_time(context, call)
     if isinstance(got, StorageUnavailableError):
         return
@@ -80,7 +80,7 @@ async def assert_unavailable(context: TestContext, method: str, call: Callable[[
 
 
 async def assert_works(context: TestContext, method: str, call: Callable[[], Awaitable[Any]]) -> None:
-    """The call returns, within the time limit, now that the store is back. Raises :class:`Violation`."""
+    """Assert that the call returns within the time limit, now that the store is back. Raise :class:`Violation`."""
     got = await in_time(context, call)
     if isinstance(got, Exception):
         seen = "did not return in time" if isinstance(got, Overdue) else told(got)
@@ -88,7 +88,7 @@ async def assert_works(context: TestContext, method: str, call: Callable[[], Awa
 
 
 async def back(context: TestContext, store: RecordingBackend, session: SessionData) -> None:
-    """Wait until the handle answers again. Raises :class:`Violation` where it does not within the time limit."""
+    """Wait until the handle works again. Raise :class:`Violation` if it does not within the time limit."""
     started = time.monotonic()
     while True:
         got = await in_time(context, lambda: store.get_session(session.identity, session.session_id))
@@ -113,10 +113,10 @@ async def assert_whole(
     *,
     after: str,
 ) -> str:
-    """Which of the allowed states all reads agree on, by its name.
+    """Return the name of the allowed state that all reads agree on.
 
-    A request that arrived may still be under way, so a handle is asked again for as long as the time limit. Raises
-    :class:`Violation` where the reads never agree on one of them.
+    A request that arrived may still be running, so a handle is read again until the time limit has passed. Raise
+    :class:`Violation` if the reads never agree on one of the states.
     """
     started = time.monotonic()
     while True:
@@ -127,12 +127,12 @@ async def assert_whole(
                 return name
         if time.monotonic() - started > context.harness.time_limit:
             found = " and ".join(f"it is not {name}: {found}" for name, found in differences.items())
-            raise Violation(f"after {after} {found}", should=f"be wholly {' or wholly '.join(allowed)}")
+            raise Violation(f"after {after} {found}", should=f"be completely {' or completely '.join(allowed)}")
         await asyncio.sleep(PAUSE)
 
 
 class Loss:
-    """One turn in which an answer gets lost: from the start of a call, or from a moment in the middle of it."""
+    """One turn in which a response is lost: from the start of a call, or from a moment in the middle of it."""
 
     def __init__(self, context: TestContext, number: int, share: float) -> None:
         self.context = context
@@ -140,13 +140,16 @@ class Loss:
         self.share = share
 
     async def unanswered(self, store: RecordingBackend, session: SessionData, method: str, *arguments: Any) -> Any:
-        """What came of the call, once the handle answers again. Raises :class:`Violation` for an untyped error."""
+        """Return the outcome of the call, once the handle works again.
+
+        Raise :class:`Violation` for an untyped error.
+        """
         got = await self.ask(store, session, method, *arguments)
         _assert_typed(method, got)
         return got
 
     async def ask(self, store: RecordingBackend, session: SessionData, method: str, *arguments: Any) -> Any:
-        """The same of a store that is not judged."""
+        """Return the same for a store that is not judged."""
         usual = self._usual_duration(method)
         losing = self.context.harness.lost_answer()
         call = in_time(self.context, lambda: getattr(store, method)(*arguments))
@@ -162,16 +165,16 @@ class Loss:
         return got
 
     def _usual_duration(self, method: str) -> float:
-        """Seconds that the last such call took; where there was none, the last of any."""
+        """Return the seconds that the last such call took; if there was none, the last of any."""
         answered = [call for call in self.context.history.calls() if call.end]
         alike = [call for call in answered if call.method == method] or answered
         return (alike[-1].end - alike[-1].start) / 1e9 if alike else 0.0
 
 
 def losses(context: TestContext, count: int | None = None) -> Iterator[Loss]:
-    """So many turns, or those that the tier asks for: the first from the start of the call, others from a moment on.
+    """Yield this many turns, or those of the tier: the first from the start of the call, others from a moment on.
 
-    A call of several requests is half done only where a later one of them gets lost.
+    A call of several requests is half done only if the response of a later one is lost.
     """
     rng = random.Random(f"{context.seed} {context.identity('')}")
     for number in range(count or 1 + 3 * context.tier.faults):
@@ -179,14 +182,17 @@ def losses(context: TestContext, count: int | None = None) -> Iterator[Loss]:
 
 
 async def _linger(seconds: float) -> None:
-    """Let others run for so long, to a finer grain than the loop's timers have."""
+    """Let others run for this long, at a finer resolution than the loop's timers."""
     until = time.monotonic() + seconds
     while time.monotonic() < until:  # noqa: ASYNC110 - nothing sets an event: the moment is what counts
         await asyncio.sleep(0)
 
 
 def _assert_typed(method: str, got: object) -> None:
-    """A call without an answer fails with a :class:`StorageError`, if it fails. Raises :class:`Violation`."""
+    """Assert that a call without a response fails with a :class:`StorageError`, if it fails.
+
+    Raise :class:`Violation`.
+    """
     if isinstance(got, Overdue):
         raise Violation(f"{method} whose answer was lost did not return in time", should="raise StorageError in time")
     if isinstance(got, Exception) and not isinstance(got, StorageError):

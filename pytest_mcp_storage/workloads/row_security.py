@@ -1,4 +1,4 @@
-"""What a store does for whom: the service, a signed-in user, another one, and nobody (RS-1 to RS-5)."""
+"""What a store does for each user: the service, a signed-in user, another one, and nobody (RS-1 to RS-5)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from reference_backends import SessionData, StorageError, StorageUnavailableErro
 
 @dataclass(frozen=True)
 class Intrusion:
-    """Something that a user tries past the backend: to store ``session`` with ``user_id = owner``."""
+    """What a user tries without the backend: to store ``session`` with ``user_id = owner``."""
 
     doing: str
     session: SessionData
@@ -26,17 +26,17 @@ class Intrusion:
 
 
 def user_id(context: TestContext, name: str) -> str:
-    """A user id of this example's own, a UUID, as most projects have them."""
+    """Return a new user id, a UUID, as most projects use."""
     return str(uuid5(NAMESPACE_OID, context.identity(name)))
 
 
 def owned(session: SessionData, user: str, mark: str = "") -> SessionData:
-    """The session as this user's; ``mark`` tells its id from others'."""
+    """Return the session as this user's; ``mark`` distinguishes its id from others'."""
     return session.model_copy(update={"identity": user, "session_id": f"{session.session_id}{mark}"})
 
 
 def intrusions(alices: SessionData, bobs: SessionData) -> Iterator[Intrusion]:
-    """What Alice may try with a row of hers, with a row of Bob's, and with new ones."""
+    """Return what Alice may try with her own row, with Bob's row, and with new ones."""
     alice, bob = alices.identity, bobs.identity
     yield Intrusion("inserting a row of one's own under another's identity", owned(bobs, bob, " 1"), alice)
     yield Intrusion("inserting a row in another's name", owned(bobs, bob, " 2"), bob)
@@ -49,7 +49,7 @@ def intrusions(alices: SessionData, bobs: SessionData) -> Iterator[Intrusion]:
 
 
 async def written(context: TestContext, user: str | None, session: SessionData, owner: str) -> bool:
-    """Whether the store took a row from that user, past the backend."""
+    """Say whether the store accepted a row from that user, without the backend."""
     got = await outcome_of(context.harness.write_row_as(user, session, owner))
     context.history.note(
         f"… {user or 'nobody'} writes a row of {session.identity!r} with user_id {owner!r}: {told(got)} …"
@@ -60,14 +60,14 @@ async def written(context: TestContext, user: str | None, session: SessionData, 
 
 
 async def assert_refused(call: Awaitable[Any], *, doing: str) -> None:
-    """The call raises :class:`StorageError`, and not because the store can't be reached."""
+    """Assert that the call raises :class:`StorageError`, and not because the store can't be reached."""
     got = await outcome_of(call)
     if isinstance(got, StorageUnavailableError) or not isinstance(got, StorageError):
         raise Violation(f"{doing} {told(got)}", should="raise StorageError")
 
 
 async def assert_finds_nothing(call: Awaitable[Any], empty: Any, *, doing: str) -> None:
-    """The call is refused, or answers what it would of an empty store."""
+    """Assert that the call is refused, or returns what it would for an empty store."""
     got = await outcome_of(call)
     if isinstance(got, StorageError) and not isinstance(got, StorageUnavailableError):
         return
@@ -76,7 +76,7 @@ async def assert_finds_nothing(call: Awaitable[Any], empty: Any, *, doing: str) 
 
 
 async def assert_lists_exactly(store: RecordingBackend, user: str, expected: SessionData, *, after: str) -> None:
-    """Both listings of the user hold this one session and no other."""
+    """Assert that both listings of the user return this one session and no other."""
     ids = await store.get_identity_mcp_sessions(user)
     listed = await store.get_identity_sessions_data(user)
     strangers = [each.session_id for each in listed if each.session_id != expected.session_id]
@@ -88,13 +88,13 @@ async def assert_lists_exactly(store: RecordingBackend, user: str, expected: Ses
 
 
 async def assert_keeps(store: RecordingBackend, session: SessionData, *, after: str) -> None:
-    """The session is there as it was."""
+    """Assert that the session exists unchanged."""
     seen = await store.get_session(session.identity, session.session_id)
     if found := difference(seen, session):
         raise Violation(f"after {after} get_session returned {found}", should="return the session as it was")
 
 
 async def leave(store: RecordingBackend) -> None:
-    """Close a handle that the rest of the test does without."""
+    """Close a handle that the rest of the test does not need."""
     with suppress(StorageError):
         await store.disconnect()

@@ -1,4 +1,4 @@
-"""Several identities at once, each of which touches its own sessions alone and so knows every answer (CO-7)."""
+"""Several identities at once; each uses only its own sessions and so knows every result (CO-7)."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ ACTS = (
     "new",
     "remove",
 )
-"""What a tenant does next. ``again``: create what is there; ``late``: update what is not."""
+"""A tenant's next action. ``again``: create what exists; ``late``: update what does not."""
 
 
 def plans() -> st.SearchStrategy[list[list[str]]]:
-    """What each of some tenants does."""
+    """Return what each of some tenants does."""
     return st.lists(st.lists(st.sampled_from(ACTS), min_size=6, max_size=14), min_size=2, max_size=6)
 
 
 class Tenant:
-    """One identity, and the sessions that it has."""
+    """One identity, and its sessions."""
 
     def __init__(self, context: TestContext, store: RecordingBackend, session: SessionData, number: int) -> None:
         self.store = store.called(f"tenant{number}")
@@ -50,7 +50,7 @@ class Tenant:
         self._mine: dict[str, SessionData] = {}
 
     async def carry_out(self, plan: Sequence[str]) -> None:
-        """Do what the plan says. Raises :class:`Violation` for an answer that is not this tenant's."""
+        """Carry out the plan. Raise :class:`Violation` for a result that is not this tenant's."""
         await self._new()
         for act in plan:
             await getattr(self, f"_{act}")()
@@ -118,7 +118,7 @@ class Tenant:
 
     def _wrong(self, method: str, got: object) -> Violation:
         return Violation(
-            f"while others called for theirs, {method} for identity {self.identity!r} {told(got)}",
+            f"while other identities were in use, {method} for identity {self.identity!r} {told(got)}",
             should="answer for that identity, as if it were alone",
         )
 
@@ -126,6 +126,6 @@ class Tenant:
 async def assert_answers_each_for_itself(
     context: TestContext, stores: Sequence[RecordingBackend], session: SessionData, plans: Sequence[Sequence[str]]
 ) -> None:
-    """Each tenant carries out its plan, all at once, on the handles in turn. Raises :class:`Violation`."""
+    """Let each tenant carry out its plan, all at once, on the handles in turn. Raise :class:`Violation`."""
     tenants = [Tenant(context, stores[number % len(stores)], session, number) for number in range(len(plans))]
     await all_at_once([tenant.carry_out(plan) for tenant, plan in zip(tenants, plans, strict=True)])

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
-from importlib import import_module
 
-from pytest_mcp_storage.engine.clause_test import ClauseTest, tests_in
 from pytest_mcp_storage.engine.environment import Environment
 from pytest_mcp_storage.engine.loop import SuiteLoop
 from pytest_mcp_storage.engine.measure import measure
 from pytest_mcp_storage.engine.tiers import TIERS
-from pytest_mcp_storage.session.suite_paths import suite_files
 from pytest_mcp_storage.spec.clauses import Clause, load_clauses
 from pytest_mcp_storage.spec.outcome import Measurement, Outcome
+from pytest_mcp_storage.suite import suite_tests
 from pytest_mcp_storage.zoo.mutant import Mutant
 from pytest_mcp_storage.zoo.registry import all_mutants, conforming_stores
 
@@ -97,10 +95,3 @@ def _run_clause(
             return
         if seen.outcome is Outcome.NOT_MEASURED:
             result.faults.append(f"{clause.id}: {seen.message}")
-
-
-def suite_tests() -> dict[str, ClauseTest]:
-    """Return every test of the suite, by name."""
-    names = [path.rpartition("/")[2].removesuffix(".py") for path in suite_files()]
-    modules = [import_module(f"pytest_mcp_storage.suite.{name}") for name in names]
-    return {test.name: test for module in modules for test in tests_in(module)}

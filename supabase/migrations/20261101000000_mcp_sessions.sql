@@ -1,9 +1,9 @@
--- The table behind SupabaseStorageBackend: one row a session of one user.
+-- The table of SupabaseStorageBackend: one row per session of one user.
 --
--- It may be applied to an empty project, on top of the table of @mcp-ts/sdk 1.6, or twice: it keeps every row,
--- and leaves the same columns, indexes, trigger and policies in each case.
+-- It can be applied to an empty project, to a project with the table of @mcp-ts/sdk 1.6, or twice. It keeps every row,
+-- and the result has the same columns, indexes, trigger and policies in each case.
 
--- @mcp-ts/client (2 to 4) has another table of this name: this one can't be made of it, and must not break it.
+-- @mcp-ts/client (2 to 4) has another table of this name, which must not be changed.
 do $$
 declare
     present regclass := to_regclass('public.mcp_sessions');
@@ -40,7 +40,7 @@ create table if not exists public.mcp_sessions (
     client_id text
 );
 
--- What an older table may lack. Rows whose expiry was never written down live as long as a new session would.
+-- Columns that an older table may lack. Rows without an expiry get that of a new session.
 alter table public.mcp_sessions
     add column if not exists server_id text,
     add column if not exists server_name text,
@@ -64,12 +64,12 @@ comment on table public.mcp_sessions is
 comment on column public.mcp_sessions.user_id is
     'The owner: the same text as identity. A row is a signed-in user''s own where both are their id.';
 
--- One identity's sessions, paged by session_id: an index range that holds nothing of anybody else's. expires_at
--- rides along, so that ids are listed from the index alone. All ids are paged through by the primary key.
+-- For pages of one identity's sessions, by session_id: the index range contains no rows of others. It includes
+-- expires_at, so that ids are listed from the index only. Pages of all ids use the primary key.
 create index if not exists idx_mcp_sessions_identity_session
     on public.mcp_sessions (identity, session_id) include (expires_at);
 create index if not exists idx_mcp_sessions_expires_at on public.mcp_sessions (expires_at);
--- It indexed identity alone, which the first of the two does as well.
+-- It indexed only identity, which is the first column of the index above.
 drop index if exists public.idx_mcp_sessions_identity;
 
 create or replace function public.mcp_sessions_touch() returns trigger
@@ -87,8 +87,8 @@ create trigger trg_mcp_sessions_updated_at
     before update on public.mcp_sessions
     for each row execute function public.mcp_sessions_touch();
 
--- Who may do what. Without a signed-in user no row is visible; the table itself is, so that a backend can tell a
--- missing table from a missing login. TRUNCATE knows no row security: nobody but the service role has it.
+-- Privileges. Without a signed-in user no row is visible, but the table is, so that a backend can distinguish a
+-- missing table from a missing login. TRUNCATE ignores row security: only the service role has it.
 revoke all on public.mcp_sessions from anon, authenticated;
 grant select on public.mcp_sessions to anon;
 grant select, insert, update, delete on public.mcp_sessions to authenticated;
@@ -96,9 +96,9 @@ grant all on public.mcp_sessions to service_role;
 
 alter table public.mcp_sessions enable row level security;
 
--- Both columns must be the signed-in user: with either of them alone a row could be written that is listed among
--- another user's sessions. The id is the token's subject as text, which need not be a UUID, and is read once a
--- statement (the inner select), not once a row. The names are upstream's, so these replace its policies.
+-- Both columns must be the signed-in user: if only one were checked, a user could write a row that is listed among
+-- another user's sessions. The id is the token's subject as text, which need not be a UUID. The inner select reads it
+-- once per statement, not once per row. The names are upstream's, so these replace its policies.
 drop policy if exists "Users can view their own sessions" on public.mcp_sessions;
 create policy "Users can view their own sessions" on public.mcp_sessions
     for select to authenticated
@@ -120,9 +120,9 @@ create policy "Users can delete their own sessions" on public.mcp_sessions
     for delete to authenticated
     using ((select auth.jwt() ->> 'sub') = user_id and (select auth.jwt() ->> 'sub') = identity);
 
--- What was here before is kept, and nobody but its owner can judge it: rows that upstream's policies let any user put
--- among another's sessions, which a backend of the service role serves; and policies of other names, which permit
--- whatever they permit beside these.
+-- What existed before is kept, and only its owner can judge it. Upstream's policies allowed any user to write rows that
+-- are listed among another user's sessions; a backend with the service role returns them. Policies of other names
+-- permit access in addition to these.
 do $$
 declare
     planted bigint;
@@ -143,5 +143,5 @@ begin
 end;
 $$;
 
--- A PostgREST that is up already learns of the table now.
+-- A running PostgREST reads the schema again.
 notify pgrst, 'reload schema';

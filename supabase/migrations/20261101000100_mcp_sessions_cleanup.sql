@@ -1,5 +1,5 @@
--- Expired sessions are never served; this takes them out of the table every five minutes, where pg_cron can be had.
--- Where it can't, nothing happens here, and cleanup_expired_sessions() of a backend does the same work.
+-- Expired sessions are never returned. This removes them from the table every five minutes if pg_cron is available.
+-- If it is not, nothing happens here, and cleanup_expired_sessions() of a backend does the same.
 
 do $$
 begin
@@ -8,7 +8,7 @@ begin
         return;
     end if;
 
-    -- Installed is not enough: it must be preloaded, and it lives in one database of a server.
+    -- It must be installed and preloaded, and it works in one database of a server.
     begin
         create extension if not exists pg_cron;
     exception when others then
@@ -16,15 +16,15 @@ begin
         return;
     end;
 
-    -- The two jobs of @mcp-ts/sdk keep expired sessions that were active, and end idle ones before their time. Those
-    -- of another table stay.
+    -- The two jobs of @mcp-ts/sdk keep expired sessions that were active, and end idle ones too early. Jobs of another
+    -- table stay.
     perform cron.unschedule(jobid)
     from cron.job
     where jobname in ('cleanup-transient-sessions', 'cleanup-dormant-sessions')
         and command ~ '\mmcp_sessions\M';
 
-    -- expires_at is by the clock of who wrote it, now() by this server's: an hour lies between them, so that a session
-    -- does not end early where the clocks differ. A job of this name is replaced: the migration may be applied again.
+    -- expires_at is from the clock of the writer, now() from the server's. The hour in between keeps a session from
+    -- ending early if the clocks differ. A job of this name is replaced: the migration can be applied again.
     perform cron.schedule(
         'mcp_sessions-cleanup',
         '*/5 * * * *',

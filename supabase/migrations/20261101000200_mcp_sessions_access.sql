@@ -1,19 +1,19 @@
--- Who may do what with public.mcp_sessions, in the form that Supabase's advisors ask for. It takes the place of the
--- policies and grants of the first migration, and may be applied again.
+-- The privileges and policies of public.mcp_sessions, in the form that Supabase's advisors ask for. They replace those
+-- of the first migration. It can be applied again.
 
--- A project grants nothing on a new table, and a schema that was dropped and made again has lost its own grants.
+-- A project grants nothing on a new table, and a schema that was dropped and created again has lost its grants.
 grant usage on schema public to anon, authenticated, service_role;
--- The least that the store needs. Without a signed-in user no row is visible; the table itself is, so that a backend
--- can tell a missing table from a missing login.
+-- The minimum that the store needs. Without a signed-in user no row is visible, but the table is, so that a backend
+-- can distinguish a missing table from a missing login.
 revoke all on public.mcp_sessions from public, anon, authenticated, service_role;
 grant select on public.mcp_sessions to anon;
 grant select, insert, update, delete on public.mcp_sessions to authenticated, service_role;
--- A trigger runs it, which needs no privilege; nobody else has a reason to.
+-- Only the trigger runs it, which needs no privilege.
 revoke all on function public.mcp_sessions_touch() from public, anon, authenticated, service_role;
 
--- Both columns must be the signed-in user: with either of them alone a row could be written that is listed among
--- another user's sessions. The token is read once a statement: the inner select holds the call alone, which is what
--- the advisor auth_rls_initplan looks for.
+-- Both columns must be the signed-in user: if only one were checked, a user could write a row that is listed among
+-- another user's sessions. The token is read once per statement: the inner select contains only the call, which is
+-- what the advisor auth_rls_initplan looks for.
 drop policy if exists "Users can view their own sessions" on public.mcp_sessions;
 create policy "Users can view their own sessions" on public.mcp_sessions
     for select to authenticated

@@ -1,5 +1,5 @@
--- Who may do what with public.mcp_sessions, as TAP lines: for `supabase test db`, pg_prove, or any client that looks
--- for "not ok". Everything happens in one transaction that is rolled back. Run it as the table's owner.
+-- Tests of the privileges and policies of public.mcp_sessions, with TAP output: for `supabase test db`, pg_prove, or any
+-- client that looks for "not ok". They run in one transaction that is rolled back. Run them as the table's owner.
 begin;
 
 select '1..27';
@@ -12,7 +12,7 @@ create function pg_temp.sign_in(as_role text, who text) returns void language sq
     $$ select set_config('role', as_role, true),
               set_config('request.jwt.claims', json_strip_nulls(json_build_object('role', as_role, 'sub', who))::text, true) $$;
 
--- Whether row security or a missing privilege refuses a statement, which is undone where neither does.
+-- Return whether row security or a missing privilege refuses a statement; if not, undo it.
 create function pg_temp.refuses(statement text) returns boolean language plpgsql as $$
 begin
     execute statement;
@@ -23,7 +23,7 @@ exception
 end;
 $$;
 
--- How many rows a statement touches.
+-- Return the number of rows that a statement changes or returns.
 create function pg_temp.touches(statement text) returns bigint language plpgsql as $$
 declare
     rows bigint;
@@ -45,7 +45,7 @@ create function pg_temp.seen() returns text language sql as
 -- A project may grant nothing by default.
 grant execute on all functions in schema pg_temp to public;
 
--- The service role does it all.
+-- The service role may do everything.
 select pg_temp.sign_in('service_role', null);
 select pg_temp.ok(pg_temp.touches('delete from public.mcp_sessions') >= 0, 'the service role removes rows');
 select pg_temp.ok(pg_temp.touches(pg_temp.row_of('a', 'alice', 'alice')) = 1, 'the service role writes rows of anybody');
@@ -53,19 +53,19 @@ select pg_temp.ok(pg_temp.touches(pg_temp.row_of('b', 'bob', 'bob')) = 1, 'and o
 select pg_temp.ok(pg_temp.touches('update public.mcp_sessions set active = true') = 2, 'the service role changes rows');
 select pg_temp.ok(pg_temp.seen() = 'a b', 'the service role sees all rows');
 
--- Nobody in particular: the table is there, and nothing in it.
+-- A caller who is not signed in sees the table, but no rows.
 select pg_temp.sign_in('anon', null);
 select pg_temp.ok(pg_temp.seen() = '', 'nobody sees nothing');
 select pg_temp.ok(pg_temp.refuses(pg_temp.row_of('n', 'alice', 'alice')), 'nobody writes nothing');
 select pg_temp.ok(pg_temp.refuses('update public.mcp_sessions set active = false'), 'nobody changes nothing');
 select pg_temp.ok(pg_temp.refuses('delete from public.mcp_sessions'), 'nobody removes nothing');
 
--- A token without a subject is nobody's.
+-- A token without a subject belongs to no user.
 select pg_temp.sign_in('authenticated', null);
 select pg_temp.ok(pg_temp.seen() = '', 'a token without a subject sees nothing');
 select pg_temp.ok(pg_temp.refuses(pg_temp.row_of('n', '', '')), 'a token without a subject writes nothing');
 
--- A signed-in user, whose id is no UUID.
+-- A signed-in user, whose id is not a UUID.
 select pg_temp.sign_in('authenticated', 'alice');
 select pg_temp.ok(pg_temp.seen() = 'a', 'a user sees their own rows');
 select pg_temp.ok(pg_temp.touches(pg_temp.row_of('a2', 'alice', 'alice')) = 1, 'a user writes a row of their own');
@@ -73,7 +73,7 @@ select pg_temp.ok(pg_temp.touches('update public.mcp_sessions set active = null'
 select pg_temp.ok(pg_temp.touches('delete from public.mcp_sessions where session_id = ''b''') = 0,
     'a user removes no row of another');
 
--- Neither column alone makes a row one's own.
+-- A row belongs to a user only if both columns are the user.
 select pg_temp.ok(pg_temp.refuses(pg_temp.row_of('x', 'alice', 'bob')), 'no row is written into another''s listing');
 select pg_temp.ok(pg_temp.refuses(pg_temp.row_of('x', 'bob', 'alice')), 'no row is written that another owns');
 select pg_temp.ok(pg_temp.refuses(pg_temp.row_of('x', 'bob', 'bob')), 'no row of another is written');
@@ -83,7 +83,7 @@ select pg_temp.ok(pg_temp.refuses('update public.mcp_sessions set user_id = ''bo
     'nor given away whole');
 select pg_temp.ok(pg_temp.refuses('truncate public.mcp_sessions'), 'no user empties the table');
 
--- Rows that only half belong to a user, as upstream's policies let them be written.
+-- Rows with only one of the columns, which upstream's policies allow to write.
 reset role;
 select pg_temp.touches(pg_temp.row_of('half1', 'alice', 'bob')) + pg_temp.touches(pg_temp.row_of('half2', 'bob', 'alice'));
 select pg_temp.sign_in('authenticated', 'alice');

@@ -1,4 +1,4 @@
-"""Bridges for tests, and what holds every line of theirs to the schema."""
+"""Bridges for tests, and the validation of all their lines by the schema."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ def schema() -> dict[str, Any]:
     return loaded
 
 
-class Clerk:
-    """Holds every line that crosses a wire to the schema, and counts what it saw."""
+class Validator:
+    """Validates every line by the schema, and counts the calls."""
 
     def __init__(self, schema: dict[str, Any]) -> None:
         self.calls: dict[int, str] = {}
@@ -50,29 +50,29 @@ class Clerk:
 
 
 @pytest.fixture
-def clerk(schema: dict[str, Any]) -> Clerk:
-    return Clerk(schema)
+def validator(schema: dict[str, Any]) -> Validator:
+    return Validator(schema)
 
 
 @pytest.fixture
-def example(clerk: Clerk) -> StdioHarness:
-    """The one-file bridge, under the clerk's eyes."""
+def example(validator: Validator) -> StdioHarness:
+    """Return the one-file bridge; its lines are validated."""
     harness = StdioHarness.of([sys.executable, str(EXAMPLE)])()
-    harness.observer = clerk
+    harness.observer = validator
     return harness
 
 
 @pytest.fixture
-def full(clerk: Clerk) -> StdioHarness:
-    """A bridge by serve.mjs that declares every capability, under the clerk's eyes."""
+def full(validator: Validator) -> StdioHarness:
+    """Return a bridge by serve.mjs that declares every capability; its lines are validated."""
     harness = StdioHarness.of(["node", str(FULL)])()
-    harness.observer = clerk
+    harness.observer = validator
     return harness
 
 
 @pytest.fixture
 def session() -> Callable[..., SessionData]:
-    """Makes sessions: what is given, and the rest made up."""
+    """Return a function that makes sessions: it makes up the fields that are not given."""
 
     def made(**fields: Any) -> SessionData:
         given: dict[str, Any] = {

@@ -1,4 +1,4 @@
-// A store in memory, and a bridge that declares every capability: what serve.mjs offers is tried on it.
+// A store in memory, and a bridge that declares every capability, to test serve.mjs.
 
 import { Declined, serve, storageError } from "../../pytest_mcp_storage/bridge/node/serve.mjs";
 
@@ -30,7 +30,7 @@ class Store {
     const session = rows.get(key(identity, sessionId));
     if (!session) throw new SessionNotFoundError("nothing there");
     if (sessionId === "locked") throw storageError("DecryptionError", "wrong key", sessionId);
-    if (ttl === "throw") throw new TypeError("a type of its own");
+    if (ttl === "throw") throw new TypeError("another type");
     if (ttl === "reject") throw "not even an error";
     if (ttl !== undefined) session.serverName = `${typeof ttl} ${Object.is(ttl, -0) ? "-0" : ttl}`;
     for (const [field, value] of Object.entries(changes)) {
@@ -44,7 +44,7 @@ class Store {
     if (sessionId === "gate") await new Promise((resolve) => (openGate = resolve));
     if (sessionId === "open the gate") openGate();
     if (sessionId === "never") await new Promise(() => {});
-    return rows.get(key(identity, sessionId)); // undefined, where there is none
+    return rows.get(key(identity, sessionId)); // undefined if there is none
   }
   async getIdentitySessionsData(identity) {
     return [...rows.values()].filter((session) => session.identity === identity);
@@ -56,7 +56,7 @@ class Store {
     return [...rows.values()].map((session) => session.sessionId);
   }
   async removeSession(identity, sessionId) {
-    return rows.delete(key(identity, sessionId)); // upstream's type is void; what is returned is nobody's business
+    return rows.delete(key(identity, sessionId)); // upstream's type is void, so any result is allowed
   }
   async clearAll() {
     rows.clear();

@@ -1,4 +1,4 @@
-"""A bridge that keeps to the protocol but for one fault, which its argument names. Standard library only."""
+"""A bridge with one fault, which its argument names. It uses only the standard library."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""The one-file bridge in another program passes for a store, and every line of it keeps to the schema."""
+"""The one-file bridge passes the suite, and all its lines are valid by the schema."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ EXAMPLE = Path(pytest_mcp_storage.bridge.__file__).parent / "examples" / "memory
 Make = Callable[..., SessionData]
 
 
-async def test_every_call_keeps_to_the_schema(example: StdioHarness, clerk: Any, session: Make) -> None:
+async def test_every_call_keeps_to_the_schema(example: StdioHarness, validator: Any, session: Make) -> None:
     clock = [1_790_000_000.5]
     async with example as harness:
         assert harness.capabilities == {Capability.CLOCK}
@@ -63,7 +63,7 @@ async def test_every_call_keeps_to_the_schema(example: StdioHarness, clerk: Any,
             await harness.open(encryption_key="00" * 32)
         with pytest.raises(NotMeasurable, match="can't storedBytes"):
             await harness.stored_bytes()
-    assert {"hello", "provision", "open", "createSession", "disconnect", "destroy"} <= set(clerk.answered)
+    assert {"hello", "provision", "open", "createSession", "disconnect", "destroy"} <= set(validator.answered)
 
 
 def test_it_needs_nothing_but_the_standard_library() -> None:

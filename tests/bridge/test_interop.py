@@ -1,6 +1,6 @@
-"""What upstream writes is read here, and what is written here is read there: one file, one database, one table.
+"""The library reads what upstream writes, and upstream reads what the library writes, in the same store.
 
-Upstream is its published package, behind the bridge. It encrypts in Supabase alone, so a key is tried there.
+Upstream is its published package, behind the bridge. It encrypts only in Supabase, so a key is tested there.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ KEY = "00112233445566778899aabbccddeeff" * 2
 
 @pytest.fixture
 def rich(session: Make) -> list[SessionData]:
-    """Sessions with all that both sides promise to keep."""
+    """Sessions with everything that both sides keep."""
     return [
         session(
             session_id="full",
@@ -74,7 +74,7 @@ def rich(session: Make) -> list[SessionData]:
 
 
 async def shown(harness: McpTsHarness, backend: BridgeBackend, identity: str, session_id: str) -> Mapping[str, Any]:
-    """A session as upstream shows it, with whatever else lies in its row."""
+    """Return a session as upstream returns it, with the other columns of its row."""
     answer = await harness.wire.call("getSession", handle=backend.handle, identity=identity, sessionId=session_id)
     assert isinstance(answer, dict)
     return answer
@@ -91,7 +91,7 @@ async def ours_reads(ours: StorageBackend, sessions: list[SessionData]) -> None:
 async def theirs_reads(harness: McpTsHarness, theirs: BridgeBackend, sessions: list[SessionData]) -> None:
     for session in sessions:
         answer = dict(await shown(harness, theirs, session.identity, session.session_id))
-        answer.pop("expiresAt", None)  # ours writes it into the row of a file, where upstream keeps no expiry
+        answer.pop("expiresAt", None)  # the library writes it into a file; upstream keeps no expiry there
         assert from_foreign(answer, "getSession") == session
     assert sorted(await theirs.get_all_session_ids()) == sorted(one.session_id for one in sessions)
 
@@ -132,7 +132,7 @@ async def test_what_upstream_writes_is_read_here(made: Any, ours_at: Any, rich: 
         await theirs.update_session("u1", "idle", {"code_verifier": None}, 3600)
         rich[1] = rich[1].model_copy(update={"tokens": {"access_token": "new"}})
         await theirs.disconnect()
-        async with ours_at(harness.beneath.path) as ours:
+        async with ours_at(harness.underlying.path) as ours:
             await ours_reads(ours, rich)
             await ours.update_session("u1", "full", {"tokens": None})
             await ours.remove_session("another", "other")
@@ -144,7 +144,7 @@ async def test_what_upstream_writes_is_read_here(made: Any, ours_at: Any, rich: 
 @embedded
 async def test_what_is_written_here_is_read_by_upstream(made: Any, ours_at: Any, rich: list[SessionData]) -> None:
     async with made() as harness:
-        async with ours_at(harness.beneath.path) as ours:
+        async with ours_at(harness.underlying.path) as ours:
             for session in rich:
                 await ours.create_session(session, 3600)
         theirs = await harness.open()
@@ -153,13 +153,13 @@ async def test_what_is_written_here_is_read_by_upstream(made: Any, ours_at: Any,
         await theirs.remove_session("another", "other")
         await theirs.disconnect()
         changed = rich[0].model_copy(update={"tokens": None, "server_name": "theirs"})
-        async with ours_at(harness.beneath.path) as ours:
+        async with ours_at(harness.underlying.path) as ours:
             await ours_reads(ours, [changed, rich[1], rich[3]])
 
 
 @asynccontextmanager
 async def in_supabase(harness: McpTsSupabase, key: str | None) -> AsyncIterator[StorageBackend]:
-    stack = harness.beneath.variables
+    stack = harness.underlying.variables
     client = await acreate_client(
         stack["SUPABASE_URL"], stack["SUPABASE_SERVICE_ROLE_KEY"], AsyncClientOptions(auto_refresh_token=False)
     )
@@ -170,7 +170,7 @@ async def in_supabase(harness: McpTsSupabase, key: str | None) -> AsyncIterator[
 
 @pytest.mark.parametrize("key", [None, KEY], ids=["plain", "encrypted"])
 async def test_one_table_serves_both(key: str | None, rich: list[SessionData]) -> None:
-    """On upstream's own table: each creates, each updates what the other created, each reads it all."""
+    """On upstream's table each creates, updates what the other created, and reads everything."""
     async with McpTsSupabase() as harness, in_supabase(harness, key) as ours:
         theirs = await harness.open(encryption_key=key)
         await theirs.create_session(rich[0], 3600)
@@ -199,7 +199,7 @@ async def test_without_the_key_ours_refuses_what_upstream_encrypted(rich: list[S
 
 
 async def test_redis_is_migrated(rich: list[SessionData]) -> None:
-    """The contract forbids upstream's layout in Redis: the data moves, and nothing of it is lost."""
+    """The contract forbids upstream's layout in Redis: the data is migrated completely."""
     from redis.asyncio import Redis
 
     async with McpTsRedis() as harness:
@@ -210,7 +210,7 @@ async def test_redis_is_migrated(rich: list[SessionData]) -> None:
         expected = [rich[0], rich[1].model_copy(update={"server_name": "since"}), *rich[2:]]
         target = MemoryStorageBackend()
         await target.init()
-        async with Redis.from_url(harness.beneath.locator()["url"]) as source:
+        async with Redis.from_url(harness.underlying.locator()["url"]) as source:
             result = await migrate(source, target, move=True)
             assert (result.created, result.removed, result.complete) == (4, 4, True)
             assert await source.dbsize() == 0

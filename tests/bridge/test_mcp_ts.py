@@ -1,4 +1,4 @@
-"""Upstream's published package behind the bridge: the right store, a key and a clock for each handle, no lies."""
+"""Upstream's published package behind the bridge: the right store, and a key and a clock for each handle."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ async def test_its_two_documented_errors_are_translated_and_no_other(session: Ma
             await backend.update_session("", "s1", {})
 
 
-async def test_every_handle_on_memory_is_a_store_of_its_own(session: Make) -> None:
+async def test_every_handle_on_memory_is_a_separate_store(session: Make) -> None:
     async with McpTsMemory() as harness:
         one, two = await harness.open(), await harness.open()
         await one.create_session(session())
@@ -48,7 +48,7 @@ async def test_every_handle_on_memory_is_a_store_of_its_own(session: Make) -> No
 
 
 async def test_each_handle_has_its_own_clock(session: Make) -> None:
-    """SQLite's clean-up reads the time: at the same real moment it is late for one handle, and early for the other."""
+    """SQLite's clean-up reads the time: at the same moment the session has expired for one handle only."""
     early, late = 1_000_000.0, 2_000_000.0
     async with McpTsSqlite() as harness:
         one, two = await harness.open(clock=lambda: early), await harness.open(clock=lambda: late)
@@ -66,7 +66,7 @@ async def test_each_handle_has_its_own_key(session: Make) -> None:
         await right.create_session(secret)
         assert await right.get_session("u1", "s1") == secret
         with pytest.raises(ForeignAnswerError, match="tokens: must be a JSON object"):
-            await wrong.get_session("u1", "s1")  # row 21 of the facts: it hands out the envelope
+            await wrong.get_session("u1", "s1")  # upstream returns the envelope
         with pytest.raises(ForeignError, match="takes one encryption key, not 2"):
             await harness.open(encryption_key=[KEY, OTHER_KEY])
 
@@ -86,7 +86,7 @@ async def test_a_default_ttl_is_declined() -> None:
             await harness.open(default_ttl=5)
 
 
-async def test_its_words_go_to_the_log(session: Make, caplog: pytest.LogCaptureFixture) -> None:
+async def test_its_output_goes_to_the_log(session: Make, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO, "pytest_mcp_storage.bridge"):
         async with McpTsSupabase() as harness:
             backend = await harness.open()
@@ -95,9 +95,9 @@ async def test_its_words_go_to_the_log(session: Make, caplog: pytest.LogCaptureF
 
 
 async def test_redis_that_cannot_be_reached_is_no_verdict_on_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Upstream says nothing and keeps its sessions in memory; the probe is not in Redis, so nothing is judged."""
+    """Upstream keeps its sessions in memory silently; the probe is not in Redis, so nothing is measured."""
     monkeypatch.setattr(McpTsRedis, "settings", lambda self: {"REDIS_URL": "redis://127.0.0.1:1"})
-    with pytest.raises(BridgeFault, match="keeps its sessions in memory instead"):
+    with pytest.raises(BridgeFault, match="keeps its sessions in memory without an error"):
         await McpTsRedis().__aenter__()
 
 
@@ -118,7 +118,7 @@ async def test_a_table_that_is_missing_is_upstreams_to_report() -> None:
 
 
 async def test_an_old_table_is_upstreams_to_report(session: Make) -> None:
-    """It opens, and fails at the first session that needs the column."""
+    """Opening succeeds; the first session that needs the column fails."""
     async with McpTsSupabase() as harness:
         async with harness.unprepared("old"):
             backend = await harness.open()
@@ -145,8 +145,8 @@ async def test_another_process_finds_the_store(session: Make) -> None:
         await backend.create_session(session())
         async with McpTsFile.attach(json.loads(json.dumps(harness.locator()))) as attached:
             assert await (await attached.open()).get_session("u1", "s1") == session()
-        path = harness.beneath.path
-        assert path.exists(), "what is attached destroys nothing"
+        path = harness.underlying.path
+        assert path.exists(), "an attached harness destroys nothing"
     assert not path.exists()
 
 
@@ -183,7 +183,9 @@ async def test_what_is_installed_needs_no_npm(monkeypatch: pytest.MonkeyPatch, t
         await installed()
 
 
-async def test_what_a_dead_run_left_unfinished_is_taken_away(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+async def test_an_unfinished_installation_of_a_killed_run_is_removed(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     left = tmp_path / "mcp-ts" / f"{package.UNFINISHED}x" / "node_modules"
     left.mkdir(parents=True)
     monkeypatch.setenv("MCP_STORAGE_CACHE", str(tmp_path))
@@ -193,7 +195,7 @@ async def test_what_a_dead_run_left_unfinished_is_taken_away(monkeypatch: pytest
     assert not left.exists()
 
 
-async def test_what_npm_cannot_install_is_told_and_leaves_nothing(
+async def test_what_npm_cannot_install_is_reported_and_leaves_nothing(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("MCP_STORAGE_CACHE", str(tmp_path))

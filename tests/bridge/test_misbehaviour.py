@@ -1,4 +1,4 @@
-"""A bridge that breaks the protocol is named, is never waited for in vain, and decides no clause."""
+"""A bridge that violates the protocol is reported in time, and decides no clause."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from pytest_mcp_storage.spec.harness import HarnessFault
 
 MISBEHAVING = Path(__file__).parent / "misbehaving.py"
 PATIENT = 60.0
-"""Seconds within which a test must have its fault; each takes a few tenths."""
+"""Seconds within which a test must have its fault; each takes a few tenths of a second."""
 UNHURRIED = Limits(start=PATIENT, provision=PATIENT, call=PATIENT, ping=PATIENT, leave=0.3)
 QUICK = Limits(start=PATIENT, provision=PATIENT, call=0.3, ping=0.3, leave=0.3)
 SHORTEST = Limits(start=0.3)
@@ -32,7 +32,7 @@ SILENT = {
     "never says hello": SHORTEST,
     **dict.fromkeys(["hangs", "hangs at ids", "writes half a line", "drips", "chats", "leaves a helper behind"], QUICK),
 }
-"""What only a limit shows. All else is seen at once, and no limit comes before it, however busy the machine is."""
+"""The faults that only a limit shows. All others show at once, and no limit passes first on a busy machine."""
 
 Use = Callable[[StdioHarness, BridgeBackend], Awaitable[Any]]
 
@@ -45,7 +45,7 @@ def harness_of(fault: str) -> StdioHarness:
 
 
 async def fault_of(harness: StdioHarness, use: Use) -> str:
-    """The fault that using the harness ends in, also where only its end shows it."""
+    """Return the fault with which the use of the harness ends, also if only its end shows it."""
     async with asyncio.timeout(PATIENT):
         with pytest.raises(BridgeFault) as caught:
             async with harness:
@@ -56,7 +56,7 @@ async def fault_of(harness: StdioHarness, use: Use) -> str:
 
 
 def alive(pid: int) -> bool:
-    """Whether the process is still there."""
+    """Return whether the process exists."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
@@ -70,29 +70,29 @@ async def read(harness: StdioHarness, backend: BridgeBackend) -> None:
 
 
 SEEN_IN_READING = [
-    ("ends at once", "closed its stdout while it had hello to answer. It ended with status 3.*no such database"),
-    ("ends at once, content", "closed its stdout while it had hello to answer. It ended with status 0. Its stderr is"),
+    ("ends at once", "closed its stdout before it answered hello. It ended with status 3.*no such database"),
+    ("ends at once, content", "closed its stdout before it answered hello. It ended with status 0. Its stderr is"),
     ("prints a banner", "a line that is not JSON in UTF-8.*My store, version 2"),
     ("says hello before it is asked", "answered call 7, which was never made"),
     ("never says hello", "did not answer 'hello' in time"),
-    ("speaks another version", "speaks version 2 of the protocol, and this suite 1"),
+    ("speaks another version", "uses version 2 of the protocol, but this suite uses 1"),
     ("says hello with a list", "'hello' with something that is not an object"),
-    ("says hello without a name", "missing, unknown or wrong: name"),
-    ("declares what does not exist", r"do not exist: TELEPATHY \(known: KEY, "),
-    ("speaks endlessly", r"do not exist: x+…\. Its stderr is empty\.$"),
-    ("takes no lines", "missing, unknown or wrong: maxLine"),
+    ("says hello without a name", "missing, unknown or invalid members: name"),
+    ("declares what does not exist", r"unknown capabilities: TELEPATHY \(known: KEY, "),
+    ("speaks endlessly", r"unknown capabilities: x+…\. Its stderr is empty\.$"),
+    ("takes no lines", "missing, unknown or invalid members: maxLine"),
     ("provisions with a result", "'provision' with a result"),
     ("opens nothing", "'open' with something"),
-    ("dies in mid-line", 'while it had getSession to answer in the middle of a line: \'{"id": '),
-    ("is killed", "while it had getSession to answer. It ended by SIGKILL.*Segmentation fault, they say"),
-    ("closes its stdout", "closed its stdout while it had getSession to answer"),
+    ("dies in mid-line", 'before it answered getSession in the middle of a line: \'{"id": '),
+    ("is killed", "before it answered getSession. It ended by SIGKILL.*Segmentation fault, they say"),
+    ("closes its stdout", "closed its stdout before it answered getSession"),
     ("writes half a line", "did not answer 'ping' in time; it wrote half a line: '{\"id\": 4, \"res'"),
     ("hangs", "did not answer 'ping' in time"),
     ("answers twice", "answered call 4 twice"),
     ("answers what was never asked", "answered call 999, which was never made"),
-    ("answers with text for an id", "not an id and a result, or an id and an error, but id, result"),
-    ("answers with result and error", "but error, id, result"),
-    ("answers with neither", "but id"),
+    ("answers with text for an id", "members id, result instead of an id and a result"),
+    ("answers with result and error", "members error, id, result instead"),
+    ("answers with neither", "members id instead"),
     ("writes NaN", "not JSON in UTF-8.*NaN"),
     ("writes no UTF-8", "not JSON in UTF-8"),
     ("writes a list", "a line that is not an object"),
@@ -102,7 +102,7 @@ SEEN_IN_READING = [
     ("begins with a mark", "a line that is not JSON"),
     ("writes two answers on a line", "not JSON.*Extra data"),
     ("counts without end", "not JSON"),
-    ("answers by a fraction", "not an id and a result, or an id and an error, but id, result"),
+    ("answers by a fraction", "members id, result instead of an id and a result"),
     ("drips", "did not answer 'ping' in time; it wrote half a line"),
     ("chats", "did not answer 'ping' in time"),
     ("raises without a message", "an error that is not of the form type and message"),
@@ -112,9 +112,9 @@ SEEN_IN_READING = [
 
 @pytest.mark.parametrize(("fault", "named"), SEEN_IN_READING)
 async def test_what_a_bridge_does_wrong_is_named(fault: str, named: str) -> None:
-    told = await fault_of(harness_of(fault), read)
-    assert told.startswith(f"the bridge `{sys.executable} {MISBEHAVING} {fault}` ")
-    assert re.search(named, told, re.DOTALL), told
+    message = await fault_of(harness_of(fault), read)
+    assert message.startswith(f"the bridge `{sys.executable} {MISBEHAVING} {fault}` ")
+    assert re.search(named, message, re.DOTALL), message
 
 
 async def clear(harness: StdioHarness, backend: BridgeBackend) -> None:
@@ -148,7 +148,7 @@ async def nothing(harness: StdioHarness, backend: BridgeBackend) -> None:
         ("counts wrongly", generate, "a call for 1 session ids with something else"),
         ("hangs at ids", generate, "did not answer 'generateSessionIds' within 0.3 s"),
         ("shows no base64", look, "data that is not base64"),
-        ("shows no parts", look, "not of the form data and next"),
+        ("shows no parts", look, "not an object of data and next"),
         ("shows no fields", look_at_fields, "without tokens and headers"),
         ("has no files", list_files, "not a list of paths"),
         ("answers after the end", nothing, "answered call 4 twice"),
@@ -171,7 +171,7 @@ async def test_what_is_odd_and_allowed_is_no_fault(oddity: str) -> None:
 
 
 async def test_a_bridge_that_stops_reading_holds_up_nobody(session: Any) -> None:
-    """The pipe to it is full, and the ping waits behind what was not sent."""
+    """The pipe to it is full, and the ping waits behind the lines that were not sent."""
 
     async def write(harness: StdioHarness, backend: BridgeBackend) -> None:
         large = session(tokens={"access_token": "x" * 2**20})
@@ -184,10 +184,10 @@ async def test_a_bridge_that_stops_reading_holds_up_nobody(session: Any) -> None
 
 
 async def test_what_a_dead_bridge_had_started_is_ended() -> None:
-    """It holds the bridge's stdout open, so that its end can't be seen there."""
-    told = await fault_of(harness_of("leaves a helper behind"), read)
-    assert "did not answer 'ping' in time. It ended with status 1." in told
-    found = re.search(r"helper (\d+)", told)
+    """It keeps the bridge's stdout open, so that the end of the bridge does not close it."""
+    fault = await fault_of(harness_of("leaves a helper behind"), read)
+    assert "did not answer 'ping' in time. It ended with status 1." in fault
+    found = re.search(r"helper (\d+)", fault)
     assert found is not None
     await gone(int(found[1]))
 
@@ -201,13 +201,13 @@ async def test_what_a_bridge_leaves_behind_is_ended(tmp_path: Path) -> None:
 
 
 async def gone(pid: int) -> None:
-    """Wait until a process that is not our child is no more, or is only waited for by whoever adopted it."""
+    """Wait until a process that is not a child of this process has ended, or is a zombie."""
     async with asyncio.timeout(PATIENT):
         while alive(pid) and "Z" not in Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2]:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
 
 
-async def test_every_call_after_a_fault_tells_of_it_again() -> None:
+async def test_every_call_after_a_fault_reports_it_again() -> None:
     async with harness_of("writes a list") as harness:
         backend = await harness.open()
         first, second = await asyncio.gather(
@@ -218,7 +218,7 @@ async def test_every_call_after_a_fault_tells_of_it_again() -> None:
         with pytest.raises(BridgeFault) as fourth:
             backend.generate_session_id()
         assert str(first) == str(second) == str(third.value) == str(fourth.value)
-    # and leaving is silent: the fault has been told
+    # and the end is silent: the fault has been reported
 
 
 async def test_a_bridge_that_does_not_leave_is_killed_and_blamed_no_further(caplog: pytest.LogCaptureFixture) -> None:
@@ -226,7 +226,7 @@ async def test_a_bridge_that_does_not_leave_is_killed_and_blamed_no_further(capl
         async with harness_of("does not leave") as harness:
             await read(harness, await harness.open())
     assert not alive(harness.wire.pid)
-    assert "did not end within 0.3 s of the end of its stdin" in caplog.text
+    assert "did not end within 0.3 s after its stdin was closed" in caplog.text
 
 
 async def test_a_hanging_backend_is_no_fault_of_a_bridge_that_lives() -> None:
@@ -238,7 +238,7 @@ async def test_a_hanging_backend_is_no_fault_of_a_bridge_that_lives() -> None:
         harness.wire.observer = lambda line: asked.set() if b'"ping"' in line else None
         hanging = asyncio.ensure_future(backend.get_session("u", "never"))
         async with asyncio.timeout(PATIENT):
-            await asked.wait()  # whether it lives; it does
+            await asked.wait()  # the ping; it answers
         assert await backend.get_all_session_ids() == []
         assert not hanging.done()
         hanging.cancel()
@@ -260,14 +260,14 @@ async def test_a_line_that_the_bridge_does_not_take_is_not_sent(session: Any) ->
     async with harness_of("nothing at all") as harness:
         backend = await harness.open()
         harness.wire.accepted = 1000
-        with pytest.raises(NotMeasurable, match="takes lines of 1,000 bytes, and 'createSession' needs 1,"):
+        with pytest.raises(NotMeasurable, match="accepts lines of 1,000 bytes, but 'createSession' needs 1,"):
             await backend.create_session(session(tokens={"access_token": "x" * 1000}))
         await read(harness, backend)
 
 
 @pytest.mark.parametrize("fault", ["is killed", "answers twice", "writes a list", "hangs"])
 def test_no_clause_passes_or_fails_by_a_fault(tmp_path: Path, fault: str) -> None:
-    """The whole suite over a bridge that breaks: it ends, and has no verdict."""
+    """Run the suite on a bridge that fails: it ends, without a verdict."""
     (tmp_path / "harness.py").write_text(
         "from pytest_mcp_storage.bridge.harness import StdioHarness\n"
         "from pytest_mcp_storage.bridge.wire import Limits\n"
@@ -295,20 +295,20 @@ def test_the_longest_line_is_the_documented_one() -> None:
     assert f"{wire.LONGEST_LINE:,}" in document.read_text()
 
 
-async def test_a_handle_that_outlives_its_harness_is_told_so_at_once() -> None:
+async def test_a_handle_that_outlives_its_harness_fails_at_once() -> None:
     async with harness_of("nothing at all") as harness:
         backend = await harness.open()
     async with asyncio.timeout(PATIENT):
         for call in (backend.disconnect(), backend.get_session("u", "s")):
-            with pytest.raises(BridgeFault, match="had been ended"):
+            with pytest.raises(BridgeFault, match="was ended"):
                 await call
-        with pytest.raises(BridgeFault, match="had been ended"):
+        with pytest.raises(BridgeFault, match="was ended"):
             backend.generate_session_id()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the kernel ends a child with its parent on Linux only: CRASH")
 async def test_a_bridge_dies_with_the_process_that_started_it() -> None:
-    """It has no time to see the end of its stdin, or to finish what it is at: CRASH leans on that."""
+    """It has no time to see the end of its stdin, or to finish a call: CRASH depends on that."""
     program = (
         "import asyncio, sys\n"
         "from pytest_mcp_storage.bridge.harness import StdioHarness\n"

@@ -1,4 +1,4 @@
-"""The document, the schema and the code say the same."""
+"""The document, the schema and the code agree."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""docs/upstream.yaml names clauses and tests that exist, and the report is made from what a run leaves behind."""
+"""docs/upstream.yaml names clauses and tests that exist, and the report is made from a run's results."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def script(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     assert found is not None
     assert found.loader is not None
     module = importlib.util.module_from_spec(found)
-    monkeypatch.setitem(sys.modules, "upstream_report", module)  # dataclasses look their module up
+    monkeypatch.setitem(sys.modules, "upstream_report", module)  # dataclasses look up their module
     found.loader.exec_module(module)
     return module
 
@@ -42,7 +42,7 @@ def test_what_finds_a_defect_exists(defect: dict[str, Any]) -> None:
 
 
 def planted(runs: Path, store: str, *failures: tuple[str, str, str]) -> None:
-    """What a run leaves behind in which these tests failed: clause, test, text."""
+    """Write the results of a run in which these tests failed: clause, test, text."""
     clauses = [
         {"id": clause, "level": "MUST", "outcome": "failed" if clause in {one[0] for one in failures} else "passed"}
         for clause in ("EX-2", "LC-4")

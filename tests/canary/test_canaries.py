@@ -1,4 +1,4 @@
-"""Canaries are found under any two encodings, wherever they lie, and nowhere else."""
+"""Canaries are found under any two encodings, at every position, and nothing else is found."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def deflated(strategy: int = zlib.Z_DEFAULT_STRATEGY) -> Callable[[bytes], bytes
 
 
 def as_text(data: bytes) -> str:
-    """Bytes as a text with a character for each, as programs have them that know no bytes."""
+    """Return bytes as text with one character for each byte, as programs without bytes have them."""
     return data.decode("latin-1")
 
 
@@ -73,7 +73,7 @@ surroundings = st.one_of(
 
 
 def contents(canaries: Canaries, kind: int, noise: random.Random) -> bytes:
-    """What a store may keep of a secret: itself, tokens with it, a long row with it, or it amid other bytes."""
+    """Return what a store may keep of a secret: itself, tokens with it, a long row with it, or bytes around it."""
     secret = canaries.secret("the token")
     if kind == 0:
         return secret.encode()
@@ -109,7 +109,7 @@ def test_each_pair_is_seen_through_in_a_row(outer: str) -> None:
 @settings(max_examples=100, deadline=None)
 @given(st.sampled_from(["base64", "base64url", "hex", "hex in capitals", "plain"]), st.text("abcdef0123", max_size=9))
 def test_characters_before_it_hide_nothing(encoding: str, before: str) -> None:
-    """Not even such as belong to the encoding's own alphabet, which shift what can be decoded."""
+    """Extend the data with characters of the encoding's alphabet, which shift what can be decoded."""
     canaries = Canaries()
     assert canaries.found_in(before.encode() + ENCODINGS[encoding](canaries.secret("s").encode()) + before.encode())
 

@@ -1,4 +1,4 @@
-"""Streams are found where they lie, and nothing that only looks like one costs much."""
+"""Streams are found at any position, and data that only looks like a stream costs little time."""
 
 from __future__ import annotations
 
@@ -45,6 +45,6 @@ def test_a_bomb_is_unpacked_a_little_way() -> None:
 
 
 def test_a_page_of_structure_is_not_unpacked_over_and_over() -> None:
-    """Small numbers, zeros and ones, as databases have them, look like streams at every other byte."""
+    """Small numbers, zeros and ones, as in databases, look like streams at every other byte."""
     page = b"".join(bytes((number % 7, 0, 10, 0, 0, 255, 255, 0, number % 251, 0)) for number in range(20_000))
     assert sum(map(len, unpacked(page))) < 20 * len(page)

@@ -1,4 +1,4 @@
-"""CONFORMANCE.md is the contract, and nothing else."""
+"""CONFORMANCE.md contains the contract and nothing else."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``mcp-storage key`` makes keys that the stores take, and says nothing else."""
+"""``mcp-storage key`` makes keys that the stores accept, and prints nothing else."""
 
 from __future__ import annotations
 

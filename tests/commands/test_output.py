@@ -1,4 +1,4 @@
-"""Every command prints on every encoding: Windows code pages, old locales, ASCII, and pipes from them."""
+"""Every command prints in every encoding: Windows code pages, old locales, ASCII, and pipes from them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 from pytest_mcp_storage.commands import output
 
 COMMAND = Path(sys.executable).with_name("mcp-storage")
-ENCODINGS = ["cp1252", "gbk", "ascii"]  # in place of ASCII click writes UTF-8
+ENCODINGS = ["cp1252", "gbk", "ascii"]  # instead of ASCII, click writes UTF-8
 COMMANDS = [
     ["contract"],
     ["clauses"],
@@ -37,7 +37,7 @@ class Forgetful(MemoryStorageBackend):
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a report of a failure, which repeats what a store returned."""
+    """Return a folder with a report of a failure, which repeats what a store returned."""
     folder = tmp_path_factory.mktemp("encodings")
     (folder / "forgetful.py").write_text(FAILING, encoding="utf-8")
     options = ["-q", "-p", "no:cacheprovider", "--mcp-tier=smoke", "--mcp-clause=LC-13", "--mcp-report=r.json"]

@@ -26,7 +26,7 @@ COMMAND = Path(sys.executable).with_name("mcp-storage")
 
 @pytest.fixture
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A cache of the test's own for the state file; PostgREST and the template are taken along."""
+    """Use a separate cache for the state file, with PostgREST and the template copied into it."""
     usual = cache_folder()
     folder = tmp_path / "cache"
     folder.mkdir()
@@ -81,7 +81,7 @@ def test_a_detached_stack_goes_up_and_down(monkeypatch: pytest.MonkeyPatch) -> N
 
 @pytest.mark.usefixtures("cache")
 def test_a_stack_is_told_of_until_it_has_ended(monkeypatch: pytest.MonkeyPatch) -> None:
-    """So that ``down`` waits for its end, and a second ``up`` does not come too early."""
+    """Make ``down`` wait for its end, so that a second ``up`` does not come too early."""
     told: list[object] = []
     stack = SupabaseStack("http://127.0.0.1:1", "a", "s", "j", None, provider="native", owned=True, isolated=True)
 
@@ -129,7 +129,7 @@ with state.holding() as announce:
 
 
 def test_a_process_of_another_machine_is_not_ended(cache: Path) -> None:
-    """A cache folder may be shared over a network or with a container, where the process id is somebody else's."""
+    """A cache folder may be shared over a network, and the process id may belong to another machine."""
     with announce(cache, "elsewhere (pid:[1])") as holder:
         said = run("stack", "down", code=1)
         assert "elsewhere (pid:[1])" in said

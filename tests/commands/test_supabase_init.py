@@ -1,4 +1,4 @@
-"""``mcp-storage supabase-init`` as a user runs it: where it writes, what it says next, and tables of another name."""
+"""``mcp-storage supabase-init`` as a user runs it: the folder, the next steps, and tables of another name."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ BOTH = f"`{V2}` (Supabase CLI v2) or `{V3}` (v3; with --yes in CI)"
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty folder, on a machine without the program ``supabase``."""
+    """Return an empty folder, on a machine without the program ``supabase``."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
     return tmp_path
@@ -62,7 +62,7 @@ def test_it_never_overwrites(project: Path) -> None:
 def test_a_project_above_this_folder_is_the_one(
     project: Path, configuration: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Supabase's command line looks upwards too, and would not see what lies further below."""
+    """Supabase's command line looks upwards too, and would not see a folder below."""
     (project / "supabase").mkdir()
     (project / "supabase" / configuration).touch()
     (project / "src" / "app").mkdir(parents=True)
@@ -74,7 +74,7 @@ def test_a_project_above_this_folder_is_the_one(
 
 
 def npm_package(folder: Path, version: str, name: str = "supabase") -> Path:
-    """A package as npm installs it, and its program."""
+    """Create a package as npm installs it, and its program."""
     program = folder / "node_modules" / "supabase" / "dist" / "supabase.js"
     program.parent.mkdir(parents=True)
     program.write_text("#!/bin/sh\nexit 1\n")

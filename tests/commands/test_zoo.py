@@ -1,4 +1,7 @@
-"""``mcp-storage zoo`` refuses a matrix with a hole. The hunts are told here; tests/zoo/test_run.py has real ones."""
+"""``mcp-storage zoo`` fails for a matrix with a gap.
+
+The results here are made up; tests/zoo/test_run.py has real ones.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +26,7 @@ UNMEASURED = KillResult("Plain", (), "smoke", faults=["FA-1: could not be cut of
 
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Run the command, as if each hunt had gone well but for these."""
+    """Run the command, as if each mutant had been killed except these."""
 
     def run(*names: str, but: KillResult | None = None, columns: int = 120) -> Result:
         def run(chosen: list[str], **_: Any) -> Iterator[KillResult]:

@@ -1,4 +1,4 @@
-"""What a context leaves behind in a store that others use too: nothing of its own, and all of theirs."""
+"""What a context leaves in a store that others use too: nothing of the suite's, and all of the others'."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The environment: what a harness may do wrong before anything is measured."""
+"""The environment: faults of a harness before anything is measured."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Harness(BackendHarness):
 
 
 def refused(harness: type[Harness], loop: SuiteLoop) -> tuple[Exception, list[str]]:
-    """What starting raised, and what became of the store."""
+    """Return what starting raised, and what became of the store."""
     environment = Environment("it", harness, loop)
     with pytest.raises(Exception, match=r".") as caught:
         environment.start()

@@ -1,4 +1,4 @@
-"""What of a harness is refused before anything is measured."""
+"""Faults of a harness that are refused before anything is measured."""
 
 from __future__ import annotations
 

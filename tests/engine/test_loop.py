@@ -1,4 +1,4 @@
-"""The suite's own loop: no store ends it, and none is waited for without end."""
+"""The suite's own loop: no store ends it, and every wait has a limit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The recording: what a store does is written down, and what it may not do is the store's failure."""
+"""The recording: calls are recorded, and forbidden exceptions are the store's failure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The order of ready tasks is drawn, and nothing else is: plain callbacks, timers and other runs stay as they are."""
+"""Only the order of ready tasks is drawn: plain callbacks, timers and other runs stay as they are."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Run = Callable[..., str]
 
 @pytest.fixture
 def run() -> Iterator[Run]:
-    """``run([1, 0])``: the steps of three tasks, a letter each, in the order in which they ran."""
+    """Return the steps of three tasks, a letter each, in the order in which they ran: ``run([1, 0])``."""
     loop = ScheduledLoop()
 
     async def tasks(choices: list[int]) -> str:

@@ -1,4 +1,4 @@
-"""A call is cancelled at the suspension point that was asked for, in both ways."""
+"""A call is cancelled at the requested suspension point, in both ways."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ async def three_steps(gate: asyncio.Future[None] | None = None) -> str:
 
 
 async def interrupted(at: int, *, answered: bool = False, gate: asyncio.Future[None] | None = None) -> Interrupted[str]:
-    """The call, after it has ended in a task that was cancelled at ``at``."""
+    """Return the call, after it has ended in a task that was cancelled at ``at``."""
     holder: list[Interrupted[str]] = []
 
     async def caller() -> None:

@@ -1,4 +1,4 @@
-"""A store that hangs is given up, and soon."""
+"""A store that hangs times out soon."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ CLAUSE = next(each for each in load_clauses() if each.id == "RT-1")
 
 
 class Store(MemoryStorageBackend):
-    """``init`` does what it is told to."""
+    """Behave in ``init`` as the store's argument says."""
 
     def __init__(self, hangs: Callable[[], Any]) -> None:
         super().__init__()
@@ -43,7 +43,7 @@ class Store(MemoryStorageBackend):
 
 @pytest.fixture
 def environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Callable[[], Any]], Environment]]:
-    """``bench(hangs)``: one whose store hangs so in ``init``, and on which nothing is waited for long."""
+    """Return a maker of environments whose store hangs in ``init`` in the named way, with short timeouts."""
     for module in (recording_module, context_module, executor_module):
         monkeypatch.setattr(module, "LONGEST_CALL", 0.05)
     for module in (environment_module, recording_module, loop_module, measure_module):
@@ -107,7 +107,7 @@ def test_a_call_that_clings_to_its_task_is_given_up(environment: Make) -> None:
     used = environment(clings)
     seen = measured(calls, used)
     release.set()
-    assert seen.message == "init did not return within 0.05 s, and does not let itself be cancelled"
+    assert seen.message == "init did not return within 0.05 s, and ignores its cancellation"
     assert used.hung
 
 
@@ -125,7 +125,7 @@ def test_the_second_call_that_does_not_return_is_the_last(environment: Make) -> 
         try:
             await (await context.store()).init()
         finally:
-            waits = False  # and so tidying up works
+            waits = False  # and so the clean-up works
 
     used = environment(hangs)
     assert measured(body, used).message == "init did not return within 0.05 s"

@@ -1,4 +1,4 @@
-"""What a call is taken to have said."""
+"""How the outcome of a call is read."""
 
 from __future__ import annotations
 

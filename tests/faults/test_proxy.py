@@ -1,4 +1,4 @@
-"""Each fault, as a client and a server see it that ask and answer lines."""
+"""Each fault, as seen by a client and a server that send and answer lines."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ async def scene() -> AsyncIterator[Scene]:
 
 
 async def until(true: Callable[[], bool]) -> None:
-    """Wait until the loop has got so far."""
+    """Wait until the loop has reached this point."""
     async with asyncio.timeout(10):
         while not true():  # noqa: ASYNC110 - the proxy has no event for every step
             await asyncio.sleep(0.001)
@@ -141,7 +141,7 @@ async def test_a_fault_may_let_requests_pass_first(scene: Scene) -> None:
 
 
 async def test_what_is_spared_passes_unharmed(scene: Scene) -> None:
-    scene.proxy.spares = lambda request: request.startswith(b"sign in")
+    scene.proxy.exempt = lambda request: request.startswith(b"sign in")
     async with scene.proxy.fault(Fault.DROP_REQUEST, after=1):
         client = await scene.client()
         assert await client.ask(b"sign in\n") == b"re sign in\n"

@@ -1,4 +1,4 @@
-"""Processes that are killed at work, on a real store."""
+"""Processes that are killed while they use a real store."""
 
 from __future__ import annotations
 
@@ -181,7 +181,7 @@ async def test_a_worker_that_dies_by_itself_is_an_error(harness: RedisHarness) -
 
 
 async def test_a_worker_ends_with_its_parent(harness: RedisHarness) -> None:
-    """Its input ends, as it does however the parent dies."""
+    """The input of the worker ends, as it does however the parent dies."""
     async with Worker(harness, creations(10_000)) as worker:
         worker.go()
         assert worker._process.stdin is not None

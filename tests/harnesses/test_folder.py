@@ -1,4 +1,4 @@
-"""The harnesses of the file and the SQLite store: what they see at rest, and what they leave alone."""
+"""The harnesses of the file and the SQLite store: what they read from the files, and what they do not touch."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def test_what_it_plants_is_what_the_backend_reads(build: Callable[[], Harness]) 
     asyncio.run(scenario())
 
 
-def test_it_shows_a_secret_that_lies_in_the_log_alone() -> None:
+def test_it_shows_a_secret_that_is_only_in_the_log() -> None:
     async def scenario() -> None:
         async with SqliteHarness() as harness:
             backend = await harness.open()
@@ -120,7 +120,7 @@ def test_it_shows_a_secret_that_lies_in_the_log_alone() -> None:
 
 
 def test_looking_keeps_the_locks_of_open_handles() -> None:
-    """Closing any descriptor of a file drops all POSIX locks that its process holds on it: SQLite's too."""
+    """Closing any descriptor of a file releases all POSIX locks of the process on it, also SQLite's."""
 
     def locks(path: Path) -> int:
         inode = f":{path.stat().st_ino} "

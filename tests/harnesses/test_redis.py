@@ -1,4 +1,4 @@
-"""The Redis harness starts a server that is as durable as what will be asked of it."""
+"""The Redis harness starts a server that is as durable as the clauses need."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The Supabase harness: a store of its own on our own server, and good manners on a project that it was given."""
+"""The Supabase harness: a separate store on the server of a run; on a given project, the rows of others stay."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def with_harness(check: Callable[[SupabaseHarness], Coroutine[Any, Any, None]]) 
 
 @pytest.fixture(scope="module", autouse=True)
 def _own_servers() -> Iterator[None]:
-    """What these tests start ends with them, and what a variable led to is forgotten."""
+    """End what a test starts, and forget the server of the variables."""
     yield
     for server in module._servers.values():
         server.close()
@@ -71,7 +71,7 @@ def server() -> Iterator[SupervisedServer]:
 
 @pytest.fixture
 def project(server: SupervisedServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[SupabaseStack]:
-    """A project that is given by its variables, with everything a harness can be told."""
+    """Set the variables of a project, all that a harness reads."""
     stack = server.store()
     monkeypatch.setattr(module, "_servers", {})
     monkeypatch.setenv("MCP_STORAGE_SUPABASE", "url")
@@ -122,9 +122,7 @@ ELSEWHERE = {
 
 
 @pytest.mark.parametrize("variables", [[name] for name in ELSEWHERE] + [[*ELSEWHERE]], ids=",".join)
-def test_what_an_environment_says_of_the_way_out_does_not_lead_past_this_machine(
-    monkeypatch: pytest.MonkeyPatch, variables: list[str]
-) -> None:
+def test_the_environments_proxies_are_ignored(monkeypatch: pytest.MonkeyPatch, variables: list[str]) -> None:
     for name in variables:
         monkeypatch.setenv(name, ELSEWHERE[name])
     before = dict(os.environ)
@@ -149,7 +147,7 @@ async def test_variables_of_libpq_are_back_after_the_last_of_several_connections
     assert os.environ["PGSERVICE"] == "mine"
 
 
-def test_what_lies_in_the_store_is_seen() -> None:
+def test_what_is_stored_is_read() -> None:
     async def check(harness: SupabaseHarness) -> None:
         store, sealed = await harness.open(), await harness.open(encryption_key=KEY)
         await store.create_session(session(tokens={"t": 'clear "\\\\" token'}, server_name="name-in-clear"))
@@ -223,7 +221,7 @@ def test_rows_are_written_past_the_backend_only_as_the_policies_allow() -> None:
 
 
 def test_a_row_that_stays_as_it_was_is_a_refusal() -> None:
-    """An update that a policy hides a row from is no error of PostgreSQL's: it changes nothing."""
+    """If a policy hides the row from an update, PostgreSQL raises no error and changes nothing."""
 
     async def check(harness: SupabaseHarness) -> None:
         with psycopg.connect(str(harness._in_use.database_url), autocommit=True) as database:
@@ -236,7 +234,7 @@ def test_a_row_that_stays_as_it_was_is_a_refusal() -> None:
 
 
 def test_a_broken_policy_shows(server: SupervisedServer) -> None:
-    """The hole of upstream's policies: the user's own id in one of the two columns is enough."""
+    """The hole of upstream's policies: the user's id in one of the two columns is enough."""
 
     async def check(harness: SupabaseHarness) -> None:
         with psycopg.connect(str(harness._in_use.database_url), autocommit=True) as database:
@@ -251,7 +249,7 @@ def test_a_broken_policy_shows(server: SupervisedServer) -> None:
     with_harness(check)
 
 
-def test_a_given_project_keeps_all_rows_but_ours(project: SupabaseStack) -> None:
+def test_a_given_project_keeps_all_rows_of_others(project: SupabaseStack) -> None:
     async def check() -> None:
         async with SupabaseHarness.attach({"url": project.url, "key": project.service_role_key}) as owner:
             await (await owner.open()).create_session(session("theirs"))
@@ -273,7 +271,7 @@ def test_a_given_project_keeps_all_rows_but_ours(project: SupabaseStack) -> None
 
 
 def test_judging_a_given_project_leaves_others_rows(project: SupabaseStack, tmp_path: Path) -> None:
-    """EN looks into the database, and empties a store of the suite's own."""
+    """EN reads the database, and empties a store of the suite."""
 
     async def theirs() -> list[str]:
         async with SupabaseHarness.attach({"url": project.url, "key": project.service_role_key}) as owner:
@@ -311,7 +309,7 @@ def test_a_given_project_declares_what_it_lets_us_do(
     asyncio.run(check())
 
 
-def test_a_database_that_cannot_be_reached_is_told_without_its_password(
+def test_a_database_that_cannot_be_reached_is_reported_without_its_password(
     project: SupabaseStack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SUPABASE_DB_URL", "postgresql://postgres:the-password@127.0.0.1:9/postgres")
@@ -328,7 +326,7 @@ def test_a_database_that_cannot_be_reached_is_told_without_its_password(
 def test_a_variable_of_libpq_that_bends_the_given_connection_is_named(
     project: SupabaseStack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """On a project that was given they apply, as everywhere; here one is why the database can't be reached."""
+    """They apply to a project that was given. Here one of them breaks the connection."""
     monkeypatch.setenv("PGCHANNELBINDING", "require")
 
     async def check() -> None:
@@ -359,7 +357,7 @@ def test_a_given_project_may_have_either_kind_of_keys(
 
 
 def test_tls_would_notice_a_proxy(project: SupabaseStack) -> None:
-    """No stack here speaks TLS: judged by its URL alone."""
+    """No stack of the tests uses TLS, so only the URL is checked."""
     hosted = SupabaseStack(**{**project.__dict__, "url": "https://project.supabase.co", "isolated": False})
     server = native.SupervisedServer.__new__(native.SupervisedServer)
     server.makes_stores = False

@@ -1,4 +1,4 @@
-"""Row security on a project of today: it signs with ES256, and its gateway takes only the opaque keys."""
+"""Row security on a current project: it signs with ES256, and its gateway accepts only the opaque keys."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def stack(server: SupervisedServer) -> Iterator[SupabaseStack]:
 
 
 def judged(folder: Path, provider: str, **variables: str) -> dict[str, tuple[str, str]]:
-    """Judge row security at smoke; outcome and message of each clause."""
+    """Run the row security clauses at smoke; return outcome and message of each."""
     hosted = {name: value for name, value in os.environ.items() if not name.startswith("SUPABASE_")}
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--mcp-tier=smoke", "--mcp-clause=RS"]
     command += ["--mcp-backend=supabase", f"--mcp-supabase={provider}", "--mcp-report=report.json"]
@@ -79,5 +79,5 @@ def test_a_token_that_the_project_refuses_does_not_fail_the_store(
     )
     assert {clause: outcome for clause, (outcome, _) in found.items()} == dict.fromkeys(RS, "not_measured")
     for _, said in found.values():
-        assert "the project refuses the token of a user that the suite has signed (PGRST301" in said
+        assert "the project refuses the token that the suite signed for a user (PGRST301" in said
         assert variable in said

@@ -1,4 +1,4 @@
-"""The check of histories: it explains what a dict could have answered, and nothing else."""
+"""The check of histories explains what a dict could have returned, and nothing else."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ WRITES = (Kind.CREATED, Kind.UPDATED, Kind.REMOVED)
 
 
 def call(caller: str, method: str, start: int, end: int, result: object = None, *more: object) -> Call:
-    """A call on the session; times in milliseconds, an end of 0 means that no answer came."""
+    """Return a call on the session; times in milliseconds; an end of 0 means that no result came."""
     arguments: tuple[object, ...] = ("alice", "s", *more)
     if method == "create_session":
         arguments = (SESSION,)
@@ -136,7 +136,7 @@ def test_the_timeline_ends_with_the_answer_that_nothing_explains() -> None:
         "c.get_session",
     ]
     assert ["◀" in line for line in shown] == [False, False, False, True]
-    assert "no answer" in shown[1]  # at the moment of the answer in question it had not
+    assert "no answer" in shown[1]  # at the moment of this result it had not
     assert "0.000 –   1.000 ms" in shown[0]
 
 
@@ -155,7 +155,7 @@ def test_past_the_bound_nothing_is_claimed() -> None:
 
 
 def explained_by_some_order(operations: Sequence[Operation]) -> bool:
-    """The definition itself: every subset with all answered operations, in every order."""
+    """Check the definition itself: every subset with all operations that have a result, in every order."""
     answered = [each for each in operations if each.end is not None]
     unanswered = [each for each in operations if each.end is None]
     chosen = itertools.chain.from_iterable(

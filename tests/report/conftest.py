@@ -1,4 +1,4 @@
-"""Reports to show: one of every outcome, and one whose every text is hostile."""
+"""Example reports: one with every outcome, and one in which every text is hostile."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ HOSTILE = (
     "|`*_[x](javascript:window.pwned=1) @someone #1 https://evil.example/ "
     "\x00\x07\x1b[31m\u202e\ud800\ufffe 👩‍👩‍👧\n</details>\t# x"
 )
-"""Markup, Markdown, a mention, a link, controls, a text turned round, a lone surrogate, an emoji, a line of its own."""
+"""Markup, Markdown, a mention, a link, controls, reversed text, a lone surrogate, an emoji, a line break."""
 
 
 def clause(id: str, outcome: Outcome = Outcome.PASSED, **fields: Any) -> ClauseReport:
@@ -70,7 +70,7 @@ def make_report() -> Callable[..., Report]:
 
 @pytest.fixture
 def every_outcome() -> Report:
-    """Two backends: ``sqlite`` with each outcome once, ``memory`` with nothing but passes."""
+    """Return a report of two backends: ``sqlite`` with each outcome once, ``memory`` with only passes."""
     history = ["store.create_session(…, ttl=1)  →  None", "… 1.2 s pass …", "store.get_session('a', 's')  →  'old'"]
     seen = {"message": "get_session returned the session 1.2 s after its TTL of 1 s", "should": "return None"}
     rows = (
@@ -92,7 +92,7 @@ def every_outcome() -> Report:
 
 @pytest.fixture
 def hostile() -> Report:
-    """A report in which every text that may come from elsewhere is hostile."""
+    """Return a report in which every text that may come from elsewhere is hostile."""
     rows = [
         clause(
             id,
@@ -126,7 +126,7 @@ def hostile_text() -> str:
 
 @pytest.fixture
 def unmeasured() -> Report:
-    """What a run of part of the contract leaves behind."""
+    """Return the report of a run of a part of the contract."""
     why = "not selected by --mcp-clause"
     rows = [clause(f"EX-{n}", Outcome.NOT_MEASURED, message=why) for n in range(2, 12)]
     return report(backend("sqlite", clause("EX-1"), *rows, verdict=NOT_MEASURED))

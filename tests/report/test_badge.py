@@ -1,4 +1,4 @@
-"""The badge: what it says, in which colour, and that its texts fit into it."""
+"""The badge: its words, its colour, and that its texts fit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``mcp-storage report``, as it is typed."""
+"""``mcp-storage report``, as users type it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def run(*words: str | Path) -> Result:
 @pytest.fixture
 def saved(tmp_path: Path, make_report: Callable[..., Report], make_backend: Callable[..., BackendReport],
           make_clause: Callable[..., ClauseReport]) -> Callable[..., Path]:  # fmt: skip
-    """Saves a report of one backend."""
+    """Return a function that saves a report of one backend."""
 
     def save(file: str, backend: str, outcome: Outcome = Outcome.PASSED, **fields: str) -> Path:
         path = tmp_path / file
@@ -63,7 +63,7 @@ def test_the_later_of_two_reports_on_one_backend_is_taken_and_that_is_said_aloud
 ) -> None:
     old, new = saved("old.json", "redis", Outcome.FAILED), saved("new.json", "redis")
     done = run(old, new, "-o", tmp_path / "m.json")
-    assert f"redis stands in {old} and in {new}: the later is taken" in done.stderr
+    assert f"redis occurs in {old} and in {new}: the later is taken" in done.stderr
     assert Report.load(tmp_path / "m.json").backends[0].clauses[0].outcome is Outcome.PASSED
 
 

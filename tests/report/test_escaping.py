@@ -1,4 +1,4 @@
-"""Text that a terminal would obey, or nobody would see, is written out."""
+"""Characters that control a terminal or are invisible are escaped."""
 
 from __future__ import annotations
 

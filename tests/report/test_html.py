@@ -1,4 +1,4 @@
-"""The page as text: it needs nothing else, lets nothing in, and has a cell for each clause and backend."""
+"""The page as text: it loads nothing, escapes everything, and has a cell for each clause and backend."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_hostile_text_adds_no_element(hostile: Report, hostile_text: str) -> Non
 
 
 def _tags(text: str) -> list[str]:
-    """But for the places at which a long name may be broken."""
+    """Return the text without the places at which a long name may break."""
     return [tag for tag, _ in Page(text).elements if tag != "wbr"]
 
 

@@ -1,4 +1,4 @@
-"""The Markdown as GitHub renders it: a table, what is folded below it, and no text taken for markup."""
+"""The Markdown as GitHub renders it: a table, the folded parts below it, and no text read as markup."""
 
 from __future__ import annotations
 

@@ -48,7 +48,7 @@ def test_of_the_same_backend_the_later_is_taken_and_that_is_said(
     merged, remarks = merge([("old.json", old), ("new.json", new)])
     assert [(each.name, len(each.clauses)) for each in merged.backends] == [("redis", 1), ("memory", 0)]
     assert merged.backends[0].clauses[0].outcome is Outcome.PASSED
-    assert remarks == ["redis stands in old.json and in new.json: the later is taken"]
+    assert remarks == ["redis occurs in old.json and in new.json: the later is taken"]
 
 
 def test_runs_by_different_revisions_do_not_go_together(make_report: Make, make_backend: MakeBackend) -> None:

@@ -1,4 +1,4 @@
-"""The report as JSON: written, read back, and refused where it is another file."""
+"""The report as JSON: written, read again, and refused if the file is something else."""
 
 from __future__ import annotations
 

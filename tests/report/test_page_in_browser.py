@@ -1,4 +1,4 @@
-"""The page in Chromium, as people meet it: mouse, keyboard, phone, darkness, greyscale, no script, hostile text."""
+"""The page in Chromium: mouse, keyboard, phone, dark mode, greyscale, no script, hostile text."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def open_page(browser: Browser, tmp_path: Path) -> Iterator[Open]:
-    """Opens a report's page as a file, in a browser context of its own; what goes wrong in it fails the test."""
+    """Open a report's page as a file, in a separate browser context; an error in the page fails the test."""
     contexts, wrong = [], []
 
     def asked(request: Any, path: Path) -> None:
@@ -271,7 +271,7 @@ def test_axe_finds_nothing_to_mend(open_page: Open, every_outcome: Report, schem
 
 
 def luminance(colour: str) -> float:
-    """Of ``rgb(…)``, as WCAG 2 defines it."""
+    """Return the luminance of ``rgb(…)``, as WCAG 2 defines it."""
     parts = [int(part) / 255 for part in re.findall(r"\d+", colour)[:3]]
     red, green, blue = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)
     return 0.2126 * red + 0.7152 * green + 0.0722 * blue

@@ -1,4 +1,4 @@
-"""The summary under a run, line by line."""
+"""The summary at the end of a run, line by line."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def test_lines_are_no_wider_than_the_terminal(every_outcome: Report, width: int)
     every_outcome.backends[0].clauses[1].message = "word " * 400
     lines = terminal.plain(every_outcome, width).splitlines()
     assert max(len(line) for line in lines[:-2]) <= width
-    assert sum("word word" in line for line in lines) == 3, "the whole of it stands among pytest's failures"
+    assert sum("word word" in line for line in lines) == 3, "pytest's list of failures has the whole of it"
 
 
 def test_a_narrow_table_has_every_column(every_outcome: Report) -> None:

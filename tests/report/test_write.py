@@ -1,4 +1,4 @@
-"""A report in the form that its file's ending names."""
+"""A report in the form that its file's extension names."""
 
 from __future__ import annotations
 

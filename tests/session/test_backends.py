@@ -1,4 +1,4 @@
-"""From a backend's name to what makes its harness."""
+"""From a backend's name to the callable that makes its harness."""
 
 from __future__ import annotations
 
@@ -68,7 +68,8 @@ def test_a_backend_that_an_installed_package_registers(monkeypatch: pytest.Monke
 )
 def test_an_unknown_name_lists_the_known_ones(name: str, near: str) -> None:
     assert refusal(name).startswith(f"unknown backend {name!r}{near} (known: ")
-    for known in ("file", "memory", "redis", "sqlite", "supabase", "module:attribute", "stdio:COMMAND", "mcp-ts:STORE"):
+    for known in ("file", "memory", "redis", "sqlite", "supabase", "module:attribute", "stdio:COMMAND", "mcp-ts:STORE",
+                  "key-value:MODULE:FACTORY"):  # fmt: skip
         assert known in refusal(name)
 
 
@@ -78,7 +79,7 @@ def test_a_bridge_that_is_none_takes_one_line(name: str) -> None:
     assert "\n" not in refusal(name)
 
 
-# -- what a name stands for ------------------------------------------------------------------------------------------
+# -- what a name refers to -------------------------------------------------------------------------------------------
 
 
 def test_a_harness_class_is_its_own_maker() -> None:

@@ -1,4 +1,4 @@
-"""The suite and the repository's own tests are both collected, wherever the package is installed."""
+"""The suite and the repository's own tests are both collected, in every place of installation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The file of known deviations: what may stand in it, and how a slip is told by its line."""
+"""The file of known deviations: what it may contain, and that a message names the line of a mistake."""
 
 from __future__ import annotations
 
@@ -75,14 +75,14 @@ def test_no_entries(file: Path, text: str) -> None:
         ("- {clause: EX-2, reason: r, expires: 2027-01-31 10:00:00}", 1, "2027-01-31"),
         ("- {clause: EX-2, reason: r, expires: 2027-02-31}", 1, "day is out of range"),
         ("- !!python/object/apply:os.getcwd []", 1, "could not determine a constructor"),
-        ("- {clause: EX-2, reason: r}\n- {clause: EX-2, reason: other}", 2, "stands in line 1 already"),
-        ("EX-2: r\nEX-2: other", 2, "stands in line 1 already"),
+        ("- {clause: EX-2, reason: r}\n- {clause: EX-2, reason: other}", 2, "is in line 1 already"),
+        ("EX-2: r\nEX-2: other", 2, "is in line 1 already"),
         ("- {clause: EX-2, reason: r, backend: [redis, file]}", 1, "backend must be a text, not ['redis', 'file']"),
         ("- {clause: EX-2, reason: r, link: 7}", 1, "link must be a text, not 7"),
-        ("- clause: EX-2\n  reason: r\n  clause: LC-4", 3, "'clause' stands twice in one entry"),
-        ("EX-2:\n  reason: r\n  reason: s", 3, "'reason' stands twice in one entry"),
+        ("- clause: EX-2\n  reason: r\n  clause: LC-4", 3, "'clause' occurs twice in one entry"),
+        ("EX-2:\n  reason: r\n  reason: s", 3, "'reason' occurs twice in one entry"),
         ("- {clause: EX-2, id: LC-4, reason: r}", 1, "two of 'clause', 'id', 'reason' mean the same"),
-        ("EX-2: {clause: LC-4, reason: r}", 1, "'clause' stands before the entry already"),
+        ("EX-2: {clause: LC-4, reason: r}", 1, "'clause' occurs before the entry already"),
     ],
 )
 def test_an_entry_that_cannot_be_used_is_refused_by_its_line(file: Path, text: str, line: int, told: str) -> None:

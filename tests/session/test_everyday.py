@@ -1,4 +1,4 @@
-"""Everyday pytest where the ini file names a backend: plain ``pytest`` judges it, and nothing else is hindered."""
+"""Everyday pytest with a backend in the ini file: plain ``pytest`` judges it, and other runs are unaffected."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SMALL = (*PLAIN, "-o", "addopts=--mcp-clause=ID-5")
 
 @pytest.fixture
 def repository(pytester: pytest.Pytester) -> pytest.Pytester:
-    """Two tests of its own, one with a store, and a backend that only its root folder leads to."""
+    """Create two tests, one with a store, and a backend that only the root folder leads to."""
     pytester.makeini(INI)
     pytester.mkpydir("pkg").joinpath("stores.py").write_text(STORE)
     pytester.mkdir("tests").joinpath("test_own.py").write_text(
@@ -46,7 +46,7 @@ def test_the_suite_stands_aside_where_tests_are_named(
     result = run(repository, *SMALL, *workers, named)
     result.assert_outcomes(passed=1 if "::" in named else 2)
     assert result.ret == pytest.ExitCode.OK
-    result.stdout.fnmatch_lines(["mcp-storage: tests are named, so that pkg.stores:make is not judged; --mcp-*"])
+    result.stdout.fnmatch_lines(["mcp-storage: tests are named, so pkg.stores:make is not judged; add --mcp-*"])
     result.stdout.no_fnmatch_line("*MCP storage conformance*")
 
 

@@ -1,4 +1,4 @@
-"""What a downstream repository's own tests are borrowed."""
+"""The fixtures for a downstream repository's own tests."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Store(MemoryStorageBackend):
     label = "a label"
 
     async def where(self) -> str:
-        """The thread that this runs on."""
+        """Return the thread that this runs on."""
         return threading.current_thread().name
 
 

@@ -1,4 +1,4 @@
-"""A measurement as a person reads it in the terminal."""
+"""The text of a measurement in the terminal."""
 
 from __future__ import annotations
 

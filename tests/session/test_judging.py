@@ -1,4 +1,4 @@
-"""A run that judges, from its first hook to its exit code: how it may end, and what is said and written then."""
+"""A judging run, from its first hook to its exit code: how it may end, and what it prints and writes."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Forgetful(Kept):
         async def remove_session(self, identity, session_id): ...
     store = Store
 
-class Clinging(Kept):
+class Undestroyed(Kept):
     async def __aexit__(self, *exc):
         raise OSError("the server is gone")
 
@@ -63,7 +63,7 @@ def repository(pytester: pytest.Pytester) -> pytest.Pytester:
 
 
 def arguments(store: str, *more: str) -> tuple[str, ...]:
-    """The command line that judges a store by two clauses."""
+    """Return the command line that judges a store by two clauses."""
     name = store if store.islower() else f"some_stores:{store}"
     plain = ("-p", "no:randomly", "-p", "no:asyncio", "--mcp-tier=smoke", "--mcp-report=out.json")
     return (*plain, f"--mcp-backend={name}", f"--mcp-clause={','.join(CLAUSES)}", *more)
@@ -79,7 +79,7 @@ def report(pytester: pytest.Pytester) -> dict[str, Any]:
 
 
 def rows(pytester: pytest.Pytester) -> dict[str, tuple[str, str]]:
-    """Outcome and message of the clauses that were selected."""
+    """Return outcome and message of the selected clauses."""
     (backend,) = report(pytester)["backends"]
     return {row["id"]: (row["outcome"], row["message"]) for row in backend["clauses"] if row["id"] in CLAUSES}
 
@@ -132,16 +132,16 @@ def test_a_harness_that_cannot_look_gives_its_reason(repository: pytest.Pytester
 
 @pytest.mark.parametrize("more", [(), ("-W", "error")])
 def test_a_store_that_is_left_behind_fails_the_run(repository: pytest.Pytester, more: tuple[str, ...]) -> None:
-    result = run(repository, "Clinging", *more)
+    result = run(repository, "Undestroyed", *more)
     result.assert_outcomes(passed=ITEMS)
     assert result.ret == pytest.ExitCode.TESTS_FAILED
-    told = "the store of some_stores:Clinging was not destroyed: OSError: the server is gone"
-    assert report(repository)["problems"] == [told]
-    assert told in " ".join(result.stdout.str().split())
+    problem = "the store of some_stores:Undestroyed was not destroyed: OSError: the server is gone"
+    assert report(repository)["problems"] == [problem]
+    assert problem in " ".join(result.stdout.str().split())
 
 
 def test_a_store_that_a_worker_leaves_behind_fails_the_run(repository: pytest.Pytester) -> None:
-    result = run(repository, "Clinging", "-n1")
+    result = run(repository, "Undestroyed", "-n1")
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     assert len(report(repository)["problems"]) == 1
 

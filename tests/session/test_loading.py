@@ -1,4 +1,4 @@
-"""From ``module:attribute`` to an object, or to one refusal that says what to write instead."""
+"""From ``module:attribute`` to an object, or to an error that says what to write instead."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Write = Callable[..., Path]
 
 @pytest.fixture
 def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Write:
-    """Writes modules into a folder that is not on ``sys.path``, and forgets them after the test."""
+    """Return a function that writes modules into a folder outside ``sys.path``, and unloads them after the test."""
     monkeypatch.setattr(sys, "path", list(sys.path))
     before = set(sys.modules)
 

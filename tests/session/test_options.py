@@ -1,4 +1,4 @@
-"""What a run makes of the command line and the ini file."""
+"""The settings that a run takes from the command line and the ini file."""
 
 from __future__ import annotations
 
@@ -144,7 +144,7 @@ def test_the_command_that_repeats_a_clause_leads_to_the_same_store_by_the_same_c
 def test_the_command_that_repeats_a_clause_never_allows_what_is_destructive(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, provider: str | None
 ) -> None:
-    """Where it is pasted, SUPABASE_URL may lead to a project that others use."""
+    """Someone may paste the command into a shell whose SUPABASE_URL leads to a shared project."""
     monkeypatch.setenv(options.PROVIDER_VARIABLE, "auto")
     found = read(tmp_path, mcp_supabase=provider, mcp_allow_destructive=True).reproduce("supabase", "EX-5")
     assert "destructive" not in found

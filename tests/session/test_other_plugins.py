@@ -1,4 +1,4 @@
-"""A judging run beside other plugins: leaks that pytest reports, outcomes that others change, replaced threads."""
+"""A judging run with other plugins: leaks that pytest reports, outcomes that others change, replaced threads."""
 
 from __future__ import annotations
 
@@ -184,7 +184,7 @@ def pytest_terminal_summary(terminalreporter):
 
 
 def test_other_plugins_see_the_outcome_that_was_measured(pytester: pytest.Pytester) -> None:
-    """As allure's does, which wrote that failed clauses had passed."""
+    """Change outcomes as allure's plugin does, which wrote that failed clauses had passed."""
     pytester.makepyfile(watcher=WATCHER)
     result = run(pytester, "Forgetful", "-p", "watcher", clause="RT-1")
     result.stdout.fnmatch_lines(["watched: ['failed']"])

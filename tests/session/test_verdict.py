@@ -52,7 +52,7 @@ def options(**fields: Any) -> Options:
 
 
 def measured(**outcomes: Outcome) -> list[Measurement]:
-    """What a run saw of each test, all passed but for those that are named: ``test_a=FAILED``, ``EX_1=FAILED``."""
+    """Return what a run saw of each test, all passed except the named ones: ``test_a=FAILED``, ``EX_1=FAILED``."""
     tests = {"EX_1": ("EX-1", "test_EX-1"), "test_a": ("EX-2", "test_a"), "test_b": ("EX-2", "test_b"),
              "LC_12": ("LC-12", "test_LC-12")}  # fmt: skip
     return [
@@ -66,7 +66,7 @@ Judge = Callable[..., tuple[Report, bool]]
 
 @pytest.fixture
 def judged() -> Judge:
-    """The report of what was measured on ``sqlite``, and whether the run passes."""
+    """Return the report of what was measured on ``sqlite``, and whether the run passes."""
 
     def make(found: list[Measurement], *deviations: Deviation, **asked: Any) -> tuple[Report, bool]:
         given = options(**asked)
@@ -174,7 +174,7 @@ def test_every_backend_must_pass(judged: Judge) -> None:
 
 
 def test_one_backend_that_was_not_measured_at_all_fails_the_run_of_all() -> None:
-    """Also where only a SHOULD was asked for, which otherwise never counts: a named backend is never skipped."""
+    """A backend of which only a SHOULD was selected counts too: a named backend is never skipped."""
     given = options(backends=("sqlite", "lost"), selected=frozenset({"LC-12"}))
     report = judge(given, (), {"sqlite": measured()[3:]}, {"sqlite": ABOUT})
     assert not passes(given, report)

@@ -1,4 +1,4 @@
-"""An engine and images for the docker provider's test, made from what this machine has: no registry is asked."""
+"""An engine and images for the tests of containers, made from this machine's programs, without a registry."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from pytest_mcp_storage.stacks.supabase import binaries
 POSTGRES = "pytest-mcp-storage-test/postgres:latest"
 POSTGREST = "pytest-mcp-storage-test/postgrest:latest"
 
-# What the official image promises: a superuser postgres with POSTGRES_PASSWORD, on port 5432, never root.
+# As in the official image: a superuser postgres with POSTGRES_PASSWORD, on port 5432, never root.
 ENTRY = """#!/bin/sh
 set -e
 mkdir -p /data /var/run/postgresql
@@ -35,7 +35,7 @@ SHELL = ("/bin/sh", "/bin/mkdir", "/bin/chown", "/usr/bin/setpriv")
 
 @contextlib.contextmanager
 def alone() -> Iterator[None]:
-    """One process at a time: two engines of ours get in each other's way, and so do two users of our images."""
+    """Let one process at a time use an engine and the images: they can't be shared."""
     with (Path(tempfile.gettempdir()) / "pytest-mcp-storage-docker.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
@@ -43,7 +43,7 @@ def alone() -> Iterator[None]:
 
 @contextlib.contextmanager
 def engine(folder: Path) -> Iterator[str | None]:
-    """``DOCKER_HOST`` of an engine that answers: the one that runs, else one of our own in ``folder``."""
+    """Yield ``DOCKER_HOST`` of an engine that answers: the one that runs, else one that is started in ``folder``."""
     if _answers(os.environ.get("DOCKER_HOST")):
         yield os.environ.get("DOCKER_HOST")
         return
@@ -77,7 +77,7 @@ def build(host: str) -> None:
 
 
 def remove(host: str) -> None:
-    """Take them away again."""
+    """Remove them again."""
     _docker(host, "image", "rm", "--force", POSTGRES, POSTGREST)
 
 
@@ -104,9 +104,9 @@ def _load(host: str, name: str, command: str, paths: list[Path], files: dict[str
 
 
 def _libraries(programs: list[Path]) -> set[Path]:
-    """The shared libraries of ``programs``, the loader among them."""
-    told = subprocess.run(["ldd", *programs], capture_output=True, text=True, check=True).stdout
-    words = (word for line in told.splitlines() if line.startswith("\t") for word in line.split())
+    """Return the shared libraries of ``programs``, with the loader."""
+    printed = subprocess.run(["ldd", *programs], capture_output=True, text=True, check=True).stdout
+    words = (word for line in printed.splitlines() if line.startswith("\t") for word in line.split())
     return {Path(word) for word in words if word.startswith("/")}
 
 

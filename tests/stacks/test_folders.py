@@ -1,4 +1,4 @@
-"""What is removed to make room, and what only has a similar name."""
+"""Which folders are removed, and which only have a similar name."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 from pytest_mcp_storage.stacks import folders
 from pytest_mcp_storage.stacks.folders import LOCK, run_folder, sweep
-from pytest_mcp_storage.stacks.supabase.template import KEPT, thin_out
+from pytest_mcp_storage.stacks.supabase.template import KEPT_TEMPLATES, remove_old_templates
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def left_behind(root: Path) -> Path:
     return (root / "copy").rename(folder)
 
 
-def test_the_folder_of_a_dead_run_is_removed(root: Path) -> None:
+def test_the_folder_of_a_killed_run_is_removed(root: Path) -> None:
     dead = left_behind(root)
     with run_folder() as live:
         sweep(root)
@@ -55,7 +55,7 @@ def test_a_project_that_has_a_lock_of_another_kind_stays(root: Path) -> None:
     assert (mine / "lock").exists()
 
 
-def test_what_a_link_leads_to_stays(root: Path) -> None:
+def test_the_target_of_a_link_stays(root: Path) -> None:
     elsewhere = root / "elsewhere"
     elsewhere.mkdir()
     (elsewhere / LOCK).touch()
@@ -71,14 +71,14 @@ def test_another_users_folder_stays(root: Path, monkeypatch: pytest.MonkeyPatch)
     assert dead.exists()
 
 
-def test_only_templates_are_thinned_out(tmp_path: Path) -> None:
-    """MCP_STORAGE_CACHE may name a folder in which ``postgres`` is somebody's."""
-    names = [f"{number:024x}" for number in range(KEPT + 3)]
+def test_only_old_templates_are_removed(tmp_path: Path) -> None:
+    """MCP_STORAGE_CACHE may name a folder with another ``postgres`` in it."""
+    names = [f"{number:024x}" for number in range(KEPT_TEMPLATES + 3)]
     for age, name in enumerate([*names, "data", "my-cluster", "0" * 23 + "x"]):
         (tmp_path / name).mkdir()
         (tmp_path / name / "PG_VERSION").write_text("17")
         os.utime(tmp_path / name, (1e9 + age, 1e9 + age))
     (tmp_path / ("f" * 24)).mkdir()  # no data directory
-    thin_out(tmp_path)
+    remove_old_templates(tmp_path)
     left = {path.name for path in tmp_path.iterdir()}
-    assert left == {*names[-KEPT:], "data", "my-cluster", "0" * 23 + "x", "f" * 24}
+    assert left == {*names[-KEPT_TEMPLATES:], "data", "my-cluster", "0" * 23 + "x", "f" * 24}

@@ -1,4 +1,4 @@
-"""Users' tokens by private keys, as projects of today sign them."""
+"""Users' tokens that are signed with private keys, as in current projects."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def new_rsa_jwk() -> Jwk:
 
 
 def verified(token: str, key: Jwk) -> dict[str, Any]:
-    """Return the claims, verified by the public part alone."""
+    """Return the claims, verified with only the public part."""
     (public,) = json.loads(public_jwks(key))["keys"]
     claims: dict[str, Any] = jwt.decode(token, jwt.PyJWK(public).key, [public["alg"]], audience="authenticated")
     return claims
@@ -87,12 +87,16 @@ def test_the_kind_of_keys_is_one_of_two() -> None:
         key_kind({"MCP_STORAGE_SUPABASE_KEYS": "rs256"})
 
 
-def test_a_project_of_today_has_no_legacy_keys() -> None:
+def test_a_current_project_has_no_legacy_keys() -> None:
     keys = ProjectKeys.generate("es256")
-    told = keys.told()
-    assert {name for name, value in told.items() if value is None} == {"anon_key", "service_role_key", "jwt_secret"}
+    attributes = keys.as_attributes()
+    assert {name for name, value in attributes.items() if value is None} == {
+        "anon_key",
+        "service_role_key",
+        "jwt_secret",
+    }
     assert set(keys.accepted) == {keys.publishable, keys.secret}
-    assert json.loads(str(told["signing_key"]))["d"] not in keys.verifier
+    assert json.loads(str(attributes["signing_key"]))["d"] not in keys.verifier
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The native stack's fixtures serve these tests too."""
+"""These tests use the fixtures of the native stack."""
 
 from tests.stacks.supabase.conftest import database, rest, server, stack
 

@@ -1,4 +1,4 @@
-"""Supabase's own advisors, by both majors of its command line: they report nothing on our tables."""
+"""Supabase's advisors, in both major versions of its command line, report nothing about the tables."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ CLI = {
     "2.122.1": "--db-url={url}",
     "3.1.0": "--remote={url}",
 }
-"""Version -> how ``db advisors`` is told which database to look at."""
+"""Version -> the option of ``db advisors`` that names the database."""
 
 OLD_POLICY = """
 drop policy "Users can view their own sessions" on mcp_sessions;
@@ -49,7 +49,7 @@ def advice(version: str, url: str, folder: Path) -> list[dict[str, Any]]:
 
 
 def use_every_index(url: str, table: str) -> None:
-    """An index that was never used is an advice too, and in a new database none was."""
+    """Use each index once: the advisors report unused indexes too."""
     with psycopg.connect(url, autocommit=True) as database:
         database.execute("set enable_seqscan = off; set enable_bitmapscan = off")
         for condition in ("identity = 'x'", "expires_at <= now()"):
@@ -67,4 +67,4 @@ def test_the_advisors_report_nothing(
         use_every_index(url, table)
     assert advice(version, url, tmp_path) == []
     database.execute(OLD_POLICY.encode())
-    assert {found["name"] for found in advice(version, url, tmp_path)} == {"auth_rls_initplan"}, "they do look"
+    assert {found["name"] for found in advice(version, url, tmp_path)} == {"auth_rls_initplan"}, "the advisors work"

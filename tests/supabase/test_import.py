@@ -1,4 +1,4 @@
-"""The folder ``supabase/`` of this repository does not stand in the way of the package of that name."""
+"""The folder ``supabase/`` of this repository does not hide the package of that name."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""A second server: ``@supabase/lite`` on its postgres driver, which is no PostgREST and answers in ways of its own.
+"""A second server: ``@supabase/lite`` on its postgres driver. It is not PostgREST and some answers differ.
 
-The backend gets the verdict there that it gets on the native stack (``make conformance``), so it leans on no habit of
-one server. Clauses whose weight lies elsewhere, in ciphers, processes and thousands of rows, are left to that run.
+The backend gets the same verdict there as on the native stack (``make conformance``), so it does not depend on details
+of one server. Clauses about ciphers, processes and thousands of rows run only on the native stack.
 """
 
 from __future__ import annotations
@@ -37,14 +37,14 @@ GROUPS = {
     "MX": (5,),
     "RS": (2, 3),
 }
-"""What leans most on how a server reads filters, takes values and answers refusals."""
+"""The clauses that depend most on how a server reads filters, accepts values and reports refusals."""
 
 CLAUSES = [f"{group}-{number}" for group, numbers in GROUPS.items() for number in numbers]
 
 
 @contextmanager
 def lite(stack: SupabaseStack, *, max_rows: int = 1000) -> Iterator[SupabaseStack]:
-    """The same database and keys behind the second server, which takes the opaque keys alone."""
+    """Start the second server on the same database and keys; it accepts only the opaque keys."""
     if shutil.which("npm") is None:
         missing("npm, which fetches @supabase/lite, is not installed")
     with psycopg.connect(str(stack.database_url)) as database:  # hosted projects have it
@@ -96,7 +96,7 @@ def test_the_verdict_is_the_same(stack: SupabaseStack, tmp_path: Path) -> None:
 
 
 async def test_listings_page_there_too(stack: SupabaseStack) -> None:
-    """Awkward ids at the seams of pages: what comes after one is asked for in words that both servers read alike."""
+    """Unusual ids at the ends of pages: both servers read the filter for the next page in the same way."""
     names = sorted(["01", "1", "1e3", " a", "a ", 'a"b', "a,b", "a.b", "(a)", "null", "true", "ä", "%", "*", "\\"])
     with lite(stack, max_rows=2) as second:
         backend = backend_on(second)
@@ -119,7 +119,7 @@ async def test_listings_page_there_too(stack: SupabaseStack) -> None:
 
 
 async def test_a_missing_table_is_told_there_too(server: SupervisedServer) -> None:
-    """By PGRST205, the third of the forms that servers have for it."""
+    """By PGRST205, one of the three codes that servers use for it."""
     bare = server.store(migrated=False)
     with lite(bare) as second:
         backend = backend_on(second)

@@ -1,4 +1,4 @@
-"""What the migrations make of an empty project, of upstream's table, of an older one, and of themselves."""
+"""The migrations on an empty project, on upstream's table, on an older table, and applied twice."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ INSERT = """insert into mcp_sessions
 
 @pytest.fixture
 def bare(server: SupervisedServer) -> Iterator[Database]:
-    """A project without our table."""
+    """Return a connection to a project without the table."""
     stack = server.store(migrated=False)
     with psycopg.connect(str(stack.database_url), autocommit=True) as connection:
         yield connection
@@ -38,7 +38,7 @@ def migrate(database: Database) -> None:
 
 
 def shape(database: Database) -> dict[str, list[tuple[Any, ...]]]:
-    """All that the migrations decide about the table."""
+    """Return everything that the migrations define about the table."""
     queries = {
         "columns": "select column_name, data_type, is_nullable, column_default from information_schema.columns"
         " where table_schema = 'public' and table_name = 'mcp_sessions' order by 1",
@@ -98,7 +98,7 @@ def test_they_mend_a_table_that_lacks_columns(bare: Database, database: Database
 
 
 def test_an_owner_who_is_no_superuser_can_apply_them(bare: Database) -> None:
-    """As in a hosted project, where postgres is none."""
+    """As in a hosted project, in which postgres is not a superuser."""
     bare.execute("create role project_owner; grant all on schema public to project_owner")
     bare.execute("grant usage on schema auth to project_owner")
     try:
@@ -201,14 +201,14 @@ def test_a_long_listing_is_read_from_the_index_page_by_page(crowded: Database) -
 
 @pytest.fixture(scope="module")
 def cron() -> Iterator[Database]:
-    """A project with pg_cron, which is told in which database it lives."""
+    """Return a connection to a project with pg_cron, which is configured for one database."""
     settings = {"shared_preload_libraries": "pg_cron", "cron.database_name": "scheduled"}
     try:
         server = native.start(settings=settings)
     except StorageSetupError as error:
         if "pg_cron" not in str(error):
             raise
-        missing("pg_cron is not installed (Debian: postgresql-15-cron, beside that PostgreSQL)")
+        missing("pg_cron is not installed (Debian: postgresql-15-cron, for the PostgreSQL 15 of Debian)")
     with server:
         stack = server.store("scheduled", migrated=False)
         with psycopg.connect(str(stack.database_url), autocommit=True) as connection:
@@ -228,7 +228,8 @@ def test_with_pg_cron_the_clean_up_is_scheduled_once_and_works(cron: Database) -
     migrate(cron)
     jobs = dict(cron.execute("select jobname, command from cron.job").fetchall())
     assert set(jobs) == {"another", "mcp_sessions-cleanup"}
-    minutes = "case session_id when 'live' then 59 else 61 end"  # a writer's clock may be behind: it may live there
+    # A writer's clock may be behind, so the session may still be live.
+    minutes = "case session_id when 'live' then 59 else 61 end"
     cron.execute(f"update mcp_sessions set expires_at = now() - make_interval(mins => {minutes})".encode())
     cron.execute(jobs["mcp_sessions-cleanup"])
     assert cron.execute("select session_id from mcp_sessions").fetchall() == [("live",)]
@@ -236,11 +237,11 @@ def test_with_pg_cron_the_clean_up_is_scheduled_once_and_works(cron: Database) -
 
 @pytest.mark.parametrize("installed", [True, False])
 def test_without_pg_cron_nothing_is_scheduled_and_a_notice_says_so(bare: Database, installed: bool) -> None:
-    """Not installed at all; or installed and not preloaded, as in this server."""
+    """Not installed; or installed and not preloaded, as in this server."""
     found = bare.execute("select from pg_available_extensions where name = 'pg_cron'").fetchone() is not None
     if installed and not found:
-        missing("pg_cron is not installed (Debian: postgresql-15-cron, beside that PostgreSQL)")
-    if not installed and found:  # a catalogue without it, before the real one
+        missing("pg_cron is not installed (Debian: postgresql-15-cron, for the PostgreSQL 15 of Debian)")
+    if not installed and found:  # hide it from the catalogue
         bare.execute("create schema without; create view without.pg_available_extensions as select ''::text as name")
         bare.execute("set search_path = without, pg_catalog, public")
     said: list[str] = []

@@ -1,4 +1,4 @@
-"""Other tables called ``mcp_sessions``: nothing of theirs is touched, and ours goes next to them."""
+"""Other tables named ``mcp_sessions``: the migrations don't change them, and can make a table with another name."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ NAME = "mcp_storage_sessions"
 
 @pytest.fixture
 def stack(server: SupervisedServer) -> Iterator[SupabaseStack]:
-    """A project without our table, whose server does not know a table that is made now until it is told."""
+    """Make a project without the table. Its server does not know a new table before it reloads the schema."""
     stack = server.store(migrated=False)
     yield stack
     server.drop(stack)
@@ -103,7 +103,7 @@ async def test_ours_goes_next_to_theirs(
     before = shape(database)
     for text in named(NAME, tmp_path).values():
         database.execute(text)
-    for text in named(NAME, tmp_path).values():  # twice, as every migration
+    for text in named(NAME, tmp_path).values():  # twice, as all migrations
         database.execute(text)
     assert shape(database) == before
     async with httpx.AsyncClient() as http:
@@ -130,7 +130,7 @@ async def test_ours_goes_next_to_theirs(
 
 
 async def created(backend: SupabaseStorageBackend, session: SessionData) -> None:
-    """Create a session as soon as PostgREST knows the table: it reads the schema again a moment after it is told."""
+    """Create a session as soon as PostgREST knows the table: it reloads the schema shortly after the notification."""
     async with asyncio.timeout(20):
         while True:
             try:
@@ -145,7 +145,7 @@ async def created(backend: SupabaseStorageBackend, session: SessionData) -> None
 def test_a_row_of_another_user_is_hidden_in_a_named_table_too(
     database: psycopg.Connection[Any], tmp_path: Path
 ) -> None:
-    """The policies' own tests, on the other name."""
+    """The tests of the policies, with the other name."""
     from tests.supabase.test_policies import POLICIES
 
     for text in named(NAME, tmp_path).values():
@@ -176,7 +176,7 @@ async def test_a_table_name_that_is_none(stack: SupabaseStack, name: str) -> Non
     ],
 )
 def test_a_grant_that_our_migration_loses_shows(database: psycopg.Connection[Any], grant: str) -> None:
-    """A project grants nothing by default, and so does the native stack."""
+    """A project grants nothing by default, as the native stack."""
     for text in migration_sql():
         lost = text.replace(grant, "")
         database.execute(lost.encode())
@@ -197,7 +197,7 @@ def test_nobody_has_more_than_the_store_needs(database: psycopg.Connection[Any])
 
 
 def test_a_schema_that_was_made_anew_works_after_the_migrations(database: psycopg.Connection[Any]) -> None:
-    """As tools do that reset a database; with the schema its grants are gone."""
+    """As tools that reset a database do; the schema's grants are removed with it."""
     database.execute("drop schema public cascade; create schema public")
     for text in migration_sql():
         database.execute(text.encode())

@@ -1,8 +1,8 @@
-"""How PostgreSQL does each statement that the store sends, at a large table: the plan is read, no time is measured.
+"""PostgreSQL's plan of each statement that the store sends, on a large table. No time is measured.
 
-The statements are the real ones, as PostgREST prepares and runs them in the role of the caller; ``auto_explain`` writes
-their plans to the server's log. The plans are the same at 1,000,000 rows (``MCP_STORAGE_PLAN_ROWS=1000000``, a minute)
-as at the 100,000 with fresh statistics that are filled in here.
+PostgREST prepares and runs the statements in the role of the caller; ``auto_explain`` writes their plans to the
+server's log. The plans of 1,000,000 rows (``MCP_STORAGE_PLAN_ROWS=1000000``, a minute) are the same as of the 100,000
+rows here. The statistics are up to date.
 """
 
 from __future__ import annotations
@@ -43,14 +43,14 @@ SCANS = ("Seq Scan", "Index Scan", "Index Only Scan", "Bitmap Index Scan", "Bitm
 
 
 class Plans:
-    """The plans in a server's log since this was last asked."""
+    """Reads the plans that were added to a server's log since the last call."""
 
     def __init__(self, log: Path) -> None:
         self.log = log
         self.read = 0
 
     def since(self) -> list[tuple[str, list[dict[str, Any]]]]:
-        """Each statement on the table, and the nodes of its plan that scan it."""
+        """Yield each statement on the table, with the nodes of its plan that scan the table."""
         text = self.log.read_bytes()[self.read :].decode()
         self.read += len(text.encode())
         plans = []
@@ -120,7 +120,7 @@ async def test_each_statement_of_the_store_uses_an_index(
         if user is not None:
             await backend.get_all_session_ids()
             await backend.clear_all()
-        else:  # the whole table, of which three pages show the plan
+        else:  # the complete table; three pages are enough for the plan
             pages = backend._table.pages("session_id", "id", live_at="2000-01-01T00:00:00Z")
             for _ in range(3):
                 await anext(pages)
@@ -131,7 +131,7 @@ async def test_each_statement_of_the_store_uses_an_index(
         kinds = [node["Node Type"] for node in nodes]
         assert "Seq Scan" not in kinds, statement
         assert kinds or statement.startswith("WITH pgrst_source AS (INSERT"), statement
-        if user is not None:  # nobody's rows but their own are read
+        if user is not None:  # only the user's rows are read
             for node in nodes:
                 reads = node["Node Type"] == "Bitmap Heap Scan" or "Index Cond" in node
                 assert reads, (statement, node)

@@ -1,4 +1,4 @@
-"""The policies' own SQL tests, and that they find broken policies."""
+"""The SQL tests of the policies, and that they find broken policies."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ POLICIES = Path(__file__).parents[2] / "supabase" / "tests" / "policies.sql"
 
 
 def tap(database: psycopg.Connection[Any]) -> list[str]:
-    """The lines that the file prints."""
+    """Return the lines that the file prints."""
     cursor = database.execute(POLICIES.read_text().encode())
     lines = []
     while True:
@@ -64,7 +64,7 @@ def test_broken_policies_are_found(database: psycopg.Connection[Any], breach: st
     database.execute(breach.encode())
     try:
         lines = tap(database)
-    except psycopg.errors.InsufficientPrivilege:  # what should have been allowed ends the whole file
+    except psycopg.errors.InsufficientPrivilege:  # a refusal of what should be allowed ends the file
         assert "service role" in found
     else:
         assert f"not ok - {found}" in lines

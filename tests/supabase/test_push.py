@@ -1,4 +1,4 @@
-"""The real Supabase command lines, v2 and v3, take our project: its config, and its migrations, twice."""
+"""The real Supabase command lines, v2 and v3, accept the project: its config, and its migrations, twice."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ SUPABASE = Path(__file__).parents[2] / "supabase"
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    """A copy of our project: the command leaves notes in it."""
+    """Copy the project, because the command writes files into it."""
     shutil.copytree(SUPABASE, tmp_path / "supabase", ignore=shutil.ignore_patterns(".temp", ".branches"))
     return tmp_path
 
 
 TARGET = {"2.122.1": "--db-url={url}", "3.1.0": "--remote={url}"}
-"""Version of the command line -> how it is told which database to push to."""
+"""Version of the command line -> the option that names the database."""
 
 
 def push(version: str, project: Path, url: str) -> subprocess.CompletedProcess[str]:
@@ -58,7 +58,7 @@ def bare(server: SupervisedServer) -> Iterator[SupabaseStack]:
 
 @pytest.mark.parametrize("version", TARGET)
 def test_db_push_applies_the_migrations_and_then_finds_them(bare: SupabaseStack, project: Path, version: str) -> None:
-    """Those of a table of another name too."""
+    """Also the migrations of a table with another name."""
     folder = project / "supabase" / "migrations"
     for name, text in named("mcp_storage_sessions", folder).items():
         (folder / name).write_bytes(text)

@@ -1,4 +1,4 @@
-"""The table as @mcp-ts/sdk 1.6 leaves it: what our migrations may find in a project. Written after its columns."""
+"""Tables of other packages that a project may contain: first that of @mcp-ts/sdk 1.6, rewritten from its columns."""
 
 POLICY = "auth.uid()::text = user_id or auth.uid()::text = identity"
 
@@ -46,7 +46,7 @@ create table public.mcp_sessions (
     headers jsonb, client_information jsonb, tokens jsonb, code_verifier text, client_id text
 );
 """
-"""The table of @mcp-ts/client 2.3. Written after its columns."""
+"""The table of @mcp-ts/client 2.3, rewritten from its columns."""
 
 CLIENT_4 = """
 create table public.mcp_sessions (
@@ -65,4 +65,4 @@ create policy "Users can view their own sessions" on public.mcp_sessions for sel
     using (auth.uid()::text = user_id);
 grant select, insert, update, delete on public.mcp_sessions to authenticated, service_role;
 """
-"""The table of @mcp-ts/client 4. Written after its columns."""
+"""The table of @mcp-ts/client 4, rewritten from its columns."""

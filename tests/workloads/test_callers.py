@@ -1,4 +1,4 @@
-"""Plans of concurrent callers become calls, and all of them end before the first error is raised."""
+"""Plans of concurrent callers become calls, and all calls end before the first error is raised."""
 
 from __future__ import annotations
 

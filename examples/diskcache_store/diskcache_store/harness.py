@@ -15,7 +15,7 @@ from pytest_mcp_storage import BackendHarness, Capability
 
 
 class DiskcacheHarness(BackendHarness):
-    """A directory of its own for each run; looked into with sqlite3, not with the store's own code."""
+    """Makes a directory for each run; reads the store with sqlite3, not with the store's code."""
 
     name = "diskcache"
     capabilities = frozenset(
@@ -99,7 +99,7 @@ class DiskcacheHarness(BackendHarness):
 
 
 def _packed(value: Any) -> bytes:
-    """As diskcache's JSONDisk writes it."""
+    """Encode a value as diskcache's JSONDisk does."""
     import zlib
 
     return zlib.compress(json.dumps(value).encode(), 1)

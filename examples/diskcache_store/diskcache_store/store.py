@@ -42,8 +42,7 @@ class DiskcacheBackend(BaseBackend):
         super().__init__(**options)
         self.path = path
         self.cache: diskcache.Cache | None = None
-        # diskcache keeps a connection for each thread: with one thread, closing the cache closes the only one.
-        self.thread = ThreadPoolExecutor(1)
+        self.thread: ThreadPoolExecutor | None = None
 
     async def init(self) -> None:
         if self.cache is None:
@@ -118,6 +117,9 @@ class DiskcacheBackend(BaseBackend):
         cache, self.cache = self.cache, None
         if cache is not None:
             await self._threaded(cache.close)
+        if self.thread is not None:
+            self.thread.shutdown()
+            self.thread = None
 
     def _open_cache(self) -> diskcache.Cache:
         # No eviction by size, and all values in the database itself: sessions are not a cache.
@@ -142,6 +144,8 @@ class DiskcacheBackend(BaseBackend):
             raise StorageUnavailableError("the cache did not answer in time; retry") from error
 
     async def _threaded(self, work: Callable[[], Result]) -> Result:
+        # diskcache keeps a connection for each thread: with one thread, closing the cache closes the only one.
+        self.thread = self.thread or ThreadPoolExecutor(1)
         return await asyncio.get_running_loop().run_in_executor(self.thread, work)
 
     async def _listing(self, identity: str) -> dict[str, dict[str, Any]]:

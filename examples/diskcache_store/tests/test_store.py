@@ -1,4 +1,4 @@
-"""The repository's own tests stand beside the contract's, and may use its fixtures."""
+"""The repository's tests, in addition to the contract's. They can use its fixtures."""
 
 from __future__ import annotations
 

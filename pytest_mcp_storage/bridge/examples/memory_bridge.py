@@ -1,7 +1,7 @@
 """A bridge of one file: a store in memory behind the protocol of docs/bridge-protocol.md.
 
-The second example of that protocol: written from its text alone, with nothing but Python's standard library, and
-nothing of pytest-mcp-storage. Read it to start a bridge in another language. Its one capability is CLOCK.
+It uses only Python's standard library, and nothing of pytest-mcp-storage. Read it before you write a bridge in
+another language. Its only capability is CLOCK.
 """
 
 import json
@@ -28,7 +28,7 @@ UNDEFINED = object()
 
 
 class Refused(Exception):
-    """An error that goes over the wire."""
+    """An error that the bridge answers."""
 
     def __init__(self, kind: str, message: str) -> None:
         super().__init__(message)
@@ -62,7 +62,7 @@ def unmark(value: Any) -> Any:
 
 
 def mark(value: Any) -> Any:
-    """Of what sessions can hold only these two need a stand-in: the rest was refused on its way in."""
+    """Only these two values of a session need a stand-in: the others were refused before they were stored."""
     if isinstance(value, list):
         return [mark(item) for item in value]
     if isinstance(value, dict):
@@ -97,9 +97,9 @@ def check_json(value: Any, depth: int = 0) -> None:
             check_json(item, depth + 1)
     elif isinstance(value, (int, float)):
         if not (math.isfinite(value) and -LARGEST <= value <= LARGEST):
-            raise invalid("a number is beyond what every language keeps")
+            raise invalid("a number is too large for some languages")
     elif value is not None:
-        raise invalid("that is no JSON value")
+        raise invalid("the value is not JSON")
 
 
 def check_field(field: str, value: Any) -> None:
@@ -142,7 +142,7 @@ def check_ttl(ttl: Any) -> float:
 
 
 class Store:
-    """A handle and all that it holds: by identity and session id, a session's text and its expiry."""
+    """A handle and its sessions: by identity and session id, a session's text and its expiry."""
 
     def __init__(self, default_ttl: float) -> None:
         self.rows: dict[tuple[str, str], tuple[str, float]] = {}
@@ -170,7 +170,7 @@ class Store:
     def create(self, message: Message) -> None:
         session = message["session"]
         if not session.keys() >= REQUIRED:
-            raise invalid("a needed field is missing")
+            raise invalid("a required field is missing")
         for field, value in session.items():
             check_name(value) if field in NAMES else check_field(field, value)
         key, expiry = (session["identity"], session["sessionId"]), self.expiry(message)
@@ -235,7 +235,7 @@ class Store:
 
 
 def nothing_shared(_store: Store, _message: Message) -> None:
-    """What a caller does to its objects can't reach this store: it holds texts, and hands out what it parses anew."""
+    """Do nothing: no object is shared, because the store keeps texts and parses them for each answer."""
 
 
 def new_session_id() -> str:

@@ -16,10 +16,10 @@ class McpTsFile(McpTsHarness):
     name: ClassVar[str] = "mcp-ts:file"
     store: ClassVar[str] = "file"
     capabilities = FileHarness.capabilities - {Capability.KEY}
-    beneath: FileHarness
+    underlying: FileHarness
 
     def provisioned(self) -> FileHarness:
         return FileHarness()
 
     def settings(self) -> Mapping[str, str]:
-        return {"MCP_TS_STORAGE_FILE": str(self.beneath.path)}
+        return {"MCP_TS_STORAGE_FILE": str(self.underlying.path)}

@@ -1,4 +1,4 @@
-"""What the harnesses of ``@mcp-ts/sdk`` share: the bridge, its environment, and the proof that the store is right."""
+"""What the harnesses of ``@mcp-ts/sdk`` share: the bridge, its environment, and the check of the store in use."""
 
 from __future__ import annotations
 
@@ -18,42 +18,42 @@ from reference_backends import Clock, SessionData
 
 BRIDGE = Path(__file__).parent.parent / "node" / "mcp_ts.mjs"
 
-CHOOSING = ("MCP_TS_STORAGE_", "REDIS_URL", "SUPABASE_", "STORAGE_ENCRYPTION_KEY")
-"""Variables by which upstream chooses its store: this process's own are kept from it."""
+STORE_VARIABLES = ("MCP_TS_STORAGE_", "REDIS_URL", "SUPABASE_", "STORAGE_ENCRYPTION_KEY")
+"""Variables by which upstream chooses its store; this process's are not passed on."""
 
 
 class FellBackToMemory(Exception):
-    """Upstream could not use the store that it was told to use, and keeps its sessions in memory without an error."""
+    """Upstream could not use the configured store, and keeps its sessions in memory without an error."""
 
 
 class McpTsHarness(StdioHarness):
-    """A store of ``@mcp-ts/sdk``: its package runs behind a bridge, and :attr:`beneath` holds what it stores into.
+    """A store of ``@mcp-ts/sdk``: its package runs behind a bridge, and :attr:`underlying` provisions its store.
 
-    Every handle is a load of upstream's module of its own, with the ``storage`` object that it exports.
+    Each handle loads upstream's module again, and uses the ``storage`` object that it exports.
     """
 
     store: ClassVar[str]
-    """As ``MCP_TS_STORAGE_TYPE`` has it."""
+    """The value of ``MCP_TS_STORAGE_TYPE``."""
     packages: ClassVar[Sequence[str]] = ()
-    """What npm installs beside the SDK."""
+    """Packages that npm installs in addition to the SDK."""
     node_options: ClassVar[Sequence[str]] = ()
     can_fall_back: ClassVar[bool] = True
     proves_each: ClassVar[bool] = False
-    """Whether upstream may fall back to memory for any handle, so that each one is put to the proof."""
+    """Whether upstream may fall back to memory; if so, each handle is checked."""
 
-    def __init__(self, beneath: BackendHarness | None = None) -> None:
+    def __init__(self, underlying: BackendHarness | None = None) -> None:
         super().__init__()
-        self.beneath = beneath or self.provisioned()
-        """Provisions the store and looks at it, past upstream."""
-        self._is_anothers = beneath is not None
+        self.underlying = underlying or self.provisioned()
+        """Provisions the store and reads it without upstream."""
+        self._is_anothers = underlying is not None
         self._trouble = False
 
     def provisioned(self) -> BackendHarness:
-        """A harness that provisions what upstream stores into; of its methods only ``open`` is not used."""
+        """Make the harness that provisions upstream's store; its ``open`` is not used."""
         raise NotImplementedError
 
     def settings(self) -> Mapping[str, str]:
-        """The environment variables by which upstream finds the store."""
+        """Return the environment variables by which upstream finds the store."""
         raise NotImplementedError
 
     @property
@@ -67,18 +67,18 @@ class McpTsHarness(StdioHarness):
     async def __aenter__(self) -> Self:
         folder = await installed(*self.packages)
         self.command = ("node", *self.node_options, str(BRIDGE), str(folder))
-        await self.beneath.__aenter__()
+        await self.underlying.__aenter__()
         try:
-            self.dedicated = self.beneath.dedicated
-            kept = {name: value for name, value in os.environ.items() if not name.startswith(CHOOSING)}
+            self.dedicated = self.underlying.dedicated
+            kept = {name: value for name, value in os.environ.items() if not name.startswith(STORE_VARIABLES)}
             self.env = {**kept, "MCP_TS_STORAGE_TYPE": self.store, **self.settings()}
             await self.start()
-            if self.can_fall_back and not self.attached:  # where others are at work it would be no bystander
+            if self.can_fall_back and not self.attached:  # an attached store may be in use, so don't write to it
                 await self._prove_at_start()
         except BaseException:
             if self._wire is not None:
                 self.stop()
-            await self.beneath.__aexit__(None, None, None)
+            await self.underlying.__aexit__(None, None, None)
             raise
         return self
 
@@ -86,7 +86,7 @@ class McpTsHarness(StdioHarness):
         try:
             self.wire.close()
         finally:
-            await self.beneath.__aexit__(*exc)
+            await self.underlying.__aexit__(*exc)
 
     async def open(
         self,
@@ -101,46 +101,46 @@ class McpTsHarness(StdioHarness):
         return backend
 
     async def holds(self, identity: str, session_id: str) -> bool:
-        """Whether the session lies in the store."""
+        """Return whether the session is in the store."""
         try:
-            await self.beneath.stored_fields(identity, session_id)
+            await self.underlying.stored_fields(identity, session_id)
         except LookupError:
             return False
         return True
 
     async def stored_bytes(self) -> bytes:
-        return await self.beneath.stored_bytes()
+        return await self.underlying.stored_bytes()
 
     async def stored_fields(self, identity: str, session_id: str) -> Mapping[str, Any]:
-        return await self.beneath.stored_fields(identity, session_id)
+        return await self.underlying.stored_fields(identity, session_id)
 
     async def replace_stored_field(self, identity: str, session_id: str, field: str, value: Any) -> None:
-        await self.beneath.replace_stored_field(identity, session_id, field, value)
+        await self.underlying.replace_stored_field(identity, session_id, field, value)
 
     @asynccontextmanager
     async def outage(self) -> AsyncIterator[None]:
-        async with self._in_trouble(self.beneath.outage()):
+        async with self._in_trouble(self.underlying.outage()):
             yield
 
     @asynccontextmanager
     async def lost_answer(self) -> AsyncIterator[None]:
-        async with self.beneath.lost_answer():
+        async with self.underlying.lost_answer():
             yield
 
     @asynccontextmanager
     async def unprepared(self, how: Literal["missing", "old"]) -> AsyncIterator[None]:
-        async with self._in_trouble(self.beneath.unprepared(how)):
+        async with self._in_trouble(self.underlying.unprepared(how)):
             yield
 
     def files(self) -> Sequence[Path]:
-        return self.beneath.files()
+        return self.underlying.files()
 
     def locator(self) -> Mapping[str, Any]:
-        return self.beneath.locator()
+        return self.underlying.locator()
 
     @classmethod
     def attach(cls, locator: Mapping[str, Any]) -> Self:
-        return cls(type(cls().beneath).attach(locator))
+        return cls(type(cls().underlying).attach(locator))
 
     async def _prove_at_start(self) -> None:
         backend = await super().open()
@@ -148,7 +148,7 @@ class McpTsHarness(StdioHarness):
         await backend.disconnect()
 
     async def _prove(self, backend: BridgeBackend) -> None:
-        """See that a session created through the handle lies in the store, where upstream may keep it in memory."""
+        """Check that a session that the handle creates is in the store: upstream may keep it in memory."""
         probe = SessionData(
             session_id=f"probe{secrets.token_hex(8)}",
             identity="mcp-storage-probe",
@@ -162,14 +162,14 @@ class McpTsHarness(StdioHarness):
         await backend.remove_session(probe.identity, probe.session_id)
         if held:
             return
-        seen = f"{SDK} was told to use {self.store!r}, and keeps its sessions in memory instead, without an error"
+        seen = f"{SDK} is configured to use {self.store!r}, but keeps its sessions in memory without an error"
         if self._trouble:
             raise FellBackToMemory(seen)
         raise BridgeFault(f"{seen}. Its log (logger pytest_mcp_storage.bridge) says why")
 
     @asynccontextmanager
     async def _in_trouble(self, trouble: AbstractAsyncContextManager[None]) -> AsyncIterator[None]:
-        """Inside it falling back to memory is what upstream does, and not a mistake of this harness."""
+        """Take a fall back to memory in the block as upstream's behaviour, not as a fault of this harness."""
         async with trouble:
             self._trouble = True
             try:

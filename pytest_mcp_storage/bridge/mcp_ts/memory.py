@@ -11,7 +11,7 @@ from pytest_mcp_storage.spec.harness import BackendHarness
 
 
 class McpTsMemory(McpTsHarness):
-    """``MemoryStorageBackend`` of ``@mcp-ts/sdk``. Each handle is a store of its own."""
+    """``MemoryStorageBackend`` of ``@mcp-ts/sdk``. Each handle is a separate store."""
 
     name: ClassVar[str] = "mcp-ts:memory"
     store: ClassVar[str] = "memory"

@@ -1,4 +1,4 @@
-"""Upstream's package, installed by npm into a cache folder the first time that it is asked for."""
+"""Upstream's package, which npm installs into a cache folder on first use."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ VERSIONS = {
     "better-sqlite3": "12.11.1",
     "@supabase/supabase-js": "2.109.0",
 }
-"""What the verdicts in docs/upstream.md were passed on."""
+"""The versions to which the verdicts in docs/upstream.md apply."""
 
 
-async def installed(*beside: str) -> Path:
-    """A folder whose ``node_modules`` holds the SDK and the packages ``beside`` it.
+async def installed(*extra: str) -> Path:
+    """Return a folder whose ``node_modules`` contains the SDK and the packages ``extra``.
 
-    ``better-sqlite3`` is compiled where no binary of it can be downloaded: that takes a minute, once. What is there
-    already needs neither npm nor a network. Raises :class:`BridgeFault` that says what is missing, with the end of
-    npm's output.
+    If no binary of ``better-sqlite3`` can be downloaded, it is compiled, which takes a minute, once. An installation
+    that exists needs neither npm nor a network. Raises :class:`BridgeFault` that says what is missing, with the end
+    of npm's output.
     """
     _need("node")
-    packages = [f"{name}@{VERSIONS[name]}" for name in (SDK, *beside)]
+    packages = [f"{name}@{VERSIONS[name]}" for name in (SDK, *extra)]
     parent = cache_folder("mcp-ts")
     folder = parent / " ".join(packages).replace("/", "+").replace(" ", "_")
     if not folder.is_dir():
@@ -53,9 +53,9 @@ def _need(program: str) -> None:
 
 
 async def _install(packages: Sequence[str], folder: Path) -> None:
-    """Install beside ``folder``, then rename: half an installation is never found. The caller holds the lock."""
+    """Install next to ``folder``, then rename, so that no incomplete installation is found. The caller has the lock."""
     for left in folder.parent.glob(f"{UNFINISHED}*"):
-        shutil.rmtree(left, ignore_errors=True)  # whoever was at it is dead
+        shutil.rmtree(left, ignore_errors=True)  # its process has ended
     logging.getLogger(__name__).info("npm installs %s, once", ", ".join(packages))
     unfinished = Path(tempfile.mkdtemp(prefix=UNFINISHED, dir=folder.parent))
     try:
@@ -77,12 +77,12 @@ async def _install(packages: Sequence[str], folder: Path) -> None:
         try:
             output, _ = await npm.communicate()
         finally:
-            if npm.returncode is None:  # cancelled: it must not go on in a folder that is taken away
+            if npm.returncode is None:  # cancelled: it must not continue in a folder that will be removed
                 npm.kill()
         if npm.returncode != 0:
             end = "\n".join(output.decode(errors="replace").splitlines()[-12:])
             raise BridgeFault(
-                f"npm could not install {', '.join(packages)}, for which it must reach its registry, once:\n{end}"
+                f"npm could not install {', '.join(packages)}; it needs its registry once. Its output ends:\n{end}"
             )
         os.rename(unfinished, folder)
     finally:

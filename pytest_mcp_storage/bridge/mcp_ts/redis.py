@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 
 
 class UpstreamRedis(BackendHarness):
-    """A server of this run's own, seen as upstream lays it out: its keys have a fixed prefix, so it can't share one."""
+    """A server of this run, in upstream's layout. Upstream's keys have a fixed prefix, so a server can't be shared."""
 
     def __init__(self) -> None:
         self.url = ""
-        """Where upstream finds it: behind the proxy that makes faults, but for an attached harness."""
+        """Return the URL for upstream: that of the proxy that makes faults, except for an attached harness."""
         self._direct = ""
         self._client: Redis
         self._proxy: FaultProxy
@@ -77,7 +77,7 @@ class UpstreamRedis(BackendHarness):
     async def _row(self, identity: str, session_id: str) -> dict[str, Any]:
         text = await self._client.get(_key(identity, session_id))
         if text is None:
-            raise LookupError("no row lies there")
+            raise LookupError("the server has no such session")
         row: dict[str, Any] = json.loads(text)
         return row
 
@@ -92,7 +92,7 @@ class UpstreamRedis(BackendHarness):
 
 
 class McpTsRedis(McpTsHarness):
-    """``RedisStorageBackend`` of ``@mcp-ts/sdk``. The server's own clock ends its sessions."""
+    """``RedisStorageBackend`` of ``@mcp-ts/sdk``. Sessions expire by the server's clock."""
 
     name: ClassVar[str] = "mcp-ts:redis"
     store: ClassVar[str] = "redis"
@@ -108,13 +108,13 @@ class McpTsRedis(McpTsHarness):
             Capability.CRASH,
         }
     )
-    beneath: UpstreamRedis
+    underlying: UpstreamRedis
 
     def provisioned(self) -> UpstreamRedis:
         return UpstreamRedis()
 
     def settings(self) -> Mapping[str, str]:
-        return {"REDIS_URL": self.beneath.url}
+        return {"REDIS_URL": self.underlying.url}
 
 
 def _key(identity: str, session_id: str) -> str:

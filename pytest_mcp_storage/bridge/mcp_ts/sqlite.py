@@ -17,10 +17,10 @@ class McpTsSqlite(McpTsHarness):
     store: ClassVar[str] = "sqlite"
     packages: ClassVar[Sequence[str]] = ("better-sqlite3",)
     capabilities = SqliteHarness.capabilities - {Capability.KEY}
-    beneath: SqliteHarness
+    underlying: SqliteHarness
 
     def provisioned(self) -> SqliteHarness:
         return SqliteHarness()
 
     def settings(self) -> Mapping[str, str]:
-        return {"MCP_TS_STORAGE_SQLITE_PATH": str(self.beneath.path)}
+        return {"MCP_TS_STORAGE_SQLITE_PATH": str(self.underlying.path)}

@@ -1,4 +1,4 @@
-"""Upstream's sessions in a Supabase table of its own migration."""
+"""Upstream's sessions in the Supabase table of upstream's migration."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
     from httpx import AsyncClient
 
 MIGRATION = "20260330195700_install_mcp_sessions.sql"
-"""Upstream's table. Its other migration schedules a clean-up, which the contract does not lean on."""
+"""Upstream's table. Its other migration schedules a clean-up, on which the contract does not depend."""
 
 GRANTED_BY_DEFAULT = "grant all on public.mcp_sessions to anon, authenticated, service_role"
-"""What the projects granted on a new table that upstream's migration was written for; it grants nothing itself."""
+"""What projects granted on a new table when upstream's migration was written; it grants nothing itself."""
 
 AWAY = {
     "missing": "public.mcp_sessions rename to mcp_away",
@@ -37,11 +37,11 @@ BACK = {
 }
 
 RELOAD_LIMIT = 10.0
-"""Seconds within which PostgREST must have seen a changed table; it takes about a tenth of one."""
+"""Seconds within which PostgREST must have read a changed table; it takes about a tenth of a second."""
 
 
 class UpstreamProject(SupabaseHarness):
-    """A project of this run's own, its table upstream's, behind a proxy that makes faults."""
+    """A project of this run with upstream's table, behind a proxy that makes faults."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -69,7 +69,7 @@ class UpstreamProject(SupabaseHarness):
 
     @property
     def variables(self) -> Mapping[str, str]:
-        """What upstream's documentation asks for."""
+        """Return the variables that upstream's documentation asks for."""
         stack = self._in_use
         return {
             "SUPABASE_URL": self._url or stack.url,
@@ -78,14 +78,14 @@ class UpstreamProject(SupabaseHarness):
         }
 
     async def holds(self, identity: str, session_id: str) -> bool:
-        """Whether a row of that session is in the table, asked of PostgREST: an attached harness has no more."""
+        """Return whether the table has a row of that session. Ask PostgREST: an attached harness has nothing else."""
         async with self._rest() as client:
             row = {"identity": f"eq.{identity}", "session_id": f"eq.{session_id}"}
             answer = await client.get(f"{self._in_use.url}/rest/v1/mcp_sessions", params={"select": "id", **row})
         return answer.is_success and len(answer.json()) == 1
 
     def login(self, user: str | None) -> str:
-        """The key by which a client acts as a signed-in user, or as nobody."""
+        """Return the key of a client of a signed-in user, or of a caller who is not signed in."""
         return (self._in_use.public_key or "") if user is None else self._in_use.token(user)
 
     @asynccontextmanager
@@ -102,7 +102,7 @@ class UpstreamProject(SupabaseHarness):
 
     @asynccontextmanager
     async def unprepared(self, how: Literal["missing", "old"]) -> AsyncIterator[None]:
-        """Inside it the table, or its last column, has another name: upstream is told its project once for all."""
+        """Rename the table or its last column in the block: upstream reads its project's variables only once."""
         await self._behind.execute(f"alter table {AWAY[how]}")
         await self._reloaded(usable=False)
         try:
@@ -118,9 +118,9 @@ class UpstreamProject(SupabaseHarness):
         return harness
 
     async def _make_upstreams(self) -> None:
-        """Put upstream's table in the place of ours, and the proxy before the gateway."""
+        """Replace the table by upstream's, and put the proxy in front of the gateway."""
         if not self._in_use.isolated or self._in_use.database_url is None:
-            raise BridgeFault("mcp-ts:supabase needs a stack of its own: use --mcp-supabase=native or docker")
+            raise BridgeFault("mcp-ts:supabase needs a stack that this run starts: use --mcp-supabase=native or docker")
         package = await installed(*McpTsSupabase.packages)
         await self._behind.execute("drop table public.mcp_sessions")
         await self._behind.execute((migrations_of(package) / MIGRATION).read_text())
@@ -133,7 +133,7 @@ class UpstreamProject(SupabaseHarness):
         self._url = f"http://{self._proxy.host}:{self._proxy.port}"
 
     async def _reloaded(self, *, usable: bool) -> None:
-        """Wait until PostgREST knows the table as it now is: it is asked to change the column in no row at all."""
+        """Wait until PostgREST has read the changed table: ask it to change the column in no rows."""
         await self._behind.execute("notify pgrst, 'reload schema'")
         async with self._rest() as client, asyncio.timeout(RELOAD_LIMIT):
             nothing = f"{self._in_use.url}/rest/v1/mcp_sessions?session_id=is.null"
@@ -141,7 +141,7 @@ class UpstreamProject(SupabaseHarness):
                 await asyncio.sleep(0.02)
 
     def _rest(self) -> AsyncClient:
-        """A client as the service role, past the proxy."""
+        """Return a client of the service role that does not use the proxy."""
         from httpx import AsyncClient
 
         key = self._in_use.server_key or ""
@@ -149,7 +149,7 @@ class UpstreamProject(SupabaseHarness):
 
 
 class McpTsSupabase(McpTsHarness):
-    """``SupabaseStorageBackend`` of ``@mcp-ts/sdk``, on the table of its own migration."""
+    """``SupabaseStorageBackend`` of ``@mcp-ts/sdk``, on the table of its migration."""
 
     name: ClassVar[str] = "mcp-ts:supabase"
     store: ClassVar[str] = "supabase"
@@ -157,25 +157,25 @@ class McpTsSupabase(McpTsHarness):
     node_options: ClassVar[Sequence[str]] = ("--experimental-websocket",)  # supabase-js needs it before Node 22
     proves_each: ClassVar[bool] = True
     capabilities = SupabaseHarness.capabilities | {Capability.LOST_ANSWER}
-    beneath: UpstreamProject
+    underlying: UpstreamProject
 
     def provisioned(self) -> UpstreamProject:
         return UpstreamProject()
 
     def settings(self) -> Mapping[str, str]:
-        return self.beneath.variables
+        return self.underlying.variables
 
     async def holds(self, identity: str, session_id: str) -> bool:
-        return await self.beneath.holds(identity, session_id)
+        return await self.underlying.holds(identity, session_id)
 
     async def open_as(self, user: str | None) -> BridgeBackend:
-        await self.beneath.check_tokens()
-        return await self._opened("openAs", None, user=self.beneath.login(user))
+        await self.underlying.check_tokens()
+        return await self._opened("openAs", None, user=self.underlying.login(user))
 
     async def write_row_as(self, user: str | None, session: SessionData, owner: str) -> None:
-        await self.beneath.write_row_as(user, session, owner)
+        await self.underlying.write_row_as(user, session, owner)
 
 
 def migrations_of(package: Path) -> Path:
-    """Where upstream's migrations lie in an installation."""
+    """Return the folder of upstream's migrations in an installation."""
     return package / "node_modules" / "@mcp-ts" / "sdk" / "supabase" / "migrations"

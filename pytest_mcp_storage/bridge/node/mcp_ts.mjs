@@ -1,8 +1,8 @@
 // The `storage` object of @mcp-ts/sdk behind the bridge protocol:  node mcp_ts.mjs FOLDER
 //
-// FOLDER holds node_modules with the published package; the environment chooses the store, as upstream documents.
+// FOLDER contains node_modules with the published package; the environment chooses the store, as upstream documents.
 // Upstream reads three things from its process: the key, the time, and one `storage` for each load of its module. Here
-// each handle has its own of all three, as if it were a process of its own: nothing else is changed.
+// each handle has its own key, time and `storage`, as in a separate process. Nothing else is changed.
 
 import { AsyncLocalStorage } from "node:async_hooks";
 import { readFileSync } from "node:fs";
@@ -30,7 +30,7 @@ const entry = pathToFileURL(join(folder, "dist", "server", "index.mjs")).href;
 const { version } = JSON.parse(readFileSync(join(folder, "package.json"), "utf8"));
 
 const current = new AsyncLocalStorage(); // the handle whose call is running
-const settings = new WeakMap(); // handle -> environment variables of its own
+const settings = new WeakMap(); // handle -> its environment variables
 
 process.env = new Proxy(process.env, {
   get: (target, name) => settings.get(current.getStore())?.[name] ?? target[name],
@@ -55,18 +55,18 @@ async function open({ encryptionKey, defaultTtl }) {
   return load(encryptionKey === undefined ? {} : { STORAGE_ENCRYPTION_KEY: encryptionKey });
 }
 
-/** A handle of a user: upstream has one place for a key, and a client sends it as its login. */
+/** A handle of a user: upstream has one variable for a key, and its client sends that as the login. */
 const openAs = (token) => load({ SUPABASE_SERVICE_ROLE_KEY: token });
 
 async function load(environment) {
   settings.set(current.getStore(), environment);
-  delete globalThis.__redis; // where upstream keeps its connection from one load of its module to the next
+  delete globalThis.__redis; // upstream keeps its connection there between loads of its module
   const { storage } = await import(`${entry}?load=${++loads}`);
-  // Not `storage` itself: it answers to every name, so awaiting it would wait for its then() for ever.
+  // Not `storage` itself: it is a proxy with every name, so awaiting it would wait for its then() forever.
   return Object.fromEntries(METHODS.map((method) => [method, (...given) => storage[method](...given)]));
 }
 
-// Upstream throws plain Errors. Two of them its interface documents: for a session that exists, and for one that does not.
+// Upstream throws plain Errors. Its interface documents two: for a session that exists, and for one that does not.
 function errorType(error) {
   if (/^Session [^]* already exists$/.test(error.message)) return "SessionExistsError";
   if (/^Session [^]* not found( for identity [^]*)?$/.test(error.message)) return "SessionNotFoundError";

@@ -4,7 +4,7 @@
 //   import { MyBackend } from "./my-backend.mjs";
 //   serve({ name: "my-backend", version: "1.0.0", capabilities: ["DURABLE"], open: (options) => new MyBackend(options) });
 //
-// and then `pytest --mcp-backend='stdio:node ./bridge.mjs'`. Import this module first: it keeps stdout for the wire.
+// and then `pytest --mcp-backend='stdio:node ./bridge.mjs'`. Import this module first: it reserves stdout for the protocol.
 // The protocol, and every option of serve(), are in docs/bridge-protocol.md. Node 20 or newer, no dependencies.
 
 import { writeSync } from "node:fs";
@@ -26,7 +26,7 @@ const ERRORS = new Set([
 ]);
 const LEVELS = { debug: "DEBUG", log: "INFO", info: "INFO", warn: "WARNING", error: "ERROR" };
 
-// Written past process.stdout, which is quicker, and leaves that name to others: it is stderr from now on.
+// Written without process.stdout, which is faster; process.stdout writes to stderr from now on.
 Object.defineProperty(process, "stdout", { value: process.stderr });
 function send(message) {
   let rest = Buffer.from(stringify(message) + "\n");
@@ -34,8 +34,8 @@ function send(message) {
     try {
       rest = rest.subarray(writeSync(1, rest));
     } catch (error) {
-      if (error.code === "EPIPE") return; // nobody listens any more; stdin ends soon
-      if (error.code !== "EAGAIN") throw error; // a pipe that is full and does not wait: the suite is reading
+      if (error.code === "EPIPE") return; // nobody reads any more; stdin ends soon
+      if (error.code !== "EAGAIN") throw error; // a non-blocking pipe is full: try again, the suite reads
     }
   }
 }
@@ -43,12 +43,12 @@ for (const [method, level] of Object.entries(LEVELS)) {
   console[method] = (...words) => send({ log: { level, message: format(...words) } });
 }
 
-/** What a bridge can't do: the clause is then not measured, with this reason. */
+/** An error for a call that a bridge can't do: the clause is then not measured, with this reason. */
 export class Declined extends Error {
   name = "Declined";
 }
 
-/** An error of one of the types that the contract names, for code that has no classes of its own for them. */
+/** An error of one of the contract's types, for code that has no classes for them. */
 export function storageError(type, message, sessionId) {
   return Object.assign(new Error(message), { name: type, sessionId });
 }
@@ -85,11 +85,11 @@ const RETURN_VALUES = new Set([
  * Answer the suite's calls until stdin ends.
  *
  * Needed: name, version, and open({ encryptionKey?, defaultTtl?, clock? }), which returns a backend (or a promise of
- * one); its init() is called here. clock() is in seconds, and given where the capability CLOCK is declared.
- * As the declared capabilities ask: provision(), destroy(), attach(locator), storedBytes() -> Buffer,
+ * one); its init() is called here. clock() is in seconds; it is given if the capability CLOCK is declared.
+ * If the declared capabilities need them: provision(), destroy(), attach(locator), storedBytes() -> Buffer,
  * storedFields(identity, sessionId), replaceStoredField(identity, sessionId, field, value), enter(condition, how),
  * leave(condition, how), files(), locator(), openAs(user), writeRowAs(user, session, owner).
- * errorType(error) names the type of an error whose own name is none of the contract's.
+ * errorType(error) returns the contract's type for an error with another name.
  * around(handle, run) runs each call on a handle.
  */
 export function serve(bridge) {
@@ -132,7 +132,7 @@ export function serve(bridge) {
     openAs: ({ user }) => opened(() => needed("openAs")(user)),
     writeRowAs: async ({ user, session, owner }) => void (await needed("writeRowAs")(user, session, owner)),
     storedBytes: async ({ from = 0 }) => {
-      // In parts, each well under the longest line.
+      // In parts, each much shorter than the longest line.
       const bytes = Buffer.from(await needed("storedBytes")());
       const end = from + 2 ** 22;
       return { data: bytes.subarray(from, end).toString("base64"), next: end < bytes.length ? end : null };
@@ -158,7 +158,7 @@ export function serve(bridge) {
     }
     const result = await around(handle, () => BACKEND_CALLS[message.call](handle.backend, message));
     if (message.lend !== undefined) {
-      // The caller and the backend hold the same object now: what the caller does to it must be done here too.
+      // The caller and the backend share this object: a change by the caller is repeated here.
       handle.lent.push({ number: message.lend, object: message.session ?? message.changes ?? result });
       if (handle.lent.length > LENT) handle.lent.shift();
     }
@@ -191,7 +191,7 @@ export function serve(bridge) {
   });
 }
 
-/** Give an object or an array the content of another, in place, as deep as their kinds agree. */
+/** Copy the content of an object or an array into another, in place, as deep as their types agree. */
 function overwrite(target, value) {
   if (!isContainer(target) || !isContainer(value)) return;
   for (const key of Object.keys(target)) if (!Object.hasOwn(value, key)) delete target[key];

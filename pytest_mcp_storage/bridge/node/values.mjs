@@ -14,13 +14,13 @@ const isLone = (text) => !text.isWellFormed();
 const set = (object, key, value) =>
   Object.defineProperty(object, key, { value, writable: true, enumerable: true, configurable: true });
 
-/** The value of a line, its stand-ins replaced. */
+/** The value of a line, with its stand-ins replaced. */
 export function parse(line) {
   const value = JSON.parse(line);
   return line.includes('"$"') || line.includes("\\u0024") ? unmark(value) : value;
 }
 
-/** One line, without its end. What JSON.stringify would drop or alter is marked first. */
+/** One line, without its end. Values that JSON.stringify would drop or alter are replaced by stand-ins first. */
 export function stringify(value) {
   return JSON.stringify(needsMarks(value) ? mark(value) : value);
 }

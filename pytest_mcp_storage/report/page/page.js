@@ -61,7 +61,7 @@
     home.tabIndex = 0;
   });
 
-  // Copying the command; where the clipboard is out of reach the command is selected instead.
+  // Copy the command; if the clipboard can't be used, select the command instead.
   const copy = async (box, button) => {
     const code = box.querySelector("code");
     try {

@@ -28,7 +28,7 @@ def started(environ: Mapping[str, str]) -> AbstractAsyncContextManager[RedisServ
     try:
         check_docker()
     except StorageSetupError:
-        raise StorageSetupError(f"no Redis server found, and no Docker engine answers: {REMEDY}") from None
+        raise StorageSetupError(f"no Redis server was found, and no Docker engine answers: {REMEDY}") from None
     return supervised("docker", f"{__name__}:RedisContainer", {"image": image})
 
 
@@ -51,12 +51,17 @@ class RedisContainer:
         try:
             container.start()
         except DockerException as error:
-            problem = f"no container of {self.image} can be started ({error}): pull or build it, or name another by "
+            problem = (
+                f"no container of {self.image} can be started ({error}): pull or build it, or name another image in "
+            )
             raise StorageSetupError(problem + IMAGE_VARIABLE) from None
         self.container = container
-        self.url = f"redis://{LOOPBACK[0]}:{container.get_exposed_port(6379)}/0"  # wherever this process itself runs
+        self.url = f"redis://{LOOPBACK[0]}:{container.get_exposed_port(6379)}/0"  # the published port
         if not await answers(self.url):
-            raise StorageSetupError(f"the container of {self.image} runs, and no Redis server answers in it")
+            raise StorageSetupError(
+                f"the container of {self.image} runs, but no Redis server answers in it: "
+                f"name an image of Redis or Valkey in {IMAGE_VARIABLE}"
+            )
 
     def facts(self) -> dict[str, Any]:
         return {"url": self.url, "folder": None}

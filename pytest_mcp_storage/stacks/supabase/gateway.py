@@ -1,7 +1,7 @@
-"""The front door of a project: ``/rest/v1`` in front of PostgREST, with the keys of Supabase's own gateway.
+"""A project's gateway: ``/rest/v1`` in front of PostgREST, with the keys of Supabase's own gateway.
 
-PostgREST has no base path and takes JWTs alone, clients call ``{url}/rest/v1/…`` with an ``apikey`` header, so each
-request is passed on with a shorter path and with the JWT that its key stands for.
+PostgREST has no base path and accepts only JWTs. Clients call ``{url}/rest/v1/…`` with an ``apikey`` header. So the
+gateway forwards each request with a shorter path, and with the JWT that belongs to its key.
 """
 
 from __future__ import annotations
@@ -28,19 +28,19 @@ from pytest_mcp_storage.stacks.supabase.keys import ProjectKeys
 from reference_backends.core.errors import StorageSetupError
 
 PREFIX = "/rest/v1"
-HOP_BY_HOP = frozenset(  # RFC 9110, 7.6.1: between two neighbours only
+HOP_BY_HOP = frozenset(  # RFC 9110, 7.6.1: for one connection only
     {"connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade", "host", "apikey"}
 )
 CHUNK = 256 * 1024
 ONE_PIECE = 1024 * 1024
-"""Answers up to this many bytes are passed on in one piece, which is quicker."""
+"""Answers of at most this many bytes are forwarded in one piece, which is faster."""
 
 LONGEST_LINE = 65_536
-"""Bytes; a name of 255 emoji is 3 KiB in a URL, and PostgREST says the URL again in a header."""
+"""Bytes. A name of 255 emoji is 3 KiB in a URL, and PostgREST repeats the URL in a header."""
 
 
 class Gateway:
-    """One project's gateway on a loopback port of its own, in front of PostgREST at ``upstream``.
+    """One project's gateway on a loopback port, in front of PostgREST at ``upstream``.
 
     ``upstream`` is the path of a Unix socket, or a base URL.
     """
@@ -54,13 +54,13 @@ class Gateway:
 
     @property
     def url(self) -> str:
-        """The base URL that clients are given."""
+        """The base URL for clients."""
         return f"http://127.0.0.1:{self.port}"
 
     async def start(self) -> None:
-        """Listen: on any free port the first time, on the same one after :meth:`stop`.
+        """Listen: on any free port the first time, on the same port after :meth:`stop`.
 
-        Raises :class:`StorageSetupError` where the port can't be had.
+        Raises :class:`StorageSetupError` if the port is not free.
         """
         listener = _listener(self.port)
         unix = isinstance(self.upstream, Path)
@@ -117,14 +117,14 @@ class Gateway:
             )
         except ClientError:
             return _refusal(503, "name resolution failed")
-        async with answer:  # if it breaks off, so does ours
+        async with answer:  # if this answer is cut off, the client's is too
             return await _pass_on(request, answer)
 
 
 def authorization(keys: ProjectKeys, key: str, given: str | None) -> str | None:
-    """The ``Authorization`` that PostgREST gets; ``None``: the key is not one of the project's.
+    """Return the ``Authorization`` header for PostgREST; ``None`` if the key is not one of the project's.
 
-    A caller's own JWT goes before the key; an opaque key is no JWT and stands for one.
+    A JWT of the caller has precedence over the key. An opaque key is replaced by its JWT.
     """
     stands_for = keys.accepted.get(key)
     if stands_for is None:
@@ -170,6 +170,6 @@ def _listener(port: int) -> socket.socket:
         listener.close()
         raise StorageSetupError(
             f"the gateway can't listen on port {port} ({error.strerror}): "
-            "name another (--port), or none for any free one"
+            "choose another with --port, or leave it out for any free port"
         ) from None
     return listener

@@ -29,10 +29,10 @@ def key_kind(environ: Mapping[str, str]) -> Kind:
 
 @dataclass(frozen=True, repr=False)
 class ProjectKeys:
-    """What a project hands to its applications. The process that has the gateway makes them.
+    """The keys that a project gives to its applications. The process that has the gateway makes them.
 
-    ``es256`` is a project of today: tokens are signed with a private key, and only the opaque keys open the gateway.
-    ``hs256`` is an older one: its secret signs the tokens, and also two of them, anon and service_role, that are keys.
+    ``es256`` is a current project: a private key signs the tokens, and the gateway accepts only the opaque keys.
+    ``hs256`` is an older one: a secret signs the tokens. Two such tokens, anon and service_role, are keys too.
     """
 
     kind: Kind
@@ -54,35 +54,35 @@ class ProjectKeys:
 
     @property
     def signer(self) -> str | Jwk:
-        """What signs tokens."""
+        """Return the key that signs tokens."""
         key = self.signing_key or self.jwt_secret
         assert key is not None
         return key
 
     @property
     def verifier(self) -> str:
-        """What PostgREST verifies tokens with, as its ``jwt-secret``."""
+        """Return PostgREST's ``jwt-secret``, with which it verifies tokens."""
         return public_jwks(self.signing_key) if self.signing_key else str(self.jwt_secret)
 
     @cached_property
     def anon(self) -> str:
-        """The JWT of nobody in particular."""
+        """Return the JWT of a caller who is not signed in."""
         return sign(self.signer, "anon")
 
     @cached_property
     def service_role(self) -> str:
-        """The JWT that row security does not bind."""
+        """Return the JWT that bypasses row security."""
         return sign(self.signer, "service_role")
 
     @cached_property
     def accepted(self) -> dict[str, str]:
-        """The keys that the gateway takes, with the JWT that it sends on for each."""
+        """Return the keys that the gateway accepts, each with the JWT that it forwards."""
         opaque = {self.publishable: self.anon, self.secret: self.service_role}
         legacy = {self.anon: self.anon, self.service_role: self.service_role}
         return opaque if self.kind == "es256" else opaque | legacy
 
-    def told(self) -> dict[str, str | None]:
-        """Return what the project's dashboard shows, by attribute of ``SupabaseStack``."""
+    def as_attributes(self) -> dict[str, str | None]:
+        """Return the keys that the project's dashboard shows, by attribute of ``SupabaseStack``."""
         legacy = self.kind == "hs256"
         return {
             "anon_key": self.anon if legacy else None,

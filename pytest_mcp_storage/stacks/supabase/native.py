@@ -1,4 +1,4 @@
-"""The native provider: PostgreSQL and PostgREST as processes of this run, no Docker needed."""
+"""The native provider: PostgreSQL and PostgREST as processes of this run, without Docker."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from typing import Any
 from pytest_mcp_storage.stacks.servers import Note
 from pytest_mcp_storage.stacks.supabase.binaries import postgres_programs, postgrest_program
 from pytest_mcp_storage.stacks.supabase.keys import ProjectKeys, key_kind
-from pytest_mcp_storage.stacks.supabase.postgres import FORGETFUL, Postgres
+from pytest_mcp_storage.stacks.supabase.postgres import NOT_DURABLE, Postgres
 from pytest_mcp_storage.stacks.supabase.postgrest import Postgrest
 from pytest_mcp_storage.stacks.supabase.schema import BARE, PREPARED
 from pytest_mcp_storage.stacks.supabase.servers import Upstream
 from pytest_mcp_storage.stacks.supabase.stack import Say
 from pytest_mcp_storage.stacks.supabase.supervisor_client import SupervisedServer
-from pytest_mcp_storage.stacks.supabase.template import lay_out, template
+from pytest_mcp_storage.stacks.supabase.template import make_data_directory, template
 from reference_backends.core.errors import StorageSetupError
 
 
@@ -32,11 +32,11 @@ def start(
 ) -> SupervisedServer:
     """Start a native stack.
 
-    ``settings`` are PostgreSQL's own. ``fsync`` makes what is committed outlive a crash of the machine, at a price;
-    without it the files lie in memory where there is room (and ``TMPDIR`` is not set). With
-    ``MCP_STORAGE_SUPABASE_KEYS=es256`` it has the keys of a project of today: see :class:`.ProjectKeys`.
+    ``settings`` are PostgreSQL's. With ``fsync`` committed data survives a crash of the machine, but commits are
+    slower. Without it the files are in memory if there is enough space and ``TMPDIR`` is not set. With
+    ``MCP_STORAGE_SUPABASE_KEYS=es256`` the stack has the keys of a current project: see :class:`.ProjectKeys`.
 
-    Raises :class:`StorageSetupError` where a program is missing or does not start.
+    Raises :class:`StorageSetupError` if a program is missing or does not start.
     """
     if sys.platform == "win32":
         raise StorageSetupError("the native stack needs a POSIX system; on Windows use --mcp-supabase=docker")
@@ -46,13 +46,13 @@ def start(
     order = {
         "postgres": str(postgres),
         "postgrest": str(postgrest),
-        "settings": {**({} if fsync else FORGETFUL), **(settings or {})},
+        "settings": {**({} if fsync else NOT_DURABLE), **(settings or {})},
     }
     return SupervisedServer("native", f"{__name__}:NativeServers", order, say=say, in_memory=not fsync, keys=keys)
 
 
 def _load(*modules: str) -> None:
-    """Import what takes long, while another process is busy."""
+    """Import modules that take long to load, while another process works."""
     for module in modules:
         import_module(module)
 
@@ -67,16 +67,16 @@ class NativeServers:
         self.keys = keys
         self.postgrest = Path(postgrest)
         self.postgres = Postgres(Path(postgres), folder / "postgres", settings)
-        self.faces: dict[str, Postgrest] = {}
+        self.rest_servers: dict[str, Postgrest] = {}
         self.numbers = itertools.count(1)
 
     async def start(self, note: Note) -> None:
         soon, later = "psycopg", "pytest_mcp_storage.stacks.supabase.gateway"
         if template(self.postgres.programs).is_dir():
-            await lay_out(self.postgres, meanwhile=lambda: _load(soon))
+            await make_data_directory(self.postgres, meanwhile=lambda: _load(soon))
         else:
             note.say("Supabase stack: making a template of the database, once")
-            await lay_out(self.postgres, meanwhile=lambda: _load(soon, later))
+            await make_data_directory(self.postgres, meanwhile=lambda: _load(soon, later))
         note.part("data directory")
         await self.postgres.start()
         await self.postgres.open_port()
@@ -84,26 +84,30 @@ class NativeServers:
 
     async def add(self, name: str, *, migrated: bool, max_rows: int) -> Upstream:
         await self.postgres.create_database(name, PREPARED if migrated else BARE)
-        face = self.faces[name] = Postgrest(self.postgrest, self.folder, f"postgrest-{next(self.numbers)}")
-        await face.start(self.postgres.local(name, "authenticator"), jwt_secret=self.keys.verifier, max_rows=max_rows)
-        return Upstream(face.address, self.postgres.url(name))
+        rest_server = self.rest_servers[name] = Postgrest(
+            self.postgrest, self.folder, f"postgrest-{next(self.numbers)}"
+        )
+        await rest_server.start(
+            self.postgres.local(name, "authenticator"), jwt_secret=self.keys.verifier, max_rows=max_rows
+        )
+        return Upstream(rest_server.address, self.postgres.url(name))
 
     async def ready(self, name: str) -> None:
-        await self.faces[name].ready()
+        await self.rest_servers[name].ready()
 
     async def remove(self, name: str) -> None:
-        await self.faces.pop(name).stop()
+        await self.rest_servers.pop(name).stop()
         await self.postgres.drop_database(name)
 
     def facts(self) -> dict[str, Any]:
         return {
             "postgres": self.postgres.pid,
-            "postgrest": {name: face.pid for name, face in self.faces.items()},
+            "postgrest": {name: rest_server.pid for name, rest_server in self.rest_servers.items()},
             "data_directory": str(self.postgres.data),
             "folder": str(self.folder),
         }
 
     async def stop(self) -> None:
-        for face in self.faces.values():
-            await face.stop()
+        for rest_server in self.rest_servers.values():
+            await rest_server.stop()
         await self.postgres.stop()

@@ -1,5 +1,5 @@
--- What a Supabase project holds before its first migration: the roles that PostgREST takes on, the claims of the
--- caller's token as functions, and no privileges by default. Applied once to an empty cluster.
+-- The contents of a Supabase project before its first migration: PostgREST's roles, functions that return the claims of
+-- the caller's token, and no privileges by default. Applied once to an empty cluster.
 
 create role anon nologin noinherit;
 create role authenticated nologin noinherit;
@@ -20,5 +20,5 @@ create function auth.role() returns text language sql stable as
     $$ select auth.jwt() ->> 'role' $$;
 
 grant usage on schema public to anon, authenticated, service_role;
--- As in projects since 2026: nothing that a migration creates is open to these roles, unless the migration grants it.
+-- As in projects since 2026: these roles have no privileges on new objects unless the migration grants them.
 alter default privileges revoke execute on functions from public;

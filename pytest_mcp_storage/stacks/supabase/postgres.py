@@ -1,4 +1,4 @@
-"""A PostgreSQL server of a run's own."""
+"""A PostgreSQL server for a run."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from reference_backends.core.errors import StorageSetupError
 if TYPE_CHECKING:
     import psycopg
 
-CLEAN_ENVIRONMENT = {"PATH": os.defpath, "LC_ALL": "C"}  # an inherited LANG that the wheel lacks breaks initdb
+CLEAN_ENVIRONMENT = {"PATH": os.defpath, "LC_ALL": "C"}  # initdb fails with a LANG that the wheel does not have
 SETTINGS = {
     "listen_addresses": "127.0.0.1",
     "max_connections": "300",
@@ -28,16 +28,16 @@ SETTINGS = {
     "max_wal_senders": "0",
     "log_min_error_statement": "panic",  # a statement may hold a secret
     "jit": "off",
-    "dynamic_shared_memory_type": "mmap",  # in the data directory, so that none of it outlives a server that is killed
+    "dynamic_shared_memory_type": "mmap",  # in the data directory, so that nothing is left if the server is killed
     "max_wal_size": "256MB",
 }
-FORGETFUL = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+NOT_DURABLE = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 PORTS_TRIED = 3
 START_LIMIT = 60.0
 
 
 class Postgres:
-    """A server in ``folder``, on a Unix socket there (trusted) and on a loopback port (by password)."""
+    """A server in ``folder``, on a Unix socket there (without a password) and on a loopback port (with one)."""
 
     def __init__(self, programs: Path, folder: Path, settings: Mapping[str, str]) -> None:
         self.programs = programs
@@ -52,33 +52,33 @@ class Postgres:
 
     @property
     def data(self) -> Path:
-        """PostgreSQL's data directory."""
+        """Return PostgreSQL's data directory."""
         return self.folder / "data"
 
     @property
     def pid(self) -> int:
-        """The server's process id."""
+        """Return the server's process id."""
         assert self._process is not None
         return self._process.pid
 
     @property
     def control(self) -> psycopg.AsyncConnection[tuple[object, ...]]:
-        """A superuser's connection, open from start to stop."""
+        """Return a superuser's connection, which is open from start to stop."""
         assert self._control is not None
         return self._control
 
     async def start(self) -> None:
         """Start the server on a free port, and wait until it answers.
 
-        Raises :class:`StorageSetupError` with the server's last words where it ends instead.
+        Raises :class:`StorageSetupError` with the end of the server's log if it ends instead.
         """
         for _ in range(PORTS_TRIED):
             self.port = free_port()
             if await self._started():
                 return
-            if "already in use" not in self.last_words():  # else another program took the port in between
+            if "already in use" not in self.log_end():  # otherwise another program took the port: try again
                 break
-        raise StorageSetupError(f"PostgreSQL did not start ({self.programs}): {self.last_words()}")
+        raise StorageSetupError(f"PostgreSQL did not start ({self.programs}): {self.log_end()}")
 
     async def _started(self) -> bool:
         settings = {**self.settings, "port": str(self.port), "unix_socket_directories": str(self.folder)}
@@ -95,7 +95,7 @@ class Postgres:
         return self._control is not None
 
     async def _answer(self) -> psycopg.AsyncConnection[tuple[object, ...]] | None:
-        """Return a superuser's connection, if the server takes one yet."""
+        """Return a superuser's connection if the server accepts one already."""
         import psycopg
 
         try:
@@ -104,7 +104,7 @@ class Postgres:
             return None
 
     async def open_port(self) -> None:
-        """Let the superuser in by the loopback port too, with this run's password."""
+        """Allow the superuser to connect to the loopback port too, with this run's password."""
         await self.control.execute(f"alter role postgres password '{self.password}'")
 
     async def create_database(self, name: str, template: str) -> None:
@@ -112,19 +112,19 @@ class Postgres:
         await self.control.execute(f'create database "{name}" template "{template}"')
 
     async def drop_database(self, name: str) -> None:
-        """Remove a database, and whoever is connected to it."""
+        """Remove a database, and end the connections to it."""
         await self.control.execute(f'drop database if exists "{name}" with (force)')
 
     def url(self, database: str) -> str:
-        """The superuser's connection string for ``database``, over the loopback port."""
+        """Return the superuser's connection string for ``database``, over the loopback port."""
         return f"postgresql://postgres:{self.password}@127.0.0.1:{self.port}/{database}?sslmode=disable"
 
     def local(self, database: str, role: str) -> str:
-        """A role's connection string for ``database``, over the Unix socket."""
+        """Return a role's connection string for ``database``, over the Unix socket."""
         return f"host={self.folder} port={self.port} user={role} dbname={database}"
 
     async def connect(self, database: str) -> psycopg.AsyncConnection[tuple[object, ...]]:
-        """A superuser's connection to ``database``, over the Unix socket, in autocommit mode."""
+        """Open a superuser's connection to ``database``, over the Unix socket, in autocommit mode."""
         import psycopg
 
         return await psycopg.AsyncConnection.connect(
@@ -132,7 +132,7 @@ class Postgres:
         )
 
     async def stop(self, with_signal: signal.Signals = signal.SIGQUIT) -> None:
-        """End the server: at once (the data is thrown away), or by ``SIGINT`` cleanly."""
+        """End the server: immediately, because its data is removed, or cleanly by ``SIGINT``."""
         if self._control is not None:
             await self._control.close()
             self._control = None
@@ -140,16 +140,16 @@ class Postgres:
             await end(self._process, with_signal)
             self._process = None
 
-    def last_words(self) -> str:
-        """The end of the server's log."""
+    def log_end(self) -> str:
+        """Return the end of the server's log."""
         with contextlib.suppress(OSError):
             if lines := self.log.read_text("utf-8", "replace").splitlines():
                 return " · ".join(lines[-5:])
-        return f"it wrote no log; is the disk of {self.folder} full?"
+        return f"it wrote no log; the disk of {self.folder} may be full"
 
 
 def free_port() -> int:
-    """A loopback port that was free a moment ago."""
+    """Return a loopback port that is free now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

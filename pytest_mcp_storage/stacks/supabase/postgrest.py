@@ -15,7 +15,7 @@ START_LIMIT = 30.0
 
 
 class Postgrest:
-    """The process that answers HTTP for ``database`` (a libpq connection string) on ``address``, a socket's path."""
+    """A process that serves a database over HTTP on a Unix socket. ``address`` is the socket's path."""
 
     def __init__(self, program: Path, folder: Path, name: str) -> None:
         self.program = program
@@ -25,12 +25,12 @@ class Postgrest:
 
     @property
     def pid(self) -> int:
-        """The server's process id."""
+        """Return the server's process id."""
         assert self._process is not None
         return self._process.pid
 
     async def start(self, database: str, *, jwt_secret: str, max_rows: int) -> None:
-        """Start it; :meth:`ready` waits for it."""
+        """Start it on ``database``, a libpq connection string; :meth:`ready` waits for it."""
         environment = {
             "PGRST_DB_URI": database,
             "PGRST_DB_SCHEMAS": "public",
@@ -44,7 +44,7 @@ class Postgrest:
         self._process = await spawn([self.program], env=environment, log=self.log)
 
     async def ready(self) -> None:
-        """Wait until it has read the database's schema. Raises :class:`StorageSetupError` where it ends instead."""
+        """Wait until it has read the database's schema. Raises :class:`StorageSetupError` if it ends instead."""
         process = self._process
         assert process is not None
         if await poll(self._answer, limit=START_LIMIT, alive=lambda: process.returncode is None):
@@ -53,7 +53,7 @@ class Postgrest:
         raise StorageSetupError(f"PostgREST did not start ({self.program}): {' · '.join(words)}")
 
     async def _answer(self) -> bool | None:
-        """Return True once its root page has status 200, which is when it has read the schema; ``None`` before."""
+        """Return True if its root page has status 200: it has then read the schema. Else return ``None``."""
         try:
             reader, writer = await asyncio.open_unix_connection(str(self.address))
             with contextlib.closing(writer):

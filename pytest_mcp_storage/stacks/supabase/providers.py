@@ -1,4 +1,4 @@
-"""The providers of a Supabase stack, and the choice of one."""
+"""The providers of a Supabase stack, and the choice between them."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ Choice = Literal["auto", "url", "native", "docker", "cli"]
 def start_stack(
     choice: Choice = "auto", *, environ: Mapping[str, str] | None = None, say: Say = lambda text: None
 ) -> StackServer:
-    """Find or start a stack: ``choice`` names a provider, ``auto`` takes the first that can.
+    """Find or start a stack: ``choice`` names a provider, ``auto`` takes the first that works.
 
-    They are tried in the order ``url`` (only where ``SUPABASE_URL`` is set, and then no other), ``native``,
-    ``docker``, ``cli``. ``say`` gets a line for each thing that is going on.
+    The order is ``url`` (only if ``SUPABASE_URL`` is set, and then no other), ``native``, ``docker``, ``cli``.
+    ``say`` gets lines that report progress.
 
-    Raises :class:`ConfigurationError`, :class:`StorageSetupError` or :class:`StorageUnavailableError`, each with what
-    to do about it; under ``auto`` a :class:`StorageSetupError` that tells what each provider lacked.
+    Raises :class:`ConfigurationError`, :class:`StorageSetupError` or :class:`StorageUnavailableError`, each with a
+    remedy; with ``auto`` a :class:`StorageSetupError` that says what each provider lacks.
     """
     environ = os.environ if environ is None else environ
     if choice == "auto" and environ.get("SUPABASE_URL"):
@@ -44,12 +44,12 @@ def start_stack(
 
 def _start(provider: str, environ: Mapping[str, str], say: Say) -> StackServer:
     if provider not in PROVIDERS:
-        raise ConfigurationError(f"no Supabase provider is called {provider!r}; there are: {', '.join(PROVIDERS)}")
+        raise ConfigurationError(f"there is no Supabase provider {provider!r}: choose from {', '.join(PROVIDERS)}")
     return _starter(provider)(environ=environ, say=say)
 
 
 def _starter(provider: str) -> Callable[..., StackServer]:
-    """Load the provider. Each has imports of its own, which a run without it does not pay for."""
+    """Load the provider's module. A run does not import the others."""
     match provider:
         case "url":
             from pytest_mcp_storage.stacks.supabase.url import start as start_url

@@ -1,4 +1,4 @@
-"""The SQL that a stack starts with: the platform's own, and the project's migrations."""
+"""The SQL that a stack starts with: the platform's, and the project's migrations."""
 
 from __future__ import annotations
 
@@ -10,38 +10,38 @@ if TYPE_CHECKING:
     from psycopg import AsyncConnection
 
 BARE = "template1"
-"""The database with the platform's roles and schemas, and nothing of ours."""
+"""The database with only the platform's roles and schemas."""
 PREPARED = "postgres"
-"""The same with the migrations applied: what stores are copied from. Nobody may be connected to it meanwhile."""
+"""The same with the migrations applied; stores are copies of it. Nobody may be connected to it while it is copied."""
 
 HERE = Path(__file__).parent
 
 
 def migrations_folder() -> Path:
-    """Where the migrations lie: in the wheel beside this module, in a checkout in ``supabase/migrations``."""
+    """Return the folder of the migrations: in the wheel next to this module, in a checkout ``supabase/migrations``."""
     shipped = HERE / "migrations"
     return shipped if shipped.is_dir() else HERE.parents[2] / "supabase" / "migrations"
 
 
 def migrations() -> list[Path]:
-    """The migrations, in the order in which they are applied."""
+    """Return the migrations, in the order in which they are applied."""
     return sorted(migrations_folder().glob("*.sql"))
 
 
 def platform_sql() -> str:
-    """What a Supabase project holds before its first migration."""
+    """Return the SQL of what a Supabase project contains before its first migration."""
     return (HERE / "platform.sql").read_text("utf-8")
 
 
 def migration_sql() -> list[str]:
-    """The text of each migration, in order. Each may be applied again at any time."""
+    """Return the text of each migration, in order. Each may be applied again at any time."""
     return [path.read_text("utf-8") for path in migrations()]
 
 
 async def install(connect: Callable[[str], Awaitable[AsyncConnection[tuple[object, ...]]]]) -> None:
-    """Make the databases :data:`BARE` and :data:`PREPARED` of a server as initdb leaves it.
+    """Make the databases :data:`BARE` and :data:`PREPARED` on a server that initdb has just made.
 
-    ``connect`` opens a superuser's connection to the database it is given, in autocommit mode.
+    ``connect`` opens a superuser's connection to a database, in autocommit mode.
     """
     async with await connect(BARE) as connection:
         await connection.execute(platform_sql().encode())

@@ -1,4 +1,4 @@
-"""A Supabase stack for a run: what a harness is given, and who can provide it."""
+"""A Supabase stack for a run, and the interface of the servers that provide one."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from reference_backends.core.errors import ConfigurationError, StorageSetupError
 
 MAX_ROWS = 1000
-"""How many rows a listing may hold, here as in a hosted project."""
+"""The most rows in an answer, as in a hosted project."""
 
 VARIABLES = {
     "SUPABASE_URL": "url",
@@ -30,7 +30,7 @@ Say = Callable[[str], None]
 
 
 def on_this_machine(url: str) -> bool:
-    """Whether a URL leads to this machine, where no proxy of the environment has a say."""
+    """Return whether a URL is on this machine; the environment's proxies are then ignored."""
     return urlsplit(url).hostname in ("127.0.0.1", "::1", "localhost")
 
 
@@ -39,18 +39,18 @@ class SupabaseStack:
     """One project: a database behind a gateway, and its keys."""
 
     url: str
-    """The gateway's base URL; clients add ``/rest/v1``."""
+    """The gateway's base URL; clients append ``/rest/v1``."""
     anon_key: str | None = field(repr=False)
     service_role_key: str | None = field(repr=False)
     jwt_secret: str | None = field(repr=False)
-    """What user tokens are signed with; ``None`` where a hosted project keeps it to itself."""
+    """The secret that signs users' tokens; ``None`` if it is not known."""
     database_url: str | None = field(repr=False)
-    """PostgreSQL's connection string, of a role that row security does not bind; ``None`` where there is none."""
+    """PostgreSQL's connection string of a role that bypasses row security; ``None`` if it is not known."""
     provider: str
     owned: bool
-    """Whether this run started the server, so that nothing in it is anybody else's."""
+    """Whether this run started the server, so that it contains nobody else's data."""
     isolated: bool
-    """Whether this store was made for the caller alone: store-wide calls touch no other's rows."""
+    """Whether this store was made only for the caller: store-wide calls touch no rows of others."""
     publishable_key: str | None = field(default=None, repr=False)
     """``sb_publishable_…``, which replaces the anon key."""
     secret_key: str | None = field(default=None, repr=False)
@@ -60,16 +60,16 @@ class SupabaseStack:
 
     @property
     def server_key(self) -> str | None:
-        """The key that row security does not bind; the newer kind if both are known."""
+        """Return the key that bypasses row security; the newer kind if both are known."""
         return self.secret_key or self.service_role_key
 
     @property
     def public_key(self) -> str | None:
-        """The key of nobody in particular, which a user's token is sent with; the newer kind if both are known."""
+        """Return the public key, which is sent with a user's token; the newer kind if both are known."""
         return self.publishable_key or self.anon_key
 
     def token(self, user: str, *, lifetime: float = 3600.0) -> str:
-        """Return a JWT of the signed-in user ``user``, valid for ``lifetime`` seconds (negative: it has expired).
+        """Return a JWT of the signed-in user ``user``, valid for ``lifetime`` seconds (negative: expired already).
 
         Raises :class:`ConfigurationError` if neither the project's signing key nor its secret is known.
         """
@@ -85,18 +85,18 @@ class SupabaseStack:
 
     @property
     def signs_tokens(self) -> bool:
-        """Whether :meth:`token` can sign."""
+        """Return whether :meth:`token` can sign."""
         return bool(self.signing_key or self.jwt_secret)
 
 
 class StackServer(ABC):
-    """A running stack. Every call blocks until it is done, and may be made from any thread."""
+    """A running stack. Every call blocks until it has finished, and may be made from any thread."""
 
     provider: str
     owned: bool
     """Whether this run started it."""
     makes_stores: bool
-    """Whether :meth:`store` makes a new one at each call, also a bare one."""
+    """Whether each call of :meth:`store` makes a new store, also one without migrations."""
 
     def __enter__(self) -> Self:
         return self
@@ -108,30 +108,30 @@ class StackServer(ABC):
     def store(
         self, name: str | None = None, *, migrated: bool = True, max_rows: int = MAX_ROWS, port: int = 0
     ) -> SupabaseStack:
-        """An empty store of the caller's own where the server can make one, else the one store there is.
+        """Make an empty store for the caller if the server can, else return the only store.
 
-        ``migrated=False`` leaves the migrations out. The result's ``isolated`` tells which of the two it is.
+        ``migrated=False`` leaves the migrations out. The result's ``isolated`` says whether the store is new.
         """
 
     @abstractmethod
     def drop(self, stack: SupabaseStack) -> None:
-        """Destroy a store that :meth:`store` made; one that it only found is left as it is."""
+        """Destroy a store that :meth:`store` made; leave one that it found as it is."""
 
     def pause(self, stack: SupabaseStack) -> None:
         """Make the gateway of ``stack`` refuse connections.
 
-        Raises :class:`StorageSetupError` where the gateway is not ours to stop: a hosted project's, or the cli's.
+        Raises :class:`StorageSetupError` if this run can't stop the gateway: a hosted project's, or the cli's.
         """
-        raise StorageSetupError(f"the gateway of {self.provider} is not ours to stop: use --mcp-supabase=native")
+        raise StorageSetupError(f"the gateway of {self.provider} can't be stopped: use --mcp-supabase=native")
 
     def resume(self, stack: SupabaseStack) -> None:
         """Open the gateway of ``stack`` again, on the same port."""
-        raise StorageSetupError(f"the gateway of {self.provider} is not ours to stop: use --mcp-supabase=native")
+        raise StorageSetupError(f"the gateway of {self.provider} can't be stopped: use --mcp-supabase=native")
 
     def facts(self) -> dict[str, Any]:
-        """Process ids, folders and start times in seconds, as far as the provider knows them."""
+        """Return process ids, folders and start times in seconds, as far as the provider knows them."""
         return {}
 
     @abstractmethod
     def close(self) -> None:
-        """End what was started, and nothing else. May be called twice."""
+        """End what this run started, and nothing else. May be called twice."""

@@ -1,4 +1,4 @@
-"""The stack that ``mcp-storage stack up`` holds open: told to other processes by a file that is locked meanwhile."""
+"""The stack that ``mcp-storage stack up`` runs. It is announced to other processes in a file, locked while it runs."""
 
 from __future__ import annotations
 
@@ -20,24 +20,24 @@ from reference_backends.core.errors import ConfigurationError, StorageSetupError
 
 END_LIMIT = 30.0
 GLANCE = 0.5
-"""Seconds; more than one who looks at the file holds its lock."""
+"""Seconds; longer than a process that reads the file holds its lock."""
 
 
 def state_file() -> Path:
-    """Where the stack of this user is told."""
+    """Return the file that announces the stack of this user."""
     return cache_folder("stack") / "stack.json"
 
 
 @contextlib.contextmanager
 def holding() -> Iterator[Callable[[SupabaseStack], None]]:
-    """Be the one process of this user that holds a stack, from before it starts until it has ended.
+    """Be the only process of this user that runs a stack, from before it starts until it has ended.
 
-    The block is handed what tells the others of it, in a file that nobody but the user can read. Raises
-    :class:`ConfigurationError` where another process holds one.
+    The block gets a function that announces the stack, in a file that only the user can read. Raises
+    :class:`ConfigurationError` if another process runs one.
     """
     with _opened("a+") as file:
         if not _locked(file):
-            raise ConfigurationError("a stack is up, or just starting, already; mcp-storage stack down ends it")
+            raise ConfigurationError("a stack is already up or starting; mcp-storage stack down ends it")
         file.truncate(0)
 
         def announce(stack: SupabaseStack) -> None:
@@ -51,13 +51,13 @@ def holding() -> Iterator[Callable[[SupabaseStack], None]]:
 
 
 def announced_stack() -> SupabaseStack | None:
-    """The stack that some process holds open, if one does.
+    """Return the stack that a process of this user runs, if there is one.
 
-    Raises :class:`StorageSetupError` where that process is of a version that tells of it in other words.
+    Raises :class:`StorageSetupError` if that process is of a version with another form of the file.
     """
-    told = _read()
+    announced = _read()
     try:
-        return SupabaseStack(**told["stack"]) if told else None  # type: ignore[arg-type]
+        return SupabaseStack(**announced["stack"]) if announced else None  # type: ignore[arg-type]
     except (KeyError, TypeError):
         raise StorageSetupError(
             "a stack of another version of pytest-mcp-storage is up; mcp-storage stack down ends it"
@@ -65,29 +65,29 @@ def announced_stack() -> SupabaseStack | None:
 
 
 def end_announced() -> bool:
-    """End the process that holds it, and wait until it is gone; whether there was one.
+    """End the process that runs it, and wait until it has ended; return whether there was one.
 
     Raises :class:`StorageUnavailableError` if it does not end within 30 seconds, and :class:`StorageSetupError` if it
-    runs on another machine or in another container: here its process id is somebody else's.
+    runs on another machine or in another container: its process id means another process here.
     """
-    told = _read()
-    if not told:
+    announced = _read()
+    if not announced:
         return False
-    pid = told["pid"]
-    place = told.get("place", _place())
+    pid = announced["pid"]
+    place = announced.get("place", _place())
     if place != _place():
         raise StorageSetupError(
             f"the stack is process {pid} on {place}, which shares this cache folder: run mcp-storage stack down there"
         )
     assert isinstance(pid, int)
-    with contextlib.suppress(ProcessLookupError):  # it ends at this moment
+    with contextlib.suppress(ProcessLookupError):  # it has just ended
         os.kill(pid, signal.SIGTERM)
     limit = time.monotonic() + END_LIMIT
     while time.monotonic() < limit:
         if not _read():
             return True
         time.sleep(0.02)
-    raise StorageUnavailableError(f"the stack (process {pid}) did not end within {END_LIMIT:.0f} s")
+    raise StorageUnavailableError(f"the stack did not end within {END_LIMIT:.0f} s: end process {pid} by hand")
 
 
 def _place() -> str:
@@ -98,7 +98,7 @@ def _place() -> str:
 
 
 def _read() -> dict[str, object] | None:
-    """What the file tells, while its lock is held; a file without one is a dead process's."""
+    """Return what the file contains if its lock is held. If it is not, the process that wrote it has ended."""
     with contextlib.suppress(FileNotFoundError), _opened("r") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -109,7 +109,7 @@ def _read() -> dict[str, object] | None:
 
 
 def _opened(mode: str) -> IO[str]:
-    """The file. Raises ``FileNotFoundError``, and :class:`StorageSetupError` where it is another user's."""
+    """Open the file. Raises ``FileNotFoundError``, and :class:`StorageSetupError` if another user owns it."""
     path = state_file()
     try:
         return open(path, mode, opener=_private, encoding="utf-8")
@@ -123,7 +123,7 @@ def _opened(mode: str) -> IO[str]:
 
 
 def _locked(file: IO[str]) -> bool:
-    """Lock the file, unless another process goes on holding it."""
+    """Lock the file, unless another process keeps holding it."""
     limit = time.monotonic() + GLANCE
     while True:
         try:

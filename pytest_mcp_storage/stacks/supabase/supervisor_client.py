@@ -1,4 +1,4 @@
-"""A Supabase stack of this process's own, in a supervisor. All calls block; none takes longer than the servers do."""
+"""A Supabase stack of this process, in a supervisor. All calls block."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pytest_mcp_storage.stacks.supervised import Supervised
 
 
 class SupervisedServer(StackServer):
-    """A stack that ends when this process does, however that ends."""
+    """A stack that ends when this process ends, even if it is killed."""
 
     owned = True
 

@@ -1,4 +1,4 @@
-"""The Redis container, on a real engine, with an image made from this machine's own server: no registry is asked."""
+"""The Redis container, on a real engine, with an image of this machine's server, without a registry."""
 
 from __future__ import annotations
 
@@ -55,17 +55,17 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @pytest.fixture(autouse=True)
 def _environment(engine: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DOCKER_HOST", engine)
-    monkeypatch.setenv("TESTCONTAINERS_RYUK_DISABLED", "true")  # its image is not here; our own remover cleans up
+    monkeypatch.setenv("TESTCONTAINERS_RYUK_DISABLED", "true")  # its image is missing; the supervisor cleans up
     monkeypatch.setenv("MCP_STORAGE_REDIS", "docker")
     monkeypatch.setenv("MCP_STORAGE_REDIS_IMAGE", IMAGE)
 
 
 def build(host: str) -> None:
-    """An image that promises what the official ones do: a server on port 6379 for every address."""
+    """Make an image that works as the official ones: a server on port 6379 of every address."""
     program = server_program()
     assert program is not None
-    told = subprocess.run(["ldd", program], capture_output=True, text=True, check=True).stdout
-    needed = {word for line in told.splitlines() for word in line.split() if word.startswith("/")}
+    printed = subprocess.run(["ldd", program], capture_output=True, text=True, check=True).stdout
+    needed = {word for line in printed.splitlines() for word in line.split() if word.startswith("/")}
     image = io.BytesIO()
     with tarfile.open(fileobj=image, mode="w", dereference=True) as tar:
         tar.add(program, "/server")

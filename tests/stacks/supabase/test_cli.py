@@ -1,6 +1,6 @@
-"""The cli provider against a stand-in: Supabase's images can't be had everywhere, so a script plays its command.
+"""The cli provider with a stand-in for the command: Supabase's images are not available everywhere.
 
-What the real command says without its images is in test_docker.py; its ``db push`` is in tests/supabase.
+test_docker.py runs the real command without its images; tests/supabase runs its ``db push``.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from pytest_mcp_storage.stacks.supabase.schema import migrations
 from pytest_mcp_storage.stacks.supabase.stack import MAX_ROWS
 from reference_backends.core.errors import StorageSetupError
 
-TOLD = {
+STATUS = {
     "API_URL": "http://127.0.0.1:54321",  # the stand-in puts its project's ports here
     "DB_URL": "postgresql://postgres:postgres@127.0.0.1:54322/postgres",
     "ANON_KEY": "anon",
@@ -31,19 +31,19 @@ TOLD = {
     "STUDIO_URL": None,
 }
 
-# It notes what it is asked, with the project's files at that moment.
+# It notes its arguments, and the project's files at that moment.
 STAND_IN = """#!{python}
 import json, pathlib, re, sys
 notes = pathlib.Path({notes!r})
-told = sys.argv[1:]
-project = pathlib.Path(told[told.index("--workdir") + 1] if "--workdir" in told else ".", "supabase")
+arguments = sys.argv[1:]
+project = pathlib.Path(arguments[arguments.index("--workdir") + 1] if "--workdir" in arguments else ".", "supabase")
 files = {{str(path.relative_to(project)): path.read_text() for path in project.rglob("*") if path.is_file()}}
 with notes.open("a") as out:
-    out.write(json.dumps([told, files]) + "\\n")
-if told[0] == "status" and "--workdir" not in told and not {up}:
+    out.write(json.dumps([arguments, files]) + "\\n")
+if arguments[0] == "status" and "--workdir" not in arguments and not {up}:
     print("failed to inspect container health", file=sys.stderr)
     sys.exit(1)
-if told[0] == "status":
+if arguments[0] == "status":
     print("Stopped services: [studio]")
     ports = re.findall("port = ([0-9]+)", files.get("config.toml", ""))
     status = {status!r}
@@ -52,7 +52,7 @@ if told[0] == "status":
 
 
 class Stage:
-    """A PATH with the stand-in on it, and what it noted."""
+    """A PATH with the stand-in, and what it noted."""
 
     def __init__(self, folder: Path, *, up: bool, status: str) -> None:
         self.notes = folder / "notes"
@@ -61,19 +61,19 @@ class Stage:
         self.play(status)
 
     def play(self, status: str) -> None:
-        """Put the stand-in on the stage: it prints ``status`` when asked for it."""
+        """Put the stand-in on the PATH; it prints ``status``."""
         text = STAND_IN.format(python=sys.executable, notes=str(self.notes), up=self.up, status=status)
         self.program.write_text(text)
         self.program.chmod(0o755)
 
     def asked(self) -> list[tuple[str, dict[str, str]]]:
         lines = self.notes.read_text().splitlines() if self.notes.exists() else []
-        return [(told[0], files) for told, files in map(json.loads, lines)]
+        return [(arguments[0], files) for arguments, files in map(json.loads, lines)]
 
 
 @pytest.fixture
 def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Stage:
-    settings = {"up": False, "status": json.dumps(TOLD), **getattr(request, "param", {})}
+    settings = {"up": False, "status": json.dumps(STATUS), **getattr(request, "param", {})}
     (tmp_path / "bin").mkdir()
     monkeypatch.setenv("PATH", str(tmp_path / "bin"), prepend=":")
     monkeypatch.setattr(cli, "check_docker", lambda: None)
@@ -81,16 +81,16 @@ def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.Fixtu
     return Stage(tmp_path / "bin", **settings)
 
 
-def test_it_starts_a_project_of_its_own_and_ends_it(stage: Stage) -> None:
+def test_it_starts_a_separate_project_and_ends_it(stage: Stage) -> None:
     with cli.start() as server:
         stack = server.store()
         url = stack.url
-        assert (stack.service_role_key, stack.jwt_secret) == (TOLD["SERVICE_ROLE_KEY"], TOLD["JWT_SECRET"])
-        assert (stack.publishable_key, stack.secret_key) == (TOLD["PUBLISHABLE_KEY"], TOLD["SECRET_KEY"])
+        assert (stack.service_role_key, stack.jwt_secret) == (STATUS["SERVICE_ROLE_KEY"], STATUS["JWT_SECRET"])
+        assert (stack.publishable_key, stack.secret_key) == (STATUS["PUBLISHABLE_KEY"], STATUS["SECRET_KEY"])
         assert (stack.provider, stack.owned, stack.isolated) == ("cli", True, True)
         with pytest.raises(StorageSetupError, match="one store"):
             server.store()
-        with pytest.raises(StorageSetupError, match="not ours"):
+        with pytest.raises(StorageSetupError, match="can't be stopped"):
             server.pause(stack)
     (first, files), *rest = stage.asked()
     assert (first, [command for command, _ in rest]) == ("start", ["status", "stop"])
@@ -103,8 +103,8 @@ def test_it_starts_a_project_of_its_own_and_ends_it(stage: Stage) -> None:
     assert url == f"http://127.0.0.1:{config['api']['port']}"
 
 
-def test_what_failed_first_is_told_however_much_was_said(stage: Stage) -> None:
-    """A progress bar is one long line, and what ends a project fails like what starts it."""
+def test_the_first_failure_is_reported_after_long_output(stage: Stage) -> None:
+    """A progress bar is one long line. The command that ends a project fails as the one that starts it."""
     stage.program.write_text(
         "#!/bin/sh\nhead -c 200000 /dev/zero | tr '\\0' . >&2\nprintf '\\n%s found no room\\n' $1 >&2\nexit 1\n"
     )
@@ -115,7 +115,7 @@ def test_what_failed_first_is_told_however_much_was_said(stage: Stage) -> None:
 
 async def test_its_store_is_emptied_for_the_next_caller(tmp_path: Path, database: psycopg.Connection[Any]) -> None:
     servers = cli.CliServers(tmp_path, ProjectKeys.generate(), program="supabase")
-    servers.told = {"API_URL": "http://u", "DB_URL": f"{database.info.dsn} password={database.info.password}"}
+    servers.reported = {"API_URL": "http://u", "DB_URL": f"{database.info.dsn} password={database.info.password}"}
     database.execute(
         "insert into mcp_sessions"
         " (session_id, user_id, identity, server_url, transport_type, callback_url, expires_at)"
@@ -134,7 +134,7 @@ def test_a_project_that_is_up_is_used_and_left_up(stage: Stage, tmp_path: Path, 
     (tmp_path / "supabase" / configuration).write_text("")
     with cli.start() as server:
         stack = server.store()
-        assert (stack.url, stack.owned, stack.isolated) == (TOLD["API_URL"], False, False)
+        assert (stack.url, stack.owned, stack.isolated) == (STATUS["API_URL"], False, False)
     assert [command for command, _ in stage.asked()] == ["status"]
 
 
@@ -148,7 +148,9 @@ def test_a_users_project_that_is_down_is_not_started(stage: Stage, tmp_path: Pat
 
 
 @pytest.mark.parametrize(
-    "stage", [{"status": json.dumps({**TOLD, "ANON_KEY": "", "SERVICE_ROLE_KEY": "", "JWT_SECRET": ""})}], indirect=True
+    "stage",
+    [{"status": json.dumps({**STATUS, "ANON_KEY": "", "SERVICE_ROLE_KEY": "", "JWT_SECRET": ""})}],
+    indirect=True,
 )
 @pytest.mark.usefixtures("stage")
 def test_a_project_without_the_legacy_keys_is_used() -> None:

@@ -1,7 +1,7 @@
-"""No environment makes the cli provider touch a project that is not the run's own.
+"""No environment makes the cli provider touch another project than the run's.
 
-Supabase's command line takes a project's settings from ``SUPABASE_*``, and the project itself from
-``SUPABASE_PROJECT_ID``. A ``docker`` that only notes its calls shows which project they are for.
+Supabase's command line reads a project's settings from ``SUPABASE_*``, and the project itself from
+``SUPABASE_PROJECT_ID``. A ``docker`` that only records its calls shows which project they are for.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from pytest_mcp_storage.stacks.supabase.stack import MAX_ROWS
 from reference_backends.core.errors import StorageSetupError
 from tests.parts import missing
 
-# The engine says that every container runs, so that the real command line has nothing to pull.
+# The engine reports every container as running, so that the real command line pulls nothing.
 DOCKER = """#!/bin/sh
 printf '%s\\n' "$*" >> {notes}
 case "$1 $2" in
@@ -35,7 +35,7 @@ case "$1 $2" in
 esac
 """
 
-# What matters of the real one, and quicker: where it takes the project and its ports from, and what it stops.
+# A faster stand-in for the real one: which project and ports it uses, and what it stops.
 SUPABASE = """#!/bin/sh
 config=supabase/config.toml
 setting() {{ sed -n "s/^$1 = \\"*\\([^\\"]*\\)\\"*/\\1/p" $config | sed -n "$2p"; }}
@@ -112,7 +112,7 @@ def play(program: Path, text: str) -> Path:
 
 
 async def start_and_stop(folder: Path, program: Path) -> CliServers:
-    """Do what a run does, without the process around it. The folder's name is one of a run."""
+    """Do what a run does, in this process. The folder has a name of a run."""
     run = folder / "mcp-storage-stack-ab_c0def"
     run.mkdir()
     servers = CliServers(run, ProjectKeys.generate(), program=str(program))
@@ -126,7 +126,7 @@ async def start_and_stop(folder: Path, program: Path) -> CliServers:
 
 
 def is_of(call: str, project: str) -> bool:
-    """Whether a call is for the project alone."""
+    """Return whether a call is only for the project."""
     named = re.findall(r"project=(\S+)", call) + re.findall(r"supabase_[a-z]+_(\S+)", call)
     return set(named) <= {project} and "victim" not in call
 
@@ -146,7 +146,7 @@ async def test_only_the_runs_own_project_is_touched(
     assert [call.split()[1] for call in docker()] == ["inspect", "prune", "prune", "prune"]
     assert [call for call in docker() if not is_of(call, servers.project)] == []
     assert len(set(servers.ports.values())) == 3
-    assert servers.told["API_URL"].endswith(f":{servers.ports['api']}")
+    assert servers.reported["API_URL"].endswith(f":{servers.ports['api']}")
 
 
 async def test_a_program_that_starts_another_project_is_refused_and_that_project_left_alone(
@@ -165,7 +165,7 @@ async def test_a_program_that_starts_another_project_is_refused_and_that_project
 async def test_the_stand_in_obeys_the_environment_as_the_real_one_does(
     tmp_path: Path, docker: Callable[[], list[str]], stand_in: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Else the tests above would show nothing."""
+    """Otherwise the tests above would prove nothing."""
     monkeypatch.setattr(cli, "supabase_cli_environment", dict)
     monkeypatch.setenv("SUPABASE_PROJECT_ID", "victim")
     await start_and_stop(tmp_path, stand_in)
@@ -177,7 +177,7 @@ async def test_the_real_command_line_touches_only_the_runs_own_project(
     version: str, tmp_path: Path, docker: Callable[[], list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if shutil.which("npm") is None:
-        missing("npm, which carries Supabase's command line, is not installed")
+        missing("npm, which installs Supabase's command line, is missing")
     program = npm_folder(NpmPackage("supabase", "supabase", version), print) / ".bin" / "supabase"
     for environment in ENVIRONMENTS:
         for name, value in environment.items():

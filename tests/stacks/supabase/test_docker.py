@@ -1,4 +1,4 @@
-"""The docker provider, on a real engine, with images made from this machine's own PostgreSQL and PostgREST."""
+"""The docker provider, on a real engine, with images of this machine's PostgreSQL and PostgREST."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @pytest.fixture(autouse=True)
 def _environment(engine: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DOCKER_HOST", engine)
-    monkeypatch.setenv("TESTCONTAINERS_RYUK_DISABLED", "true")  # its image is not here; the supervisor cleans up
+    monkeypatch.setenv("TESTCONTAINERS_RYUK_DISABLED", "true")  # its image is missing; the supervisor cleans up
 
 
 def containers() -> list[str]:
@@ -109,7 +109,7 @@ def test_an_image_that_cannot_be_had_is_named_with_its_variable() -> None:
 
 
 def test_the_real_cli_gives_up_within_seconds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its images are not to be had from a registry that does not exist, which the command itself takes 93 s to say."""
+    """The registry does not exist. The command itself takes 93 s to report that."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("SUPABASE_INTERNAL_IMAGE_REGISTRY", "registry.invalid")
     with pytest.raises(StorageSetupError, match=r"can't pull registry\.invalid"):

@@ -1,4 +1,4 @@
-"""The gateway's keys and its manners."""
+"""The gateway's keys, and what it forwards."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.stacks.supabase.conftest import ROW, Rest, listed
 
 @pytest.fixture
 def stocked(stack: SupabaseStack, rest: Rest) -> SupabaseStack:
-    """A stack with one row, alice's."""
+    """Return a stack with one row, alice's."""
     rest(stack, "mcp_sessions", method="POST", json=ROW).raise_for_status()
     return stack
 
@@ -80,7 +80,7 @@ def test_a_dead_postgrest_is_a_server_error(server: SupervisedServer, stack: Sup
 
 
 def test_an_answer_that_breaks_off_is_not_made_whole() -> None:
-    """PostgREST dies in the middle of a long answer (a server that plays it, for that can't be timed)."""
+    """PostgREST ends in the middle of a long answer. A stand-in does that, because it can't be timed."""
 
     async def break_off(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")

@@ -1,4 +1,4 @@
-"""A native stack with the keys of a project of today."""
+"""A native stack with the keys of a current project."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pytest_mcp_storage.stacks.supabase.keys import KIND_VARIABLE
 from tests.stacks.supabase.conftest import ROW, Rest, listed
 
 
-def test_a_project_of_today_takes_the_opaque_keys_alone(rest: Rest) -> None:
+def test_a_current_project_accepts_only_the_opaque_keys(rest: Rest) -> None:
     with native.start(environ={**os.environ, KIND_VARIABLE: "es256"}) as server:
         stack = server.store()
         assert (stack.anon_key, stack.service_role_key, stack.jwt_secret) == (None, None, None)

@@ -1,4 +1,4 @@
-"""The native stack: what it serves, and that nothing of it outlives its run."""
+"""The native stack: what it serves, and that nothing of it is left after its run."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ sys.stdin.read()
 
 @pytest.fixture(params=[[]], ids=[""])
 def holder(request: pytest.FixtureRequest) -> Iterator[tuple[subprocess.Popen[str], dict[str, Any]]]:
-    """Another process that holds a stack open, and what the stack tells of itself."""
+    """Start another process that runs a stack; return the stack's facts too."""
     command = [sys.executable, "-c", HOLDER, *request.param]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
@@ -59,7 +59,7 @@ def processes(facts: dict[str, Any]) -> list[int]:
 
 
 def alive(pid: int) -> bool:
-    """Whether a process runs; one that has ended and is not yet collected does not."""
+    """Return whether a process runs; a zombie does not."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:
@@ -169,7 +169,7 @@ def test_it_listens_on_the_loopback_address_alone(server: SupervisedServer, stac
 
 @linux
 def test_what_postgres_shares_has_no_name_outside_its_folder(server: SupervisedServer) -> None:
-    """It would outlive a PostgreSQL that is killed."""
+    """It would stay after PostgreSQL is killed."""
     facts = server.facts()
     maps = Path(f"/proc/{facts['postgres']}/maps").read_text()
     assert f"{facts['data_directory']}/pg_dynshmem" in maps
@@ -196,10 +196,10 @@ def test_no_server_outlives_a_killed_supervisor(holder: tuple[subprocess.Popen[s
         assert not Path(facts["folder"]).exists()
 
 
-def test_a_dead_stack_is_told_apart_from_a_closed_one() -> None:
+def test_the_errors_of_a_dead_and_of_a_closed_stack_differ() -> None:
     server = native.start()
     os.kill(server.facts()["supervisor"], signal.SIGKILL)
-    with pytest.raises(StorageUnavailableError, match="start it anew"):
+    with pytest.raises(StorageUnavailableError, match="start it again"):
         server.store()
     server.close()
     server.close()
@@ -216,7 +216,7 @@ def test_a_store_that_does_not_open_leaves_nothing(server: SupervisedServer) -> 
     server.drop(server.store("again"))
 
 
-def test_what_the_environment_says_of_other_servers_is_not_heeded(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_variables_of_other_servers_are_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PGSERVICE", "none")
     with native.start() as server:
         assert server.store().database_url is not None
@@ -235,22 +235,22 @@ def test_a_server_that_does_not_start_says_why() -> None:
 
 
 async def test_a_template_that_can_not_be_kept_is_no_reason_to_fail_and_leaves_nothing(tmp_path: Path) -> None:
-    """As where the cache's disk is full."""
-    await template._keep(tmp_path / "which copies no better than to a full disk", tmp_path / "kept")
+    """As if the cache's disk were full."""
+    await template._cache(tmp_path / "no-such-folder", tmp_path / "kept")
     assert list(tmp_path.iterdir()) == []
 
 
 async def test_a_copy_that_can_not_say_why_it_failed_leads_to_the_disk(tmp_path: Path) -> None:
-    """Its own words lie on the same disk."""
+    """Its log is on the same disk."""
     (tmp_path / "cp.log").symlink_to("/dev/null")
-    with pytest.raises(StorageSetupError, match="is its disk full"):
+    with pytest.raises(StorageSetupError, match="its disk may be full"):
         await template._copy(tmp_path / "missing", tmp_path / "data", lambda: None)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="is about root")
 @pytest.mark.parametrize("mode", [0o755, 0o700])
 def test_root_can_run_it(monkeypatch: pytest.MonkeyPatch, mode: int) -> None:
-    """As nobody, or where nobody may not enter in a user namespace."""
+    """As nobody; in a user namespace if nobody can't enter the folders."""
     with tempfile.TemporaryDirectory(dir="/tmp") as folder:
         Path(folder).chmod(mode)
         monkeypatch.setenv("TMPDIR", folder)
@@ -280,7 +280,7 @@ def test_it_runs_where_the_temporary_folder_has_a_long_name(monkeypatch: pytest.
 async def test_a_postgrest_that_keeps_every_question_is_not_waited_for_for_ever(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As one does that can't reach its database."""
+    """As if it can't connect to its database."""
     monkeypatch.setattr("pytest_mcp_storage.stacks.supabase.postgrest.START_LIMIT", 0.2)
     program = tmp_path / "program"
     program.write_text("#!/bin/sh\necho no database\nexec sleep 60\n")

@@ -1,4 +1,4 @@
-"""The choice of a provider, and what the chosen one tells."""
+"""The choice of a provider, and the stack that it returns."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.stacks.supabase.conftest import ROW, Rest, listed
 
 @pytest.fixture
 def nothing_installed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """A machine without PostgreSQL, Node.js and Docker."""
+    """Return the environment of a machine without PostgreSQL, Node.js and Docker."""
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/docker.sock")
     monkeypatch.setattr("pytest_mcp_storage.stacks.supabase.binaries.DEBIAN_FOLDERS", tmp_path)
@@ -33,7 +33,7 @@ def test_a_project_in_the_environment_is_used_and_left_alone(stack: SupabaseStac
         found = server.store()
         assert (found.url, found.provider, found.owned, found.isolated) == (stack.url, "url", False, False)
         assert (found.anon_key, found.database_url) == (None, None)
-        with pytest.raises(StorageSetupError, match="not ours"):
+        with pytest.raises(StorageSetupError, match="can't be stopped"):
             server.pause(found)
         with pytest.raises(ConfigurationError, match="SUPABASE_JWT_SECRET"):
             found.token("alice")
@@ -48,7 +48,7 @@ def test_a_project_on_this_machine_is_found_past_every_proxy(
     assert start_stack("url", environ=variables(stack)).store().url == stack.url
 
 
-def test_everything_that_the_environment_tells_is_handed_on(stack: SupabaseStack) -> None:
+def test_all_variables_of_the_project_are_read(stack: SupabaseStack) -> None:
     more = {
         "SUPABASE_ANON_KEY": str(stack.anon_key),
         "SUPABASE_JWT_SECRET": str(stack.jwt_secret),
@@ -106,13 +106,13 @@ def test_a_project_that_does_not_answer_is_an_error_also_under_auto() -> None:
         start_stack("auto", environ={"SUPABASE_URL": "http://127.0.0.1:1", "SUPABASE_ANON_KEY": "k"})
 
 
-def test_an_unknown_provider_is_refused_with_those_that_there_are() -> None:
+def test_an_unknown_provider_is_refused_with_the_known_ones() -> None:
     with pytest.raises(ConfigurationError, match="url, native, docker, cli"):
         start_stack("podman", environ={})  # type: ignore[arg-type]
 
 
 @pytest.mark.usefixtures("nothing_installed")
-def test_auto_tells_what_each_provider_lacked() -> None:
+def test_auto_says_what_each_provider_lacks() -> None:
     said: list[str] = []
     with pytest.raises(StorageSetupError) as refusal:
         start_stack("auto", environ={}, say=said.append)

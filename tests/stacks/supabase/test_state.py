@@ -1,4 +1,4 @@
-"""The file that tells of the stack that is up."""
+"""The file that announces the stack that is up."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def _cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MCP_STORAGE_CACHE", str(tmp_path))
 
 
-def test_it_tells_while_the_stack_is_up_and_then_nothing() -> None:
+def test_it_announces_the_stack_only_while_it_is_up() -> None:
     assert state.announced_stack() is None
     with state.holding() as announce:
         assert state.announced_stack() is None
@@ -35,8 +35,8 @@ def test_of_two_stacks_the_second_is_refused_before_it_starts() -> None:
         pass
 
 
-def test_one_who_only_looks_is_in_nobodys_way() -> None:
-    """Reading takes the lock for a moment; whoever announces a stack just then waits for it."""
+def test_a_process_that_only_reads_blocks_nobody() -> None:
+    """Reading takes the lock for a moment; a process that announces a stack waits for it."""
     looking = state.state_file().open("a+")
     fcntl.flock(looking, fcntl.LOCK_SH)
     looked = threading.Timer(0.05, looking.close)
@@ -53,15 +53,15 @@ def test_what_a_killed_process_left_is_nothing() -> None:
         assert state.announced_stack() is None
 
 
-def test_a_file_that_can_not_be_opened_is_named_with_the_way_out() -> None:
-    """As one that another user made; a folder can be opened by nobody, root included."""
+def test_a_file_that_can_not_be_opened_is_named_with_the_remedy() -> None:
+    """As if another user made it. A folder can't be opened as a file, even by root."""
     state.state_file().mkdir()
     for look in (state.announced_stack, state.end_announced, lambda: state.holding().__enter__()):
         with pytest.raises(StorageSetupError, match=r"stack\.json can't be opened .*MCP_STORAGE_CACHE"):
             look()
 
 
-def test_a_stack_of_another_version_is_told_and_can_be_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stack_of_another_version_is_reported_and_can_be_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     ended: list[int] = []
     with state.holding() as announce:
         announce(STACK)

@@ -1,4 +1,4 @@
-"""The wheel carries the stack: migrations, platform, and commands, with no checkout near."""
+"""The wheel contains the stack: migrations, platform and commands, without a checkout."""
 
 from __future__ import annotations
 

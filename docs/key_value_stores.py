@@ -1,0 +1,62 @@
+"""Factories of the py-key-value stores that docs/key-value.md judges.
+
+``--mcp-backend=key-value:key_value_stores:NAME`` names one of them.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+
+def memory() -> Any:
+    from key_value.aio.stores.memory import MemoryStore
+
+    return MemoryStore()
+
+
+def disk(folder: Path) -> Any:
+    from key_value.aio.stores.disk import DiskStore
+
+    return DiskStore(directory=folder)
+
+
+def filetree(folder: Path) -> Any:
+    from key_value.aio.stores.filetree import FileTreeStore
+
+    return FileTreeStore(data_directory=folder)
+
+
+def filetree_v1(folder: Path) -> Any:
+    """Return the same store as FastMCP sets it up."""
+    from key_value.aio.stores.filetree import (
+        FileTreeStore,
+        FileTreeV1CollectionSanitizationStrategy,
+        FileTreeV1KeySanitizationStrategy,
+    )
+
+    return FileTreeStore(
+        data_directory=folder,
+        key_sanitization_strategy=FileTreeV1KeySanitizationStrategy(folder),
+        collection_sanitization_strategy=FileTreeV1CollectionSanitizationStrategy(folder),
+    )
+
+
+def redis() -> Any:
+    """Return a store on the server of ``REDIS_URL``; docs/key_value_report.py starts Valkey."""
+    from key_value.aio.stores.redis import RedisStore
+
+    return RedisStore(url=os.environ["REDIS_URL"])
+
+
+def duckdb(folder: Path) -> Any:
+    from key_value.aio.stores.duckdb import DuckDBStore
+
+    return DuckDBStore(database_path=folder / "store.duckdb")
+
+
+def rocksdb(folder: Path) -> Any:
+    from key_value.aio.stores.rocksdb import RocksDBStore
+
+    return RocksDBStore(path=folder / "store")

@@ -1,0 +1,77 @@
+"""RT · values that the store's own source names: the lengths, counts and words that it compares with."""
+
+from __future__ import annotations
+
+from itertools import product
+from typing import Any
+
+from pytest_mcp_storage.engine.clause_test import clause_test
+from pytest_mcp_storage.engine.context import TestContext
+from pytest_mcp_storage.engine.violation import Violation
+from pytest_mcp_storage.oracle.edge_texts import around, batched, nested, of_length
+from pytest_mcp_storage.oracle.generators import sessions
+from pytest_mcp_storage.oracle.limits import LARGEST_NUMBER, LATEST_MOMENT_MS
+from pytest_mcp_storage.spec.comparison import difference
+from reference_backends import SessionData
+
+LARGEST_VALUE = 2**21
+"""Characters of the longest value that is tried."""
+MOST_KEYS = 20_000
+
+
+TEXT_FIELDS = ("server_name", "server_id", "client_id", "server_url", "callback_url")
+
+
+@clause_test("RT-3", at_most=1, session=sessions())
+async def test_texts_and_numbers_that_the_source_names_survive(context: TestContext, session: SessionData) -> None:
+    texts = [text for each in context.constants.texts for text in around(each)]
+    numbers = [each for n in context.constants.numbers for each in (n - 1, n, n + 1, -n) if abs(each) <= LARGEST_NUMBER]
+    values: dict[str, Any] = {**{text: text for text in texts}, "numbers": numbers, "texts": texts}
+    for sealed in (True, False):
+        await _survives(context, session, sealed, {"tokens": values, "client_information": {"inner": values}})
+        await _survives(context, session, sealed, {"headers": {text: text for text in texts}})
+    whole = [dict.fromkeys(TEXT_FIELDS, text) for text in context.constants.texts]
+    parts = [dict(zip(TEXT_FIELDS, some, strict=False)) for some in batched(texts, len(TEXT_FIELDS))]
+    for number, fields in enumerate([*whole, *parts]):
+        await _survives(context, session, number % 2 == 0, fields)
+
+
+@clause_test("RT-3", at_most=1, session=sessions())
+async def test_lengths_that_the_source_names_survive(context: TestContext, session: SessionData) -> None:
+    for sealed, length in product((True, False), context.constants.around(1, LARGEST_VALUE)):
+        text = of_length(length)
+        await _survives(context, session, sealed, {"tokens": {"access_token": text}, "server_url": text})
+        await _survives(context, session, sealed, {"headers": {"h": text}, "client_information": {"scope": text}})
+
+
+@clause_test("RT-3", at_most=1, session=sessions())
+async def test_counts_and_depths_that_the_source_names_survive(context: TestContext, session: SessionData) -> None:
+    for sealed, count in product((True, False), context.constants.around(1, MOST_KEYS)):
+        many = {f"k{number}": number for number in range(count)}
+        await _survives(context, session, sealed, {"tokens": many, "client_information": {"list": list(many)}})
+        await _survives(context, session, sealed, {"headers": dict.fromkeys(many, "v")})
+        if inner := nested(count):
+            await _survives(context, session, sealed, {"tokens": inner, "client_information": inner})
+
+
+async def _survives(context: TestContext, session: SessionData, sealed: bool, fields: dict[str, Any]) -> None:
+    context.begin()
+    store = await context.store(sealed=sealed)
+    session = SessionData.model_validate(context.own(session).__dict__ | fields)
+    name = session.identity, session.session_id
+    await store.create_session(session.model_copy(deep=True))
+    for when in ("after create", "after an update that names them"):
+        if found := difference(await store.get_session(*name), session):
+            raise Violation(f"{when} get_session returned {found}", should="return every admitted value unchanged")
+        await store.update_session(*name, fields)
+    await store.remove_session(*name)
+
+
+@clause_test("RT-7", at_most=1, session=sessions())
+async def test_moments_that_the_source_names_survive(context: TestContext, session: SessionData) -> None:
+    store = await context.store()
+    for moment in context.constants.around(0, LATEST_MOMENT_MS):
+        each = session.model_copy(update={"session_id": context.session_id(f"{moment}"), "created_at": moment})
+        await store.create_session(each)
+        if found := difference(await store.get_session(each.identity, each.session_id), each):
+            raise Violation(f"get_session returned {found}", should="keep created_at to the millisecond")
