@@ -9,6 +9,7 @@ Each name is loaded when it is first used. So the packages of a store are not im
 - ``selection``: ``create_storage`` and ``storage``: choose a store from environment variables.
 - ``maintenance``: migrate and reseal the sessions of a store.
 - ``mcp``: token storage and OAuth provider for the official MCP SDK.
+- ``key_value``: py-key-value's ``AsyncKeyValue`` on any store.
 """
 
 from __future__ import annotations

@@ -2,10 +2,10 @@
 
 - ``session``: the session, a frozen pydantic model.
 - ``bounds``: which text and JSON a session may hold.
-- ``validation``: checks of what the calls of a store receive.
+- ``validation``: checks of what the calls of a store are given.
 - ``protocol``: the interface that every store implements.
 - ``errors``: what a store raises.
-- ``connect_errors``: the cause of a failed connection, as text.
+- ``connect_errors``: the cause of a failed connection, in words.
 - ``strict_json``: JSON by its standard, without NaN and infinity.
 - ``envelope``: one sealed value, ``enc:1:…``.
 - ``keyring``: the keys of a store.

@@ -11,6 +11,8 @@
 - ``provider``: an OAuth client whose logins survive a restart.
 - ``account``: what a provider knows about its session.
 - ``renewal``: refreshes tokens before they expire, under a lock.
+- ``discovery``: finds the token endpoint, and checks the issuer.
+- ``flows``: runs one flow of HTTP requests inside another.
 - ``context``: the SDK's ``OAuthContext``, with the expiry of stored tokens.
 - ``lock``: a lock across processes and machines.
 - ``server_session``: the session of one user at one MCP server.

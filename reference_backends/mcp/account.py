@@ -1,4 +1,4 @@
-"""What a provider knows of its session: read from the store, and written back."""
+"""What a provider knows about its session: read from the store, and written back."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ Model = TypeVar("Model", bound=BaseModel)
 Save = Callable[[], Awaitable[None]]
 
 AUTHORIZATION_SERVER = "authorization_server"
-"""Stored with the tokens: who issued them, so that they go nowhere else."""
+"""The key in the stored tokens of the server that issued them, so that they are sent to no other server."""
 
 PAUSES = (0.1, 0.4, 1.5)
-"""Before a write of new tokens is tried again, in seconds. The old ones no longer serve, so much depends on it."""
+"""Seconds before each retry of a write of new tokens. The old tokens are not valid any more, so it must succeed."""
 
 
 class Account:
@@ -46,7 +46,7 @@ class Account:
         self.context = context
         self.token_endpoint: str | None = None
         self.refresh_lasts: float | None = None
-        """How long the refresh token of the last answer lasts. The SDK's model has no field for it."""
+        """Seconds that the refresh token of the last answer lasts. The SDK's model has no field for it."""
         self._stored: dict[str, Any] = {}
         self._unsaved: Save | None = None
 
@@ -80,7 +80,7 @@ class Account:
         if self._unsaved is not None:
             await self._keep(self._unsaved, pauses=())
         if self._unsaved is not None:
-            return  # what this process has is newer
+            return  # the tokens of this process are newer
         context, session = self.context, await self.session.read()
         client = None if session is None else session.client_information
         context.client_info = None if client is None else stored_client(client)
@@ -119,7 +119,7 @@ class Account:
         return issuer if isinstance(issuer, str) else None
 
     async def save(self, tokens: OAuthToken) -> None:
-        """Store refreshed tokens. What an answer omits stays: scope and refresh token (RFC 6749, section 6)."""
+        """Store refreshed tokens. Keep scope and refresh token if the answer omits them (RFC 6749, section 6)."""
         before = self.context.current_tokens
         changes: dict[str, Any] = {}
         if before is not None and tokens.scope is None:
@@ -135,7 +135,7 @@ class Account:
         await self._keep(partial(self.session.update, self._tokens(tokens)))
 
     async def drop_refresh_token(self, *, with_client: str | None) -> None:
-        """Forget a refresh token that no longer serves; the client too, if there is a reason for that."""
+        """Remove a refresh token that is not valid any more. Remove the client, too, if a reason is given."""
         tokens = self.context.current_tokens
         if tokens is None:
             return
@@ -170,7 +170,7 @@ class Account:
         if client is None:
             return {}
         stored = client.model_dump(mode="json", exclude_none=True)
-        if self.context.oauth_metadata is not None:  # before 2.0 the SDK does not note it
+        if self.context.oauth_metadata is not None:  # before 2.0 the SDK does not add it
             stored.setdefault("issuer", str(self.context.oauth_metadata.issuer))
         return {"client_information": stored, "client_id": client.client_id}
 
@@ -201,7 +201,7 @@ class Account:
         self.context.auth_server_url = url if isinstance(url, str) else None
 
     async def _keep(self, save: Save, pauses: tuple[float, ...] | None = None) -> None:
-        """Write to the session, again if the store is not available. A session that is gone means: signed out."""
+        """Write to the session. Retry if the store is not available. If the session is removed, the user signed out."""
         self._unsaved = save
         for pause in (*(PAUSES if pauses is None else pauses), None):
             try:
@@ -214,7 +214,7 @@ class Account:
                     await anyio.sleep(pause)
                     continue
                 logger.error(  # noqa: TRY400 - no traceback: the store's error says what to do
-                    "[mcp-storage] new tokens of %s could not be stored, the next request tries again: %s",
+                    "[mcp-storage] new tokens of %s could not be stored, the next request retries: %s",
                     self.context.server_url,
                     error,
                 )

@@ -1,7 +1,7 @@
-"""What authorization servers answer, in the form that the SDK's models accept.
+"""Answers of authorization servers in the form that the SDK's models accept.
 
 Real servers deviate from RFC 6749 and RFC 7591: ``expires_in`` as text, scopes as a list, form-encoded answers, an
-error with status 200. The SDK refuses such an answer as a whole, and the user can't sign in.
+error with status 200. The SDK refuses such an answer completely, and the user can't sign in.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pydantic import ValidationError
 from reference_backends.core.validation import LONGEST_TTL
 
 REFRESH_LIFETIMES = ("refresh_expires_in", "refresh_token_expires_in")
-"""How Keycloak, and how GitHub, Google and Microsoft, say how long a refresh token lasts."""
+"""The fields for the lifetime of a refresh token: that of Keycloak, and that of GitHub, Google and Microsoft."""
 
 SECRET_METHODS = ("client_secret_basic", "client_secret_post")
 
@@ -38,8 +38,8 @@ def parse(body: bytes) -> dict[str, Any] | None:
 def token_answer(data: Mapping[str, Any]) -> dict[str, Any]:
     """Return the tokens of an answer as ``OAuthToken`` accepts them.
 
-    A lifetime that is missing, no number, or not above 0 becomes unknown: such tokens serve until the server refuses
-    them. As 0 it would cause a refresh before each request.
+    A lifetime that is missing, not a number, or not above 0 becomes unknown: such tokens are used until the server
+    refuses them. A lifetime of 0 would cause a refresh before each request.
     """
     answer = {name: value for name, value in data.items() if value not in (None, "")}
     lifetime = seconds(answer.pop("expires_in", None))
@@ -51,7 +51,7 @@ def token_answer(data: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def refresh_lifetime(data: Mapping[str, Any]) -> float | None:
-    """Return how many seconds the refresh token of an answer lasts, or ``None`` if the server did not say so."""
+    """Return how many seconds the refresh token of an answer lasts, or ``None`` if the server did not say it."""
     known = (seconds(data.get(name)) for name in REFRESH_LIFETIMES)
     return next((each for each in known if each is not None), None)
 

@@ -14,11 +14,11 @@ from reference_backends.core.protocol import Clock
 
 @dataclass
 class SessionContext(OAuthContext):
-    """What the SDK's flow knows of a login. Its own refresh is switched off: the provider refreshes under a lock."""
+    """What the SDK's flow knows about a login. Its refresh is switched off: the provider refreshes under a lock."""
 
     clock: Clock = time.time
     lifetime: float | None = None
-    """How many seconds the access token lasted when it was issued, if that is known."""
+    """The lifetime of the access token in seconds, if it is known."""
 
     @classmethod
     def of(cls, context: OAuthContext, clock: Clock) -> Self:
@@ -26,7 +26,7 @@ class SessionContext(OAuthContext):
         return cls(**{field.name: getattr(context, field.name) for field in fields(context)}, clock=clock)
 
     def update_token_expiry(self, token: OAuthToken) -> None:
-        """Note when new tokens expire."""
+        """Set when new tokens expire."""
         self.lifetime = token.expires_in
         self.token_expiry_time = None if token.expires_in is None else self.clock() + token.expires_in
 

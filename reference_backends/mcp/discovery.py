@@ -1,4 +1,4 @@
-"""Where the authorization server of stored tokens is now, and whether the MCP server still uses it."""
+"""Find the token endpoint for stored tokens, and check whether the MCP server still uses their issuer."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 async def find_token_endpoint(account: Account) -> Flow:
-    """Find the token endpoint of the issuer that the refresh token belongs to, and of no other."""
+    """Find the token endpoint of the issuer that the refresh token belongs to. Accept no other issuer."""
     issuer = account.issuer
     if issuer is None:
         return
@@ -55,5 +55,5 @@ def _get(url: str) -> Request:
 
 
 def _same(one: str, other: str) -> bool:
-    """Return whether two issuers are one; with and without a slash at the end they are."""
+    """Return whether two issuers are equal, except for a slash at the end."""
     return one.rstrip("/") == other.rstrip("/")

@@ -1,4 +1,4 @@
-"""Flows of HTTP requests, as ``httpx`` auth classes write them, and how one runs inside another."""
+"""Flows of HTTP requests, as in the auth classes of ``httpx``, and a way to run one inside another."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 Flow = AsyncGenerator["Request", "Response"]
 
 TIMEOUT = {"connect": 5.0, "read": 20.0, "write": 5.0, "pool": 5.0}
-"""Together less than the refresh lock lasts. The SDK's own requests have no timeout."""
+"""Seconds. Together they are less than the lifetime of the refresh lock. The SDK's own requests have no timeout."""
 
 
 @asynccontextmanager

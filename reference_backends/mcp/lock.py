@@ -1,4 +1,4 @@
-"""A lock that holds across processes and machines: the process that creates a short-lived session has it."""
+"""A lock across processes and machines: the process that creates a short-lived session holds it."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from reference_backends.mcp.server_session import ServerSession
 logger = logging.getLogger("reference_backends")
 
 LOCK_SECONDS = 60.0
-"""How long the lock of a process that crashed keeps the others waiting."""
+"""Seconds after which the lock of a crashed process expires."""
 
 LAST_RELEASE = LOCK_SECONDS - 10
-"""After so many seconds a lock is left to expire: another process might have it by the time of the removal."""
+"""Seconds after which a lock is not removed any more but expires: the removal might hit another process's lock."""
 
 RELEASE_SECONDS = 5.0
 
@@ -48,7 +48,7 @@ class RefreshLock:
         self._since = 0.0
 
     async def acquire(self) -> bool:
-        """Take the lock if it is free, and return whether it was."""
+        """Take the lock if it is free. Return whether it was."""
         self._since = time.monotonic()
         try:
             await self._backend.create_session(self._lock, LOCK_SECONDS)
@@ -57,7 +57,7 @@ class RefreshLock:
         return True
 
     async def release(self) -> None:
-        """Give the lock back, also while the task is cancelled. If the store fails, the lock expires by itself."""
+        """Release the lock, also while the task is cancelled. If the store fails, the lock expires by itself."""
         if time.monotonic() - self._since > LAST_RELEASE:
             return
         with anyio.move_on_after(RELEASE_SECONDS, shield=True):

@@ -25,15 +25,15 @@ if TYPE_CHECKING:
     from httpx2 import Request, Response
 
 YEAR = 365 * 86400.0
-"""How long a session lives after its last refresh, in seconds, if the storage has no ``ttl`` of its own."""
+"""Seconds that a session lives after its last refresh, if the storage has no ``ttl``."""
 
 REDIRECTS = 5
 
 REFUSED_REFRESHES = 3
-"""The user signs in again if the server refuses so many access tokens that were refreshed for one request."""
+"""The user signs in again if the server refuses this many access tokens that were refreshed for one request."""
 
 REFUSALS = 10
-"""The same, counting those that other processes have refreshed meanwhile."""
+"""The same, including tokens that other processes have refreshed meanwhile."""
 
 
 class SessionOAuthProvider(OAuthClientProvider):
@@ -89,7 +89,7 @@ class SessionOAuthProvider(OAuthClientProvider):
             outgoing = await step()
             while outgoing is not None:
                 if outgoing is not request:
-                    # GitHub, for one, answers a form unless it is asked for JSON.
+                    # GitHub returns a form unless the request asks for JSON.
                     outgoing.headers.setdefault("Accept", "application/json")
                 response = yield outgoing
                 if outgoing is not request:
@@ -109,7 +109,7 @@ class SessionOAuthProvider(OAuthClientProvider):
                             while checking is not None:
                                 checking = await inner((yield checking))
                         if self._account.is_refreshable():
-                            yield request  # the last answer is the caller's: the server's 401
+                            yield request  # the caller gets the last answer: the server's 401
                             return
                     tokens = self.context.current_tokens
                     if not self.context.is_token_valid() or tokens is None or tokens.access_token == sent:

@@ -1,4 +1,4 @@
-"""Refreshing the tokens of a session: before they expire, under a lock, and at the server that issued them."""
+"""Refresh the tokens of a session before they expire, under a lock, at the server that issued them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger("reference_backends")
 
 RETRY_SECONDS = 10.0
-"""After a refresh has failed and the old access token still serves, the next attempt comes so much later."""
+"""Seconds until the next attempt after a failed refresh, while the old access token is still valid."""
 
 MOVED = (404, 405, 410)
 TEMPORARY = ("temporarily_unavailable", "server_error", "slow_down")
@@ -33,7 +33,7 @@ CLIENT_REFUSED = ("invalid_client", "unauthorized_client")
 
 
 class Renewal:
-    """The flow that refreshes. ``refresh_before``: how many seconds before the expiry, at most."""
+    """The flow that refreshes tokens, at most ``refresh_before`` seconds before they expire."""
 
     def __init__(self, account: Account, refresh_before: float) -> None:
         self._account = account
@@ -42,10 +42,10 @@ class Renewal:
         self._retry_at = 0.0
         self.refreshes = 0
         self.postponed = False
-        """Whether the last refresh has failed for a reason that may pass, so that no login is needed."""
+        """Whether the last refresh failed for a temporary reason, so that no login is needed."""
 
     async def flow(self, request: Request, refused: str | None = None) -> Flow:
-        """Have a valid access token in the context, if that is possible without the user, and now.
+        """Put a valid access token into the context, if that is possible now and without the user.
 
         ``refused`` is an access token that the server has refused, ``""`` if the request had none.
         """
@@ -72,7 +72,7 @@ class Renewal:
             await lock.release()
 
     async def _begin(self, lock: RefreshLock, refused: str | None) -> bool:
-        """Read what is stored, and return whether this process is to refresh; it has the lock then."""
+        """Load the session. Return whether this process has to refresh; then it holds the lock."""
         await self._account.load()
         if self._serves(refused) or not self._account.is_refreshable():
             self.postponed = False
@@ -82,7 +82,7 @@ class Renewal:
         return await self._acquire(lock, refused)
 
     def _serves(self, refused: str | None) -> bool:
-        """Return whether the access token in the context can be used, and needs no refresh now."""
+        """Return whether the access token in the context can be used and needs no refresh now."""
         context = self._context
         if refused is not None:
             tokens = context.current_tokens
@@ -90,11 +90,11 @@ class Renewal:
         return context.lasts(0 if context.clock() < self._retry_at else self._refresh_before)
 
     async def _acquire(self, lock: RefreshLock, refused: str | None) -> bool:
-        """Return whether this process is to refresh. If another one does so, wait for its tokens."""
+        """Return whether this process has to refresh. If another process does it, wait for its tokens."""
         pause, until = 0.02, time.monotonic() + 2 * LOCK_SECONDS
         while not await lock.acquire():
             if refused is None and self._context.is_token_valid():
-                return False  # the old one serves meanwhile
+                return False  # the old token is still valid
             if time.monotonic() > until:
                 self._postpone("other processes have held the refresh lock for too long")
                 return False
@@ -109,11 +109,11 @@ class Renewal:
     def _postpone(self, reason: str) -> None:
         self.postponed = True
         self._retry_at = self._context.clock() + RETRY_SECONDS
-        logger.warning("[mcp-storage] %s; the login is kept, a later request tries again", reason)
+        logger.warning("[mcp-storage] %s; the login is kept, a later request retries", reason)
 
     async def _refresh(self, request: Request) -> Flow:
         """Refresh once; a second time if the token endpoint has moved."""
-        # If the server can't be reached, the request ends here, with an exception of the HTTP client.
+        # If the server can't be reached, the request fails here with an exception of the HTTP client.
         self.postponed, self._retry_at = True, self._context.clock() + RETRY_SECONDS
         tried: str | None = None
         response: Response | None = None
@@ -150,7 +150,7 @@ class Renewal:
         return type(request)("POST", endpoint, data=data, headers=headers, extensions={"timeout": TIMEOUT})
 
     async def _take(self, response: Response) -> None:
-        """Store what the token endpoint answered."""
+        """Store the answer of the token endpoint."""
         data = answers.parse(await response.aread()) or {}
         tokens = _tokens(data) if response.status_code in (200, 201) else None
         error = data.get("error")

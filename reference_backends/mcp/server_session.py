@@ -22,8 +22,8 @@ def derived_id(identity: str, server_url: str) -> str:
 class ServerSession:
     """A session that is created by its first write. ``template`` has its identity, its id and its first fields.
 
-    With ``derived``, the id was made of identity and server URL. Earlier releases made it of the URL as it was typed,
-    so a session may exist under the id of another spelling. It is then moved to the id of the normal form.
+    With ``derived``, the id was made from identity and server URL. Earlier releases used the URL as it was typed, so a
+    session may exist under the id of another spelling. It is then moved to the id of the normal form.
     """
 
     def __init__(self, backend: StorageBackend, template: SessionData, ttl: float | None, *, derived: bool) -> None:
@@ -43,7 +43,7 @@ class ServerSession:
         session = await self._get()
         if session is None and not self._searched:
             await self._adopt()
-            session = await self._get()  # perhaps another process has moved it at this moment
+            session = await self._get()  # another process may have moved it at this moment
         if session is not None and origin(session.server_url) != origin(self.template.server_url):
             raise StorageError(
                 f"session {session.session_id!r} holds tokens of {origin(session.server_url)}, "
@@ -52,7 +52,7 @@ class ServerSession:
         return session
 
     async def write(self, changes: SessionUpdate) -> None:
-        """Update the session, or create it. If another process creates it at this moment, update it after all."""
+        """Update the session, or create it. If another process creates it at the same time, update it."""
         try:
             return await self.update(changes)
         except SessionNotFoundError:
@@ -70,7 +70,7 @@ class ServerSession:
         await self.backend.update_session(self.template.identity, self.template.session_id, changes, self.ttl)
 
     async def remove(self) -> None:
-        """Remove the session, and what earlier releases stored under another spelling of the URL."""
+        """Remove the session, and those that earlier releases stored under another spelling of the URL."""
         for session in await self._earlier() if self._derived else []:
             await self._remove(session.session_id)
         await self._remove(self.template.session_id)

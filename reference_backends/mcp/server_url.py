@@ -12,7 +12,7 @@ _UNRESERVED = re.compile(r"[A-Za-z0-9._~-]")
 
 
 def canonical(url: str) -> str:
-    """Return the URL in its normal form; a text that is no absolute URL is returned unchanged.
+    """Return the URL in its normal form. Return a text that is not an absolute URL unchanged.
 
     As the SDK and RFC 8707 do: scheme and host in lower case, no fragment. As RFC 3986, section 6.2, does: no default
     port, no dot segments, escapes in capitals, none for unreserved characters. As the MCP specification advises: no
@@ -26,7 +26,7 @@ def canonical(url: str) -> str:
 
 
 def origin(url: str) -> str:
-    """Return scheme, host and port, the part that decides who receives a request."""
+    """Return scheme, host and port: the part that decides which server receives a request."""
     parts = _parts(url)
     return url if parts is None else f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
 

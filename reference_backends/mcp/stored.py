@@ -1,4 +1,4 @@
-"""How tokens and client information are stored, and what of them may still be handed out."""
+"""How tokens and client information are stored, and which of them are still valid."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def tokens_to_store(tokens: OAuthToken, now: float, refresh_lasts: float | None 
 
 
 def seconds_left(stored: Mapping[str, Any], now: float, field: str = EXPIRES_AT) -> float:
-    """Return how long a token lasts from ``now``: infinity if nothing is known of its end."""
+    """Return how many seconds a token lasts from ``now``: infinity if its expiry is not known."""
     end = stored.get(field)
     return end - now if isinstance(end, (int, float)) and not isinstance(end, bool) else math.inf
 
@@ -59,16 +59,16 @@ def stored_client(stored: Mapping[str, Any]) -> OAuthClientInformationFull:
 
 
 def secret_has_expired(client: OAuthClientInformationFull, now: float) -> bool:
-    """Return whether the client needs its secret and the secret no longer serves; 0 means that it lasts for ever."""
+    """Return whether the client needs its secret and the secret has expired; 0 means that it never expires."""
     if not client.client_secret or client.token_endpoint_auth_method == "none":  # noqa: S105 - a method's name
         return False
     return 0 < (client.client_secret_expires_at or 0) <= now
 
 
 def accepts_redirect(client: OAuthClientInformationFull, redirect_uri: str, *, any_port: bool) -> bool:
-    """Return whether the client was registered for this redirect URI, or for none that is known.
+    """Return whether the client was registered for this redirect URI, or its redirect URIs are not known.
 
-    A loopback address that was registered without a port serves for each port (RFC 8252, section 7.3); with
+    A loopback address that was registered without a port is valid for every port (RFC 8252, section 7.3); with
     ``any_port`` also one that was registered with another port.
     """
     registered = [str(each) for each in client.redirect_uris or []]
@@ -76,12 +76,12 @@ def accepts_redirect(client: OAuthClientInformationFull, redirect_uri: str, *, a
 
 
 def parsed(model: type[Model], stored: Mapping[str, Any], what: str) -> Model:
-    """Return the stored object as the SDK's model. Raises :class:`StorageError`, which shows nothing of it."""
+    """Return the stored object as the SDK's model. Raise :class:`StorageError`, which shows no stored value."""
     try:
         return model.model_validate(dict(stored))
     except ValidationError:
-        pass  # it shows what was stored
-    raise StorageError(f"the stored {what} are not of the form that the mcp package expects; sign in again")
+        pass  # the error shows the stored values
+    raise StorageError(f"the stored {what} do not have the form that the mcp package expects; sign in again")
 
 
 def _same_redirect(registered: str, wanted: str, any_port: bool) -> bool:

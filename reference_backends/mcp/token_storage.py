@@ -29,13 +29,13 @@ logger = logging.getLogger("reference_backends")
 class SessionTokenStorage:
     """Stores the tokens and the client information of one user at one MCP server in a session of ``backend``.
 
-    The backend must be open. The first write creates the session. Unless ``session_id`` is given, the id is made of
-    ``identity`` and the normal form of ``server_url``, so that every process finds the same session; give an id that
-    cannot be guessed if other users may create sessions of their own choice in a store that shares its ids. ``ttl``
-    is how many seconds the session lives after each write, ``None`` for the backend's default: a refresh token that
-    must last longer needs more. ``callback_url`` is the application's redirect URI.
+    The backend must be open. The first write creates the session. Unless ``session_id`` is given, the id is made from
+    ``identity`` and the normal form of ``server_url``, so that every process finds the same session. Give an id that
+    cannot be guessed if other users may create sessions with ids of their choice in a store where ids are unique.
+    ``ttl`` is how many seconds the session lives after each write, ``None`` for the backend's default; set it if a
+    refresh token has to last longer. ``callback_url`` is the application's redirect URI.
 
-    What no longer serves is not handed out:
+    These are not returned:
 
     - an access token that has expired, and a refresh token that has expired;
     - a client registration whose secret has expired, or that was made for other redirect URIs than ``callback_url``;
@@ -45,8 +45,8 @@ class SessionTokenStorage:
 
     The SDK then registers the client again, or opens the browser.
 
-    The methods raise the backend's errors, and :class:`StorageError` if what is stored is of another kind or belongs
-    to another server.
+    The methods raise the backend's errors, and :class:`StorageError` if the stored values do not have the expected
+    form or belong to another server.
     """
 
     def __init__(
@@ -78,7 +78,7 @@ class SessionTokenStorage:
         return self.session.template.session_id
 
     async def get_tokens(self) -> OAuthToken | None:
-        """Return the tokens with ``expires_in`` counted from now, or ``None`` if none of them serves."""
+        """Return the tokens with ``expires_in`` counted from now, or ``None`` if none of them is valid."""
         session = await self.session.read()
         if session is None or session.tokens is None:
             return None
@@ -91,11 +91,11 @@ class SessionTokenStorage:
         return tokens.model_copy(update={"access_token": "", "expires_in": 0})
 
     async def set_tokens(self, tokens: OAuthToken) -> None:
-        """Store the tokens; they replace the old ones."""
+        """Store the tokens. They replace the old ones."""
         await self.session.write({"tokens": tokens_to_store(tokens, self.clock())})
 
     async def get_client_info(self) -> OAuthClientInformationFull | None:
-        """Return the client information, or ``None`` if there is none that serves."""
+        """Return the client information, or ``None`` if there is none that is valid."""
         session = await self.session.read()
         if session is None or session.client_information is None:
             return None
@@ -111,7 +111,7 @@ class SessionTokenStorage:
         return None
 
     async def set_client_info(self, client_info: OAuthClientInformationFull) -> None:
-        """Store the client information; it replaces the old one."""
+        """Store the client information. It replaces the old one."""
         stored = client_info.model_dump(mode="json", exclude_none=True)
         await self.session.write({"client_information": stored, "client_id": client_info.client_id})
 
@@ -121,7 +121,7 @@ class SessionTokenStorage:
 
 
 def _sdk_refreshes_at_home(session: SessionData) -> bool:
-    """Return whether the SDK sends no secret to another origin than the one that it belongs to.
+    """Return whether the SDK sends no secret to an origin other than the one that it belongs to.
 
     It refreshes at the MCP server's origin, and not at all without a client registration.
     """

@@ -6,7 +6,6 @@
 - ``calls``: run a script; check the server and the user's rights.
 - ``connection``: calls to the server, each sent once and within a time limit.
 - ``pool``: one connection for each event loop.
-- ``url``: from a Redis URL to a client.
 - ``errors``: failures of Redis as errors of the library.
 - ``url``: a Redis URL, checked, as a client.
 """

@@ -37,9 +37,8 @@ TYPES = ("redis", "file", "sqlite", "supabase", "memory")
 YES = ("1", "true", "yes", "on")
 NO = ("", "0", "false", "no", "off")
 
-
-LONGEST_NAME = 20
-"""Characters of a type that are shown in a log: what is longer may be a URL with its password."""
+LONGEST_SHOWN = 20
+"""Characters of an unknown type that a log shows. A longer one may be a URL with its password."""
 
 
 class Choice(NamedTuple):
@@ -110,9 +109,9 @@ def type_named(environ: Environ) -> str:
 
 
 def _shown(name: str, settings: Settings) -> str:
-    """Return the name of a choice; of an unknown one what was set, if it is short enough to be a name."""
+    """Return the name of a choice; for an unknown one the value that was set, if it is short enough to be a name."""
     wanted = settings.stripped("MCP_TS_STORAGE_TYPE").lower()
-    return f"MCP_TS_STORAGE_TYPE={wanted!r}" if name == "unknown" and len(wanted) <= LONGEST_NAME else name
+    return f"MCP_TS_STORAGE_TYPE={wanted!r}" if name == "unknown" and len(wanted) <= LONGEST_SHOWN else name
 
 
 async def _initialised(backend: StorageBackend) -> StorageBackend:

@@ -4,9 +4,13 @@
 - ``table``: requests to the table.
 - ``rows``: a record as a row.
 - ``role``: the role that a client acts as.
-- ``grants``: tells row security from a missing GRANT.
+- ``grants``: distinguishes row security from a missing GRANT.
 - ``project``: a backend that makes its own client from a URL and a key.
-- ``answers``: refusals of PostgREST and its gateways as errors.
+- ``answers``: error responses of PostgREST and its gateways as errors of the library.
+- ``tokens``: why a key or a login is refused.
+- ``credentials``: the key that each request carries.
+- ``upstream``: detects the table of ``@mcp-ts/client``.
+- ``push``: how to apply the migrations with the installed Supabase CLI.
 - ``http_environment``: proxy and certificate variables.
 - ``errors``: failures of PostgREST and PostgreSQL as errors of the library.
 - ``credentials``: the key that each request carries: read anew, so that a key that was rotated counts at the.

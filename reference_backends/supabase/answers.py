@@ -1,7 +1,7 @@
-"""What PostgREST, PostgreSQL and the gateways in front of them refuse with, as typed errors that say what to do.
+"""Error responses of PostgREST, PostgreSQL and the gateways in front of them, as errors that say what to do.
 
-The code of PostgREST or PostgreSQL decides; an answer that has none is a gateway's, and its HTTP status decides.
-A server's text is read and never repeated: PostgreSQL's details show the failing row.
+The code of PostgREST or PostgreSQL decides. A response without a code is from a gateway; then its HTTP status decides.
+No message repeats the text of a server: PostgreSQL's details show the failing row.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _WAIT = {408, 425, 429}
 
 
 class Caller(NamedTuple):
-    """Who sent a request, and to what: what an error's remedy depends on."""
+    """Who sent a request, and to which table. The advice of an error depends on it."""
 
     role: str | None = None
     """The database role; ``None`` if it is not known."""
@@ -55,7 +55,7 @@ UNKNOWN = Caller()
 
 
 class Refusal(NamedTuple):
-    """What an answer says: its HTTP status, the code of PostgREST or PostgreSQL, and its message in lower case."""
+    """An error response: its HTTP status, the code of PostgREST or PostgreSQL, and its message in lower case."""
 
     status: int | None
     code: str
@@ -63,7 +63,7 @@ class Refusal(NamedTuple):
 
 
 def refusal_of(response: httpx.Response) -> Refusal:
-    """Read an answer that is no success."""
+    """Return the refusal in an error response."""
     try:
         body: Any = json.loads(response.content)
     except (ValueError, RecursionError):
@@ -76,7 +76,7 @@ def refusal_of(response: httpx.Response) -> Refusal:
 
 
 def refusal_in(status: int | None, body: dict[str, Any]) -> Refusal:
-    """Read the body of such an answer. A gateway's own code, a number or a word, is no code here."""
+    """Return the refusal in the body of an error response. The codes of gateways (numbers, words) are ignored."""
     code = body.get("code")
     message = next((body[key] for key in _MESSAGES if isinstance(body.get(key), str)), "")
     if not isinstance(code, str) or not _CODE.fullmatch(code):
@@ -85,9 +85,9 @@ def refusal_in(status: int | None, body: dict[str, Any]) -> Refusal:
 
 
 def not_postgrest() -> StorageError:
-    """Return the error for an answer that PostgREST does not give: a web page, or a redirection that was followed."""
+    """Return the error for a response that is not PostgREST's: a web page, or a redirect that was followed."""
     return StorageSetupError(
-        "what answers at the Supabase URL is not its REST API; check SUPABASE_URL (https, no path after the host)"
+        "the server at the Supabase URL is not its REST API; check SUPABASE_URL (https, no path after the host)"
     )
 
 
@@ -120,11 +120,11 @@ def _by_code(refusal: Refusal, caller: Caller) -> StorageError:
     if code == "23505":
         return SessionExistsError("this session id is taken")
     if code == "54000":
-        return StorageError(f"the session is larger than this Supabase project takes (code {code})")
+        return StorageError(f"the session is larger than this Supabase project accepts (code {code})")
     if code == "25006":
         return StorageUnavailableError("the Supabase database is in read-only mode; free disk space in its dashboard")
     if _UNAVAILABLE.fullmatch(code):
-        return StorageUnavailableError(f"Supabase cannot serve this now (code {code}); try again")
+        return StorageUnavailableError(f"Supabase cannot answer now (code {code}); try again")
     if code.startswith("22"):
         return InvalidSessionError(f"the database refuses a value of this session (code {code})")
     return StorageError(f"Supabase refused the request (code {code})")
@@ -133,7 +133,7 @@ def _by_code(refusal: Refusal, caller: Caller) -> StorageError:
 def _by_status(refusal: Refusal, caller: Caller) -> StorageError:
     status = refusal.status
     if status is None or status == 404:
-        # PostgREST up to 12 (to a POST) and the gateways answer so if there is nothing.
+        # PostgREST up to 12 (to a POST) and the gateways answer so if there is no such path.
         return StorageSetupError(
             f"no table {caller.table} is served at the Supabase URL; check SUPABASE_URL, or {migrate(caller.table)}"
         )
@@ -153,7 +153,7 @@ def _by_status(refusal: Refusal, caller: Caller) -> StorageError:
         )
     if status == 405:
         return StorageSetupError(
-            "the gateway in front of this Supabase project lets not every method through (HTTP 405): "
+            "the gateway in front of this Supabase project does not allow every method (HTTP 405): "
             "allow GET, POST, PATCH and DELETE, and check SUPABASE_URL"
         )
     if status == 407:
@@ -161,11 +161,11 @@ def _by_status(refusal: Refusal, caller: Caller) -> StorageError:
             "the proxy asks for a login (HTTP 407): put user name and password into the variable that names the proxy"
         )
     if status in _TOO_LARGE:
-        return StorageError(f"the session is larger than this Supabase project takes (HTTP {status})")
+        return StorageError(f"the session is larger than this Supabase project accepts (HTTP {status})")
     if status == 540:
         return StorageUnavailableError("this Supabase project is paused; restore it in its dashboard, then try again")
     if status >= 500 or status in _WAIT:
-        return StorageUnavailableError(f"Supabase cannot serve this now (HTTP {status}); try again")
+        return StorageUnavailableError(f"Supabase cannot answer now (HTTP {status}); try again")
     return StorageError(
         f"the gateway in front of this Supabase project refused the request (HTTP {status}); check SUPABASE_URL "
         "and the gateway's log"

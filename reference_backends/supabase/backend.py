@@ -1,7 +1,7 @@
-"""Sessions in a Supabase project: a table, ``mcp_sessions`` unless named otherwise, over PostgREST.
+"""Sessions in a table of a Supabase project, ``mcp_sessions`` by default, over PostgREST.
 
-Each write is one request, which the database does wholly or not at all and which is never sent twice: where its answer
-is lost, the old session or the new one is there. Expiry is judged by the handle's clock, in the filter of each request.
+Each write is one request. The database does it completely or not at all, and it is never sent twice: if its answer is
+lost, either the old session or the new one is stored. Each request filters expired rows by the handle's clock.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 TIME_LIMIT = 8.0
 SEALING_ATTEMPTS = 5
 
-# HTTP/2's codec logs each header at DEBUG, the key among them; whoever wants to see that sets the level again.
+# The HTTP/2 codec logs each header at DEBUG, the key included. Set the level again to see them.
 logging.getLogger("hpack").setLevel(logging.INFO)
 
 
@@ -54,16 +54,16 @@ class SupabaseStorageBackend(BaseBackend):
     """A :class:`StorageBackend` in the table that ``mcp-storage supabase-init`` sets up.
 
     ``client`` is supabase-py's async client (``await acreate_client(url, key)``), with the service role key or signed
-    in as a user. It stays the caller's: it is used in the event loop that it was made in, and ``disconnect`` leaves it
-    open. An id is unique in the table, so the same one under two identities is refused (ID-4).
+    in as a user. Use it in the event loop that it was made in. The caller closes it; ``disconnect`` does not. A session
+    id is unique in the table: two identities cannot use the same one (ID-4).
 
-    ``seal_all``: seal ``code_verifier`` and the ``client_secret`` in client information too, not only tokens and
-    headers (EN-11); ``@mcp-ts/sdk`` 1.6, if it reads the same table, cannot open those two. ``time_limit``: after so
-    many seconds a request without an answer raises ``StorageUnavailableError``, even if the client would wait longer.
-    ``table``: another name, for ``mcp-storage supabase-init --table NAME``. The key is read from the client's
-    ``supabase_key`` for each request, so that a rotated key can be set there; ``api_key`` is called instead if given.
+    ``seal_all``: also seal ``code_verifier`` and the ``client_secret`` in client information (EN-11). ``@mcp-ts/sdk``
+    1.6 cannot open those two if it reads the same table. ``time_limit``: seconds after which a request without an
+    answer raises ``StorageUnavailableError``, even if the client would wait longer. ``table``: another name, for
+    ``mcp-storage supabase-init --table NAME``. The key is read from the client's ``supabase_key`` for each request, so
+    a rotated key can be set there; if ``api_key`` is given, it is called instead.
 
-    A call that is cancelled ends at once; a request that it has begun goes on, and ``disconnect`` waits for it.
+    A cancelled call ends at once. Its request continues, and ``disconnect`` waits for it.
     """
 
     label = "supabase"
@@ -86,9 +86,9 @@ class SupabaseStorageBackend(BaseBackend):
         self._key_variable = "a public key (SUPABASE_PUBLISHABLE_KEY, SUPABASE_ANON_KEY)"
 
     async def init(self) -> None:
-        """Check that table and columns are there, by a SELECT of no row.
+        """Check that the table and its columns exist, with a SELECT that returns no row.
 
-        Raises ``StorageSetupError``, ``ConfigurationError`` for a key that is refused, ``StorageUnavailableError``.
+        Raise ``StorageSetupError``, ``ConfigurationError`` for a key that is refused, ``StorageUnavailableError``.
         """
         if not self._introduced and self._acts_as_anon():
             logger.warning(
@@ -110,10 +110,10 @@ class SupabaseStorageBackend(BaseBackend):
         try:
             return await self._table.insert(row)
         except SessionExistsError:
-            pass  # alive, or expired and in the way
+            pass  # the id belongs to a live session, or to an expired one that is not removed yet
         expired = self._table.deleting().lte("expires_at", self._now())
         await self._table.delete(equal(expired, "session_id", session.session_id))
-        # Inserted anew even where nothing was deleted: a clean-up may have been quicker.
+        # Insert again even if nothing was deleted: a cleanup may have removed the row first.
         try:
             return await self._table.insert(row)
         except SessionExistsError:
@@ -163,7 +163,7 @@ class SupabaseStorageBackend(BaseBackend):
         return [(row["identity"], row["session_id"]) for row in await self._listed("identity", "session_id", "id")]
 
     async def reseal_session(self, identity: str, session_id: str, *, dry_run: bool = False) -> bool | None:
-        """Seal a session's secrets under the first key and keep its expiry, in one step; see :mod:`resealing`."""
+        """Seal a session's secrets under the first key and keep its expiry, in one step; see ``Resealable``."""
         identity, session_id = check_names(identity, session_id)
         self._require_open()
         table = self._table
@@ -180,15 +180,15 @@ class SupabaseStorageBackend(BaseBackend):
             request = table.changing(changed).eq(VERSION, version)
             if dry_run or await table.rows(self._live(request, identity, session_id)):
                 return True
-        raise StorageError(f"session {session_id!r} changed at each attempt; try again")
+        raise StorageError(f"session {session_id!r} changed at each of {SEALING_ATTEMPTS} attempts; retry")
 
     async def compact(self) -> str:
-        """Do nothing: PostgREST runs no VACUUM."""
+        """Do nothing: PostgREST cannot run VACUUM."""
         return "PostgreSQL keeps old rows until they are vacuumed; run VACUUM FULL mcp_sessions in the SQL editor"
 
     async def disconnect(self) -> None:
-        """Close this handle; the client stays open."""
-        self._open = False
+        """Close this handle. The client stays open."""
+        self._closed()
         await self._table.settled()
 
     def _acts_as_anon(self) -> bool:
@@ -198,7 +198,7 @@ class SupabaseStorageBackend(BaseBackend):
         return moment(self._clock())
 
     def _live(self, request: AsyncSelectRequestBuilder, identity: str, session_id: str) -> AsyncSelectRequestBuilder:
-        """The request, narrowed to this session while it is alive."""
+        """Return the request with a filter for this session while it is live."""
         named = equal(equal(request, "identity", identity), "session_id", session_id)
         return named.gt("expires_at", self._now())
 
@@ -213,15 +213,17 @@ class SupabaseStorageBackend(BaseBackend):
         except (ValueError, TypeError, AttributeError, KeyError):
             record = None
         if record is None:
-            raise StorageError(f"the stored session {row.get('session_id')!r} is damaged: created_at is no timestamp")
+            raise StorageError(
+                f"the stored session {row.get('session_id')!r} is damaged: its created_at is not a timestamp; remove it"
+            )
         return self._codec.session(record)
 
     async def _update(self, identity: str, session_id: str, row: Row) -> bool:
-        """Whether a live session was there to be changed.
+        """Update a live session. Return whether there was one.
 
-        With a key, secrets that still lie there in clear are sealed by the same request (MX-5): the first one changes
-        the row only where nothing lies in clear; where something does, it is read, and sealed by a second one that
-        changes the row only where it is still the one that was read.
+        With a key, the same request seals secrets that are stored in clear (MX-5). The first request changes the row
+        only if no secret is in clear. If one is, the secrets are read, and a second request seals them and changes the
+        row, but only if the row is still the one that was read.
         """
         table = self._table
         left = [column for column in self._guarded if column not in row]
@@ -236,12 +238,15 @@ class SupabaseStorageBackend(BaseBackend):
             request = table.changing(self._codec.harden(found[0]) | row).eq(VERSION, version)
             if await table.change(self._live(request, identity, session_id)):
                 return True
-        # Others have written between each reading and sealing: the change itself must not be lost.
+        # Others have written between each read and write. The change itself must not be lost.
         return await table.change(self._live(table.changing(row), identity, session_id))
 
 
 def create_supabase_storage_backend(client: AsyncClient, **options: Unpack[SupabaseOptions]) -> SupabaseStorageBackend:
-    """A backend on a client that the application already has; ``await init()`` it. Options as in the class."""
+    """Return a backend on a client that the application already has. ``await init()`` before its first use.
+
+    The options are those of :class:`SupabaseStorageBackend`.
+    """
     return SupabaseStorageBackend(client, **options)
 
 

@@ -1,4 +1,4 @@
-"""The key that each request carries: read anew, so that a key that was rotated counts at the next call."""
+"""The key that each request carries. It is read for each request, so that a rotated key is used by the next call."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ if TYPE_CHECKING:
 
 
 class Credentials:
-    """The key of a client, or what ``api_key`` returns; a user's login stays the client's own."""
+    """The key of a client, or the one that ``api_key`` returns. The login of a user is not changed."""
 
     def __init__(self, client: AsyncClient, api_key: Callable[[], str] | None) -> None:
         self._client = client
         self._api_key = api_key
         self._first = client.supabase_key
-        """What the client's requests were made with, and still are after its ``supabase_key`` has changed."""
+        """The key that the client puts into its requests, also after its ``supabase_key`` has changed."""
 
     def apply(self, headers: MutableMapping[str, str]) -> None:
-        """Put the key of now into the headers of a request that the client has built."""
+        """Put the current key into the headers of a request that the client has built."""
         key = self._api_key() if self._api_key else self._client.supabase_key
         headers["apikey"] = key
         if headers.get("Authorization") in (None, f"Bearer {self._first}", f"Bearer {self._client.supabase_key}"):

@@ -1,6 +1,6 @@
-"""What a request to Supabase may fail with, as typed errors that say what to do.
+"""Errors of a request to Supabase as errors of the library that say what to do.
 
-No text of the faults is repeated: httpx's errors carry the request with its headers.
+No message repeats the text of an error of httpx: it may show the request with its headers.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from reference_backends.core.errors import ConfigurationError, StorageError, Sto
 from reference_backends.supabase.answers import UNKNOWN, Caller, not_postgrest, refusal_in, refused
 
 FAULTS = (APIError, httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, TimeoutError, OSError, RuntimeError)
-"""What a request may raise."""
+"""The errors that a request may raise."""
 
 
 def typed_error(fault: BaseException, caller: Caller = UNKNOWN) -> StorageError:
-    """Return the error to raise for a fault of :data:`FAULTS`; raise it outside the handler, so it has no context."""
+    """Return the error for one of :data:`FAULTS`. Raise it outside the ``except`` block, so that it has no context."""
     if isinstance(fault, APIError):
         return _of_api_error(fault, caller)
     if isinstance(fault, httpx.ProxyError):
@@ -29,17 +29,17 @@ def typed_error(fault: BaseException, caller: Caller = UNKNOWN) -> StorageError:
     if isinstance(fault, (httpx.TooManyRedirects, httpx.DecodingError)):
         return not_postgrest()
     if isinstance(fault, httpx.TimeoutException | TimeoutError):
-        return StorageUnavailableError("Supabase did not answer in time; the call may or may not have been done")
+        return StorageUnavailableError("Supabase did not answer in time; a write may or may not have been done")
     if isinstance(fault, RuntimeError):
         return StorageError(
             "this Supabase client is closed, or belongs to another event loop; "
             "make a client in the loop that uses it, or use reference_backends.storage"
         )
     if isinstance(fault, httpx.TransportError) and not isinstance(fault, httpx.ConnectError):
-        return StorageUnavailableError("the connection to Supabase broke; the call may or may not have been done")
-    where = f"the proxy in {caller.proxy}, SUPABASE_URL" if caller.proxy else "SUPABASE_URL"
+        return StorageUnavailableError("the connection to Supabase broke; a write may or may not have been done")
+    settings = f"the proxy in {caller.proxy}, SUPABASE_URL" if caller.proxy else "SUPABASE_URL"
     return StorageUnavailableError(
-        f"Supabase cannot be reached{obstacle(fault)}; check {where}, the network and the project"
+        f"Supabase cannot be reached{obstacle(fault)}; check {settings}, the network and the project"
     )
 
 
@@ -50,7 +50,7 @@ def _of_proxy(text: str, variable: str) -> StorageError:
 
 
 def _of_api_error(fault: APIError, caller: Caller) -> StorageError:
-    """Judge an answer as supabase-py reports it: without the HTTP status, unless that is all there is."""
+    """Return the error for a response as supabase-py reports it. It has the HTTP status only if it has no code."""
     code = str(fault.code or "")
     status = int(code) if code.isdecimal() and len(code) == 3 else None
     return refused(refusal_in(status, {"code": code, "message": fault.message}), caller)

@@ -1,4 +1,4 @@
-"""The two causes of PostgreSQL's 42501: row security, which is meant to refuse, and a GRANT that is missing."""
+"""The two causes of PostgreSQL's error 42501: row security, which works as intended, and a missing GRANT."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _OBJECT = re.compile(r'permission denied for (\w+) "?([a-z_][a-z0-9_.]*)"?')
 
 
 def forbidden(message: str, role: str | None, table: str = "mcp_sessions") -> StorageError:
-    """Return the error for 42501: ``message`` is PostgreSQL's, in lower case; ``role`` is the caller's, if known."""
+    """Return the error for 42501. ``message`` is PostgreSQL's in lower case; ``role`` is the caller's, if known."""
     if "set role" in message:
         wanted = role or "service_role"
         return _missing(f"the role authenticator may not act as {wanted}", f"grant {wanted} to authenticator;")
@@ -32,8 +32,8 @@ def _missing_grant(message: str, role: str, table: str) -> StorageError:
         return _missing(f"the role {role} may not call auth.jwt()", f"grant execute on function auth.jwt() to {role};")
     if (kind, name) not in {("schema", "public"), ("table", table), ("view", table)}:
         return StorageSetupError(
-            f"the role {role} has no rights on {kind} {name}, which something at {table} uses (a trigger, a view?): "
-            f"grant {role} what it needs there"
+            f"the role {role} has no rights on {kind} {name}, which the table {table} uses (a trigger, a view?): "
+            f"grant {role} the rights that it needs on {name}"
         )
     return _missing(
         f"the role {role} has no rights on {kind} {name}",

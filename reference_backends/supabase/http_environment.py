@@ -1,6 +1,6 @@
-"""What httpx reads from the environment, and what is wrong with it: proxies, NO_PROXY, certificates.
+"""Environment variables that httpx reads (proxies, NO_PROXY, certificates), and errors for bad values.
 
-Values are never repeated: a proxy's URL may hold a password.
+No message repeats a value: a proxy's URL may hold a password.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ import httpx
 from reference_backends.core.errors import ConfigurationError
 
 CLIENT_FAULTS = (httpx.InvalidURL, ValueError, ImportError, OSError)
-"""What ``httpx.AsyncClient()`` raises if the environment is wrong. No argument of ours can cause these."""
+"""Errors of ``httpx.AsyncClient()`` for bad environment variables. Our arguments cannot cause them."""
 
 _PROXIES = ("all_proxy", "http_proxy", "https_proxy")
 _SCHEMES = ("http", "https", "socks5", "socks5h")
 
 
 def environment_error(fault: BaseException) -> ConfigurationError:
-    """Return the error for a fault of :data:`CLIENT_FAULTS`; raise it outside the handler."""
+    """Return the error for one of :data:`CLIENT_FAULTS`. Raise it outside the ``except`` block."""
     if isinstance(fault, ImportError):
         return ConfigurationError(
             f"{_named(_socks_proxies())} names a SOCKS proxy, for which httpx needs a package: "
@@ -34,7 +34,7 @@ def environment_error(fault: BaseException) -> ConfigurationError:
         return _tls_error(fault)
     if bad := list(_bad_proxies()):
         return ConfigurationError(
-            f"the proxy in {_named(bad)} is no URL that httpx knows: "
+            f"the proxy in {_named(bad)} is not a URL that httpx supports: "
             "write it as http://host:port or socks5://host:port, or unset the variable"
         )
     return ConfigurationError(
@@ -44,7 +44,7 @@ def environment_error(fault: BaseException) -> ConfigurationError:
 
 
 def proxy_of(url: str) -> str | None:
-    """Return the name of the variable whose proxy httpx uses for a URL; ``None``: it uses none."""
+    """Return the name of the variable whose proxy httpx uses for a URL; ``None`` if it uses none."""
     parts = urlsplit(url)
     with suppress(OSError, ValueError):
         proxies = getproxies()
@@ -78,7 +78,7 @@ def _named(variables: list[str]) -> str:
 
 
 def _set_variables(*lower: str) -> Iterator[str]:
-    """Yield the variables of these names that are set, in whichever case they are spelled."""
+    """Yield the set variables with one of these names, in upper or lower case."""
     return (name for name, value in os.environ.items() if value and name.lower() in lower)
 
 

@@ -1,4 +1,4 @@
-"""A Supabase project told by its URL and key: a backend that makes its client, and closes it."""
+"""A Supabase project by its URL and key: a backend that makes its own client and closes it."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from reference_backends.supabase.backend import TIME_LIMIT, SupabaseOptions, Sup
 from reference_backends.supabase.http_environment import CLIENT_FAULTS, environment_error
 
 AT_ONCE = 100
-"""How many requests are under way at once, each on a connection of its own; the rest wait in line."""
+"""Number of concurrent requests, each on a separate connection. The others wait."""
 
 
 class SupabaseProjectBackend(SupabaseStorageBackend):
-    """A :class:`SupabaseStorageBackend` whose client is its own: ``disconnect`` closes it, ``init`` makes a new one.
+    """A :class:`SupabaseStorageBackend` that owns its client: ``disconnect`` closes it, ``init`` makes a new one.
 
-    ``key`` may be a function: it is called for each request, so that a rotated key counts. ``anon``: the key is known
-    to be a public one; ``variable`` is where it was found, for the warning. Raises :class:`ConfigurationError` for a
-    URL or a key that cannot be one.
+    ``key`` may be a function, which is called for each request, so that a rotated key is used. ``anon``: the key is
+    known to be a public one. ``variable`` is the variable that holds the key, for the warning. The constructor raises
+    :class:`ConfigurationError` for a URL or a key that is not valid.
     """
 
     def __init__(
@@ -62,10 +62,10 @@ class SupabaseProjectBackend(SupabaseStorageBackend):
 
 
 def _client(url: str, key: str | Callable[[], str], time_limit: float) -> AsyncClient:
-    """A client that follows no redirection: one that is followed turns an INSERT into a SELECT.
+    """Return a client that follows no redirects: a followed redirect turns an INSERT into a SELECT.
 
-    By HTTP/1.1: where a gateway ends an HTTP/2 connection in good order, as each does now and then, httpx fails the
-    calls that are under way on it, although they are answered.
+    It uses HTTP/1.1. Gateways close an HTTP/2 connection from time to time; then httpx fails the running calls on it,
+    although the server answers them.
     """
     http = _http(time_limit)
     try:
@@ -75,10 +75,10 @@ def _client(url: str, key: str | Callable[[], str], time_limit: float) -> AsyncC
             AsyncClientOptions(httpx_client=http, auto_refresh_token=False, persist_session=False),
         )
     except (AsyncSupabaseException, ValueError, httpx.InvalidURL):
-        pass  # their text shows what was given
+        pass  # the text of the error repeats the values
     raise ConfigurationError(
-        "SUPABASE_URL or the key cannot be right: the URL looks like https://<project>.supabase.co, "
-        "and the key is one line of ASCII"
+        "SUPABASE_URL or the key is not valid: write the URL as https://<project>.supabase.co, "
+        "and the key as one line of ASCII"
     )
 
 

@@ -1,4 +1,4 @@
-"""How migrations are applied: the command line of Supabase has two majors, whose commands differ."""
+"""How to apply migrations. The Supabase CLI has two major versions with different commands."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ _CELLAR = re.compile(r"/Cellar/supabase(?:-beta)?/(\d+)\.")
 
 
 def migrate(table: str = "mcp_sessions") -> str:
-    """Say how this project gets the table, for the command line that is installed here; for both if none is found."""
+    """Return how to create the table with the installed Supabase CLI; with both versions if none is found."""
     option = "" if table == "mcp_sessions" else f" --table {table}"
     return f"run `mcp-storage supabase-init{option}`, then {push(installed_major())}"
 
 
 def push(major: int | None) -> str:
-    """Return the command that applies migrations to a hosted project, by the major version of ``supabase``."""
+    """Return the command that applies migrations to a hosted project, for a major version of ``supabase``."""
     if major is None:
         return f"`{V2}` (Supabase CLI v2) or `{V3}` (v3; with --yes in CI)"
     return f"`{V3}` (with --yes in CI)" if major >= 3 else f"`{V2}`"
@@ -29,7 +29,7 @@ def push(major: int | None) -> str:
 def installed_major() -> int | None:
     """Return the major version of the ``supabase`` on the PATH or in ``./node_modules``; ``None`` if it is not known.
 
-    It is read from the files of npm or Homebrew: no program is run.
+    Read it from the files of npm or Homebrew. Run no program.
     """
     found = shutil.which("supabase")
     program = Path(found).resolve() if found else None

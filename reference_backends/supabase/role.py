@@ -1,4 +1,4 @@
-"""Which database role a request to Supabase has, read from its own credentials; nothing is verified here."""
+"""The database role of a request to Supabase, read from its credentials without verification."""
 
 from __future__ import annotations
 
@@ -19,5 +19,5 @@ def role_of(authorization: str) -> str | None:
     try:
         role = jwt.decode(token, options={"verify_signature": False}).get("role")
     except jwt.InvalidTokenError:
-        return None  # the server says what is wrong with it
+        return None  # the server reports what is wrong with it
     return role if isinstance(role, str) and _NAME.fullmatch(role) else None

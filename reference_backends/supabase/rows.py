@@ -1,7 +1,7 @@
-"""Record to row of ``mcp_sessions`` and back.
+"""Convert a record to a row of ``mcp_sessions`` and back.
 
-The columns are those of ``@mcp-ts/sdk`` 1.6: moments are timestamps, objects are JSONB, and an envelope is a JSON
-string in such a column. Every insert names every column, so that no default of the table counts for an absent field.
+The columns are those of ``@mcp-ts/sdk`` 1.6: times are timestamps, objects are JSONB, and an envelope is a JSON string
+in such a column. Every insert names every column, so that a default of the table never replaces an absent field.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ Row = dict[str, Any]
 TABLE = "mcp_sessions"
 SESSION_COLUMNS = tuple(SessionData.model_fields)
 TABLE_COLUMNS = (*SESSION_COLUMNS, "id", "user_id", "expires_at")
-"""The columns without which nothing works here."""
+"""The columns that the store needs."""
 VERSION = "xmin"
-"""PostgreSQL's own column: the transaction that wrote this version of the row, so that every update changes it."""
+"""PostgreSQL's system column with the transaction that wrote this version of the row. Every update changes it."""
 SECRET_COLUMNS = ("tokens", "headers", "code_verifier", "client_information")
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -35,9 +35,9 @@ NOT_IN_CLEAR: Mapping[str, str] = {
     "code_verifier": "code_verifier.is.null,code_verifier.like.enc:*",
     "client_information": "client_information->>client_secret.is.null,client_information->>client_secret.like.enc:*",
 }
-"""By column: the alternatives, in PostgREST's words, one of which holds where no secret lies there in clear.
+"""For each column: PostgREST conditions of which one is true if the column holds no secret in clear.
 
-An object contains ``{}``; an envelope, being a string, does not.
+An object contains ``{}``; an envelope is a string and does not.
 """
 
 GLIMPSE: Mapping[str, str] = {
@@ -46,19 +46,19 @@ GLIMPSE: Mapping[str, str] = {
     "code_verifier": "code_verifier",
     "client_information": "client_information:client_information->>client_secret",
 }
-"""By column: what an update selects of it. PostgREST applies alternatives to what an update returns, too, and finds
-only columns there that are selected; one member of it is enough, and spares the rest the journey.
+"""For each column: what an update selects of it. PostgREST applies the conditions also to the rows that an update
+returns, where it finds only selected columns. One member is enough, so the rest is not sent.
 """
 
 
 def new_row(record: Record, expires_at: str) -> Row:
-    """The row to insert: every column of a session, owned by its identity."""
+    """Return the row to insert: every column of a session, owned by its identity."""
     row: Row = {column: record.get(column) for column in SESSION_COLUMNS}
     return changed_columns(row) | {"user_id": record["identity"], "expires_at": expires_at}
 
 
 def changed_columns(changes: Mapping[str, Any]) -> Row:
-    """The columns that an update names, with ``None`` for those that shall be gone."""
+    """Return the columns that an update changes, with ``None`` for removed fields."""
     row = dict(changes)
     if "created_at" in row:
         row["created_at"] = (_EPOCH + row["created_at"] * _MILLISECOND).isoformat()
@@ -66,14 +66,14 @@ def changed_columns(changes: Mapping[str, Any]) -> Row:
 
 
 def record_of(row: Row) -> Record:
-    """The record in a row; ``created_at`` in milliseconds. Raises ``ValueError`` where that is no timestamp."""
+    """Return the record in a row, ``created_at`` in milliseconds. Raise ``ValueError`` if that is not a timestamp."""
     return {**row, "created_at": milliseconds(row["created_at"])}
 
 
 def milliseconds(timestamp: str) -> int:
-    """Milliseconds since the epoch of a timestamp as PostgreSQL prints it, rounded down.
+    """Return the milliseconds since the epoch of a timestamp in PostgreSQL's format, rounded down.
 
-    East of Greenwich the last hours of the year 9999 are printed as the year 10000, which ``datetime`` does not know.
+    In time zones east of Greenwich the last hours of the year 9999 have the year 10000, which ``datetime`` refuses.
     """
     if timestamp.startswith("10000-01-01"):
         return milliseconds("9999-12-31" + timestamp[11:]) + _DAY_MS
@@ -81,12 +81,12 @@ def milliseconds(timestamp: str) -> int:
 
 
 def moment(seconds: float) -> str:
-    """The timestamp of a moment in seconds since the epoch, to the microsecond below."""
+    """Return the timestamp of a time in seconds since the epoch, rounded down to a microsecond."""
     return _timestamp(math.floor(seconds * 1_000_000))
 
 
 def expiry(seconds: float) -> str:
-    """The same to the microsecond above: a session never ends early (EX-1)."""
+    """Return the timestamp of an expiry, rounded up to a microsecond: a session never expires early (EX-1)."""
     return _timestamp(math.ceil(seconds * 1_000_000))
 
 

@@ -1,4 +1,4 @@
-"""Requests to the table of sessions: each bounded in time, sent once, and answered with rows or a typed error."""
+"""Requests to the table of sessions. Each is sent once, has a time limit, and returns rows or raises a typed error."""
 
 from __future__ import annotations
 
@@ -26,35 +26,35 @@ if TYPE_CHECKING:
 
 CREATED, NO_CONTENT = 201, 204
 PAGE = 1000
-"""Rows asked for, or deleted, at a time. A server may give fewer (``max_rows``), which does not end a listing."""
+"""Number of rows that one request reads or deletes. A server may return fewer (``max_rows``); a listing goes on."""
 
 _NO_ID = "00000000-0000-0000-0000-000000000000"
 _NAME = re.compile(r"[a-z_][a-z0-9_]{0,62}")
 _VALUE = re.compile(r"[-+]?(?:0[box][\da-f]+|[\d.]+(?:e[-+]?\d+)?|infinity|nan)|null|true|false|unknown", re.IGNORECASE)
-"""What a server may take for a number or another value, and not for the text that it is."""
+"""Text that a server may read as a number or another value."""
 
 
 class Reply(NamedTuple):
-    """A success: its HTTP status, its rows, and how many rows match the filters if that was asked for."""
+    """A successful response: its HTTP status, its rows, and the number of matching rows if the request asked for it."""
 
     status: int
     rows: list[Row]
     total: int | None
     extent: str
-    """The header Content-Range: ``0-0/*`` for one row, ``*/*`` for none."""
+    """The header ``Content-Range``: ``0-0/*`` for one row, ``*/*`` for none."""
 
 
 class Request(Protocol):
-    """A request that is built and not yet sent: any builder of supabase-py."""
+    """A request that is built but not sent: any builder of supabase-py."""
 
     request: Any
 
 
 class SupabaseTable:
-    """The table ``name``, by a client of supabase-py; ``time_limit``: the seconds that a request may take.
+    """The table ``name``, through a client of supabase-py. ``time_limit`` is in seconds for each request.
 
-    Every method raises the errors of :func:`typed_error`, without cause or context. Raises :class:`ConfigurationError`
-    for a name that can't be a table's.
+    Every method raises the errors of :func:`typed_error`, without cause or context. The constructor raises
+    :class:`ConfigurationError` for a name that is not valid.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class SupabaseTable:
             raise ConfigurationError("table must be a name of small letters, digits and _, such as mcp_sessions")
         self.name = name
         self.in_use = False
-        """Whether the credentials were taken before, so that a refusal means that they have changed."""
+        """Whether the server accepted the credentials before. If it refuses them now, they have changed."""
         self._client = client
         self._api_key = api_key
         self._credentials = Credentials(client, api_key)
@@ -78,57 +78,58 @@ class SupabaseTable:
         self._rows()
 
     def on(self, client: AsyncClient) -> SupabaseTable:
-        """Return the same table by another client."""
+        """Return the same table with another client."""
         return SupabaseTable(client, self._time_limit, name=self.name, api_key=self._api_key)
 
     def _rows(self) -> AsyncRequestBuilder:
         with warnings.catch_warnings():
-            # supabase-py warns of its own call of a deprecated argument when it builds its REST client: for the first
-            # request, and for the first one after each login.
+            # When supabase-py builds its REST client, it warns about a deprecated argument that it uses itself: for
+            # the first request, and for the first one after each login.
             warnings.simplefilter("ignore", DeprecationWarning)
             return self._client.table(self.name)
 
     def reading(self, *columns: str, count: CountMethod | None = None) -> AsyncSelectRequestBuilder:
-        """A SELECT to be filtered."""
+        """Return a SELECT without filters."""
         return self._rows().select(*columns, count=count)
 
     def reading_none(self, *columns: str) -> AsyncSelectRequestBuilder:
-        """Return a SELECT of no row, which shows whether the columns are there. It has an index in every case."""
+        """Return a SELECT of no row. It fails if a column is missing. It always has an index."""
         return self.reading(*columns).eq("id", _NO_ID).limit(0)
 
     def changing(self, row: Row, *, nothing_in_clear: Sequence[str] = ()) -> AsyncSelectRequestBuilder:
-        """An UPDATE to be filtered: it answers with the rows that it changed, and passes over those where a secret
-        lies in clear in one of the columns ``nothing_in_clear``.
+        """Return an UPDATE without further filters, which returns the rows that it changed.
+
+        It skips rows with a secret in clear in one of the columns ``nothing_in_clear``.
         """
         glimpses = (GLIMPSE[column] for column in nothing_in_clear)
         request = self._rows().update(row).select("session_id", *glimpses)
         if nothing_in_clear:
-            # One tree: not every server heeds a second one.
+            # One condition tree: some servers ignore a second one.
             request = request.or_(f"and({','.join(f'or({NOT_IN_CLEAR[column]})' for column in nothing_in_clear)})")
         return request
 
     def deleting(self) -> AsyncSelectRequestBuilder:
-        """A DELETE to be filtered: hosted projects refuse one without a filter."""
+        """Return a DELETE. Add a filter: hosted projects refuse one without."""
         return self._rows().delete(returning=ReturnMethod.minimal)
 
     async def insert(self, row: Row) -> None:
-        """Insert the row. Raises ``SessionExistsError`` where its id is taken, by whomever."""
+        """Insert the row. Raise ``SessionExistsError`` if its id is in use by any identity."""
         answer = await self.answer(self._rows().insert(row).select("session_id"))
-        # A redirection turns a POST into a GET, which creates nothing. The rows say nothing: a gateway that removes
-        # the header Prefer makes them empty.
+        # A redirect turns a POST into a GET, which creates nothing. The rows do not show it: they are empty, too, if a
+        # gateway removes the header Prefer.
         if answer.status != CREATED:
             raise not_postgrest()
 
     async def change(self, request: AsyncSelectRequestBuilder) -> bool:
-        """Send an UPDATE, and report whether it changed a row."""
+        """Send an UPDATE. Return whether it changed a row."""
         answer = await self.answer(request)
         if answer.rows or answer.status != NO_CONTENT:
             return bool(answer.rows)
-        # A gateway has removed the header Prefer, which asks for the rows.
+        # A gateway has removed the header Prefer, which requests the rows.
         if not answer.extent:
             raise StorageSetupError(
                 "a gateway in front of Supabase removes the headers Prefer and Content-Range, so it is not known "
-                "whether the update was done; let both pass"
+                "whether the update was done; configure it to keep both"
             )
         return not answer.extent.startswith("*")
 
@@ -138,16 +139,16 @@ class SupabaseTable:
             raise not_postgrest()
 
     async def rows(self, request: Request) -> list[Row]:
-        """Send a request; the rows that it answers with."""
+        """Send a request. Return its rows."""
         return (await self.answer(request)).rows
 
     async def pages(self, *columns: str, live_at: str, identity: str | None = None) -> AsyncIterator[list[Row]]:
-        """The rows that live at a moment, in pages; ``columns`` has the key among them that the pages are ordered by.
+        """Yield pages of the rows that are live at a time. ``columns`` includes the key that orders the pages.
 
-        That is ``session_id`` within an identity, and ``id`` in the whole table: a signed-in user may write a session
-        id that no URL has room for, and stop nobody's listing but their own. Paged by key: rows that others remove
-        meanwhile shift nothing. The server's own limit of rows is not known, so
-        a short page ends a listing only where the count, or a longer page before it, shows that it was not cut.
+        The key is ``session_id`` for one identity and ``id`` for the whole table. A signed-in user may write a session
+        id that is too long for a URL; with these keys that stops only the user's own listing. Because pages begin
+        after a key, rows that are removed meanwhile do not shift them. The row limit of the server is not known. So a
+        short page ends the listing only if the count or a longer page before it shows that the server did not cut it.
         """
         key = "id" if identity is None else "session_id"
         longest = 0
@@ -168,7 +169,7 @@ class SupabaseTable:
             after = page[-1][key]
 
     async def delete_in_pages(self, expired_at: str | None = None) -> None:
-        """Delete every row, or those that have expired at a moment, so many at a time that no statement is long."""
+        """Delete all rows, or those that are expired at a time, in pages, so that no statement takes long."""
         last = False
         while not last:
             boundary = self.reading("id").order("id").limit(1).offset(PAGE - 1)
@@ -183,7 +184,7 @@ class SupabaseTable:
             last = not found
 
     async def answer(self, request: Request) -> Reply:
-        """Send a request, and read a success."""
+        """Send a request. Return the successful response, or raise an error."""
         response = await self.send(request)
         if not response.is_success:
             raise refused(refusal_of(response), self.caller())
@@ -194,9 +195,9 @@ class SupabaseTable:
         return Reply(response.status_code, rows, success.count, response.headers.get("Content-Range", ""))
 
     async def send(self, request: Request) -> Response:
-        """Send a request, once, in a task that outlives a cancelled caller.
+        """Send a request once, in a task that continues if the caller is cancelled.
 
-        httpcore loses a connection of its pool for good if a request is cancelled just after it has connected.
+        httpcore loses a connection of its pool if a request is cancelled just after it has connected.
         """
         self._credentials.apply(request.request.headers)
         sending = asyncio.ensure_future(self._sent(request))
@@ -208,12 +209,12 @@ class SupabaseTable:
         return outcome
 
     async def settled(self) -> None:
-        """Wait for the requests whose callers were cancelled; each ends within the time limit."""
+        """Wait for the requests of cancelled callers. Each ends within the time limit."""
         if self._in_flight:
             await asyncio.wait(self._in_flight)
 
     async def _sent(self, request: Request) -> Response | StorageError:
-        """Return the response, or the error that it means. The retries of supabase-py would only delay an outage's report."""
+        """Return the response or the error. The retries of supabase-py are not used: they would delay the error."""
         try:
             async with asyncio.timeout(self._time_limit):
                 response: Response = await request.request.send(Headers())
@@ -222,24 +223,24 @@ class SupabaseTable:
         return response
 
     def caller(self) -> Caller:
-        """Return who sends the requests of now."""
+        """Return the sender of the current requests."""
         http = self._client.options.httpx_client
         reads_environment = http is None or http.trust_env
         proxy = proxy_of(str(self._client.supabase_url)) if reads_environment else None
         return Caller(self.role(), self.name, self.in_use, proxy)
 
     def role(self) -> str | None:
-        """Return the database role of the requests of now; ``None`` if it is not known."""
+        """Return the database role of the current requests; ``None`` if it is not known."""
         headers: Headers = self._rows().select("id").request.headers
         self._credentials.apply(headers)
         return role_of(headers["Authorization"])
 
 
 def equal(request: AsyncSelectRequestBuilder, column: str, text: str) -> AsyncSelectRequestBuilder:
-    """The request, narrowed to rows where the column is this text to the letter.
+    """Return the request with a filter for rows whose column is exactly this text.
 
-    PostgREST takes what follows ``eq.`` as it stands. Other servers strip white space off it and read ``01`` as 1,
-    but not in a quoted item; those cost a sort, so they are kept for names that could be misread.
+    PostgREST takes the text after ``eq.`` unchanged. Other servers strip its white space and read ``01`` as 1, but not
+    in a quoted item. Quoted items cost a sort, so they are used only for text that could be misread.
     """
     if _is_bare(text):
         return request.eq(column, text)
@@ -247,18 +248,18 @@ def equal(request: AsyncSelectRequestBuilder, column: str, text: str) -> AsyncSe
 
 
 def greater(request: AsyncSelectRequestBuilder, column: str, text: str) -> AsyncSelectRequestBuilder:
-    """The request, narrowed to rows where the column comes after this text. ``column`` is one that it selects."""
+    """Return the request with a filter for rows whose column is greater than this text. It selects ``column``."""
     if _is_bare(text):
         return request.gt(column, text)
     return request.or_(f"{column}.gt.{_quoted(text)}")
 
 
 def _is_bare(text: str) -> bool:
-    """Whether nobody takes the text for anything but itself."""
+    """Return whether every server reads the text unchanged."""
     return text == text.strip().strip("\ufeff") and not _VALUE.fullmatch(text)
 
 
 def _quoted(text: str) -> str:
-    """A quoted item of a PostgREST filter."""
+    """Return the text as a quoted item of a PostgREST filter."""
     escaped = text.replace("\\", "\\\\").replace('"', '\\"')
     return f'"{escaped}"'

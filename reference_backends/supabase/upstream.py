@@ -1,6 +1,6 @@
-"""The other table called ``mcp_sessions``: ``@mcp-ts/client`` (2 to 4) keeps other columns under that name.
+"""Detect the table ``mcp_sessions`` of ``@mcp-ts/client`` (2 to 4), which has the same name but other columns.
 
-The one that this store can share is that of ``@mcp-ts/sdk`` 1.6.
+This store can share the table of ``@mcp-ts/sdk`` 1.6 only.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 TableKind = Literal["ours", "older", "upstream-client", "missing"]
 
 SUGGESTED = "mcp_storage_sessions"
-"""A name for our table if the usual one is taken."""
+"""A name for our table if the default one is in use."""
 
 
 async def verify(table: SupabaseTable) -> None:
-    """Check that the table and the columns that the store needs are there. Raises ``StorageSetupError``."""
+    """Check that the table has the columns that the store needs. Raise ``StorageSetupError``."""
     try:
         await table.rows(table.reading_none(*TABLE_COLUMNS))
     except StorageSetupError as error:
@@ -34,10 +34,10 @@ async def verify(table: SupabaseTable) -> None:
 
 
 async def table_kind(table: SupabaseTable) -> TableKind:
-    """Return what a table is, by SELECTs of no rows.
+    """Return the kind of a table. Send SELECTs that return no rows.
 
-    ``ours`` is also the table of ``@mcp-ts/sdk`` 1.6; ``older`` lacks a column that the migrations add. Raises what a
-    request raises for every other refusal.
+    ``ours`` includes the table of ``@mcp-ts/sdk`` 1.6; ``older`` lacks a column that the migrations add. Raise the
+    error of the request for every other error response.
     """
     for columns, kind in ((TABLE_COLUMNS, "ours"), (("identity",), "older")):
         answer = await table.send(table.reading_none(*columns))
@@ -55,6 +55,6 @@ def upstream_client_error(table: str) -> StorageSetupError:
     """Return the error for a table of ``@mcp-ts/client``."""
     return StorageSetupError(
         f"the table {table} has no column identity: it is that of @mcp-ts/client (2 to 4), and this store can share "
-        "that of @mcp-ts/sdk 1.6 only. Create a table of its own next to it with "
+        "that of @mcp-ts/sdk 1.6 only. Create a separate table with "
         f"`mcp-storage supabase-init --table {SUGGESTED}`, and pass table={SUGGESTED!r} to SupabaseStorageBackend"
     )

@@ -43,7 +43,7 @@ Alter = Callable[[str, dict[str, Any]], Response | dict[str, Any] | None]
 
 
 class AuthorizationServer:
-    """Accepts everybody. It rotates refresh tokens; one that is used twice ends the login, as RFC 9700 advises."""
+    """A server that accepts every user. It rotates refresh tokens and ends a login if one is used twice (RFC 9700)."""
 
     def __init__(self) -> None:
         self.clients: dict[str, OAuthClientInformationFull] = {}
@@ -120,14 +120,14 @@ class AuthorizationServer:
 
     def issue(self, client_id: str, scopes: list[str], resource: str | None) -> OAuthToken:
         access, refresh = f"access-{secrets.token_urlsafe()}", f"refresh-{secrets.token_urlsafe()}"
-        self.access.clear()  # of one login only the newest access token serves
+        self.access.clear()  # only the newest access token of a login is valid
         self.access[access] = AccessToken(token=access, client_id=client_id, scopes=scopes, resource=resource)
         self.refresh[refresh] = RefreshToken(token=refresh, client_id=client_id, scopes=scopes, resource=resource)
         return OAuthToken(access_token=access, refresh_token=refresh, expires_in=self.lifetime, scope=" ".join(scopes))
 
 
 class Altering:
-    """An application whose JSON answers may be altered; it notes every request."""
+    """An application whose JSON answers may be changed. It records every request."""
 
     def __init__(self, inner: Any, alter: Alter | None) -> None:
         self.inner = inner
@@ -189,7 +189,7 @@ class Setting:
 
 @asynccontextmanager
 async def servers(*, elsewhere: bool = True, alter: Alter | None = None) -> AsyncIterator[Setting]:
-    """Run an MCP server that wants a login, and an authorization server: on another origin, or a part of it."""
+    """Run an MCP server that requires a login, and an authorization server on another origin or inside it."""
     setting = Setting()
     setting.authorization = authorization = AuthorizationServer()
     async with AsyncExitStack() as stack:
@@ -224,7 +224,7 @@ async def servers(*, elsewhere: bool = True, alter: Alter | None = None) -> Asyn
 
 
 class Browser:
-    """The user, who consents to everything. ``logins`` counts how often he was asked."""
+    """A user who accepts every login. ``logins`` is the number of logins."""
 
     def __init__(self) -> None:
         self.location = ""
@@ -256,7 +256,7 @@ def provider(
 
 @asynccontextmanager
 async def connected(url: str, auth: OAuthClientProvider) -> AsyncIterator[Callable[[], Any]]:
-    """A session of the SDK's client; yields a call of the server's tool."""
+    """Open a session of the SDK's client. Yield a function that calls the server's tool."""
     async with (
         httpx2.AsyncClient(auth=auth, timeout=30) as http,
         streamable_http_client(url, http_client=http) as streams,
@@ -272,6 +272,6 @@ async def connected(url: str, auth: OAuthClientProvider) -> AsyncIterator[Callab
 
 
 async def greeting(url: str, auth: OAuthClientProvider) -> str:
-    """What the server's tool says to a new session of the SDK's client."""
+    """Return the result of the server's tool in a new session of the SDK's client."""
     async with connected(url, auth) as greet:
         return str(await greet())

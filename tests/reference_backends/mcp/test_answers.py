@@ -1,4 +1,4 @@
-"""Answers as real authorization servers give them."""
+"""Answers in the forms of real authorization servers."""
 
 from __future__ import annotations
 

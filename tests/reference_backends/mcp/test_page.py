@@ -1,4 +1,4 @@
-"""The example of the page on logins, run as a user would."""
+"""The example of the page on logins runs as written."""
 
 from __future__ import annotations
 

@@ -49,7 +49,7 @@ class Clock:
 
 @asynccontextmanager
 async def opened(folder: Path, url: str, clock: Clock, **options: object) -> AsyncIterator[SessionTokenStorage]:
-    """The storage, as a new process has it."""
+    """Return the storage as a new process would open it."""
     backend = SqliteStorageBackend(folder / "sessions.db", encryption_key=KEY, clock=clock)
     await backend.init()
     try:
@@ -378,7 +378,7 @@ def test_a_request_that_is_cancelled_gives_the_lock_back(tmp_path: Path, monkeyp
 
 
 class Failing(MemoryStorageBackend):
-    """Is away for the next ``fails`` calls."""
+    """A store that is not available for the next ``fails`` calls."""
 
     fails = 0
 
@@ -428,7 +428,7 @@ def test_tokens_that_cannot_be_stored_are_stored_later(
                 setting.authorization.access.clear()
                 assert await greeting(setting.url, auth) == "hello alice"
                 assert backend.fails == 0
-                assert ("could not be stored, the next request tries again" in caplog.text) is (number < 2)
+                assert ("could not be stored, the next request retries" in caplog.text) is (number < 2)
                 caplog.clear()
                 kept = await storage.get_tokens() or OAuthToken(access_token="")
                 assert kept.refresh_token in setting.authorization.refresh

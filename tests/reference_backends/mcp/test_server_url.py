@@ -90,7 +90,7 @@ def test_every_spelling_finds_the_same_session() -> None:
 
 
 def as_before(url: str, identity: str = "alice", created_at: int = 1, **fields: object) -> SessionData:
-    """The session that release 0.1.0 stored for this spelling of a URL."""
+    """Return the session that release 0.1.0 stored for this spelling of a URL."""
     digest = hashlib.sha256(json.dumps([identity, url]).encode()).hexdigest()
     return SessionData(
         session_id=f"mcp{digest[:40]}",
@@ -181,7 +181,7 @@ def test_a_session_that_cannot_be_read_stops_nothing() -> None:
 
 
 def test_a_session_of_another_server_is_refused() -> None:
-    """With an id that the application chose: the tokens would go to a server that they don't belong to."""
+    """The application chose the id. Otherwise the tokens would be sent to another server."""
 
     async def check() -> None:
         backend = await memory()

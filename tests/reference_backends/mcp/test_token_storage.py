@@ -29,7 +29,7 @@ KEY = "00112233445566778899aabbccddeeff" * 2
 
 
 async def greeted(url: str, storage: SessionTokenStorage) -> str:
-    """What the server's tool says to a client of the SDK's own class."""
+    """Return the result of the server's tool for a client of the SDK's own class."""
     return await greeting(url, provider(url, storage, Browser(), OAuthClientProvider))
 
 
@@ -128,7 +128,7 @@ def test_the_time_that_is_left_is_counted(refresh_token: str | None) -> None:
 
 @pytest.mark.parametrize("never", [2**63 - 1, 10**400], ids=["64 bits", "beyond a float"])
 def test_a_lifetime_that_no_store_keeps_is_a_hundred_years(never: int) -> None:
-    """As servers write it that mean "never"."""
+    """Some servers write it to say "never"."""
 
     async def check() -> None:
         storage = SessionTokenStorage(await memory(), "alice", "https://one.example", clock=lambda: 1000.0)
@@ -160,7 +160,7 @@ def test_what_is_kept_replaces_what_was() -> None:
 
 
 def test_two_processes_that_log_in_at_once_share_the_session() -> None:
-    """By a store in which another creates the session between the update and the create."""
+    """In this store another process creates the session between the update and the create."""
 
     class Late(MemoryStorageBackend):
         async def create_session(self, session: SessionData, ttl: float | None = None) -> None:

@@ -1,4 +1,4 @@
-"""What has expired or belongs to another server is not handed to the SDK."""
+"""Tokens that have expired or belong to another server are not returned to the SDK."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ def test_a_refresh_token_of_another_origin_is_withheld(issuer: str | None, hande
 
 
 def test_a_refresh_token_that_has_expired_is_withheld() -> None:
-    """As a store has it in which another program noted when the refresh token ends."""
+    """Another program stored when the refresh token expires."""
 
     async def check() -> None:
         clock = [NOW]

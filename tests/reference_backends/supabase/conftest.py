@@ -1,4 +1,4 @@
-"""A native stack, stores on it, and handles of the Supabase store whose requests can be watched."""
+"""A native stack, stores on it, and handles of the Supabase store whose requests are recorded."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from reference_backends import SupabaseStorageBackend
 
 
 class Wire:
-    """What a client sends; ``then`` is called after each answer, so that others can act between two requests."""
+    """The requests of a client. ``then`` is called after each answer, so that a test can act between two requests."""
 
     def __init__(self) -> None:
         self.requests: list[httpx.Request] = []
@@ -31,7 +31,7 @@ class Wire:
 
     @property
     def methods(self) -> list[str]:
-        """Of the requests since this was last asked."""
+        """Return the methods of the requests since the last call."""
         methods = [request.method for request in self.requests]
         self.requests.clear()
         return methods
@@ -44,7 +44,7 @@ def wire() -> Wire:
 
 @pytest.fixture
 def in_clear() -> dict[str, Any]:
-    """A secret in each field that may hold one; each has "clear" in it."""
+    """Return a session with a secret in each field that may hold one. Each secret contains "clear"."""
     return {
         "tokens": {"access_token": "clear-token"},
         "headers": {"Authorization": "clear-header"},
@@ -68,7 +68,7 @@ def stack(server: SupervisedServer) -> Iterator[SupabaseStack]:
 
 @pytest.fixture
 def small_pages(server: SupervisedServer) -> Iterator[SupabaseStack]:
-    """A store whose server gives seven rows at a time."""
+    """Return a store whose server returns at most seven rows."""
     stack = server.store(max_rows=7)
     yield stack
     server.drop(stack)
@@ -76,7 +76,7 @@ def small_pages(server: SupervisedServer) -> Iterator[SupabaseStack]:
 
 @pytest.fixture
 def sql(stack: SupabaseStack) -> Iterator[Callable[[str], list[tuple[Any, ...]]]]:
-    """Runs a statement in the store's database, past PostgREST."""
+    """Return a function that runs a statement in the store's database, without PostgREST."""
     with psycopg.connect(str(stack.database_url), autocommit=True) as connection:
 
         def run(statement: str) -> list[tuple[Any, ...]]:
@@ -99,13 +99,13 @@ async def open_client(
 
 @pytest.fixture
 def client_of() -> Callable[..., AbstractAsyncContextManager[AsyncClient]]:
-    """Makes a client of a stack, as the service role or as a user."""
+    """Return a function that makes a client of a stack, as the service role or as a user."""
     return open_client
 
 
 @pytest.fixture
 def backend_on() -> Callable[..., AbstractAsyncContextManager[SupabaseStorageBackend]]:
-    """Opens a handle on a stack; the wire forgets what that took."""
+    """Return a function that opens a handle on a stack. The requests of ``init`` are not recorded."""
 
     @asynccontextmanager
     async def open_backend(

@@ -1,4 +1,4 @@
-"""Handles on a server that refuses, every call of theirs, and how a failure must look."""
+"""Handles on a server that refuses requests, all their calls, and the form of the errors."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ async def backend_at(
     api_key: Callable[[], str] | None = None,
     **headers: str,
 ) -> AsyncIterator[SupabaseStorageBackend]:
-    """A backend that is open, though ``init`` was not called, on a client as patient as supabase-py's own."""
+    """Return an open backend without a call of ``init``, on a client with the timeout of supabase-py."""
     async with httpx.AsyncClient(timeout=120, follow_redirects=True) as http:
         client = await acreate_client(url, key, AsyncClientOptions(httpx_client=http, headers=headers))
         backend = SupabaseStorageBackend(
@@ -97,9 +97,9 @@ Judge = Callable[[web.BaseRequest, dict[str, str]], web.Response | None]
 def forwarding(
     stack: SupabaseStack, judge: Judge = lambda request, headers: None, *, without: tuple[str, ...] = ()
 ) -> AbstractAsyncContextManager[str]:
-    """A gateway in front of a stack. ``judge`` may change the headers that are passed on, or answer itself.
+    """Run a gateway in front of a stack. ``judge`` may change the headers that are passed on, or return an answer.
 
-    Of an answer's headers only its type and its range are passed on, and none that is in ``without``.
+    Only the headers for type and range of an answer are passed on, and none that is in ``without``.
     """
 
     async def forward(request: web.BaseRequest) -> web.StreamResponse:

@@ -1,4 +1,4 @@
-"""What gateways and servers refuse with. No stack here answers so: each answer comes from a server of the test."""
+"""Error responses of gateways and servers. No stack here gives them, so a server of the test does."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from tests.reference_backends.supabase.failures import (
 
 
 def refusal(code: str, details: str | None = None) -> str:
-    """A refusal as PostgREST words it: all four keys, always."""
+    """Return an error body in PostgREST's form. It always has all four keys."""
     return json.dumps({"code": code, "details": details, "hint": None, "message": "refused"})
 
 
@@ -90,7 +90,7 @@ def test_what_else_a_gateway_may_answer(odd: tuple[int, str, str, type[StorageEr
 
 
 def test_a_code_in_the_header_alone_counts() -> None:
-    """PostgREST names its code in Proxy-Status too, where a gateway puts a page of its own in place of the body."""
+    """PostgREST also sends its code in Proxy-Status. A gateway may replace the body by its own page."""
 
     async def answer(request: web.BaseRequest) -> web.StreamResponse:
         headers = {"Proxy-Status": 'cdn; received-status=404, PostgREST; error="PGRST205"'}
@@ -104,7 +104,7 @@ def test_a_code_in_the_header_alone_counts() -> None:
 
 
 def without_prefer(stack: SupabaseStack, *, without: tuple[str, ...] = ()) -> AbstractAsyncContextManager[str]:
-    """A gateway that removes the header Prefer from requests, and the headers ``without`` from answers."""
+    """Run a gateway that removes the header Prefer from requests, and the headers ``without`` from answers."""
 
     def remove(request: web.BaseRequest, headers: dict[str, str]) -> None:
         for name in [name for name in headers if name.lower() == "prefer"]:
@@ -115,7 +115,7 @@ def without_prefer(stack: SupabaseStack, *, without: tuple[str, ...] = ()) -> Ab
 
 @pytest.mark.parametrize("seal_all", [False, True])
 async def test_a_gateway_that_removes_prefer_changes_nothing(stack: SupabaseStack, seal_all: bool) -> None:
-    """Without that header a write answers with no rows: how many there were is in another one."""
+    """Without that header a write returns no rows. Their number is in another header."""
     async with (
         without_prefer(stack) as url,
         backend_at(url, str(stack.service_role_key), seal_all=seal_all) as backend,

@@ -1,4 +1,4 @@
-"""A call that is cancelled costs the client no connection, and its request is waited for by disconnect."""
+"""The client loses no connection if a call is cancelled, and ``disconnect`` waits for the request."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ async def cancelled_at(point: int, call: Any) -> None:
 async def test_cancelled_calls_use_up_no_connection(
     stack: SupabaseStack, session: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """httpcore loses one that has just connected; here it may have two."""
+    """Without protection, httpcore would lose a connection that has just been made. Here it may have two."""
     monkeypatch.setattr(project, "AT_ONCE", 2)
     assert stack.service_role_key is not None
     backend = SupabaseProjectBackend(stack.url, stack.service_role_key, time_limit=5)

@@ -1,4 +1,4 @@
-"""Whose client it is: the service role's, a user's, nobody's, and of which loop."""
+"""Clients of the service role, of a user, and of no user, on one event loop or several."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ async def test_the_anon_key_is_warned_of(
 async def test_the_warning_names_the_variable_that_held_the_public_key(
     stack: SupabaseStack, variable: str, of_the_stack: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A public key may be in a variable that is meant for a secret one."""
+    """The variable for the secret key may hold a public key."""
     backend = SupabaseProjectBackend(
         stack.url, getattr(stack, of_the_stack), variable=variable, encryption_key="ab" * 32
     )
@@ -71,7 +71,7 @@ async def test_the_warning_names_the_variable_that_held_the_public_key(
 
 
 async def test_a_client_with_all_its_defaults_does(stack: SupabaseStack, session: Any, key: str) -> None:
-    """supabase-py warns of its own argument then, and warnings are errors in this run."""
+    """Supabase-py warns about an argument that it uses itself, and warnings are errors in this run."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)
         client = await acreate_client(stack.url, str(stack.service_role_key))
@@ -110,7 +110,7 @@ def test_another_event_loop_is_told_so(stack: SupabaseStack, key: str) -> None:
     del backend, raised
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)
-        gc.collect()  # what the first loop left open, nobody can close any more
+        gc.collect()  # connections that the first loop left open can't be closed any more
 
 
 def test_the_sync_client_is_refused(key: str) -> None:

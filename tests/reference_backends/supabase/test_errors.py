@@ -1,4 +1,4 @@
-"""What goes wrong with a project, each as a typed error with its remedy, and no secret in it."""
+"""Failures of a project, each as a typed error that says what to do and shows no secret."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_a_missing_table(server: SupervisedServer) -> None:
 
 
 def test_a_table_that_goes_while_it_is_in_use(server: SupervisedServer) -> None:
-    """PostgREST knows it still: PostgreSQL answers for it."""
+    """PostgREST still knows the table, so the error is PostgreSQL's."""
     stack = server.store()
 
     async def check() -> None:
@@ -64,7 +64,7 @@ def test_a_table_that_goes_while_it_is_in_use(server: SupervisedServer) -> None:
 
 @pytest.mark.parametrize("error", [{"code": "42P01"}, {"code": "PGRST205"}, {"code": "404"}, {}], ids=str)
 def test_every_form_of_a_missing_table(error: dict[str, str]) -> None:
-    """By other versions of PostgREST and supabase-py; made by hand, since they are not all here."""
+    """Errors of other versions of PostgREST and supabase-py, written by hand: not all versions are installed."""
     problem = typed_error(APIError(error))
     assert type(problem) is StorageSetupError
     assert "mcp-storage supabase-init" in str(problem)
@@ -72,7 +72,7 @@ def test_every_form_of_a_missing_table(error: dict[str, str]) -> None:
 
 @pytest.mark.parametrize("code", ["42703", "PGRST204"])
 def test_both_forms_of_a_missing_column(code: str) -> None:
-    """PostgREST says the second once it has learnt of the table as it is."""
+    """PostgREST returns the second form after it has reloaded its schema."""
     problem = typed_error(APIError({"code": code}))
     assert type(problem) is StorageSetupError
     assert "older version" in str(problem)
@@ -109,7 +109,7 @@ def test_an_expired_or_foreign_login(stack: SupabaseStack, call: Any) -> None:
         expired = stack.token("alice", lifetime=-60)
         for token in (expired, expired[:-4] + "AAAA", "garbled"):
             async with backend_at(stack.url, str(stack.anon_key), Authorization=f"Bearer {token}") as backend:
-                await fails(call, backend, ConfigurationError, "sign in anew")
+                await fails(call, backend, ConfigurationError, "sign in again")
 
     asyncio.run(check())
 
@@ -140,7 +140,7 @@ def test_nothing_listens(call: Any) -> None:
 @calls
 @pytest.mark.parametrize("fault", [Fault.SWALLOW_REQUEST, Fault.SWALLOW_ANSWER])
 def test_nothing_answers(stack: SupabaseStack, call: Any, fault: Fault) -> None:
-    """The client itself would wait for two minutes."""
+    """The client alone would wait for two minutes."""
 
     async def check() -> None:
         async with (
@@ -204,7 +204,7 @@ def test_the_database_dies_behind_its_gateway(server: SupervisedServer) -> None:
 
 @pytest.mark.parametrize("status", [301, 302, 303])
 def test_a_redirection_does_not_turn_a_write_into_a_read(status: int) -> None:
-    """A client that follows redirections sends a GET instead: http to https, as a rule. Made for this test."""
+    """A client that follows redirects (usually http to https) sends a GET instead. The server is made for this test."""
 
     async def answer(request: web.BaseRequest) -> web.StreamResponse:
         if request.method == "GET":
@@ -214,7 +214,7 @@ def test_a_redirection_does_not_turn_a_write_into_a_read(status: int) -> None:
     async def check() -> None:
         async with answering(answer) as url, backend_at(url, "key-of-the-project") as backend:
             await fails(CALLS["create"], backend, StorageSetupError, "check SUPABASE_URL")
-            if status != 301:  # which leaves a DELETE as it is, to be redirected for ever
+            if status != 301:  # which repeats a DELETE, so it is redirected forever
                 await fails(CALLS["remove"], backend, StorageSetupError, "check SUPABASE_URL")
 
     asyncio.run(check())
@@ -222,7 +222,7 @@ def test_a_redirection_does_not_turn_a_write_into_a_read(status: int) -> None:
 
 @pytest.mark.parametrize("created_at", [None, 5, "yesterday", {}])
 def test_a_row_without_a_moment_is_a_damaged_session(created_at: object) -> None:
-    """A view in the table's place may show such. Made for this test."""
+    """A view in place of the table may return such a row. It is made for this test."""
 
     async def answer(request: web.BaseRequest) -> web.StreamResponse:
         return web.json_response([{"session_id": "s1", "created_at": created_at}])
@@ -260,7 +260,7 @@ def test_a_closed_client(stack: SupabaseStack) -> None:
 
 
 def test_debugging_an_application_logs_no_key(caplog: pytest.LogCaptureFixture) -> None:
-    """What httpx's HTTP/2 encodes with, and logs each header by."""
+    """The library that encodes the headers of HTTP/2 for httpx logs each of them."""
     from hpack import Encoder
 
     caplog.set_level(logging.DEBUG)

@@ -1,4 +1,4 @@
-"""42501 has two causes: row security, which refuses on purpose, and a GRANT that was lost."""
+"""Error 42501 has two causes: row security, which works as intended, and a missing GRANT."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ TABLE = "grant select, insert, update, delete on public.mcp_sessions to {role};"
 async def test_a_lost_grant_is_named_and_its_statement_helps(
     stack: SupabaseStack, sql: Any, client_of: Any, session: Any, lost: str, role: str, statement: str
 ) -> None:
-    """The statement is printed for the very role, and once it is run, everything works."""
+    """The error prints the statement for that role. After it has run, everything works."""
     statement = statement.format(role=role)
     user = None if role == "service_role" else "alice"
     sql(lost)
@@ -84,7 +84,7 @@ def test_row_security_is_no_missing_grant(role: str | None) -> None:
 
 
 def test_another_object_behind_the_table_is_named() -> None:
-    """A trigger of the user's that writes to a log, for instance."""
+    """For example, a trigger of the user writes to a log."""
     error = forbidden("permission denied for table audit_log", "service_role")
     assert type(error) is StorageSetupError
     assert "table audit_log" in str(error)
@@ -92,5 +92,5 @@ def test_another_object_behind_the_table_is_named() -> None:
 
 
 def test_a_message_in_another_language_still_names_the_grant() -> None:
-    """``lc_messages`` decides PostgreSQL's language: the role is enough to tell the causes apart."""
+    """``lc_messages`` decides PostgreSQL's language. The role alone distinguishes the causes."""
     assert TABLE.format(role="service_role") in str(forbidden("keine berechtigung für tabelle", "service_role"))

@@ -1,4 +1,4 @@
-"""Variables that httpx and OpenSSL read: a wrong one is reported by its name, without its value."""
+"""Variables that httpx and OpenSSL read: the error for a bad one has its name but not its value."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_of_two_proxies_the_wrong_one_is_named(monkeypatch: pytest.MonkeyPatch) 
 
 
 async def refused(url: str) -> StorageError:
-    """What ``init`` raises for a project."""
+    """Return the error of ``init`` for a project."""
     backend = SupabaseProjectBackend(url, "sb_secret_x")
     try:
         with pytest.raises(StorageError) as raised:

@@ -1,4 +1,4 @@
-"""Listings are whole and to the letter, whatever the server makes of a page or a name."""
+"""Listings are complete and exact, also if the server cuts pages or changes names."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ async def test_listings_are_whole_whatever_the_server_cuts(
 
 
 async def test_names_are_told_apart_to_the_letter(small_pages: SupabaseStack, session: Any, backend_on: Any) -> None:
-    """White space at an edge, and what filters are written with: also where a page ends at such a name."""
+    """Names with white space at an end, and with the characters of filters, also at the end of a page."""
     spaced = [
         " ",
         "  ",
@@ -81,7 +81,7 @@ async def test_rows_that_go_between_two_pages_shift_nothing(
 async def test_a_user_with_a_session_id_that_no_url_holds_stops_no_other_listing(
     stack: SupabaseStack, session: Any, backend_on: Any
 ) -> None:
-    """Written past the store, as who is signed in may: the service role's listings go on."""
+    """A signed-in user may write it without the store. The listings of the service role still work."""
     endless = "z" * 200_000
     row = dict.fromkeys(("server_url", "callback_url"), "") | {"user_id": "mallory", "identity": "mallory"}
     row |= {"session_id": endless, "transport_type": "sse", "expires_at": "infinity"}

@@ -1,4 +1,4 @@
-"""The backend that makes its own client: how it talks to a gateway behind TLS."""
+"""The backend that makes its own client, with a gateway that uses TLS."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ NO_ROWS = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length:
 
 
 class Gateway:
-    """Answers every request with no rows, by HTTP/1.1, after ``patience`` seconds."""
+    """A server that answers every request without rows, with HTTP/1.1, after ``patience`` seconds."""
 
     def __init__(self) -> None:
         self.url = ""
@@ -34,7 +34,7 @@ class Gateway:
 
 @pytest.fixture
 async def gateway(certificate: Path) -> AsyncIterator[Gateway]:
-    """A gateway that offers HTTP/2 first, as Supabase's own does."""
+    """Run a gateway that prefers HTTP/2, as Supabase's own does."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate)
     context.set_alpn_protocols(["h2", "http/1.1"])
@@ -46,7 +46,7 @@ async def gateway(certificate: Path) -> AsyncIterator[Gateway]:
 
 @pytest.fixture
 async def project(gateway: Gateway) -> AsyncIterator[Callable[..., SupabaseProjectBackend]]:
-    """Makes backends, and lets go of them at the end of the test."""
+    """Return a function that makes backends. Disconnect them at the end of the test."""
     backends: list[SupabaseProjectBackend] = []
 
     def make(**options: float) -> SupabaseProjectBackend:
@@ -64,7 +64,7 @@ async def test_it_takes_no_http_2(
     project: Callable[..., SupabaseProjectBackend],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """There httpx fails the calls that a connection still answers after it has announced its end."""
+    """With HTTP/2, httpx fails the calls that the server answers after it has announced the end of the connection."""
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
     backend = project()
     await backend.init()
@@ -78,7 +78,7 @@ async def test_the_time_limit_is_the_one_that_was_given(
     project: Callable[..., SupabaseProjectBackend],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """And not httpx's own, which is shorter."""
+    """The shorter default of httpx is not used."""
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
     backend = project(time_limit=60.0)
     gateway.patience = 5.5

@@ -1,7 +1,7 @@
-"""What PostgREST 12 to 16 answer, as recorded: the native stack has 12.0, and no registry has the others.
+"""Recorded answers of PostgREST 12 to 16. The native stack has 12.0; no registry has the others.
 
-Recorded from the source and the tests of PostgREST v12.2.12, v13.0.8, v14.17 and v16.2, with the table's name put in. A
-server of the test gives these answers; none of those versions was run.
+They are recorded from the source and the tests of PostgREST v12.2.12, v13.0.8, v14.17 and v16.2, with the name of our
+table. A server of the test gives these answers. None of those versions was run.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from tests.reference_backends.supabase.failures import CALLS, answering, backend
 
 
 class Recorded(NamedTuple):
-    """An answer, and what the store must make of it."""
+    """An answer, and the error that the store must raise for it."""
 
     status: int
     body: dict[str, Any]
@@ -30,7 +30,7 @@ def body(code: str, message: str, details: str | None = None, hint: str | None =
 
 
 def since_13(status: int, code: str, message: str, error: type[StorageError], remedy: str, **more: Any) -> Recorded:
-    """The versions since 13 name their code in the header Proxy-Status too."""
+    """Return the headers. Versions since 13 also send their code in the header Proxy-Status."""
     return Recorded(status, body(code, message, **more), error, remedy, f"PostgREST; error={code}")
 
 
@@ -67,7 +67,7 @@ RECORDED = {
     ),
     "12 to 16, no secret": Recorded(500, body("PGRST300", "Server lacks JWT secret"), StorageSetupError, "JWT secret"),
     "12 to 16, no anonymous role": Recorded(
-        401, body("PGRST302", "Anonymous access is disabled"), ConfigurationError, "admits no anonymous requests"
+        401, body("PGRST302", "Anonymous access is disabled"), ConfigurationError, "allows no anonymous requests"
     ),
     "12 to 16, no right, without a login": Recorded(
         401, body("42501", "permission denied for table mcp_sessions"), StorageSetupError, "to service_role;"
@@ -117,7 +117,7 @@ async def test_a_recorded_refusal(recorded: Recorded) -> None:
     async with answering(answer) as url, backend_at(url, "sb_secret_key") as backend:
         for name in ("init", "create", "update", "get", "list", "all ids", "remove", "clear"):
             kind, remedy = recorded.error, recorded.remedy
-            if name == "init" and remedy == "older version":  # every column is missing there, as in another's table
+            if name == "init" and remedy == "older version":  # every column is missing, as in a foreign table
                 remedy = "@mcp-ts/client"
             await fails(CALLS[name], backend, kind, remedy)
 
@@ -128,7 +128,7 @@ async def test_a_recorded_refusal(recorded: Recorded) -> None:
     ids=["complete", "cut", "no count", "none"],
 )
 async def test_a_recorded_count(status: int, extent: str, rows: int, asked: int) -> None:
-    """PostgREST 12 to 16: 206 if there is more than was given, and no number if ``count=exact`` did not arrive."""
+    """PostgREST 12 to 16 answer 206 if there are more rows, and give no count if ``count=exact`` did not arrive."""
     requests = 0
 
     async def answer(request: web.BaseRequest) -> web.StreamResponse:

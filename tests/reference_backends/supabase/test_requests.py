@@ -1,4 +1,4 @@
-"""What the Supabase store asks of its project: how often, with which filters, and in what steps."""
+"""The requests of the Supabase store: their number, filters and steps."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ async def test_each_call_takes_as_few_requests_as_it_can(
 async def test_no_request_deletes_or_updates_without_a_filter(
     stack: SupabaseStack, session: Any, wire: Any, backend_on: Any
 ) -> None:
-    """A hosted project refuses one (21000); the native stack would do it."""
+    """A hosted project refuses such a request (21000); the native stack would accept it."""
     async with backend_on(stack, wire) as backend:
         await backend.create_session(session())
         with pytest.raises(SessionExistsError):
@@ -50,7 +50,7 @@ async def test_no_request_deletes_or_updates_without_a_filter(
 async def test_a_default_of_the_table_stands_in_for_nothing(
     stack: SupabaseStack, sql: Any, session: Any, backend_on: Any
 ) -> None:
-    """The table of upstream has one: ``active`` is false there unless it is named."""
+    """Upstream's table has a default: ``active`` is false unless an insert names it."""
     sql("alter table public.mcp_sessions alter column active set default false")
     async with backend_on(stack) as backend:
         await backend.create_session(session())
@@ -60,7 +60,7 @@ async def test_a_default_of_the_table_stands_in_for_nothing(
 async def test_the_store_is_emptied_and_cleaned_up_in_steps(
     stack: SupabaseStack, sql: Any, monkeypatch: pytest.MonkeyPatch, session: Any, wire: Any, backend_on: Any
 ) -> None:
-    """No statement grows with the table: a hosted project ends one after some seconds."""
+    """The time of a statement does not depend on the size of the table: a hosted project stops long ones."""
     monkeypatch.setattr(supabase_table, "PAGE", 10)
     now = 1_800_000_000.0
     async with backend_on(stack, wire, clock=lambda: now) as backend:

@@ -1,4 +1,4 @@
-"""``reseal`` on the Supabase store: every session under the first key, with the time that it has left."""
+"""``reseal`` on the Supabase store seals every session under the first key and keeps its remaining TTL."""
 
 from __future__ import annotations
 

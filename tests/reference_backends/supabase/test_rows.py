@@ -1,4 +1,4 @@
-"""Moments as a table keeps them."""
+"""Times as timestamps of the table."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Secrets that lie in a table in clear are sealed by the next update, beside which no other is lost."""
+"""The next update seals secrets that are stored in clear, and no concurrent update is lost."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ async def test_one_secret_in_clear_is_enough_to_be_sealed(
 async def test_an_update_beside_the_sealing_is_kept(
     stack: SupabaseStack, sql: Any, session: Any, key: str, wire: Any, backend_on: Any
 ) -> None:
-    """Between the read and the sealing another handle replaces the clear tokens: they must not come back."""
+    """Between the read and the write another handle replaces the clear tokens. They must not come back."""
     async with backend_on(stack) as plain, backend_on(stack, wire, encryption_key=key) as backend:
         await plain.create_session(session(tokens={"access_token": "first"}))
 

@@ -1,4 +1,4 @@
-"""Keys and logins that are refused: at ``init``, and while the store lives."""
+"""Keys and logins that are refused by ``init`` or while the store is in use."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ WHILE_IN_USE = {name: call for name, call in CALLS.items() if name != "init"}
 
 
 class Gateway:
-    """In front of a stack: it takes the keys ``good`` for the stack's service key, and refuses every other one."""
+    """A gateway in front of a stack. It replaces the keys ``good`` by the service key, and refuses all others."""
 
     def __init__(self, stack: SupabaseStack, *good: str) -> None:
         self.stack = stack
@@ -85,13 +85,13 @@ async def test_at_init_the_same_refusal_is_a_setting(stack: SupabaseStack) -> No
 
 
 async def test_a_login_that_expires_while_the_store_lives(stack: SupabaseStack) -> None:
-    """The user's own token, which a new key does not replace."""
+    """A new key does not replace the token of a user."""
     token = stack.token("alice", lifetime=3600)
     async with backend_at(stack.url, str(stack.anon_key), Authorization=f"Bearer {token}") as backend:
         await backend.init()
         backend._client.options.headers["Authorization"] = f"Bearer {stack.token('alice', lifetime=-60)}"
-        backend._client._postgrest = None  # as supabase-py does at each change of the login
-        await fails(CALLS["get"], backend, StorageUnavailableError, "sign in anew")
+        backend._client._postgrest = None  # supabase-py does this at each change of the login
+        await fails(CALLS["get"], backend, StorageUnavailableError, "sign in again")
         await fails(CALLS["get"], backend, StorageUnavailableError, "key expired or rotated")
 
 
@@ -108,7 +108,7 @@ async def test_a_login_is_kept_when_the_key_is_rotated(stack: SupabaseStack) -> 
         await backend.clear_all()
 
 
-# As PostgREST words them, in the versions that are named. Recorded from its source and its own tests (v12.2.12,
+# In the words of the given versions of PostgREST. Recorded from its source and its own tests (v12.2.12,
 # v13.0.8, v14.17, v16.2): the native stack has 12.0, and no registry has the others.
 JWT_ERRORS = [
     ("12", "PGRST301", "JWT expired", "it is expired"),
@@ -173,7 +173,7 @@ async def test_a_role_that_does_not_exist_on_the_stack(stack: SupabaseStack, cli
 async def test_supabase_py_builds_its_rest_client_anew_after_a_login_without_a_warning(
     stack: SupabaseStack, key: str
 ) -> None:
-    """It warns of its own argument each time, and warnings are errors in this run."""
+    """It warns about an argument that it uses itself, and warnings are errors in this run."""
     import warnings
 
     from supabase import acreate_client
