@@ -332,8 +332,8 @@ MOVING = """\
   upstream's keys. The target may be any store that the environment reaches (`--to file`, `sqlite`, `supabase`), with
   `STORAGE_ENCRYPTION_KEY` set it arrives encrypted. Stop what writes to the source first. What is no session, and what
   differs from a session that the target has already, is not moved and is reported; the exit code is then 1. Running it
-  again is harmless. What upstream's Lua had altered before (`[]` to `{}`) can't be distinguished from what was meant, and moves
-  as it lies there.""".splitlines()
+  again is harmless. What upstream's Lua had altered before (`[]` to `{}`) can't be distinguished from what was meant,
+  and is copied as it is.""".splitlines()
 
 
 if __name__ == "__main__":

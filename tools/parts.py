@@ -72,7 +72,7 @@ def from_npm() -> None:
     say("fetching Chromium from npm into build/chromium")
     CHROMIUM.mkdir(parents=True, exist_ok=True)
     fetched = run("npm", "install", "--no-audit", "--no-fund", "--prefix", str(CHROMIUM), NPM_CHROMIUM)
-    # The package brings the libraries that a bare system lacks. It unpacks them only if it believes to be a cloud function.
+    # The package brings the libraries that a bare system lacks, and unpacks them for a cloud function only.
     environment = {**os.environ, "TMPDIR": str(CHROMIUM), "AWS_LAMBDA_JS_RUNTIME": "nodejs22.x"}
     unpacked = run("node", "--input-type=module", "--eval", UNPACK, cwd=CHROMIUM, env=environment)
     if fetched.returncode or unpacked.returncode:
