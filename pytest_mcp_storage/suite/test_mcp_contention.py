@@ -12,6 +12,7 @@ from pytest_mcp_storage.engine.violation import Violation
 from pytest_mcp_storage.oracle.assertions import assert_gone, assert_live, assert_shows, shown_by, view
 from pytest_mcp_storage.oracle.edge_cases import EDGE_CASES, EMPTY, FILLED
 from pytest_mcp_storage.oracle.generators import ABSENT, OPTIONAL_FIELDS, sessions
+from pytest_mcp_storage.oracle.history import subject
 from pytest_mcp_storage.oracle.model import ROUNDING
 from pytest_mcp_storage.oracle.timeline import timeline
 from pytest_mcp_storage.spec.capabilities import Capability
@@ -30,6 +31,12 @@ def copies(context: TestContext, session: SessionData, count: int, *, of: str = 
         session.model_copy(update={"identity": owners[n % 3], "session_id": context.session_id(f"{of}{n}")})
         for n in range(count)
     ]
+
+
+def _calls_on(context: TestContext, session: SessionData) -> list[str]:
+    """Return the timeline of the calls on one session."""
+    name = session.identity, session.session_id
+    return timeline([call for call in context.history.calls() if subject(call) == name], session.session_id)
 
 
 def raise_failures(results: Sequence[object]) -> None:
@@ -63,7 +70,7 @@ async def test_updates_of_every_field_at_once_are_all_kept(
                 raise Violation(
                     f"after updates of every field at once {found}",
                     should="keep every update",
-                    history=timeline(context.history.calls(), each.session_id),
+                    history=_calls_on(context, each),
                 )
 
 
@@ -173,7 +180,7 @@ async def test_calls_on_other_sessions_undo_no_update(context: TestContext, sess
                 raise Violation(
                     f"after calls on several sessions at once {found}",
                     should="keep what each call did",
-                    history=timeline(context.history.calls(), each.session_id),
+                    history=_calls_on(context, each),
                 )
 
 
@@ -231,5 +238,5 @@ async def test_removals_creates_and_renewals_at_once_leave_whole_sessions(
             raise Violation(
                 f"after creates and removals at once {seen.differs(seen.got and candidates[1])}",
                 should="be the session of one create in every read, or of none",
-                history=timeline(context.history.calls(), each.session_id),
+                history=_calls_on(context, each),
             )

@@ -75,52 +75,66 @@ async def observed(context: TestContext, session: SessionData) -> Observed:
     return found
 
 
+class Scene:
+    """A store, its keys, the canaries that are planted in it, and the watch over it."""
+
+    def __init__(self, context: TestContext, harness: BackendHarness) -> None:
+        self.harness = harness
+        self.canaries = Canaries()
+        self.keys = [secrets.token_hex(32) for _ in range(2 if context.can(Capability.KEY) else 0)]
+        for key in self.keys:
+            self.canaries.guard_key(key, "an encryption key")
+        self.watcher = StoreWatcher(harness.stored_bytes, self.canaries)
+        self.can_look = context.can(Capability.AT_REST) and context.can(Capability.KEY)
+
+
 async def _walk_all(context: TestContext, session: SessionData) -> Observed:
+    """Walk each path on a store of its own; on a slow backend all on one, whose bytes are searched once."""
     found = Observed()
-    for path in PATHS + (SHARED_PATHS if _can_share(context) else ()):
-        context.begin()
+    can_share = context.can(Capability.SHARED) and context.can(Capability.KEY)
+    paths = PATHS + (SHARED_PATHS if can_share else ())
+    slow = context.environment.pace < 1
+    for group in [paths] if slow else [(path,) for path in paths]:
         async with context.another_store() as harness:
-            await _walk(context, harness, session, path, found)
+            scene = Scene(context, harness)
+            for path in group:
+                context.begin()
+                await _walk(context, scene, session, path, found)
+            if scene.can_look:
+                when = "at the end of all paths" if slow else f"at the end of the path of {group[0].__name__}"
+                await scene.watcher.look(when)
+                _note_watch(context, scene, found)
+            found.envelopes += scene.watcher.envelopes
     return found
 
 
-def _can_share(context: TestContext) -> bool:
-    return context.can(Capability.SHARED) and context.can(Capability.KEY)
-
-
-async def _walk(
-    context: TestContext, harness: BackendHarness, session: SessionData, path: Path, found: Observed
-) -> None:
+async def _walk(context: TestContext, scene: Scene, session: SessionData, path: Path, found: Observed) -> None:
     when = f"on the path of {path.__name__}"
-    canaries = Canaries()
-    keys = [secrets.token_hex(32) for _ in range(2 if context.can(Capability.KEY) else 0)]
-    for key in keys:
-        canaries.guard_key(key, "an encryption key")
-    watcher = StoreWatcher(harness.stored_bytes, canaries)
-    looks = context.can(Capability.AT_REST) and context.can(Capability.KEY)
     with LogCapture() as captured:
-        count = 2 if context.can(Capability.SHARED) else 1
-        handles = [await context.open(*keys[:1], name=f"handle{n + 1}", harness=harness) for n in range(count)]
-        walk = Walk(context, harness, handles, keys, session, canaries, captured)
-        if looks:
-            async with watcher.watching(when):
+        handles = [
+            await context.open(*scene.keys[:1], name=f"handle{number + 1}", harness=scene.harness)
+            for number in range(2 if context.can(Capability.SHARED) else 1)
+        ]
+        walk = Walk(context, scene.harness, handles, scene.keys, session, scene.canaries, captured)
+        if scene.can_look:
+            async with scene.watcher.watching(when):
                 await path(walk)
-            await watcher.look(f"{when}, in the end,")
             found.note("plain", await _in_clear(walk, when), context.history.lines())
+            _note_watch(context, scene, found)
         else:
             await path(walk)
         for handle in handles:
             captured.take(f"the handle {when}", handle.backend)
             await walk.call("disconnect", handle.disconnect)
-        if looks:
-            await watcher.look(f"{when}, after disconnect,")
     found.paths += 1
-    found.envelopes += watcher.envelopes
+    leak = captured.leak(scene.canaries)
+    found.note("leak", leak and f"{when} {leak}", context.history.lines())
+
+
+def _note_watch(context: TestContext, scene: Scene, found: Observed) -> None:
     history = context.history.lines()
-    found.note("exposed", watcher.exposed, history)
-    found.note("repeated", watcher.repeated, history)
-    leak = captured.leak(canaries)
-    found.note("leak", leak and f"{when} {leak}", history)
+    found.note("exposed", scene.watcher.exposed, history)
+    found.note("repeated", scene.watcher.repeated, history)
 
 
 async def _in_clear(walk: Walk, when: str) -> str:
