@@ -37,6 +37,8 @@ TYPES = ("redis", "file", "sqlite", "supabase", "memory")
 YES = ("1", "true", "yes", "on")
 NO = ("", "0", "false", "no", "off")
 
+_UNKNOWN = f"MCP_TS_STORAGE_TYPE is none of {', '.join(TYPES)}"
+
 
 class Choice(NamedTuple):
     """A backend to try: ``make`` builds it, ``why`` says what led to it."""
@@ -103,6 +105,17 @@ storage: StorageBackend = LazyStorage(create_storage)
 def type_named(environ: Environ) -> str:
     """Return what ``MCP_TS_STORAGE_TYPE`` says, known or not; empty if it is not set."""
     return Settings(environ).stripped("MCP_TS_STORAGE_TYPE").lower()
+
+
+def first_choice(settings: Settings) -> str:
+    """Return the name of the backend that :func:`create_storage` tries first; ``memory`` if nothing else is chosen.
+
+    Raises :class:`ConfigurationError` as that does, and for an unknown ``MCP_TS_STORAGE_TYPE``.
+    """
+    choice = next(_choices(settings, {}), None)
+    if choice is not None and choice.name == "unknown":
+        raise ConfigurationError(_UNKNOWN)
+    return choice.name if choice else "memory"
 
 
 async def _initialised(backend: StorageBackend) -> StorageBackend:
@@ -207,7 +220,7 @@ def _supabase(settings: Settings, options: BackendOptions) -> StorageBackend:
 
 
 def _unknown() -> StorageBackend:
-    raise ConfigurationError(f"MCP_TS_STORAGE_TYPE is none of {', '.join(TYPES)}")
+    raise ConfigurationError(_UNKNOWN)
 
 
 def _safe(name: str, error: Exception) -> StorageError:
