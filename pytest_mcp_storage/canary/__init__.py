@@ -1,4 +1,4 @@
-"""Secrets that are planted in sessions, and searched for. It knows nothing of the suite.
+"""Secrets that are planted in sessions and searched for. This package does not import the suite.
 
 - ``canaries``: the secrets of one example, and the search for them.
 - ``encodings``: the encodings in which a secret may be stored.

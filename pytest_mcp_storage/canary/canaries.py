@@ -1,4 +1,4 @@
-"""Canaries: secrets that are planted in sessions, and found again wherever a store lets them lie (EN-1, EN-10)."""
+"""Canaries: secrets that are planted in sessions, and found again wherever a store keeps them (EN-1, EN-10)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _BODY = 36
 
 
 class Finding(NamedTuple):
-    """Where ``text`` lies: under ``encodings``, the outermost first; ``layer`` is what lies under all but the last."""
+    """The place of ``text``: under ``encodings``, the outermost first; ``layer`` is what is under all but the last."""
 
     text: bytes
     encodings: tuple[str, ...]
@@ -26,9 +26,9 @@ class Finding(NamedTuple):
 class Canaries:
     """Secrets of one example, of 60 characters each, and the search for them.
 
-    They share a mark that nothing else holds: the search is for that, and takes no longer for many secrets than for
-    one. The mark stands at both ends, so that a page boundary within a secret does not hide it. Its letters differ,
-    and the rest is lower case, so that a compressor, which refers back to what it has seen, spells out the first mark.
+    They share a mark that nothing else contains. The search is for the mark, and many secrets take no longer than one.
+    The mark is at both ends, so that a page boundary within a secret does not hide it. Its letters differ, and the rest
+    is lower case, so that a compressor, which refers back to earlier text, writes out the first mark.
     """
 
     def __init__(self) -> None:
@@ -37,18 +37,21 @@ class Canaries:
         self._others: dict[bytes, str] = {}
 
     def secret(self, label: str) -> str:
-        """A new secret, of 186 bits. ``label``: what a finding calls it."""
+        """Return a new secret, of 186 bits. ``label``: its name in a finding."""
         body = "".join(secrets.choice(string.ascii_lowercase + string.digits) for _ in range(_BODY))
         secret = f"{self._mark}{body}{self._mark}"
         self._labels[secret] = label
         return secret
 
     def guard_key(self, key: str, label: str) -> None:
-        """Find this hexadecimal key too, as text and as bytes."""
+        """Search for this hexadecimal key too, as text and as bytes."""
         self._others |= dict.fromkeys((key.lower().encode(), key.upper().encode(), bytes.fromhex(key)), label)
 
     def credentials(self, of: str, *, padding: str = "") -> dict[str, Any]:
-        """``tokens`` and ``headers`` with secrets in them. ``of``: whose, in words; ``padding``: text beside them."""
+        """Return ``tokens`` and ``headers`` with secrets in them.
+
+        ``of``: whose, in words; ``padding``: text next to them.
+        """
         return {
             "tokens": {
                 "access_token": self.secret(f"the access token of {of}"),
@@ -66,23 +69,29 @@ class Canaries:
         }
 
     def client_secrets(self, of: str) -> dict[str, Any]:
-        """``code_verifier`` and ``client_information`` with secrets in them."""
+        """Return ``code_verifier`` and ``client_information`` with secrets in them."""
         return {
             "code_verifier": self.secret(f"the code_verifier of {of}"),
             "client_information": {"client_id": "app", "client_secret": self.secret(f"the client_secret of {of}")},
         }
 
     def found_in(self, data: bytes) -> str:
-        """Which secret lies in ``data``, and how, in words; empty where none does.
+        """Return which secret is in ``data``, and how it is encoded, in words; empty if none is.
 
-        Found are: plain, JSON-escaped, base64, base64url, hexadecimal, URL-quoted, UTF-16, reversed and compressed
-        (zlib, gzip, deflate, bzip2, xz), each by itself and any two of them, one over the other.
+        The search finds plain, JSON-escaped, base64, base64url, hexadecimal, URL-quoted, UTF-16, reversed and
+        compressed (zlib, gzip, bzip2, xz) text, each by itself and any two of them, one over the other. Raw deflate is
+        found only at the beginning of a hexadecimal, base64, quoted or compressed text.
         """
         finding = next(find(data, [self._mark.encode(), *self._others]), None)
         if finding is None:
             return ""
         encodings = [each for each in finding.encodings if each != "plain"] or ["in clear"]
         return f"{self._label(finding)} ({', then '.join(reversed(encodings))})"
+
+    def found_plainly_in(self, data: bytes) -> str:
+        """Describe the secret that ``data`` holds without any encoding; return an empty text if it holds none."""
+        place = data.find(self._mark.encode())
+        return f"{self._label(Finding(self._mark.encode(), ('plain',), data))} (in clear)" if place >= 0 else ""
 
     def _label(self, finding: Finding) -> str:
         if finding.text in self._others:
@@ -94,19 +103,20 @@ class Canaries:
 
 
 def find(data: bytes, texts: Sequence[bytes]) -> Iterator[Finding]:
-    """Each way in which one of ``texts`` lies in ``data``: encodings as in :meth:`Canaries.found_in`."""
+    """Yield each way in which one of ``texts`` is in ``data``: encodings as in :meth:`Canaries.found_in`."""
     yield from _shown(data, texts, ())
-    yield from _packed(data, None, texts, ())
+    yield from _packed(data, (), texts, ())
     for layer in layers(data):
         yield from _shown(layer.data, texts, (layer.encoding,))
         yield from _shown(without_breaks(layer.data), texts, (layer.encoding,))
         yield from _packed(layer.data, layer.starts, texts, (layer.encoding,))
 
 
-def _packed(
-    data: bytes, starts: Sequence[int] | None, texts: Sequence[bytes], over: tuple[str, ...]
-) -> Iterator[Finding]:
-    """The same for what is compressed in ``data``; where nothing lies over that, also if it is compressed twice."""
+def _packed(data: bytes, starts: Sequence[int], texts: Sequence[bytes], over: tuple[str, ...]) -> Iterator[Finding]:
+    """Yield the same for what is compressed in ``data``.
+
+    Data without an encoding over it may be compressed twice.
+    """
     packed = joined("compressed", unpacked(data, starts))
     over = (*over, packed.encoding)
     yield from _shown(packed.data, texts, over)

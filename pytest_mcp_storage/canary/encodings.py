@@ -1,7 +1,7 @@
-"""The encodings in which a secret may lie in a store (EN-1): as patterns to look for, and as layers to take off.
+"""The encodings in which a store may keep a secret (EN-1): as patterns to look for, and as layers to remove.
 
-An encoding that works character by character shows a text as the same bytes wherever it stands: those can be looked
-for. One that lies over another, or over a compressed stream, has to be taken off first.
+An encoding of single characters shows a text as the same bytes at every position: these bytes can be looked for. An
+encoding over another one, or over a compressed stream, has to be removed first.
 """
 
 from __future__ import annotations
@@ -14,27 +14,26 @@ from typing import NamedTuple
 from urllib.parse import unquote_to_bytes
 
 _SHORTEST = 12
-"""Characters in a row that are worth decoding."""
+"""This many characters in a row are worth decoding."""
 
 _GAP = b"\0\0\0\0"
-"""Between the pieces of a layer, so that none runs into the next."""
+"""Separates the pieces of a layer."""
 
 
 class Layer(NamedTuple):
-    """What lies under an encoding. ``starts``: where the pieces of it begin; ``None``: that can't be told."""
+    """What is under an encoding. ``starts``: where its pieces begin, if known."""
 
     encoding: str
     data: bytes
-    starts: Sequence[int] | None
+    starts: Sequence[int] = ()
 
 
 def patterns(text: bytes) -> list[tuple[str, bytes]]:
-    """``text`` as each encoding shows it, with the name of the encoding."""
+    """Return ``text`` in each encoding, with the name of the encoding."""
     found = [
         ("plain", text),
         ("reversed", text[::-1]),
         ("UTF-16", b"\0".join(bytes([byte]) for byte in text)),
-        *(("compressed", pattern) for pattern in _in_fixed_codes(text)),
     ]
     for digits in (text.hex(" ").split(), text.hex(" ").upper().split()):
         for name, lead in (("hex", ""), ("URL", "%"), ("JSON", "\\u00"), ("JSON", "\\x")):
@@ -43,18 +42,18 @@ def patterns(text: bytes) -> list[tuple[str, bytes]]:
     for before in range(3):
         end = before + len(text)
         shown = base64.b64encode(bytes(before) + text + bytes(-end % 3))
-        # The outermost characters hold bits of what stands before and behind the text too.
+        # The outermost characters also hold bits of the text before and after.
         shown = shown[(0, 2, 3)[before] : len(shown) - (0, 3, 2)[end % 3]]
         found += [("base64", shown), ("base64", shown.translate(_URL_ALPHABET))]
     return list(dict.fromkeys(found))
 
 
 def layers(data: bytes) -> Iterator[Layer]:
-    """``data`` with each encoding taken off, as far as anything in it looks encoded so."""
-    yield Layer("reversed", data[::-1], None)
+    """Return ``data`` with each encoding removed, if anything in it looks encoded so."""
+    yield Layer("reversed", data[::-1])
     if any(wide in data.translate(_IS_ZERO) for wide in _WIDE):
-        yield Layer("UTF-16", data[::2], None)
-        yield Layer("UTF-16", data[1::2], None)
+        yield Layer("UTF-16", data[::2])
+        yield Layer("UTF-16", data[1::2])
     whole = without_breaks(data)
     yield joined("hex", (_unhexed(run[skipped:]) for run in _runs((data, whole), _IS_HEX) for skipped in range(2)))
     runs = _runs((data.translate(_URL_BACK), whole.translate(_URL_BACK)), _IS_BASE64)
@@ -69,14 +68,14 @@ def layers(data: bytes) -> Iterator[Layer]:
 
 
 def without_breaks(data: bytes) -> bytes:
-    """``data`` without what may stand inside long base64 and hexadecimal text: line breaks, also JSON's."""
+    """Return ``data`` without line breaks, also JSON's, inside long base64 and hexadecimal text."""
     for spelled, meant in ((b"\r", b""), (b"\n", b""), (b"\\r", b""), (b"\\n", b""), (b"\\/", b"/")):
         data = data.replace(spelled, meant)
     return data
 
 
 def joined(encoding: str, pieces: Iterable[bytes]) -> Layer:
-    """The layer that these pieces make; what is too short to hold a secret is left out."""
+    """Return the layer that these pieces make; pieces too short for a secret are left out."""
     starts: list[int] = []
     kept: list[bytes] = []
     size = 0
@@ -89,7 +88,7 @@ def joined(encoding: str, pieces: Iterable[bytes]) -> Layer:
 
 
 def _runs(versions: Iterable[bytes], kind: bytes) -> list[bytes]:
-    """Each long run of characters of a kind, once."""
+    """Return each long run of characters of a kind, once."""
     found = (run for data in versions for run in data.translate(kind).split() if len(run) >= _SHORTEST)
     return list(dict.fromkeys(found))
 
@@ -103,7 +102,7 @@ def _unbased(text: bytes) -> bytes:
 
 
 def _kind(alphabet: bytes) -> bytes:
-    """A translation that leaves the alphabet and turns everything else into a space."""
+    """Return a translation that keeps the alphabet and turns everything else into a space."""
     return bytes(byte if byte in alphabet else 32 for byte in range(256))
 
 
@@ -129,11 +128,3 @@ def _unescape(found: re.Match[bytes]) -> bytes:
         return bytes([_SHORT[found[3][0]]])
     code = int(found[1] or found[2], 16)
     return bytes([code]) if code < 256 else chr(code).encode("utf-8", "surrogatepass")
-
-
-def _in_fixed_codes(text: bytes) -> Iterator[bytes]:
-    """``text`` as literals of a deflate block with fixed codes (RFC 1951, 3.2.6), at each of the eight bit offsets."""
-    bits = "".join(f"{0x30 + byte:08b}" if byte < 144 else f"{0x190 + byte - 144:09b}" for byte in text)
-    for first in range(8):
-        whole = bits[first : first + (len(bits) - first) // 8 * 8]
-        yield bytes(int(whole[place : place + 8][::-1], 2) for place in range(0, len(whole), 8))

@@ -1,4 +1,4 @@
-"""The suite's own reading of ``enc:1:`` envelopes, by another interface of the library than the bundled stores use."""
+"""The suite's own reader of ``enc:1:`` envelopes, with another interface of the library than the bundled stores use."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Envelope(NamedTuple):
 
 
 def parse(stored: object) -> Envelope | None:
-    """The parts of a stored value, text or its bytes; ``None`` where it is no envelope to the letter (EN-2)."""
+    """Return the parts of a stored value, text or its bytes; ``None`` if it is not exactly an envelope (EN-2)."""
     if isinstance(stored, bytes):
         stored = stored.decode("latin-1")
     found = _ENVELOPE.fullmatch(stored) if isinstance(stored, str) else None
@@ -42,7 +42,10 @@ def parse(stored: object) -> Envelope | None:
 
 
 def seal(plain: bytes, key: str, *, iv_bytes: int = IV_BYTES, associated: bytes = b"") -> Envelope:
-    """An envelope over ``plain``. ``iv_bytes`` and ``associated`` data: to make some that no store may take."""
+    """Return an envelope over ``plain``.
+
+    ``iv_bytes`` and ``associated`` data make envelopes that no store may accept.
+    """
     iv = os.urandom(iv_bytes)
     encryptor = Cipher(AES(bytes.fromhex(key)), GCM(iv)).encryptor()
     encryptor.authenticate_additional_data(associated)
@@ -51,7 +54,7 @@ def seal(plain: bytes, key: str, *, iv_bytes: int = IV_BYTES, associated: bytes 
 
 
 def opened(envelope: Envelope, key: str) -> bytes | None:
-    """What was sealed with this key; ``None`` where that was not so."""
+    """Return what was sealed with this key; ``None`` if it was not."""
     iv, tag, ciphertext = map(bytes.fromhex, envelope)
     decryptor = Cipher(AES(bytes.fromhex(key)), GCM(iv, tag)).decryptor()
     try:
@@ -61,7 +64,7 @@ def opened(envelope: Envelope, key: str) -> bytes | None:
 
 
 def flaw(stored: object, value: Any, key: str) -> str:
-    """Why ``stored`` is not the envelope of a JSON value under this key, in words; empty where it is."""
+    """Return why ``stored`` is not the envelope of a JSON value under this key, in words; empty if it is."""
     envelope = parse(stored)
     if envelope is None:
         return f"{shortly(stored, 120)}, which is not {FORM}"

@@ -1,4 +1,4 @@
-"""What a store says beside its answers: log records, Python warnings, and the texts of its exceptions (EN-10, MX-4)."""
+"""What a store writes apart from its results: log records, Python warnings, texts of exceptions (EN-10, MX-4)."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from pytest_mcp_storage.canary.canaries import Canaries
 
 
 class LogCapture:
-    """Listens, between ``with`` and its end, to every logger and at every level, and to Python's warnings.
+    """Captures, inside its ``with`` block, every logger at every level, and Python's warnings.
 
-    The warnings that it hears are kept from the filters of the run: none is dropped as said before, none raised.
+    The captured warnings do not pass the filters of the run: none is dropped as a repetition, none is raised.
     """
 
     def __init__(self) -> None:
@@ -37,7 +37,7 @@ class LogCapture:
                 self.records.append(record)
                 return record
 
-            logging.setLogRecordFactory(make_and_keep)  # also for loggers that hand nothing on to the root
+            logging.setLogRecordFactory(make_and_keep)  # also for loggers that pass nothing on to the root
             root.setLevel(logging.NOTSET)
             self._stack = stack.pop_all()
         return self
@@ -46,14 +46,14 @@ class LogCapture:
         self._stack.close()
 
     def take(self, whence: str, shown: object) -> None:
-        """Keep what an answer, an exception or a handle shows of itself. ``whence``: where it is from, in words."""
+        """Keep the text of a result, an exception or a handle. ``whence``: where it is from, in words."""
         if isinstance(shown, BaseException):
             self._taken += texts_of(shown, f"the exception of {whence}")
         else:
             self._taken += [(f"the repr of {whence}", repr(shown)), (f"the str of {whence}", str(shown))]
 
     def leak(self, canaries: Canaries) -> str:
-        """What showed a secret, and which, in words; empty where nothing did."""
+        """Return what showed a secret, and which, in words; empty if nothing did."""
         said = [(whence, text.encode("utf-8", "surrogatepass")) for whence, text in self.said()]
         if not canaries.found_in(b"\0\0".join(text for _, text in said)):
             return ""
@@ -61,7 +61,7 @@ class LogCapture:
         return next((f"{whence} shows {found}" for whence, found in shown if found), "")
 
     def said(self) -> Iterator[tuple[str, str]]:
-        """What was taken and heard: whence, and the text."""
+        """Yield what was kept and captured: where it is from, and the text."""
         yield from self._taken
         for record in self.records:
             whence = f"a log record of {record.name}"
@@ -74,7 +74,7 @@ class LogCapture:
 
 
 def texts_of(error: BaseException, whence: str = "an exception") -> Iterator[tuple[str, str]]:
-    """What an exception shows, and each that it was raised from, while handling, or as one of a group."""
+    """Yield the text of an exception, and of each cause, context and member of it."""
     waiting: list[tuple[str, BaseException | None]] = [(whence, error)]
     seen: set[int] = set()
     while waiting:
@@ -92,5 +92,5 @@ def texts_of(error: BaseException, whence: str = "an exception") -> Iterator[tup
 def _message(record: logging.LogRecord) -> str:
     try:
         return record.getMessage()
-    except (TypeError, ValueError):  # its arguments do not fit; they are shown beside it
+    except (TypeError, ValueError):  # its arguments do not fit; they are shown next to it
         return str(record.msg)

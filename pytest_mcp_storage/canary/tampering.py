@@ -1,4 +1,4 @@
-"""What can be done to a stored envelope, so that no store may read it any more (EN-4)."""
+"""Changes of a stored envelope after which no store may read it (EN-4)."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ OTHER_DIGITS = str.maketrans("0123456789abcdef", "０１２３４５６７８９
 
 
 def near_misses(envelope: Envelope, key: str) -> list[tuple[str, str]]:
-    """What a lenient reader may take for this envelope, which ``key`` has sealed, or for a value: what it is, its text.
+    """Return texts that a lenient reader may accept for this envelope, sealed by ``key``, each with a name.
 
-    Those with an IV of another length, or with associated data, can be decrypted, and are no envelopes all the same.
+    Those with an IV of another length, or with associated data, can be decrypted, but are not envelopes.
     """
     text, plain = str(envelope), opened(envelope, key) or b"{}"
     rest = text.removeprefix(LABEL)
@@ -72,13 +72,13 @@ def near_misses(envelope: Envelope, key: str) -> list[tuple[str, str]]:
 
 @dataclass(frozen=True)
 class Tampering:
-    """A kind of damage, and the seed of where and how much."""
+    """A kind of damage, and the seed of its place and extent."""
 
     kind: str
     seed: int
 
     def __call__(self, envelope: Envelope, key: str) -> str:
-        """What the envelope, sealed with this key, becomes: always something else."""
+        """Return what the envelope, sealed with this key, becomes: always something else."""
         chance = Random(self.seed)
         while (text := str(KINDS[self.kind](chance, envelope, key))) == str(envelope):
             pass
@@ -86,7 +86,7 @@ class Tampering:
 
 
 def tamperings() -> st.SearchStrategy[Tampering]:
-    """Damage of every kind."""
+    """Return damage of every kind."""
     return st.builds(Tampering, st.sampled_from(sorted(KINDS)), st.integers(0, 2**32 - 1))
 
 

@@ -1,4 +1,4 @@
-"""The suite reads envelopes by itself: as upstream wrote them, and with an answer for whatever is wrong with one."""
+"""The suite reads envelopes by itself: upstream's envelopes, and a reason for each that is wrong."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_a_key_opens_its_own_envelopes() -> None:
 
 
 def test_no_near_miss_is_an_envelope() -> None:
-    """Each differs from the envelope and from the others, and what the bundled stores read with refuses it."""
+    """Each differs from the envelope and from the others, and the bundled stores' reader refuses it."""
     misses = near_misses(ENVELOPE, KEY)
     assert len(misses) > 80
     assert str(ENVELOPE) not in [text for _, text in misses]

@@ -1,4 +1,4 @@
-"""What a store says is heard: by whatever logger, at whatever level, and down an exception's whole chain."""
+"""What a store logs is captured: from any logger, at any level, and along an exception's whole chain."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def test_a_repr_is_taken(canaries: Canaries, secret: str) -> None:
 
 
 def raised(how: str, secret: str) -> BaseException:
-    """An exception that shows no secret itself."""
+    """Raise an exception that shows no secret itself."""
     try:
         try:
             raise ValueError(secret)
