@@ -1,8 +1,8 @@
 """The objects that a caller shares with a backend behind a bridge.
 
 A backend in this process may keep the object that a caller passed, or return an object that it keeps (RT-6). A bridge
-copies every object, so a change of the caller must be repeated on the copy. If a bridge declares ``sharesObjects``, calls
-are numbered (``lend``), the bridge keeps the objects of the last few, and it gets a call ``alter`` if one has changed.
+copies every object, so a change of the caller must be repeated on the copy. If a bridge declares ``sharesObjects``,
+calls are numbered (``lend``), the bridge keeps the objects of the last few, and a call ``alter`` follows each change.
 """
 
 from __future__ import annotations
