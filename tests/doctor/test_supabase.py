@@ -13,6 +13,7 @@ from pytest_mcp_storage.stacks.supabase.stack import SupabaseStack
 from pytest_mcp_storage.stacks.supabase.supervisor_client import SupervisedServer
 from reference_backends.supabase.project import SupabaseProjectBackend
 from tests.doctor.sessions import KEY, SESSION, problems
+from tests.supabase.upstream import CLIENT_4
 
 Connection = psycopg.Connection[Any]
 
@@ -119,3 +120,16 @@ async def test_faults_of_the_key_and_the_clock_are_named(stack: SupabaseStack) -
 async def test_a_database_that_cannot_be_reached_is_named_without_its_password(stack: SupabaseStack) -> None:
     environ = {**environment(stack), "SUPABASE_DB_URL": "postgresql://postgres:the-password@127.0.0.1:1/postgres"}
     assert list(await problems(environ)) == ["supabase.database"]
+
+
+async def test_the_table_of_another_package_is_named(server: SupervisedServer) -> None:
+    bare = server.store(migrated=False)
+    with psycopg.connect(str(bare.database_url), autocommit=True) as database:
+        database.execute((CLIENT_4 + "notify pgrst").encode())
+    found = {}
+    for _ in range(100):  # PostgREST reads the new schema a moment later
+        found = await problems(environment(bare))
+        if "@mcp-ts/client" in found["supabase.table"].message:
+            break
+    assert "supabase-init --table" in found["supabase.table"].message
+    server.drop(bare)
