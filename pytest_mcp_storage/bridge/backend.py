@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Mapping
 from typing import Any
 
-from pytest_mcp_storage.bridge.borrowed import LONGEST, BorrowedObject, mutable
+from pytest_mcp_storage.bridge.borrowed import LONGEST, BorrowedObjects, mutable
 from pytest_mcp_storage.bridge.errors import ForeignAnswerError
 from pytest_mcp_storage.bridge.values import UNDEFINED, mark
 from pytest_mcp_storage.bridge.wire import Wire
@@ -24,11 +24,11 @@ class BridgeBackend:
     ``ForeignAnswerError`` for an answer of the wrong form, ``BridgeFault`` for a fault of the bridge.
     """
 
-    def __init__(self, wire: Wire, handle: str, clock: Clock | None) -> None:
+    def __init__(self, wire: Wire, handle: str, clock: Clock | None, *, shares_objects: bool = False) -> None:
         self._wire = wire
         self.handle = handle
         self._clock = clock
-        self._lent = BorrowedObject(wire, handle)
+        self._lent = BorrowedObjects(wire, handle, enabled=shares_objects)
         self._ids: deque[str] = deque()
         self._next_ids = 1
 
@@ -51,7 +51,7 @@ class BridgeBackend:
 
     async def create_session(self, session: SessionData, ttl: float | None = None) -> None:
         number = self._lent.number()
-        await self._do("createSession", session=to_foreign(session), lend=number, **_given(ttl))
+        await self._do("createSession", session=to_foreign(session), **_given(lend=number, ttl=ttl))
         self._lent.watch(number, mutable(session), lambda: to_foreign(session))
 
     async def update_session(
@@ -61,13 +61,13 @@ class BridgeBackend:
         mark(named)  # an update is not validated yet, and the JSON encoder would turn the key 1 into "1" silently
         number = self._lent.number()
         await self._do(
-            "updateSession", identity=identity, sessionId=session_id, changes=named, lend=number, **_given(ttl)
+            "updateSession", identity=identity, sessionId=session_id, changes=named, **_given(lend=number, ttl=ttl)
         )
         self._lent.watch(number, [changes], lambda: _foreign_changes(changes))
 
     async def get_session(self, identity: str, session_id: str) -> SessionData | None:
         number = self._lent.number()
-        answer = await self._ask("getSession", identity=identity, sessionId=session_id, lend=number)
+        answer = await self._ask("getSession", identity=identity, sessionId=session_id, **_given(lend=number))
         if answer is None:
             return None
         session = from_foreign(answer, "getSession")
@@ -76,7 +76,7 @@ class BridgeBackend:
 
     async def get_identity_sessions_data(self, identity: str) -> list[SessionData]:
         number = self._lent.number()
-        answer = await self._ask("getIdentitySessionsData", identity=identity, lend=number)
+        answer = await self._ask("getIdentitySessionsData", identity=identity, **_given(lend=number))
         sessions = [from_foreign(item, "getIdentitySessionsData") for item in _list(answer, "getIdentitySessionsData")]
         listed = tuple(sessions)
         if len(listed) <= LONGEST:
@@ -151,8 +151,8 @@ def _texts(answer: Any, call: str) -> list[str]:
     return texts
 
 
-def _given(ttl: Any) -> dict[str, Any]:
-    return {} if ttl is None else {"ttl": ttl}
+def _given(**arguments: Any) -> dict[str, Any]:
+    return {name: value for name, value in arguments.items() if value is not None}
 
 
 def _kind(value: object) -> str:

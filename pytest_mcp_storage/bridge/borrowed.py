@@ -1,8 +1,8 @@
 """The objects that a caller shares with a backend behind a bridge.
 
 A backend in this process may keep the object that a caller passed, or return an object that it keeps (RT-6). A bridge
-copies every object, so a change of the caller must be repeated on the copy. So calls are numbered (``lend``), the
-bridge keeps the objects of the last few, and gets a call ``alter`` if one has changed.
+copies every object, so a change of the caller must be repeated on the copy. If a bridge declares ``sharesObjects``,
+calls are numbered (``lend``), the bridge keeps the objects of the last few, and a call ``alter`` follows each change.
 """
 
 from __future__ import annotations
@@ -34,22 +34,27 @@ class _BorrowedObject:
     seen: bytes
 
 
-class BorrowedObject:
-    """The objects of the last calls of one handle."""
+class BorrowedObjects:
+    """The objects of the last calls of one handle; none if it is not ``enabled``."""
 
-    def __init__(self, wire: Wire, handle: str) -> None:
+    def __init__(self, wire: Wire, handle: str, *, enabled: bool) -> None:
+        self._enabled = enabled
         self._wire = wire
         self._handle = handle
         self._number = 0
         self._watched: deque[_BorrowedObject] = deque(maxlen=REMEMBERED)
 
-    def number(self) -> int:
-        """Return a number for the next call."""
+    def number(self) -> int | None:
+        """Return a number for the next call; ``None`` if the bridge keeps no objects."""
+        if not self._enabled:
+            return None
         self._number += 1
         return self._number
 
-    def watch(self, number: int, objects: list[Any], whole: Callable[[], Any]) -> None:
+    def watch(self, number: int | None, objects: list[Any], whole: Callable[[], Any]) -> None:
         """Remember the objects that a call passed or returned."""
+        if number is None:
+            return
         objects = [item for item in objects if isinstance(item, (dict, list))]
         if objects and len(objects) <= 3 * LONGEST and (seen := _state(objects)) is not None:
             self._watched.append(_BorrowedObject(number, objects, whole, seen))

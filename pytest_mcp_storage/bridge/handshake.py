@@ -27,6 +27,8 @@ class Hello:
     """Seconds within which the backend reports a store that can't be reached (FA-1)."""
     longest_line: int
     """Bytes that the bridge accepts in a line."""
+    shares_objects: bool
+    """Whether the bridge repeats on the backend's objects what callers change in theirs, by ``alter``."""
 
 
 async def shake_hands(wire: Wire) -> Hello:
@@ -52,6 +54,7 @@ async def shake_hands(wire: Wire) -> Hello:
         dedicated=answer.get("dedicated", True),
         time_limit=float(answer.get("timeLimit", 10)),
         longest_line=answer.get("maxLine", LONGEST_LINE),
+        shares_objects=answer.get("sharesObjects", False),
     )
 
 
@@ -65,6 +68,7 @@ _MEMBERS: Mapping[str, Callable[[Any], bool]] = {
     "version": lambda value: isinstance(value, str),
     "capabilities": lambda value: isinstance(value, list) and all(isinstance(name, str) for name in value),
     "dedicated": lambda value: isinstance(value, bool),
+    "sharesObjects": lambda value: isinstance(value, bool),
     "timeLimit": lambda value: _is_number(value) and 0 < value < math.inf,
     "maxLine": lambda value: type(value) is int and value >= SMALLEST_LINE,
 }

@@ -188,7 +188,8 @@ class StdioHarness(BackendHarness):
         answer = await self.wire.call(call, **arguments, **now)
         if not isinstance(answer, dict) or answer.keys() != {"handle"} or not isinstance(answer["handle"], str):
             raise self.wire.fault(f"answered {call!r} with something that has no handle")
-        return BridgeBackend(self.wire, answer["handle"], clock)
+        shares_objects = self.hello is not None and self.hello.shares_objects
+        return BridgeBackend(self.wire, answer["handle"], clock, shares_objects=shares_objects)
 
     async def _do(self, call: str, **arguments: Any) -> None:
         limit = self.limits.provision if call in {"provision", "attach", "destroy"} else None

@@ -188,9 +188,7 @@ class Wire:
         message = {"id": number, "call": call, **arguments}
         line = write_line(message)
         if len(line) > self.accepted:
-            raise NotMeasurable(
-                f"the bridge accepts lines of {self.accepted:,} bytes, but {call!r} needs {len(line):,}"
-            )
+            raise NotMeasurable(f"the bridge accepts lines of {self.accepted:,} bytes; {call!r} needs {len(line):,}")
         self._last_id = number
         if self.observer is not None:
             self.observer(line)
@@ -229,9 +227,7 @@ class Wire:
         number = answer.get("id")
         if type(number) is not int or len(answer) != 2 or not ("result" in answer or "error" in answer):
             members = ", ".join(sorted(answer)) or "nothing"
-            self.break_off(
-                f"wrote an answer with the members {members} instead of an id and a result, or an id and an error"
-            )
+            self.break_off(f"wrote an answer with the members {members}, not an id and a result, or an id and an error")
             return
         waiting = self._waiting.pop(number, None)
         if waiting is None:

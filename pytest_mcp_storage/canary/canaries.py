@@ -79,7 +79,8 @@ class Canaries:
         """Return which secret is in ``data``, and how it is encoded, in words; empty if none is.
 
         The search finds plain, JSON-escaped, base64, base64url, hexadecimal, URL-quoted, UTF-16, reversed and
-        compressed (zlib, gzip, deflate, bzip2, xz) text, each by itself and any two of them, one over the other.
+        compressed (zlib, gzip, bzip2, xz) text, each by itself and any two of them, one over the other. Raw deflate is
+        found only at the beginning of a hexadecimal, base64, quoted or compressed text.
         """
         finding = next(find(data, [self._mark.encode(), *self._others]), None)
         if finding is None:
@@ -104,16 +105,14 @@ class Canaries:
 def find(data: bytes, texts: Sequence[bytes]) -> Iterator[Finding]:
     """Yield each way in which one of ``texts`` is in ``data``: encodings as in :meth:`Canaries.found_in`."""
     yield from _shown(data, texts, ())
-    yield from _packed(data, None, texts, ())
+    yield from _packed(data, (), texts, ())
     for layer in layers(data):
         yield from _shown(layer.data, texts, (layer.encoding,))
         yield from _shown(without_breaks(layer.data), texts, (layer.encoding,))
         yield from _packed(layer.data, layer.starts, texts, (layer.encoding,))
 
 
-def _packed(
-    data: bytes, starts: Sequence[int] | None, texts: Sequence[bytes], over: tuple[str, ...]
-) -> Iterator[Finding]:
+def _packed(data: bytes, starts: Sequence[int], texts: Sequence[bytes], over: tuple[str, ...]) -> Iterator[Finding]:
     """Yield the same for what is compressed in ``data``.
 
     Data without an encoding over it may be compressed twice.

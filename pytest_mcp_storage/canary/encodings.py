@@ -21,11 +21,11 @@ _GAP = b"\0\0\0\0"
 
 
 class Layer(NamedTuple):
-    """What is under an encoding. ``starts``: where its pieces begin; ``None``: unknown."""
+    """What is under an encoding. ``starts``: where its pieces begin, if known."""
 
     encoding: str
     data: bytes
-    starts: Sequence[int] | None
+    starts: Sequence[int] = ()
 
 
 def patterns(text: bytes) -> list[tuple[str, bytes]]:
@@ -34,7 +34,6 @@ def patterns(text: bytes) -> list[tuple[str, bytes]]:
         ("plain", text),
         ("reversed", text[::-1]),
         ("UTF-16", b"\0".join(bytes([byte]) for byte in text)),
-        *(("compressed", pattern) for pattern in _in_fixed_codes(text)),
     ]
     for digits in (text.hex(" ").split(), text.hex(" ").upper().split()):
         for name, lead in (("hex", ""), ("URL", "%"), ("JSON", "\\u00"), ("JSON", "\\x")):
@@ -51,10 +50,10 @@ def patterns(text: bytes) -> list[tuple[str, bytes]]:
 
 def layers(data: bytes) -> Iterator[Layer]:
     """Return ``data`` with each encoding removed, if anything in it looks encoded so."""
-    yield Layer("reversed", data[::-1], None)
+    yield Layer("reversed", data[::-1])
     if any(wide in data.translate(_IS_ZERO) for wide in _WIDE):
-        yield Layer("UTF-16", data[::2], None)
-        yield Layer("UTF-16", data[1::2], None)
+        yield Layer("UTF-16", data[::2])
+        yield Layer("UTF-16", data[1::2])
     whole = without_breaks(data)
     yield joined("hex", (_unhexed(run[skipped:]) for run in _runs((data, whole), _IS_HEX) for skipped in range(2)))
     runs = _runs((data.translate(_URL_BACK), whole.translate(_URL_BACK)), _IS_BASE64)
@@ -129,11 +128,3 @@ def _unescape(found: re.Match[bytes]) -> bytes:
         return bytes([_SHORT[found[3][0]]])
     code = int(found[1] or found[2], 16)
     return bytes([code]) if code < 256 else chr(code).encode("utf-8", "surrogatepass")
-
-
-def _in_fixed_codes(text: bytes) -> Iterator[bytes]:
-    """Return ``text`` as literals of a deflate block with fixed codes (RFC 1951, 3.2.6), at each bit offset."""
-    bits = "".join(f"{0x30 + byte:08b}" if byte < 144 else f"{0x190 + byte - 144:09b}" for byte in text)
-    for first in range(8):
-        whole = bits[first : first + (len(bits) - first) // 8 * 8]
-        yield bytes(int(whole[place : place + 8][::-1], 2) for place in range(0, len(whole), 8))

@@ -4,12 +4,16 @@
 - ``bridge_kit``: ``bridge-kit``: the files that an author of a bridge copies.
 - ``clauses``: ``clauses``: prints the contract.
 - ``contract``: ``contract``: writes CONFORMANCE.md.
+- ``doctor``: ``doctor``: checks the store that the environment chooses.
 - ``key``: ``key``: prints a new key.
 - ``migrate``: ``migrate``: copies sessions of ``@mcp-ts/sdk``.
 - ``report``: ``report``: merges reports.
-- ``stack``: ``stack`` and ``supabase-init``.
+- ``reseal``: ``reseal``: seals every session under the first key.
+- ``stack``: ``stack``: the local Supabase stack.
+- ``supabase_init``: ``supabase-init``: copies the migrations.
 - ``zoo``: ``zoo``: runs the mutants.
 - ``output``: makes what is printed fit the encoding of the terminal.
 - ``reseal``: ``mcp-storage reseal``: every session of a store sealed under the first key.
 - ``supabase_init``: ``mcp-storage supabase-init``: copy the migrations of the sessions table into a Supabase project.
+- ``checks``: what is wrong with a store, as its environment names it: ``mcp-storage doctor``. It writes nothing.
 """

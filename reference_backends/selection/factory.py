@@ -39,6 +39,7 @@ NO = ("", "0", "false", "no", "off")
 
 LONGEST_SHOWN = 20
 """Characters of an unknown type that a log shows. A longer one may be a URL with its password."""
+_UNKNOWN = f"MCP_TS_STORAGE_TYPE is none of {', '.join(TYPES)}: set it to one of them"
 
 
 class Choice(NamedTuple):
@@ -112,6 +113,17 @@ def _shown(name: str, settings: Settings) -> str:
     """Return the name of a choice; for an unknown one the value that was set, if it is short enough to be a name."""
     wanted = settings.stripped("MCP_TS_STORAGE_TYPE").lower()
     return f"MCP_TS_STORAGE_TYPE={wanted!r}" if name == "unknown" and len(wanted) <= LONGEST_SHOWN else name
+
+
+def first_choice(settings: Settings) -> str:
+    """Return the name of the backend that :func:`create_storage` tries first; ``memory`` if nothing else is chosen.
+
+    Raise :class:`ConfigurationError` as that does, and for an unknown ``MCP_TS_STORAGE_TYPE``.
+    """
+    choice = next(_choices(settings, {}), None)
+    if choice is not None and choice.name == "unknown":
+        raise ConfigurationError(_UNKNOWN)
+    return choice.name if choice else "memory"
 
 
 async def _initialised(backend: StorageBackend) -> StorageBackend:
@@ -216,7 +228,7 @@ def _supabase(settings: Settings, options: BackendOptions) -> StorageBackend:
 
 
 def _unknown() -> StorageBackend:
-    raise ConfigurationError(f"MCP_TS_STORAGE_TYPE is none of {', '.join(TYPES)}: set it to one of them")
+    raise ConfigurationError(_UNKNOWN)
 
 
 def _safe(name: str, error: Exception) -> StorageError:

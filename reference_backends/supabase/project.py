@@ -40,12 +40,12 @@ class SupabaseProjectBackend(SupabaseStorageBackend):
         self._time_limit = options.get("time_limit", TIME_LIMIT)
         if callable(key):
             options["api_key"] = key
-        super().__init__(_client(url, key, self._time_limit), **options)
+        super().__init__(project_client(url, key, self._time_limit), **options)
         self._key_variable = variable or self._key_variable
 
     async def init(self) -> None:
         if not self._connected:
-            self._client = _client(self._url, self._key, self._time_limit)
+            self._client = project_client(self._url, self._key, self._time_limit)
             self._table = self._table.on(self._client)
             self._connected = True
         await super().init()
@@ -61,7 +61,7 @@ class SupabaseProjectBackend(SupabaseStorageBackend):
         return self._anon or super()._acts_as_anon()
 
 
-def _client(url: str, key: str | Callable[[], str], time_limit: float) -> AsyncClient:
+def project_client(url: str, key: str | Callable[[], str], time_limit: float) -> AsyncClient:
     """Return a client that follows no redirects: a followed redirect turns an INSERT into a SELECT.
 
     It uses HTTP/1.1. Gateways close an HTTP/2 connection from time to time; then httpx fails the running calls on it,

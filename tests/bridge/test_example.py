@@ -63,6 +63,7 @@ async def test_every_call_keeps_to_the_schema(example: StdioHarness, validator: 
             await harness.open(encryption_key="00" * 32)
         with pytest.raises(NotMeasurable, match="can't storedBytes"):
             await harness.stored_bytes()
+    assert "alter" not in validator.answered
     assert {"hello", "provision", "open", "createSession", "disconnect", "destroy"} <= set(validator.answered)
 
 

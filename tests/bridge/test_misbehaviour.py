@@ -90,9 +90,9 @@ SEEN_IN_READING = [
     ("hangs", "did not answer 'ping' in time"),
     ("answers twice", "answered call 4 twice"),
     ("answers what was never asked", "answered call 999, which was never made"),
-    ("answers with text for an id", "members id, result instead of an id and a result"),
-    ("answers with result and error", "members error, id, result instead"),
-    ("answers with neither", "members id instead"),
+    ("answers with text for an id", "members id, result, not an id and a result"),
+    ("answers with result and error", "members error, id, result, not"),
+    ("answers with neither", "members id, not"),
     ("writes NaN", "not JSON in UTF-8.*NaN"),
     ("writes no UTF-8", "not JSON in UTF-8"),
     ("writes a list", "a line that is not an object"),
@@ -102,7 +102,7 @@ SEEN_IN_READING = [
     ("begins with a mark", "a line that is not JSON"),
     ("writes two answers on a line", "not JSON.*Extra data"),
     ("counts without end", "not JSON"),
-    ("answers by a fraction", "members id, result instead of an id and a result"),
+    ("answers by a fraction", "members id, result, not an id and a result"),
     ("drips", "did not answer 'ping' in time; it wrote half a line"),
     ("chats", "did not answer 'ping' in time"),
     ("raises without a message", "an error that is not of the form type and message"),
@@ -260,7 +260,7 @@ async def test_a_line_that_the_bridge_does_not_take_is_not_sent(session: Any) ->
     async with harness_of("nothing at all") as harness:
         backend = await harness.open()
         harness.wire.accepted = 1000
-        with pytest.raises(NotMeasurable, match="accepts lines of 1,000 bytes, but 'createSession' needs 1,"):
+        with pytest.raises(NotMeasurable, match="accepts lines of 1,000 bytes; 'createSession' needs 1,"):
             await backend.create_session(session(tokens={"access_token": "x" * 1000}))
         await read(harness, backend)
 

@@ -234,10 +234,6 @@ class Store:
         return time.time() if self.now is None else self.now
 
 
-def nothing_shared(_store: Store, _message: Message) -> None:
-    """Do nothing: no object is shared, because the store keeps texts and parses them for each answer."""
-
-
 def new_session_id() -> str:
     return secrets.choice(string.ascii_letters) + "".join(
         secrets.choice(string.ascii_letters + string.digits) for _ in range(19)
@@ -245,7 +241,6 @@ def new_session_id() -> str:
 
 
 CALLS: dict[str, Callable[[Store, Message], Any]] = {
-    "alter": nothing_shared,
     "init": Store.init,
     "disconnect": Store.disconnect,
     "generateSessionIds": Store.session_ids,

@@ -114,7 +114,8 @@ export function serve(bridge) {
     hello: ({ protocol }) => {
       if (protocol !== PROTOCOL) return { protocol: PROTOCOL, name: bridge.name, version: bridge.version };
       const { name, version, capabilities = [], dedicated = true, timeLimit = 10 } = bridge;
-      return { protocol: PROTOCOL, name, version, capabilities, dedicated, timeLimit, maxLine: LONGEST_LINE };
+      const sharesObjects = true;
+      return { protocol: PROTOCOL, name, version, capabilities, dedicated, sharesObjects, timeLimit, maxLine: LONGEST_LINE };
     },
     ping: () => null,
     provision: async () => {
