@@ -8,6 +8,9 @@
 - ``model``: the sessions that a store should hold.
 - ``machine``: state machines that compare a store with the model.
 - ``mixed_key_machine``: state machines over handles with different keys.
+- ``operations``: what planned sequences are made of.
+- ``sequence_plan``: sequences that hold every operation after every other.
+- ``sequence_model``: what a store may hold after each of their steps.
 - ``history``: what concurrent callers saw, by session.
 - ``linearizability``: whether an order of the calls explains it.
 - ``timeline``: a drawing of overlapping calls.

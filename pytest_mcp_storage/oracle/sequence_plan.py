@@ -199,9 +199,8 @@ class _Planner:
             run.take(BY_NAME["create"], link)
         run.identity = self.rng.randrange(IDENTITIES)
         for each in prefix:
-            link = self.rng.choice(self.links)
-            if not run.possible(each, link):
-                link = Link.SAME
+            chosen = self.rng.choice(self.links)
+            link = chosen if run.possible(each, chosen) else Link.SAME
             if not run.possible(each, link):
                 return self._drop(prefix, run)
             run.take(each, link)
@@ -217,8 +216,8 @@ class _Planner:
                 letter, detour = self._towards(run, here), detour + 1
             if letter is None or detour > LONGEST_DETOUR:
                 break
-            operation, link = letter
-            run.take(operation, link or self._link(run, operation))
+            operation, wanted = letter
+            run.take(operation, wanted or self._link(run, operation))
             here = (*here, operation)[1:]
         return run, taken
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pytest_mcp_storage.engine.clause_test import clause_test
 from pytest_mcp_storage.engine.context import TestContext
-from pytest_mcp_storage.workloads.sequences import report
+from pytest_mcp_storage.workloads.sequences.run import report
 
 
 @clause_test("RT-1")

@@ -14,13 +14,12 @@
 - ``multiprocess``: several processes on one store (CO-5).
 - ``other_key``: sessions that the usual handle has no key for.
 - ``outages``: calls while the server cannot be reached (FA-1 to FA-3).
+- ``sequences``: every operation after every other.
 - ``row_security``: the same store as different users (RS-1 to RS-5).
 - ``tenants``: several identities at once (CO-7).
 - ``paths``: the paths on which a store writes secrets, each walked with canaries: conflicts, faults, sizes,.
 - ``observer``: an observer of every test: whatever clause it judges, what was written under a key must be.
-- ``sequence_player``: play a planned sequence on a store, and compare each answer with the model.
-- ``sequence_storage``: look at what is stored after a planned sequence: sealed values, no secret in clear, no IV.
-- ``sequence_verdict``: say which clause a store breaks whose answer in a planned sequence is wrong.
 - ``sequences``: run the planned sequences once for a store, and keep what each clause's test reports of them.
 - ``walk``: A walk along a path that secrets take: a store, handles on it, and sessions with canaries in them.
+
 """

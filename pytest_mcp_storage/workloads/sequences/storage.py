@@ -8,8 +8,8 @@ from pytest_mcp_storage.engine.context import TestContext
 from pytest_mcp_storage.oracle.sequence_model import Sealed, Slot
 from pytest_mcp_storage.spec.capabilities import Capability
 from pytest_mcp_storage.spec.describe import shortly
-from pytest_mcp_storage.workloads.sequence_player import Player
-from pytest_mcp_storage.workloads.sequence_verdict import SequenceViolation
+from pytest_mcp_storage.workloads.sequences.player import Player
+from pytest_mcp_storage.workloads.sequences.verdict import SequenceViolation
 
 SCAN_EVERY = 16
 """Runs after which a fast store is searched for secrets."""

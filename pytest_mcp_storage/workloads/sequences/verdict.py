@@ -83,7 +83,7 @@ def of_an_error(operation: Operation, steps: Sequence[Step]) -> str:
 
 
 def _harm(slot: Slot, steps: Sequence[Step]) -> str:
-    """Return the clause of the last operation that should change nothing, or that is a fault; empty if there is none."""
+    """Return the clause of the last operation that is a fault or should change nothing; empty if there is none."""
     for step in reversed(steps):
         operation = step.operation
         if operation.name == "disconnect and init":

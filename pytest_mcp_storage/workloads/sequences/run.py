@@ -10,16 +10,18 @@ from pytest_mcp_storage.engine.context import TestContext
 from pytest_mcp_storage.engine.violation import NoReturn, Violation, outcome_of
 from pytest_mcp_storage.oracle.bulk_create import create_many
 from pytest_mcp_storage.oracle.edge_cases import FILLED
-from pytest_mcp_storage.oracle.operations import operations_for
+from pytest_mcp_storage.oracle.operations import Operation, operations_for
 from pytest_mcp_storage.oracle.sequence_plan import Plan, Step, plan
 from pytest_mcp_storage.spec.capabilities import Capability
 from pytest_mcp_storage.spec.clauses import load_clauses
-from pytest_mcp_storage.workloads.sequence_player import OWNERS, Handles, Player
-from pytest_mcp_storage.workloads.sequence_storage import Storage
-from pytest_mcp_storage.workloads.sequence_verdict import SequenceViolation
+from pytest_mcp_storage.workloads.sequences.handles import Handles
+from pytest_mcp_storage.workloads.sequences.player import Player
+from pytest_mcp_storage.workloads.sequences.reads import OWNERS
+from pytest_mcp_storage.workloads.sequences.storage import Storage
+from pytest_mcp_storage.workloads.sequences.verdict import SequenceViolation
 from reference_backends import SessionData
 
-SECONDS = {"smoke": 15.0, "standard": 60.0, "deep": 300.0}
+SECONDS = {"smoke": 10.0, "standard": 45.0, "deep": 300.0}
 """The time that a slow store gets; what was covered in it is noted."""
 MOST_FAILURES = 12
 """Runs that may fail before the rest is left out."""
@@ -87,9 +89,9 @@ class _Sequences:
         if tier == "deep":
             yield self._plan(4, tuple(each for each in available if each.risky))
 
-    def _plan(self, depth: int, operations: tuple[object, ...], *, linked: bool = False) -> Plan:
+    def _plan(self, depth: int, operations: tuple[Operation, ...], *, linked: bool = False) -> Plan:
         shared, durable = self.context.can(Capability.SHARED), self.context.can(Capability.DURABLE)
-        return plan(operations, depth, handles=1 + shared, durable=durable, linked=linked, seed=self.context.seed)  # type: ignore[arg-type]
+        return plan(operations, depth, handles=1 + shared, durable=durable, linked=linked, seed=self.context.seed)
 
     async def _play_all(self, planned: Plan) -> None:
         done = 0

@@ -1,0 +1,107 @@
+"""The steps of a planned sequence whose call is cancelled, not answered, or made in an outage."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from pytest_mcp_storage.engine.context import TestContext
+from pytest_mcp_storage.engine.recording import RecordingBackend
+from pytest_mcp_storage.engine.timeouts import Overdue
+from pytest_mcp_storage.oracle.sequence_model import Sealed, SequenceModel, Slot
+from pytest_mcp_storage.oracle.sequence_plan import Step
+from pytest_mcp_storage.spec.describe import told
+from pytest_mcp_storage.workloads.cancellation import interrupted
+from pytest_mcp_storage.workloads.outages import PAUSE, in_time
+from pytest_mcp_storage.workloads.sequences import values
+from pytest_mcp_storage.workloads.sequences.handles import Handles
+from pytest_mcp_storage.workloads.sequences.reads import Reads
+from reference_backends import StorageUnavailableError
+
+NO_ANSWER = (StorageUnavailableError, Overdue)
+
+
+class FaultySteps(Reads):
+    """Base of a run: its steps with a fault. ``secret``: what each sealed secret begins with."""
+
+    def __init__(self, context: TestContext, handles: Handles, secret: str, crowd: frozenset[str]) -> None:
+        super().__init__(context, handles, crowd)
+        self.secret = secret
+
+    async def cancelled(self, step: Step, handle: RecordingBackend) -> None:
+        """Cancel a call at one of its suspension points."""
+        slot = self.slot(step)
+        at = 1 + step.number % 6
+        call, after = self._uncertain_call(step, handle)
+        ending = await interrupted(
+            self.context, f"{step.operation.name} was cancelled at suspension point {at}", call, at
+        )
+        self._ended(slot, after, done=ending.returned)
+        if isinstance(ending.result, Exception):
+            raise self.unexpected(step.operation.name, ending.result)
+
+    async def in_an_outage(self, step: Step, handle: RecordingBackend) -> None:
+        """Call the store while it can't be reached."""
+        slot = self.slot(step)
+        call, after = self._uncertain_call(step, handle)
+        self.context.history.note("… the store can't be reached …")
+        async with self.context.harness.outage():
+            got = await in_time(self.context, call)
+        if not isinstance(got, StorageUnavailableError):
+            raise self.violation(
+                "FA-1", "OUTAGE", f"{step.operation.name} {told(got)}", "raise StorageUnavailableError"
+            )
+        self._ended(slot, after, done=False)
+        await self._back(step, handle)
+
+    async def without_an_answer(self, step: Step, handle: RecordingBackend) -> None:
+        """Make a call whose answer gets lost."""
+        slot = self.slot(step)
+        call, after = self._uncertain_call(step, handle)
+        self.context.history.note("… the answer gets lost …")
+        async with self.context.harness.lost_answer():
+            got = await in_time(self.context, call)
+        if isinstance(got, Exception) and not isinstance(got, StorageUnavailableError):
+            raise self.violation("FA-3", "LOST", f"{step.operation.name} {told(got)}", "raise StorageUnavailableError")
+        self._ended(slot, after, done=got is None)
+        await self._back(step, handle)
+
+    async def _back(self, step: Step, handle: RecordingBackend) -> None:
+        """Wait until the handle answers again: about the other identity, so that a late answer is seen."""
+        others = [each for each in self.model.slots.values() if each.name[0] != self.slot(step).name[0]]
+        slot = others[-1] if others else self.slot(step)
+        end = time.monotonic() + self.context.harness.time_limit
+        while isinstance(got := await in_time(self.context, lambda: handle.get_session(*slot.name)), NO_ANSWER):
+            if time.monotonic() > end:
+                raise self.violation("FA-2", "AWAY", f"get_session {told(got)}", "answer: the store is back")
+            await asyncio.sleep(PAUSE)
+        if isinstance(got, Exception):
+            raise self.unexpected("get_session", got)
+        self.compare(slot, got, "the first get_session")
+
+    def _uncertain_call(self, step: Step, handle: RecordingBackend) -> tuple[Callable[[], Awaitable[Any]], list[Any]]:
+        """Return a call that will not be answered, and what the slot may hold after it."""
+        slot, ttl = self.slot(step), values.ttl_of(step.operation)
+        if "create" in step.operation.name:
+            session = values.session_of(step, self.slot(step).name, self.secret)
+            after = SequenceModel(self.context.now)
+            new = Slot(slot.name)
+            after.created(new, session, ttl)
+            return lambda: handle.create_session(session, ttl), list(new.possible)
+        if "update" in step.operation.name:
+            changes = values.changes_of(step, self.secret)
+            after_update = self.model.after_update(slot, changes, ttl)
+            return lambda: handle.update_session(*slot.name, changes, ttl), after_update
+        return lambda: handle.get_session(*slot.name), []
+
+    def _ended(self, slot: Slot, after: list[Any], *, done: bool) -> None:
+        if after:
+            if done:
+                slot.possible = after
+            else:
+                self.model.uncertain(slot, after)
+            slot.last = self.steps[-1].operation
+            if slot.sealed is Sealed.NO:
+                slot.sealed = Sealed.PERHAPS
