@@ -11,7 +11,14 @@ from typing import TYPE_CHECKING, Any
 from pytest_mcp_storage.engine.clock import SuiteClock
 from pytest_mcp_storage.engine.environment import Environment
 from pytest_mcp_storage.engine.leftovers import names_in, remove_renamed
-from pytest_mcp_storage.engine.recording import LONGEST_CALL, History, RecordingBackend, blame
+from pytest_mcp_storage.engine.recording import (
+    LONGEST_CALL,
+    HandleOptions,
+    History,
+    Passed,
+    RecordingBackend,
+    blame,
+)
 from pytest_mcp_storage.engine.tiers import Tier
 from pytest_mcp_storage.engine.timeouts import Overdue, ended, in_time
 from pytest_mcp_storage.engine.violation import NoReturn, Violation
@@ -70,11 +77,11 @@ class TestContext:
         """Start an example: a new history, and names that no example had before."""
         self._opened_before += self._opened_now
         self._opened_now = []
-        self.history = History()
-        self._histories.append(self.history)
         self.number = next(_examples)
         """The number of the example; it increases from example to example."""
         self._mark = f"{'' if self.harness.dedicated else _process}{self.number:x}"
+        self.history = History(self._mark)
+        self._histories.append(self.history)
 
     def identity(self, name: str) -> str:
         """Return ``name`` as an identity of this example. The mark is a prefix, so that endings stay endings."""
@@ -178,7 +185,8 @@ class TestContext:
             options["clock"] = self.environment.time
         if harness is None and not self.can(Capability.SHARED):
             await self._close_what_was_opened_before()
-        recording = await self._opened(lambda: (harness or self.harness).open(**options), name)
+        opened = HandleOptions(keys, default_ttl, repeatable=harness is None and not real_time)
+        recording = await self._opened(lambda: (harness or self.harness).open(**options), name, opened)
         (self._handles if harness is None else self._others).append(recording)
         if harness is None:
             self._opened_now.append(recording)
@@ -206,7 +214,12 @@ class TestContext:
         self._others.append(recording)
         return recording
 
-    async def _opened(self, opening: Callable[[], Awaitable[StorageBackend]], name: str) -> RecordingBackend:
+    async def _opened(
+        self,
+        opening: Callable[[], Awaitable[StorageBackend]],
+        name: str,
+        opened: HandleOptions = HandleOptions(repeatable=False),
+    ) -> RecordingBackend:
         try:
             backend = await in_time("open", opening, limit=LONGEST_CALL)
         except Overdue as error:
@@ -217,7 +230,12 @@ class TestContext:
             raise
         name = name or f"handle{len(self._handles) + len(self._others) + 1}"
         return RecordingBackend(
-            backend, name, lambda: self.history, self.environment.lost_a_call, protects_others=not self.store_is_ours
+            backend,
+            name,
+            lambda: self.history,
+            self.environment.lost_a_call,
+            protects_others=not self.store_is_ours,
+            opened=opened,
         )
 
     @asynccontextmanager
@@ -252,7 +270,7 @@ class TestContext:
 
     async def pass_time(self, seconds: float) -> None:
         """Let at least this much time pass."""
-        self.history.note(f"… {round(seconds, 3):.12g} s pass …")
+        self.history.note(Passed.of(seconds))
         await self.environment.time.pass_time(seconds)
 
     def ttl(self, seconds: float) -> float:
@@ -304,7 +322,7 @@ class TestContext:
             self.environment.hung = True
 
     def remember(self, sessions: Iterable[SessionData]) -> None:
-        """Return the list of sessions written without the recording, to be removed when the test ends."""
+        """Remember sessions that were written without the recording: they are removed when the test ends."""
         self._unrecorded += sessions
 
     def _written(self) -> set[tuple[str, str]]:

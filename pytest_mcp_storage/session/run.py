@@ -53,6 +53,7 @@ class Run:
     def measure(self, test: ClauseTest, backend: str) -> Measurement:
         """Measure one test on one backend; if the backend can't be provisioned, the result is "not measured"."""
         from pytest_mcp_storage.engine.measure import measure
+        from pytest_mcp_storage.oracle.reduction import reduce
 
         clause = self.clauses[test.clause]
         if backend in self._refusals:
@@ -76,7 +77,9 @@ class Run:
             return Measurement(clause.id, test.name, Outcome.NOT_MEASURED, self._refusals[backend], fault=fault)
         options = self.options
         with self._following(environment):
-            measured = measure(test, clause, environment, options.tier, options.seed, destructive=options.destructive)
+            measured = measure(
+                test, clause, environment, options.tier, options.seed, destructive=options.destructive, reduce=reduce
+            )
         if environment.hung:
             self._refusals[backend] = f"the store hung after {test.name}, and was not called again"
         return measured

@@ -46,6 +46,8 @@ class Measurement:
     fault: str = ""
     examples: int = 0
     seconds: float = 0.0
+    scenario: dict[str, Any] = field(default_factory=dict)
+    """The smallest sequence of calls that shows the failure, if a replay has confirmed it; JSON."""
 
     def to_json(self) -> dict[str, Any]:
         """As it travels, with the outcome by its value."""
