@@ -6,7 +6,9 @@
 - ``key``: ``key``: prints a new key.
 - ``migrate``: ``migrate``: copies sessions of ``@mcp-ts/sdk``.
 - ``report``: ``report``: merges reports.
-- ``stack``: ``stack`` and ``supabase-init``.
+- ``reseal``: ``reseal``: seals every session under the first key.
+- ``stack``: ``stack``: a Supabase stack on this machine.
+- ``supabase_init``: ``supabase-init``: copies the migrations of the table.
 - ``zoo``: ``zoo``: runs the mutants.
 - ``output``: makes what is printed fit the encoding of the terminal.
 """

@@ -13,6 +13,7 @@ from pytest_mcp_storage.engine.environment import Environment
 from pytest_mcp_storage.engine.leftovers import names_in, remove_renamed
 from pytest_mcp_storage.engine.recording import (
     LONGEST_CALL,
+    UNREPEATABLE,
     HandleOptions,
     History,
     Passed,
@@ -218,7 +219,7 @@ class TestContext:
         self,
         opening: Callable[[], Awaitable[StorageBackend]],
         name: str,
-        opened: HandleOptions = HandleOptions(repeatable=False),
+        opened: HandleOptions = UNREPEATABLE,
     ) -> RecordingBackend:
         try:
             backend = await in_time("open", opening, limit=LONGEST_CALL)

@@ -20,7 +20,6 @@ from pytest_mcp_storage.spec.outcome import Measurement, Outcome
 from pytest_mcp_storage.spec.tracebacks import called_in, raised_at, traceback_of
 from reference_backends import StorageError
 
-
 Reduce = Callable[[Measurement, History, TestContext], None]
 """Adds to a failed measurement the smallest history that shows the failure. The context is a new one."""
 

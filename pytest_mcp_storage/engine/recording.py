@@ -31,6 +31,9 @@ class HandleOptions:
     repeatable: bool = True
 
 
+UNREPEATABLE = HandleOptions(repeatable=False)
+
+
 class Passed(str):
     """The remark that some seconds have passed."""
 
@@ -92,7 +95,7 @@ class RecordingBackend:
         lost: Callable[[], None] = lambda: None,
         *,
         protects_others: bool = False,
-        opened: HandleOptions = HandleOptions(repeatable=False),
+        opened: HandleOptions = UNREPEATABLE,
     ) -> None:
         self.backend = backend
         self.name = name

@@ -53,6 +53,8 @@ class Judge:
         if step.method in ("init", "disconnect"):
             (self._closed.add if step.method == "disconnect" else self._closed.discard)(step.handle)
             return self._plain(place, step, result)
+        if isinstance(result, InvalidSessionError) and _names_are_invalid(step):
+            return None
         handler = getattr(self, f"_{step.method}", None)
         found: Finding | None = handler(place, step, opened, result) if handler else None
         return found
@@ -210,6 +212,18 @@ class Judge:
             return None
         kind = f"raised {type(result).__name__}" if isinstance(result, Exception) else "returned a value"
         return Finding(place, step.method, kind, {"returns": None}, result)
+
+
+def _names_are_invalid(step: Step) -> bool:
+    """Say whether a call names no session that can exist: it may be refused, or find nothing."""
+    given = step.arguments[:2]
+    if not all(isinstance(name, str) for name in given):
+        return step.method != "create_session"
+    try:
+        check_names(*[*given, "s", "s"][:2])
+    except InvalidSessionError:
+        return True
+    return False
 
 
 def _check_ttl(ttl: object) -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from pytest_mcp_storage.engine.recording import HandleOptions
+from pytest_mcp_storage.engine.recording import HandleOptions, History
 from pytest_mcp_storage.oracle.judge import Finding
 from pytest_mcp_storage.oracle.scenario import PASS, Scenario, Step
 from pytest_mcp_storage.oracle.simplification import REQUIRED
+from pytest_mcp_storage.spec.call import Call
 from pytest_mcp_storage.spec.describe import shortly, told
 from reference_backends import SessionData
 
@@ -32,6 +33,27 @@ def history_of(scenario: Scenario, finding: Finding, mark: str) -> list[str]:
             line += f"{ARROW}{returned(finding.returned, mark)}"
         lines.append(line)
     return lines
+
+
+def recorded(history: History, most: int = 24) -> list[str]:
+    """Return a line for each entry of a history that could not be reduced; of a long one the beginning and the end."""
+    lines: list[str] = []
+    several = len(history.handles) > 1
+    for entry in history.entries:
+        if isinstance(entry, Call):
+            step = Step(entry.handle, entry.method, entry.arguments, entry.ttl)
+            line = call(step, history.handles if several else {})
+            answer = (
+                returned(entry.result, "") if entry.end else "was cancelled" if entry.cancelled else "did not return"
+            )
+            lines.append(line if entry.end and entry.result is None else f"{line}{ARROW}{answer}")
+        else:
+            lines.append(str(entry))
+    shown = [str(unmarked(line, history.mark)) for line in lines]
+    if len(shown) <= most:
+        return shown
+    head = most // 4
+    return [*shown[:head], f"… {len(shown) - most} calls …", *shown[head - most :]]
 
 
 def call(step: Step, handles: dict[str, HandleOptions]) -> str:

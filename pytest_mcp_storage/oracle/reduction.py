@@ -1,8 +1,8 @@
 """Reduce the history of a failure to the fewest calls and the simplest arguments that still show it.
 
-The recorded calls are replayed on a fresh namespace of the same store, and the model judges each result. Delta debugging
-(Zeller and Hildebrandt, 2002) leaves out calls as long as the same method fails in the same way, then the arguments
-shrink. Two more replays must confirm the result.
+The recorded calls are replayed on a fresh namespace of the same store, and the model judges each result. Delta
+debugging (Zeller and Hildebrandt, 2002) leaves out calls as long as the same method fails in the same way, then the
+arguments shrink. Two more replays must confirm the result.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dataclasses import replace
 from pytest_mcp_storage.engine.context import TestContext
 from pytest_mcp_storage.engine.recording import History
 from pytest_mcp_storage.oracle.judge import LISTINGS, Finding
-from pytest_mcp_storage.oracle.printing import history_of, returned, unmarked
+from pytest_mcp_storage.oracle.printing import history_of, recorded, returned, unmarked
 from pytest_mcp_storage.oracle.replay import Replay
 from pytest_mcp_storage.oracle.scenario import Scenario, scenario_of
 from pytest_mcp_storage.oracle.simplification import bold, fine
@@ -30,13 +30,15 @@ METHODS = (*WRITES, "get_session", *LISTINGS)
 def reduce(measurement: Measurement, history: History, context: TestContext) -> None:
     """Give the measurement the smallest history that shows its failure, if a replay of the calls shows it too."""
     scenario = scenario_of(history)
-    if scenario is None:
-        return
-    reduced = Reduction(context, measurement.message).run(scenario)
+    search = Reduction(context, measurement.message)
+    reduced = search.run(scenario) if scenario else None
     if reduced is not None:
         smallest, finding, mark = reduced
         measurement.history = history_of(smallest, finding, mark)
-        measurement.scenario = {**smallest.to_json(), "finding": printed(finding, mark)}
+        found = {**printed(finding, mark), "minimal": search.complete}
+        measurement.scenario = {**smallest.to_json(), "finding": found}
+    elif measurement.history == history.lines():
+        measurement.history = recorded(history)
 
 
 def printed(finding: Finding, mark: str) -> dict[str, object]:
@@ -55,6 +57,8 @@ class Reduction:
         self.named = [method for method in METHODS if method in message]
         self.wanted: tuple[str, str] = ("", "")
         self.replays = 0
+        self.complete = True
+        """Whether the search has ended before its time."""
         self._without: set[str] = set()
         self._end = time.monotonic() + min(MOST_SECONDS, context.tier.shrinking)
 
@@ -115,4 +119,6 @@ class Reduction:
         return self.context.environment.loop.run(replay.run(), limit=LONGEST_REPLAY)
 
     def _is_over(self) -> bool:
-        return time.monotonic() > self._end
+        over = time.monotonic() > self._end
+        self.complete = self.complete and not over
+        return over

@@ -9,10 +9,10 @@ from pytest_mcp_storage.engine.recording import HandleOptions, History, Passed
 from pytest_mcp_storage.spec.call import Call
 from reference_backends import SessionData
 
-PASS = "pass_time"
+PASS = "pass_time"  # noqa: S105
 SESSION = "$session"
 """The key by which JSON marks the fields of a session."""
-MOST_STEPS = 120
+MOST_STEPS = 400
 """Longer histories are not replayed."""
 
 
@@ -42,7 +42,7 @@ class Scenario:
     def to_json(self) -> dict[str, Any]:
         """Return the scenario as JSON."""
         return {
-            "handles": {name: asdict(self.handles[name]) for name in {step.handle for step in self.steps if step.handle}},
+            "handles": {name: asdict(self.handles[name]) for name in sorted({step.handle for step in self.steps} - {""})},
             "steps": [
                 {"handle": each.handle, "method": each.method, "arguments": [_to_json(a) for a in each.arguments],
                  "ttl": each.ttl, "seconds": each.seconds}

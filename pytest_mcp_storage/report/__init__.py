@@ -7,6 +7,7 @@
 - ``html``: the page, from the files in ``page/``.
 - ``markdown``: for a pull request.
 - ``badge``: an SVG badge.
+- ``fingerprint``: what distinguishes a failure from others.
 - ``labels``: the names and symbols of outcomes and verdicts.
 - ``escaping``: makes text from a store safe to show.
 """

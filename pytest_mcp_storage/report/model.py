@@ -45,6 +45,14 @@ class ClauseReport:
     fault: str = ""
     deviation: str = ""
     reproduce: str = ""
+    test: str = ""
+    """The test of the clause that the message is from."""
+    kind: str = ""
+    """How the clause failed, without names and numbers: failures of one cause have it in common."""
+    scenario: dict[str, Any] = field(default_factory=dict)
+    """The smallest sequence of calls that shows the failure, as data; empty if no replay has confirmed one."""
+    reproducer: str = ""
+    """The file that ``--mcp-repro`` has written."""
 
     @property
     def advice(self) -> bool:

@@ -8,6 +8,9 @@
 - ``judging``: what pytest's hooks call.
 - ``verdict``: from measurements to a report.
 - ``deviations``: the file of known deviations.
+- ``leaks``: failures that pytest adds after a clause was judged.
+- ``suite_paths``: the modules of the suite, and arguments that name them.
+- ``reproducers``: a failure as a stand-alone test file.
 - ``fixtures``: ``mcp_backend`` and ``mcp_backend_harness``.
 - ``formatting``: a measurement as text.
 """

@@ -152,6 +152,7 @@ class Judging:
         self.report = judge(self.options, self.deviations, self._measured, self._described)
         self.report.problems += [*leaks.problems(self._leaks), *self._left_behind]
         self._add_exercised(self.report)
+        self._write_reproducers(self.report)
         for path in self.options.reports:
             try:
                 write(self.report, path)
@@ -224,6 +225,21 @@ class Judging:
         parts = [*self._arcs, self.run.arcs()]
         for backend in report.backends:
             backend.exercised = exercised(part[backend.name] for part in parts if backend.name in part)
+
+    def _write_reproducers(self, report: Report) -> None:
+        """Write a test file for each failure that a replay has confirmed, if ``--mcp-repro`` names a folder."""
+        folder = self.options.repro
+        if folder is None:
+            return
+        from pytest_mcp_storage.session.reproducers import write_reproducer
+
+        here = self.config.invocation_params.dir
+        for backend in report.backends:
+            for row in backend.clauses:
+                if row.outcome in (Outcome.FAILED, Outcome.DEVIATION) and row.scenario:
+                    clause = self.run.clauses[row.id]
+                    path = write_reproducer(folder, backend.name, clause, row.message, row.scenario, here)
+                    row.reproducer = str(path.relative_to(here) if path.is_relative_to(here) else path)
 
     def _deviations(self) -> tuple[Deviation, ...]:
         if self.options.deviations is None:
