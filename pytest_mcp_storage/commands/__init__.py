@@ -3,6 +3,7 @@
 - ``bridge_kit``: ``bridge-kit``: the files that an author of a bridge copies.
 - ``clauses``: ``clauses``: prints the contract.
 - ``contract``: ``contract``: writes CONFORMANCE.md.
+- ``explain``: ``explain``: prints the causes of a report's failures.
 - ``key``: ``key``: prints a new key.
 - ``migrate``: ``migrate``: copies sessions of ``@mcp-ts/sdk``.
 - ``report``: ``report``: merges reports.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pytest_mcp_storage.engine.recording import HandleOptions
@@ -73,6 +73,8 @@ class Judge:
         elif not (isinstance(result, SessionExistsError)
                   and (presence is Presence.UNSURE or self.model.id_is_taken(name))):  # fmt: skip
             found = self._plain(place, step, result)
+            if found and isinstance(result, SessionExistsError):
+                found = replace(found, kind=f"refused {self._reason(name)}")
         if not isinstance(result, Exception):
             self.model.created(session, self._ttl(step, opened))
             self._sealed[name] = opened.keys
@@ -89,6 +91,8 @@ class Judge:
             found = None
         elif presence is Presence.GONE:
             found = _raises(place, step, result, SessionNotFoundError)
+            if found and not isinstance(result, Exception):
+                found = replace(found, kind=f"accepted {self._reason(name)}")
         elif presence is Presence.UNSURE and isinstance(result, SessionNotFoundError):
             found = None
         else:

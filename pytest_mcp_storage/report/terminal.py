@@ -127,8 +127,11 @@ def _cell(rows: list[ClauseReport], outcome: Outcome, width: int) -> Segment:
 
 def _remarks(backend: BackendReport, width: int) -> list[Line]:
     """Yield what did not pass, in one to three lines each; then why clauses were not measured or not applicable."""
-    found: list[Line] = []
+    found: list[Line] = _causes(backend, width)
+    shared = {id for cause in backend.causes if len(cause.clauses) > 1 for id in cause.clauses if id != cause.first}
     for clause in backend.clauses:
+        if clause.outcome is Outcome.FAILED and clause.id in shared:
+            continue  # the line of its cause names it
         if clause.outcome in (Outcome.FAILED, Outcome.DEVIATION):
             sign = labels.sign(clause)
             start = f"  {sign.mark} {one_line(clause.id)} ({one_line(clause.level)}): "
@@ -148,6 +151,20 @@ def _remarks(backend: BackendReport, width: int) -> list[Line]:
         found += _wrapped("  + there, but not declared: ", names, width, {"yellow": True})
     found += _not_exercised(backend.exercised, width)
     return [[], *found] if found else []
+
+
+def _causes(backend: BackendReport, width: int) -> list[Line]:
+    """Yield the causes of the failed clauses, if one cause has several."""
+    if not any(len(cause.clauses) > 1 for cause in backend.causes):
+        return []
+    count, clauses = len(backend.causes), sum(len(cause.clauses) for cause in backend.causes)
+    found: list[Line] = [
+        [(f"  {count} {'cause' if count == 1 else 'causes'}, {clauses} failed clauses:", {"bold": True})]
+    ]
+    for number, cause in enumerate(backend.causes, 1):
+        ids = one_line(backend.folded(cause.clauses))
+        found += _wrapped(f"  {number}. ", f"{one_line(cause.line)} · {ids}", width, {"red": True}, most=None)
+    return [*found, []]
 
 
 def _not_exercised(exercised: Exercised, width: int) -> list[Line]:

@@ -14,6 +14,7 @@ import pytest
 
 from pytest_mcp_storage.engine.loop import patched_by
 from pytest_mcp_storage.report import terminal
+from pytest_mcp_storage.report.causes import add_causes
 from pytest_mcp_storage.report.model import Report
 from pytest_mcp_storage.report.write import write
 from pytest_mcp_storage.session import leaks, options
@@ -153,6 +154,8 @@ class Judging:
         self.report.problems += [*leaks.problems(self._leaks), *self._left_behind]
         self._add_exercised(self.report)
         self._write_reproducers(self.report)
+        for backend in self.report.backends:
+            add_causes(backend)
         for path in self.options.reports:
             try:
                 write(self.report, path)

@@ -16,6 +16,7 @@ from pytest_mcp_storage.engine.measure import measure
 from pytest_mcp_storage.engine.tiers import TIERS
 from pytest_mcp_storage.oracle.reduction import reduce
 from pytest_mcp_storage.report.fingerprint import kind_of
+from pytest_mcp_storage.report.similarity import calibrated
 from pytest_mcp_storage.spec.clauses import load_clauses
 from pytest_mcp_storage.spec.outcome import Outcome
 from pytest_mcp_storage.zoo.registry import all_mutants
@@ -26,6 +27,10 @@ SLOW = ("LC-10", "LC-13", "ID-6", "CO-5", "CO-6", "CO-7", "CA-", "RE-", "DU-2", 
 """Clauses and groups that take seconds on any store: they are run only on the mutants that they must kill."""
 GLANCE = replace(TIERS["smoke"], examples=6, steps=12, shrinking=0.4, listed=1100, clearing=300, ids=10_000)
 """A tier that is enough for a signature: how a clause fails differs little between tiers."""
+
+
+PRECISION = 0.9
+"""The share of diagnoses that must be right, in the test that leaves each mutant out in turn."""
 
 
 def signature(name: str, *, seed: int = 0) -> dict[str, Any]:
@@ -55,7 +60,7 @@ def signature(name: str, *, seed: int = 0) -> dict[str, Any]:
 
 def write_signatures(names: Iterable[str], *, jobs: int, file: Path = FILE) -> None:
     """Run these mutants and write their signatures, keeping those of the others that still exist."""
-    known = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+    known = json.loads(file.read_text(encoding="utf-8"))["mutants"] if file.exists() else {}
     existing = [each.name for each in all_mutants()]
     with ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=quietly) as pool:
         running = {pool.submit(signature, name): name for name in names}
@@ -63,4 +68,5 @@ def write_signatures(names: Iterable[str], *, jobs: int, file: Path = FILE) -> N
             known[running[done]] = done.result()
             if count % 10 == 0 or count == len(running):
                 kept = {name: known[name] for name in existing if name in known}
-                file.write_text(json.dumps(kept, indent=0, ensure_ascii=False) + "\n", encoding="utf-8")
+                table = {**calibrated(kept, PRECISION), "mutants": kept}
+                file.write_text(json.dumps(table, indent=0, ensure_ascii=False) + "\n", encoding="utf-8")
