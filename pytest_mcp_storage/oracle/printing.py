@@ -116,6 +116,8 @@ def returned(result: Any, mark: str) -> str:
 
 def unmarked(value: Any, mark: str) -> Any:
     """Return a value without the mark of an example in its texts."""
+    if not mark:
+        return value
     if isinstance(value, str):
         return value.replace(f"{mark}.", "").replace(f".{mark}", "")
     if isinstance(value, dict):

@@ -10,11 +10,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from typing import Any
 
 from pytest_mcp_storage.engine.context import TestContext
 from pytest_mcp_storage.engine.recording import History
 from pytest_mcp_storage.oracle.judge import LISTINGS, Finding
-from pytest_mcp_storage.oracle.printing import history_of, recorded, returned, unmarked
+from pytest_mcp_storage.oracle.printing import expected_text, history_of, recorded, returned, unmarked
 from pytest_mcp_storage.oracle.replay import Replay
 from pytest_mcp_storage.oracle.scenario import Scenario, scenario_of
 from pytest_mcp_storage.oracle.simplification import bold, fine
@@ -41,11 +42,20 @@ def reduce(measurement: Measurement, history: History, context: TestContext) -> 
         measurement.history = recorded(history)
 
 
+def still_fails(kept: dict[str, Any], context: TestContext) -> bool:
+    """Say whether a scenario that was kept as JSON still shows its finding in two replays."""
+    search = Reduction(context, "")
+    search.wanted = kept["finding"]["method"], kept["finding"]["kind"]
+    scenario = Scenario.from_json(kept)
+    return all(search.confirms(scenario) for _ in range(2))
+
+
 def printed(finding: Finding, mark: str) -> dict[str, object]:
     """Return the finding as JSON, without the mark of its example."""
     return {
         "place": finding.place, "method": finding.method, "kind": finding.kind,
         "expected": unmarked(finding.expected, mark), "returned": returned(finding.returned, mark),
+        "expected_text": str(unmarked(expected_text(finding.expected), mark)),
     }  # fmt: skip
 
 
@@ -76,6 +86,10 @@ class Reduction:
         confirmed = [self._same(smallest) for _ in range(2)]
         last = confirmed[-1]
         return (smallest, last, self.context.history.mark) if all(confirmed) and last else None
+
+    def confirms(self, scenario: Scenario) -> bool:
+        """Say whether a replay shows the finding that is looked for."""
+        return self._same(scenario) is not None
 
     def _choose(self, findings: list[Finding]) -> Finding | None:
         """Return the finding that the clause's test observed: one whose method its message names, or else the first."""

@@ -41,8 +41,9 @@ class Scenario:
 
     def to_json(self) -> dict[str, Any]:
         """Return the scenario as JSON."""
+        used = sorted({step.handle for step in self.steps} - {""})
         return {
-            "handles": {name: asdict(self.handles[name]) for name in sorted({step.handle for step in self.steps} - {""})},
+            "handles": {name: asdict(self.handles[name]) for name in used},
             "steps": [
                 {"handle": each.handle, "method": each.method, "arguments": [_to_json(a) for a in each.arguments],
                  "ttl": each.ttl, "seconds": each.seconds}

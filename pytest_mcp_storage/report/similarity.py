@@ -35,7 +35,7 @@ def diagnose(failed: Mapping[str, str], measured: Collection[str], table: Mappin
 
 
 def nearest(failed: Mapping[str, str], measured: Collection[str], mutants: Mapping[str, Any]) -> Diagnosis | None:
-    """Return the most similar mutant. The confidence is its similarity, times the share of its class among neighbours."""
+    """Return the most similar mutant. The confidence is its similarity times the share of its class."""
     known = {
         name: features({id: kind for id, kind in each["failed"].items() if id in measured})
         for name, each in mutants.items()

@@ -11,6 +11,8 @@
 - ``leaks``: failures that pytest adds after a clause was judged.
 - ``suite_paths``: the modules of the suite, and arguments that name them.
 - ``reproducers``: a failure as a stand-alone test file.
+- ``failures``: failing examples in pytest's cache.
+- ``ci``: annotations and summary for GitHub Actions.
 - ``fixtures``: ``mcp_backend`` and ``mcp_backend_harness``.
 - ``formatting``: a measurement as text.
 """

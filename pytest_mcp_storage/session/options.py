@@ -50,13 +50,14 @@ class Options:
     repeated: tuple[str, ...] = ()
     """The options that a command that reproduces a failure repeats."""
 
-    def reproduce(self, backend: str, clause: str) -> str:
+    def reproduce(self, backend: str, clause: str, seed: int | None = None) -> str:
         """Return the command that measures one clause again as this run did.
 
         It never contains the permission for destructive clauses: someone may paste it in front of another store. A
         store that the run starts needs no permission, and for any other the run names the option.
         """
-        words = ["pytest", f"--mcp-backend={backend}", f"--mcp-clause={clause}", f"--hypothesis-seed={self.seed}"]
+        words = ["pytest", f"--mcp-backend={backend}", f"--mcp-clause={clause}",
+                 f"--hypothesis-seed={self.seed if seed is None else seed}"]  # fmt: skip
         if self.tier.name != DEFAULT_TIER:
             words.append(f"--mcp-tier={self.tier.name}")
         if self.strict:

@@ -114,7 +114,7 @@ def _clause(
         kind=kind_of(shown.message, shown.scenario) if shown.outcome is Outcome.FAILED else "",
         scenario=shown.scenario,
         notes=list(dict.fromkeys(n for each in mine for n in each.notes if not n.startswith(UNDECLARED))),
-        reproduce=options.reproduce(backend, clause.id),
+        reproduce=options.reproduce(backend, clause.id, shown.seed),
     )
     accepted = [each for each in deviations if each.covers(backend, clause.id, today)]
     if outcome is Outcome.FAILED and accepted:

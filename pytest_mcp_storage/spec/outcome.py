@@ -46,6 +46,8 @@ class Measurement:
     fault: str = ""
     examples: int = 0
     seconds: float = 0.0
+    seed: int | None = None
+    """The seed that found the failure, if it is another than the run's."""
     scenario: dict[str, Any] = field(default_factory=dict)
     """The smallest sequence of calls that shows the failure, if a replay has confirmed it; JSON."""
 
