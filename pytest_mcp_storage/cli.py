@@ -12,6 +12,7 @@ COMMANDS = {
     "bridge-kit": "pytest_mcp_storage.commands.bridge_kit:bridge_kit",
     "clauses": "pytest_mcp_storage.commands.clauses:clauses",
     "contract": "pytest_mcp_storage.commands.contract:contract",
+    "explain": "pytest_mcp_storage.commands.explain:explain",
     "key": "pytest_mcp_storage.commands.key:key",
     "doctor": "pytest_mcp_storage.commands.doctor:doctor",
     "migrate": "pytest_mcp_storage.commands.migrate:migrate",

@@ -5,15 +5,15 @@
 - ``clauses``: ``clauses``: prints the contract.
 - ``contract``: ``contract``: writes CONFORMANCE.md.
 - ``doctor``: ``doctor``: checks the store that the environment chooses.
+- ``explain``: ``explain``: prints the causes of a report's failures.
 - ``key``: ``key``: prints a new key.
 - ``migrate``: ``migrate``: copies sessions of ``@mcp-ts/sdk``.
 - ``report``: ``report``: merges reports.
 - ``reseal``: ``reseal``: seals every session under the first key.
-- ``stack``: ``stack``: the local Supabase stack.
-- ``supabase_init``: ``supabase-init``: copies the migrations.
+- ``stack``: ``stack``: a Supabase stack on this machine.
+- ``supabase_init``: ``supabase-init``: copies the migrations of the table.
 - ``zoo``: ``zoo``: runs the mutants.
 - ``output``: makes what is printed fit the encoding of the terminal.
 - ``reseal``: ``mcp-storage reseal``: every session of a store sealed under the first key.
-- ``supabase_init``: ``mcp-storage supabase-init``: copy the migrations of the sessions table into a Supabase project.
 - ``checks``: what is wrong with a store, as its environment names it: ``mcp-storage doctor``. It writes nothing.
 """

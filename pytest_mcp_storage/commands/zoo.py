@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import logging
 import os
-import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from multiprocessing import get_context
@@ -17,7 +15,7 @@ from rich.table import Column, Table
 from pytest_mcp_storage.spec.clauses import load_clauses
 from pytest_mcp_storage.zoo.mutant import Mutant
 from pytest_mcp_storage.zoo.registry import all_mutants, conforming_stores
-from pytest_mcp_storage.zoo.run import KillResult, run_mutant
+from pytest_mcp_storage.zoo.run import KillResult, quietly, run_mutant
 
 
 @click.command()
@@ -25,8 +23,9 @@ from pytest_mcp_storage.zoo.run import KillResult, run_mutant
 @click.option("--every", is_flag=True, help="Run every clause against each store, not only those that must kill it, "
               "at standard.")  # fmt: skip
 @click.option("--seed", default=0, show_default=True, help="Hypothesis's seed.")
+@click.option("--signatures", is_flag=True, help="Write the kill signatures that diagnoses compare with, instead.")
 @click.option("--jobs", default=os.cpu_count() or 1, show_default=True, help="Processes at once.")
-def zoo(names: tuple[str, ...], every: bool, seed: int, jobs: int) -> None:
+def zoo(names: tuple[str, ...], every: bool, seed: int, jobs: int, signatures: bool) -> None:
     """Run the clauses that must kill each mutant of the zoo, and all clauses against each conforming store.
 
     A mutant that survives the smoke tier is run again at standard. Conforming stores are run at smoke.
@@ -36,6 +35,11 @@ def zoo(names: tuple[str, ...], every: bool, seed: int, jobs: int) -> None:
     chosen = [each.name for each in (*all_mutants(), *conforming_stores()) if not names or set(names) & _names_of(each)]
     if not chosen:
         raise click.UsageError(f"no mutant, clause or group of the zoo is called {' or '.join(names)}")
+    if signatures:
+        from pytest_mcp_storage.zoo.signatures import write_signatures
+
+        write_signatures([name for name in chosen if name in {each.name for each in all_mutants()}], jobs=jobs)
+        return
     console = Console()
     results = {result.mutant: result for result in _results(chosen, seed=seed, every=every, jobs=jobs, console=console)}
     console.print(_matrix([results[name] for name in chosen]))
@@ -57,7 +61,7 @@ def _results(names: list[str], *, seed: int, every: bool, jobs: int, console: Co
     tiers = ("standard",) if every else ("smoke", "standard")
     with (
         Progress(*columns, console=console, transient=True) as progress,
-        ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=_quietly) as pool,
+        ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=quietly) as pool,
     ):
         task = progress.add_task("running", total=len(names))
         # Conforming stores are last in the list and run every clause. They start first, so that no process is idle
@@ -68,11 +72,6 @@ def _results(names: list[str], *, seed: int, every: bool, jobs: int, console: Co
         for done in as_completed(under_way):
             progress.update(task, advance=1, description=f"run {under_way[done]}")
             yield done.result()
-
-
-def _quietly() -> None:
-    logging.getLogger().addHandler(logging.NullHandler())  # broken stores log complaints, and are right
-    warnings.simplefilter("ignore")
 
 
 def _matrix(results: Sequence[KillResult]) -> Table:

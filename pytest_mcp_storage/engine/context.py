@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING, Any
 from pytest_mcp_storage.engine.clock import SuiteClock
 from pytest_mcp_storage.engine.environment import Environment
 from pytest_mcp_storage.engine.leftovers import names_in, remove_renamed
-from pytest_mcp_storage.engine.recording import LONGEST_CALL, History, RecordingBackend, blame
+from pytest_mcp_storage.engine.recording import (
+    LONGEST_CALL,
+    UNREPEATABLE,
+    HandleOptions,
+    History,
+    Passed,
+    RecordingBackend,
+    blame,
+)
 from pytest_mcp_storage.engine.tiers import Tier
 from pytest_mcp_storage.engine.timeouts import Overdue, ended, in_time
 from pytest_mcp_storage.engine.violation import NoReturn, Violation
@@ -73,11 +81,11 @@ class TestContext:
         """Start an example: a new history, and names that no example had before."""
         self._opened_before += self._opened_now
         self._opened_now = []
-        self.history = History()
-        self._histories.append(self.history)
         self.number = next(_examples)
         """The number of the example; it increases from example to example."""
         self._mark = f"{'' if self.harness.dedicated else _process}{self.number:x}"
+        self.history = History(self._mark)
+        self._histories.append(self.history)
 
     def identity(self, name: str) -> str:
         """Return ``name`` as an identity of this example. The mark is a prefix, so that endings stay endings."""
@@ -182,9 +190,9 @@ class TestContext:
             options["clock"] = self.environment.time
         if harness is None and not self.can(Capability.SHARED):
             await self._close_what_was_opened_before()
-        recording = await self._opened(
-            lambda: (harness or self.harness).open(**options), name, sealed=bool(keys) and harness is None
-        )
+        opened = HandleOptions(keys, default_ttl, repeatable=harness is None and not real_time)
+        sealed = bool(keys) and harness is None
+        recording = await self._opened(lambda: (harness or self.harness).open(**options), name, opened, sealed=sealed)
         (self._handles if harness is None else self._others).append(recording)
         if harness is None:
             self._opened_now.append(recording)
@@ -213,7 +221,12 @@ class TestContext:
         return recording
 
     async def _opened(
-        self, opening: Callable[[], Awaitable[StorageBackend]], name: str, *, sealed: bool = False
+        self,
+        opening: Callable[[], Awaitable[StorageBackend]],
+        name: str,
+        opened: HandleOptions = UNREPEATABLE,
+        *,
+        sealed: bool = False,
     ) -> RecordingBackend:
         try:
             backend = await in_time("open", opening, limit=LONGEST_CALL)
@@ -231,6 +244,7 @@ class TestContext:
             self.environment.lost_a_call,
             protects_others=not self.store_is_ours,
             sealed=sealed,
+            opened=opened,
         )
 
     @asynccontextmanager
@@ -265,7 +279,7 @@ class TestContext:
 
     async def pass_time(self, seconds: float) -> None:
         """Let at least this much time pass."""
-        self.history.note(f"… {round(seconds, 3):.12g} s pass …")
+        self.history.note(Passed.of(seconds))
         await self.environment.time.pass_time(seconds)
 
     def ttl(self, seconds: float) -> float:
@@ -317,7 +331,7 @@ class TestContext:
             self.environment.hung = True
 
     def remember(self, sessions: Iterable[SessionData]) -> None:
-        """Return the list of sessions written without the recording, to be removed when the test ends."""
+        """Remember sessions that were written without the recording: they are removed when the test ends."""
         self._unrecorded += sessions
 
     def every_call(self) -> list[Call]:

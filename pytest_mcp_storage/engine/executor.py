@@ -15,7 +15,7 @@ from hypothesis.strategies import SearchStrategy, binary, fixed_dictionaries
 
 from pytest_mcp_storage.engine.clause_test import ClauseTest
 from pytest_mcp_storage.engine.context import TestContext
-from pytest_mcp_storage.engine.recording import LONGEST_CALL
+from pytest_mcp_storage.engine.recording import LONGEST_CALL, History
 from pytest_mcp_storage.engine.violation import NoReturn
 from pytest_mcp_storage.spec.harness import NotMeasurable
 
@@ -48,6 +48,8 @@ class Executor:
         self.examples = 0
         self.failure: Exception | None = None
         self.history: list[str] = []
+        self.recorded: History | None = None
+        """What was recorded of the failing example."""
         self._deadline = float("inf")
         self._shortest = float("inf")
 
@@ -156,6 +158,7 @@ class Executor:
         length = len(self.context.history.entries) * 1000 + sum(map(len, lines))
         if length <= self._shortest:
             self.failure, self.history, self._shortest = error, lines, length
+            self.recorded = self.context.history
         nothing_smaller = isinstance(error, (NotMeasurable, TimeoutError, NoReturn)) or self.test.at_most == 1
         self._deadline = min(self._deadline, time.monotonic() + (0 if nothing_smaller else self.context.tier.shrinking))
 

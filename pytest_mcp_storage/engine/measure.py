@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 from pytest_mcp_storage.engine.clause_test import ClauseTest
 from pytest_mcp_storage.engine.context import TestContext
 from pytest_mcp_storage.engine.environment import Environment
 from pytest_mcp_storage.engine.executor import LONGEST_EXAMPLE, EndedByTimeout, Executor
 from pytest_mcp_storage.engine.observing import Observation
-from pytest_mcp_storage.engine.recording import OTHERS_DATA, blamed
+from pytest_mcp_storage.engine.recording import OTHERS_DATA, History, blamed
 from pytest_mcp_storage.engine.tiers import Tier
 from pytest_mcp_storage.engine.timeouts import GRACE
-from pytest_mcp_storage.engine.violation import Violation
+from pytest_mcp_storage.engine.violation import NoReturn, Violation
 from pytest_mcp_storage.spec.clauses import Clause
 from pytest_mcp_storage.spec.describe import told
 from pytest_mcp_storage.spec.harness import HarnessFault, NotMeasurable
@@ -20,11 +21,21 @@ from pytest_mcp_storage.spec.outcome import Measurement, Outcome
 from pytest_mcp_storage.spec.tracebacks import called_in, raised_at, traceback_of
 from reference_backends import StorageError
 
+Reduce = Callable[[Measurement, History, TestContext], None]
+"""Adds to a failed measurement the smallest history that shows the failure. The context is a new one."""
+
 
 def measure(
-    test: ClauseTest, clause: Clause, environment: Environment, tier: Tier, seed: int, *, destructive: bool
+    test: ClauseTest,
+    clause: Clause,
+    environment: Environment,
+    tier: Tier,
+    seed: int,
+    *,
+    destructive: bool,
+    reduce: Reduce | None = None,
 ) -> Measurement:
-    """Run one test of one clause on one backend."""
+    """Run one test of one clause on one backend. ``reduce`` is called for a failure that can be replayed."""
     capabilities = environment.harness.capabilities
     measurement = Measurement(clause.id, test.name, Outcome.PASSED, notes=list(clause.left_out(capabilities)))
     if missing := (clause.needs | test.needs) - capabilities:
@@ -53,6 +64,13 @@ def measure(
     if executor.failure is not None:
         _judge(measurement, executor.failure)
         measurement.history = executor.history
+    replayable = measurement.outcome is Outcome.FAILED and not isinstance(executor.failure, (NoReturn, TimeoutError))
+    if reduce and replayable and executor.recorded and not environment.hung:
+        again = TestContext(environment, tier, seed, destructive=destructive)
+        try:
+            reduce(measurement, executor.recorded, again)
+        finally:
+            tidy(again, limit=LONGEST_EXAMPLE)
     return measurement
 
 

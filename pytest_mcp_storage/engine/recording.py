@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from pytest_mcp_storage.engine.timeouts import GRACE, Overdue, in_time
@@ -21,11 +22,41 @@ LONGEST_CALL = 60.0
 """Seconds after which a call counts as one that never returns."""
 
 
-class History:
-    """The calls of one example in order, with remarks, such as passing time, between them."""
+@dataclass(frozen=True)
+class HandleOptions:
+    """How a handle was opened, so that a replay can open the same. ``repeatable``: a replay can do it at all."""
 
-    def __init__(self) -> None:
+    keys: tuple[str, ...] = ()
+    default_ttl: float | None = None
+    repeatable: bool = True
+
+
+UNREPEATABLE = HandleOptions(repeatable=False)
+
+
+class Passed(str):
+    """The remark that some seconds have passed."""
+
+    seconds: float
+
+    @classmethod
+    def of(cls, seconds: float) -> Passed:
+        """Return the remark for this many seconds."""
+        remark = cls(f"… {round(seconds, 3):.12g} s pass …")
+        remark.seconds = seconds
+        return remark
+
+
+class History:
+    """The calls of one example in order, with remarks, such as passing time, between them.
+
+    ``mark``: what the names of the example contain. ``handles``: how each handle that was called was opened.
+    """
+
+    def __init__(self, mark: str = "") -> None:
         self.entries: list[Call | str] = []
+        self.mark = mark
+        self.handles: dict[str, HandleOptions] = {}
 
     def note(self, remark: str) -> None:
         """Add a remark."""
@@ -65,9 +96,11 @@ class RecordingBackend:
         *,
         protects_others: bool = False,
         sealed: bool = False,
+        opened: HandleOptions = UNREPEATABLE,
     ) -> None:
         self.backend = backend
         self.name = name
+        self.opened = opened
         self._history = history
         self._lost = lost
         self._protects_others = protects_others
@@ -78,7 +111,13 @@ class RecordingBackend:
     def called(self, name: str) -> RecordingBackend:
         """Return the same handle for another caller."""
         caller = RecordingBackend(
-            self.backend, name, self._history, self._lost, protects_others=self._protects_others, sealed=self._sealed
+            self.backend,
+            name,
+            self._history,
+            self._lost,
+            protects_others=self._protects_others,
+            opened=self.opened,
+            sealed=self._sealed,
         )
         caller.limit = self.limit
         return caller
@@ -143,7 +182,9 @@ class RecordingBackend:
         self, method: str, function: Callable[..., Awaitable[Any]], *arguments: Any, ttl: Any = None
     ) -> Any:
         call = Call(self.name, method, arguments, ttl, time.monotonic_ns(), waiting=True, sealed=self._sealed)
-        self._history().entries.append(call)
+        history = self._history()
+        history.entries.append(call)
+        history.handles[self.name] = self.opened
         options = {} if ttl is None else {"ttl": ttl}
         try:
             call.result = await in_time(method, function, *arguments, limit=self.limit, **options)

@@ -12,6 +12,12 @@
 - ``sequence_plan``: sequences that hold every operation after every other.
 - ``sequence_model``: what a store may hold after each of their steps.
 - ``history``: what concurrent callers saw, by session.
+- ``judge``: judges each call of a sequence by the model.
+- ``scenario``: a sequence of calls as plain data.
+- ``replay``: replays it on a fresh namespace of a store.
+- ``reduction``: reduces it to the fewest calls that show a failure.
+- ``simplification``: simpler variants of it.
+- ``printing``: prints it.
 - ``linearizability``: whether an order of the calls explains it.
 - ``timeline``: a drawing of overlapping calls.
 - ``assertions``: assertions about what every read returns.

@@ -7,6 +7,9 @@
 - ``html``: the page, from the files in ``page/``.
 - ``markdown``: for a pull request.
 - ``badge``: an SVG badge.
+- ``causes``: groups failures by cause.
+- ``similarity``: compares failures with the mutants of the zoo.
+- ``fingerprint``: what distinguishes a failure from others.
 - ``labels``: the names and symbols of outcomes and verdicts.
 - ``escaping``: makes text from a store safe to show.
 """

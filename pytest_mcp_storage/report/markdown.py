@@ -65,6 +65,10 @@ def _head(report: Report) -> Iterator[str]:
     for backend in report.backends:
         if backend.exercised.words:
             yield f"\n{code(backend.name)} {plain(backend.exercised.words)}"
+    for backend in report.backends:
+        for cause in backend.causes:
+            ids = plain(backend.folded(cause.clauses))
+            yield f"\n- {code(backend.name)} {plain(cause.line)}: {ids}"
     for problem in report.problems:
         yield f"\n**The run fails:** {plain(problem)}"
 

@@ -45,6 +45,14 @@ class ClauseReport:
     fault: str = ""
     deviation: str = ""
     reproduce: str = ""
+    test: str = ""
+    """The test of the clause that the message is from."""
+    kind: str = ""
+    """How the clause failed, without names and numbers: failures of one cause have it in common."""
+    scenario: dict[str, Any] = field(default_factory=dict)
+    """The smallest sequence of calls that shows the failure, as data; empty if no replay has confirmed one."""
+    reproducer: str = ""
+    """The file that ``--mcp-repro`` has written."""
 
     @property
     def advice(self) -> bool:
@@ -99,6 +107,28 @@ class Exercised:
 
 
 @dataclass
+class Cause:
+    """What several failed clauses have in common.
+
+    ``first``: the clause to fix first. ``like``: the mutant of the zoo that fails in the same way; empty if none is
+    near enough. ``calls``: the length of the shortest confirmed history.
+    """
+
+    words: str
+    clauses: list[str]
+    first: str
+    like: str = ""
+    confidence: float = 0.0
+    calls: int = 0
+
+    @property
+    def line(self) -> str:
+        """Return it in one line: ``reads do not check expiry (like ServesUntilCleanup) · fix EX-2 first``."""
+        parts = [f"{self.words} (like {self.like})" if self.like else self.words, f"fix {self.first} first"]
+        return " · ".join([*parts, *([f"{self.calls}-call history"] if self.calls else [])])
+
+
+@dataclass
 class BackendReport:
     """A backend, its verdict, and every clause of the revision.
 
@@ -116,6 +146,8 @@ class BackendReport:
     exercised: Exercised = field(default_factory=Exercised)
     not_judged: list[str] = field(default_factory=list)
     """What the clauses did not judge, because the harness does not declare what it needs."""
+    causes: list[Cause] = field(default_factory=list)
+    """What the failed clauses have in common, the cause of most clauses first."""
     title: str = ""
     """The harness's own name, which badges and pages show instead of the one on the command line."""
     suite: str = ""

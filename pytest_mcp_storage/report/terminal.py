@@ -47,9 +47,9 @@ class Writer(Protocol):
     def write(self, content: str, **markup: bool) -> None: ...
 
 
-def show(report: Report, writer: Writer) -> None:
-    """Write the summary."""
-    for line in lines(report):
+def show(report: Report, writer: Writer, *, brief: bool = False) -> None:
+    """Write the summary. ``brief``: without the tables, and one line for each backend that passed."""
+    for line in lines(report, brief=brief):
         for text, markup in line:
             writer.write(text, **markup)
         writer.write("\n")
@@ -60,7 +60,7 @@ def plain(report: Report, width: int | None = None) -> str:
     return "".join("".join(text for text, _ in line).rstrip() + "\n" for line in lines(report, width))
 
 
-def lines(report: Report, width: int | None = None) -> list[Line]:
+def lines(report: Report, width: int | None = None, *, brief: bool = False) -> list[Line]:
     """Yield the summary, a line at a time.
 
     ``width``: columns to wrap at, by default the terminal's between 60 and 100.
@@ -69,7 +69,10 @@ def lines(report: Report, width: int | None = None) -> list[Line]:
         width = min(100, max(NARROWEST, shutil.get_terminal_size().columns))
     found: list[Line] = []
     for backend in report.backends:
-        found += [*_heading(report, backend), *_table(report, backend, width), *_remarks(backend, width), []]
+        if not brief:
+            found += [*_heading(report, backend), *_table(report, backend, width), *_remarks(backend, width), []]
+        elif backend.count(Outcome.FAILED):
+            found += [*_causes(backend, width), *_failures(backend, width), []]
     for problem in report.problems:
         found += _wrapped("problem: ", one_line(problem), width, {"red": True})
     return found + [[verdict(backend, report.tier, problems=len(report.problems))] for backend in report.backends]
@@ -127,15 +130,7 @@ def _cell(rows: list[ClauseReport], outcome: Outcome, width: int) -> Segment:
 
 def _remarks(backend: BackendReport, width: int) -> list[Line]:
     """Yield what did not pass, in one to three lines each; then why clauses were not measured or not applicable."""
-    found: list[Line] = []
-    for clause in backend.clauses:
-        if clause.outcome in (Outcome.FAILED, Outcome.DEVIATION):
-            sign = labels.sign(clause)
-            start = f"  {sign.mark} {one_line(clause.id)} ({one_line(clause.level)}): "
-            if clause.outcome is Outcome.DEVIATION:
-                found += _wrapped(start, one_line(f"known: {clause.deviation}"), width, COLOURS[sign.key])
-            else:
-                found += _seen_and_expected(start, clause, width, COLOURS[sign.key])
+    found = [*_causes(backend, width), *_failures(backend, width)]
     for outcome, sign in ((Outcome.NOT_MEASURED, labels.UNMEASURED), (Outcome.NOT_APPLICABLE, labels.NOT_APPLICABLE)):
         for reason, ids in backend.reasons(outcome).items():
             start = f"  {sign.mark} {sign.words}: "
@@ -148,6 +143,37 @@ def _remarks(backend: BackendReport, width: int) -> list[Line]:
         found += _wrapped("  + there, but not declared: ", names, width, {"yellow": True})
     found += _not_exercised(backend.exercised, width)
     return [[], *found] if found else []
+
+
+def _failures(backend: BackendReport, width: int) -> list[Line]:
+    """Yield the failed clauses and the known deviations; of a shared cause only the clause to fix first."""
+    found: list[Line] = []
+    shared = {id for cause in backend.causes if len(cause.clauses) > 1 for id in cause.clauses if id != cause.first}
+    for clause in backend.clauses:
+        if clause.outcome is Outcome.FAILED and clause.id in shared:
+            continue  # the line of its cause names it
+        if clause.outcome in (Outcome.FAILED, Outcome.DEVIATION):
+            sign = labels.sign(clause)
+            start = f"  {sign.mark} {one_line(clause.id)} ({one_line(clause.level)}): "
+            if clause.outcome is Outcome.DEVIATION:
+                found += _wrapped(start, one_line(f"known: {clause.deviation}"), width, COLOURS[sign.key])
+            else:
+                found += _seen_and_expected(start, clause, width, COLOURS[sign.key])
+    return found
+
+
+def _causes(backend: BackendReport, width: int) -> list[Line]:
+    """Yield the causes of the failed clauses, if one cause has several."""
+    if not any(len(cause.clauses) > 1 for cause in backend.causes):
+        return []
+    count, clauses = len(backend.causes), sum(len(cause.clauses) for cause in backend.causes)
+    found: list[Line] = [
+        [(f"  {count} {'cause' if count == 1 else 'causes'}, {clauses} failed clauses:", {"bold": True})]
+    ]
+    for number, cause in enumerate(backend.causes, 1):
+        ids = one_line(backend.folded(cause.clauses))
+        found += _wrapped(f"  {number}. ", f"{one_line(cause.line)} · {ids}", width, {"red": True}, most=None)
+    return [*found, []]
 
 
 def _not_exercised(exercised: Exercised, width: int) -> list[Line]:

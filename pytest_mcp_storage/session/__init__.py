@@ -8,6 +8,11 @@
 - ``judging``: what pytest's hooks call.
 - ``verdict``: from measurements to a report.
 - ``deviations``: the file of known deviations.
+- ``leaks``: failures that pytest adds after a clause was judged.
+- ``suite_paths``: the modules of the suite, and arguments that name them.
+- ``reproducers``: a failure as a stand-alone test file.
+- ``failures``: failing examples in pytest's cache.
+- ``ci``: annotations and summary for GitHub Actions.
 - ``fixtures``: ``mcp_backend`` and ``mcp_backend_harness``.
 - ``formatting``: a measurement as text.
 - ``leaks``: failures that pytest adds to a clause test after the clause was judged, mostly leaks under ``-W error``.

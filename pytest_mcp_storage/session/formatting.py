@@ -12,6 +12,7 @@ from pytest_mcp_storage.spec.outcome import Measurement, Outcome
 
 WIDTH = 88
 """Columns at which sentences are wrapped. Calls are not wrapped: white space in them may be the fault."""
+SIDES = ("expected", "returned", "differs in")
 
 
 def headline(clause: Clause, measured: Measurement) -> str:
@@ -22,14 +23,34 @@ def headline(clause: Clause, measured: Measurement) -> str:
 
 def explained(measured: Measurement, clause: Clause, backend: Mapping[str, Any], reproduce: str) -> str:
     """Return what was observed and expected, the clause, the shortest history that shows it, and the command for it."""
-    rows = [("should", measured.should), ("contract", clause.statement), ("backend", _described(backend))]
+    found = measured.scenario.get("finding")
+    rows = [
+        ("should", measured.should),
+        *_sides(found),
+        ("contract", clause.statement),
+        ("backend", _described(backend)),
+    ]
     rows += [("note", note) for note in measured.notes]
     lines = [headline(clause, measured), *(_sentence(name, text) for name, text in rows if text)]
     if measured.history:
-        lines += ["  history:", *_numbered(measured.history)]
+        lines += [f"  {_name_of_history(found)}:", *_numbered(measured.history)]
     if measured.fault:
         lines += ["  traceback:", textwrap.indent(visible(measured.fault.rstrip()), "    ")]
     return "\n".join([*lines, f"  reproduce: {visible(reproduce)}"])
+
+
+def _sides(found: Mapping[str, Any] | None) -> list[tuple[str, str]]:
+    """Return the expected and the returned value of the call that failed, and the field that differs."""
+    if not found:
+        return []
+    changed = str(found["kind"]).removeprefix("changed ") if str(found["kind"]).startswith("changed ") else ""
+    return [("expected", str(found["expected_text"])), ("returned", str(found["returned"])), ("differs in", changed)]
+
+
+def _name_of_history(found: Mapping[str, Any] | None) -> str:
+    if not found:
+        return "history, as recorded"
+    return "smallest history" if found["minimal"] else "history, reduced until the time ran out"
 
 
 def _described(backend: Mapping[str, Any]) -> str:
@@ -39,7 +60,7 @@ def _described(backend: Mapping[str, Any]) -> str:
 
 
 def _sentence(name: str, text: str) -> str:
-    start = f"  {name + ':':<11}"
+    start = f"  {name + ':':<12}" if name in SIDES else f"  {name + ':':<11}"
     return textwrap.fill(
         one_line(text), WIDTH, initial_indent=start, subsequent_indent=" " * len(start), break_on_hyphens=False
     )

@@ -14,9 +14,11 @@ import pytest
 
 from pytest_mcp_storage.engine.loop import patched_by
 from pytest_mcp_storage.report import terminal
+from pytest_mcp_storage.report.causes import add_causes, fault
+from pytest_mcp_storage.report.fingerprint import kind_of
 from pytest_mcp_storage.report.model import Report
 from pytest_mcp_storage.report.write import write
-from pytest_mcp_storage.session import leaks, options
+from pytest_mcp_storage.session import ci, failures, leaks, options
 from pytest_mcp_storage.session.backends import resolve
 from pytest_mcp_storage.session.collection import ClauseItem, suite_nodes
 from pytest_mcp_storage.session.deviations import Deviation, DeviationsError, load_deviations
@@ -59,7 +61,7 @@ class Judging:
             makers = {name: resolve(name, *options.folders(config)) for name in self.options.backends}
         except BackendNameError as error:
             raise pytest.UsageError(str(error)) from None
-        self.run = Run(self.options, makers, self._say)
+        self.run = Run(self.options, makers, self._say, failures.known(config))
         self.report: Report | None = None
         self._today = datetime.datetime.now(datetime.UTC).date()
         self._measured: defaultdict[str, list[Measurement]] = defaultdict(list)
@@ -98,7 +100,7 @@ class Judging:
         measured, clause = item.measurement, self.run.clauses[item.measurement.clause]
         about = self.run.describe(item.backend)
         category = self._category(item.backend, measured)
-        reproduce = self.options.reproduce(item.backend, clause.id)
+        reproduce = self.options.reproduce(item.backend, clause.id, measured.seed)
         report.sections.clear()  # what the store logged meanwhile; the history says more, and holds no secret
         if category in ("failed", "fault"):
             report.outcome = "failed"
@@ -154,12 +156,17 @@ class Judging:
         self.report = judge(self.options, self.deviations, self._measured, self._described)
         self.report.problems += [*leaks.problems(self._leaks), *self._left_behind]
         self._add_exercised(self.report)
+        failures.keep(self.config, self._measured, self.options)
+        self._write_reproducers(self.report)
+        for backend in self.report.backends:
+            add_causes(backend)
         for path in self.options.reports:
             try:
                 write(self.report, path)
                 self._written.append(path)
             except OSError as error:  # it could be written when the run began
                 self.report.problems.append(f"{path} can't be written: {error.strerror}")
+        ci.write_summary(self.report)
         if session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
             good = passes(self.options, self.report)
             session.exitstatus = pytest.ExitCode.OK if good else pytest.ExitCode.TESTS_FAILED
@@ -172,7 +179,9 @@ class Judging:
             reporter.section("SHOULD clauses that failed; --mcp-strict makes them fail the run")
             reporter.line("\n\n".join(self._advice))
         reporter.section("MCP storage conformance")
-        terminal.show(self.report, reporter)
+        terminal.show(self.report, reporter, brief=self.config.option.verbose < 0)
+        for line in ci.annotations(self.report, self.run.makers):
+            reporter.line(line)
         for remark in left_alone(self.options, self.deviations):
             reporter.line(f"note: {remark}")
         for path in self._written:
@@ -190,11 +199,21 @@ class Judging:
     def _once(self, item: ClauseItem, measured: Measurement, text: str) -> str:
         """Return the text of a failure; for a harness fault that was shown before, only a reference to it."""
         if measured.outcome is not Outcome.NOT_MEASURED:
-            return text
+            return self._once_at_q(item, measured, text)
         first = self._faults.setdefault((item.backend, measured.message), item.nodeid)
         if first == item.nodeid:
             return text
         return f"{measured.clause}: not measured: {measured.message}\n  the same fault as in {first}, shown there"
+
+    def _once_at_q(self, item: ClauseItem, measured: Measurement, text: str) -> str:
+        """Return two lines for a confirmed fault that was shown before, if the run is to be quiet."""
+        if self.config.option.verbose >= 0 or not measured.scenario:
+            return text
+        shared = fault(kind_of(measured.message, measured.scenario))
+        first = self._faults.setdefault((item.backend, shared), f"{measured.clause} ({item.test.name})")
+        if first == f"{measured.clause} ({item.test.name})":
+            return text
+        return f"{text.splitlines()[0]}\n  the same fault as in {first}, shown there"
 
     def _leaked(self, item: ClauseItem, call: pytest.CallInfo[None], report: pytest.TestReport) -> str:
         """Note a failure of a clause test that is not its judgement. Return the text of the failure, or none."""
@@ -226,6 +245,21 @@ class Judging:
         parts = [*self._arcs, self.run.arcs()]
         for backend in report.backends:
             backend.exercised = exercised(part[backend.name] for part in parts if backend.name in part)
+
+    def _write_reproducers(self, report: Report) -> None:
+        """Write a test file for each failure that a replay has confirmed, if ``--mcp-repro`` names a folder."""
+        folder = self.options.repro
+        if folder is None:
+            return
+        from pytest_mcp_storage.session.reproducers import write_reproducer
+
+        here = self.config.invocation_params.dir
+        for backend in report.backends:
+            for row in backend.clauses:
+                if row.outcome in (Outcome.FAILED, Outcome.DEVIATION) and row.scenario:
+                    clause = self.run.clauses[row.id]
+                    path = write_reproducer(folder, backend.name, clause, row.message, row.scenario, here)
+                    row.reproducer = str(path.relative_to(here) if path.is_relative_to(here) else path)
 
     def _deviations(self) -> tuple[Deviation, ...]:
         if self.options.deviations is None:

@@ -43,18 +43,21 @@ class Options:
     destructive: bool
     deviations: Path | None
     reports: tuple[Path, ...]
+    repro: Path | None = None
+    """The folder for the test files of failed clauses."""
     coverage: bool = False
     """Whether to measure which branches of the store's code the suite exercises."""
     repeated: tuple[str, ...] = ()
     """The options that a command that reproduces a failure repeats."""
 
-    def reproduce(self, backend: str, clause: str) -> str:
+    def reproduce(self, backend: str, clause: str, seed: int | None = None) -> str:
         """Return the command that measures one clause again as this run did.
 
         It never contains the permission for destructive clauses: someone may paste it in front of another store. A
         store that the run starts needs no permission, and for any other the run names the option.
         """
-        words = ["pytest", f"--mcp-backend={backend}", f"--mcp-clause={clause}", f"--hypothesis-seed={self.seed}"]
+        words = ["pytest", f"--mcp-backend={backend}", f"--mcp-clause={clause}",
+                 f"--hypothesis-seed={self.seed if seed is None else seed}"]  # fmt: skip
         if self.tier.name != DEFAULT_TIER:
             words.append(f"--mcp-tier={self.tier.name}")
         if self.strict:
@@ -75,6 +78,7 @@ def register(parser: pytest.Parser) -> None:
     add("--mcp-deviations", metavar="FILE", help="known deviations, each with a reason (YAML)")
     add("--mcp-strict", action="store_true", help="failed SHOULD clauses fail the run too")
     add("--mcp-report", action="append", metavar="FILE", help="repeatable; .json, .html, .md or .svg by its ending")
+    add("--mcp-repro", metavar="DIR", help="write a stand-alone test file for each failed clause")
     add("--mcp-allow-destructive", action="store_true", help="let store-wide clauses run on a store that may hold "
         "others' data")  # fmt: skip
     add("--mcp-no-coverage", action="store_true", help="do not measure which branches of the store were exercised")
@@ -162,6 +166,7 @@ def read(config: pytest.Config) -> Options:
         destructive=config.getoption("--mcp-allow-destructive"),
         deviations=_deviations(config),
         reports=tuple(dict.fromkeys(_writable(config, path) for path in config.getoption("--mcp-report") or ())),
+        repro=config.invocation_params.dir / folder if (folder := config.getoption("--mcp-repro")) else None,
         coverage=not (config.getoption("--mcp-no-coverage") or unavailable()),
         repeated=tuple(f"{name}={value}" for name in REPEATED if (value := config.getoption(name))),
     )

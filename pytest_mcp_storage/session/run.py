@@ -11,6 +11,7 @@ import pytest
 
 from pytest_mcp_storage.engine.loop import SuiteLoop, patched_by
 from pytest_mcp_storage.session.backends import MakeHarness, described
+from pytest_mcp_storage.session.failures import Known, name_of
 from pytest_mcp_storage.session.options import Options
 from pytest_mcp_storage.spec.harness import NotMeasurable
 from pytest_mcp_storage.spec.outcome import Measurement, Outcome
@@ -26,6 +27,9 @@ PATCHED = (
 )
 
 
+REPLAYED = "the failure of an earlier run, replayed; pytest --cache-clear forgets it"
+
+
 class Run:
     """Options, harness makers by backend name, and the environments provisioned so far."""
 
@@ -34,8 +38,10 @@ class Run:
         options: Options,
         makers: Mapping[str, MakeHarness],
         say: Callable[[str], None] = lambda text: None,
+        known: Known | None = None,
     ) -> None:
         self.options = options
+        self._known = known or {}
         self._say = say
         self.makers = makers
         self.clauses = {clause.id: clause for clause in options.clauses}
@@ -55,6 +61,7 @@ class Run:
     def measure(self, test: ClauseTest, backend: str) -> Measurement:
         """Measure one test on one backend; if the backend can't be provisioned, the result is "not measured"."""
         from pytest_mcp_storage.engine.measure import measure
+        from pytest_mcp_storage.oracle.reduction import reduce
 
         clause = self.clauses[test.clause]
         if backend in self._refusals:
@@ -78,10 +85,45 @@ class Run:
             return Measurement(clause.id, test.name, Outcome.NOT_MEASURED, self._refusals[backend], fault=fault)
         options = self.options
         with self._following(environment):
-            measured = measure(test, clause, environment, options.tier, options.seed, destructive=options.destructive)
+            measured = self._known_failure(test, backend, environment)
+            for seed in () if measured else self._seeds(test, backend):
+                measured = measure(
+                    test, clause, environment, options.tier, seed, destructive=options.destructive, reduce=reduce
+                )
+                if measured.outcome is Outcome.FAILED:
+                    measured.seed = None if seed == options.seed else seed
+                    break
+            assert measured is not None
         if environment.hung:
             self._refusals[backend] = f"the store hung after {test.name}, and was not called again"
         return measured
+
+    def _known_failure(self, test: ClauseTest, backend: str, environment: Environment) -> Measurement | None:
+        """Return the failure of an earlier run, if a replay of its smallest history still shows it."""
+        from pytest_mcp_storage.engine.context import TestContext
+        from pytest_mcp_storage.engine.executor import LONGEST_EXAMPLE
+        from pytest_mcp_storage.engine.measure import tidy
+        from pytest_mcp_storage.oracle.reduction import still_fails
+
+        kept = self._known.get(name_of(backend, test.name), {}).get("measurement")
+        if not kept:
+            return None
+        options = self.options
+        context = TestContext(environment, options.tier, options.seed, destructive=options.destructive)
+        try:
+            if not still_fails(kept["scenario"], context):
+                return None
+        finally:
+            tidy(context, limit=LONGEST_EXAMPLE)
+        found = Measurement.from_json(kept)
+        found.examples, found.seconds = 1, 0.0
+        found.notes = list(dict.fromkeys([*found.notes, REPLAYED]))
+        return found
+
+    def _seeds(self, test: ClauseTest, backend: str) -> list[int]:
+        """Return the seeds to measure with: first that of an earlier failure, then the run's own."""
+        kept = self._known.get(name_of(backend, test.name), {}).get("seed")
+        return [self.options.seed] if kept is None else list(dict.fromkeys([int(kept), self.options.seed]))
 
     def describe(self, backend: str) -> dict[str, object]:
         """Return what a report says about a backend: harness, version and capabilities."""

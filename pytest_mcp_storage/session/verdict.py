@@ -8,6 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from pytest_mcp_storage.report.fingerprint import kind_of
 from pytest_mcp_storage.report.model import BackendReport, ClauseReport, Report, verdict_of
 from pytest_mcp_storage.session.deviations import Deviation
 from pytest_mcp_storage.session.options import Options
@@ -110,8 +111,11 @@ def _clause(
         should=shown.should,
         history=shown.history,
         fault=shown.fault,
+        test=shown.test if shown.outcome is Outcome.FAILED else "",
+        kind=kind_of(shown.message, shown.scenario) if shown.outcome is Outcome.FAILED else "",
+        scenario=shown.scenario,
         notes=list(dict.fromkeys(n for each in mine for n in each.notes if not n.startswith(UNDECLARED))),
-        reproduce=options.reproduce(backend, clause.id),
+        reproduce=options.reproduce(backend, clause.id, shown.seed),
     )
     accepted = [each for each in deviations if each.covers(backend, clause.id, today)]
     if outcome is Outcome.FAILED and accepted:

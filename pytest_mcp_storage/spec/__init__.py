@@ -8,6 +8,7 @@
 - ``outcome``: the outcome of a clause, and of one test of it.
 - ``call``: one call of a store, and its outcome.
 - ``comparison``: whether two JSON values are equal to a reader of JSON.
+- ``tracebacks``: where a store raised an exception.
 - ``describe``: values and outcomes of calls as text.
 - ``tracebacks``: where an exception was raised: files, lines and functions, and no values, which may be secret.
 """

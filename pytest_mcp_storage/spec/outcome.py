@@ -48,6 +48,10 @@ class Measurement:
     seconds: float = 0.0
     observed: list[Measurement] = field(default_factory=list)
     """Failures of other clauses that an observer saw after the test."""
+    seed: int | None = None
+    """The seed that found the failure, if it is another than the run's."""
+    scenario: dict[str, Any] = field(default_factory=dict)
+    """The smallest sequence of calls that shows the failure, if a replay has confirmed it; JSON."""
 
     def to_json(self) -> dict[str, Any]:
         """Return the measurement as JSON, with the outcome by its value."""

@@ -10,6 +10,7 @@ A mutant is a harness class: ``breaks`` names its clauses, and its docstring is 
 - ``conforming``: the correct but unusual ones.
 - ``registry``: lists both, mutants by clause group.
 - ``run``: runs one of them against the clauses.
+- ``signatures``: which clauses fail each mutant, and how.
 """
 
 from pytest_mcp_storage.zoo.mutant import Mutant

@@ -53,9 +53,9 @@ def test_it_never_overwrites(project: Path) -> None:
     (folder / second).unlink()
     said = init().output
     assert (folder / first).read_text() == "-- mine"
-    assert f"left supabase/migrations/{first}: it is there already, and differs" in said
+    assert f"left supabase/migrations/{first}: it exists already, and differs" in said
     assert f"wrote supabase/migrations/{second}" in said
-    assert "it is there already\n" in init().output
+    assert "it exists already\n" in init().output
 
 
 @pytest.mark.parametrize("configuration", ["config.toml", "config.json"])
@@ -121,7 +121,7 @@ def test_a_table_of_another_name_fits_next_to_ours(project: Path) -> None:
     ]
     for name in ours:
         assert "mcp_sessions" not in (project / "supabase" / "migrations" / name).read_text()
-    assert init("--table", "agent_sessions").output.count("it is there already\n") == len(ours)
+    assert init("--table", "agent_sessions").output.count("it exists already\n") == len(ours)
 
 
 def test_a_version_number_that_is_taken_is_passed_over(project: Path) -> None:

@@ -53,7 +53,7 @@ def test_what_is_killed_and_what_is_passed_is_no_problem(run: Run) -> None:
         (SURVIVED, "IgnoresTtl survived EX-2", "0 of 1 broken stores killed, 0 of them at smoke"),
         (
             FAILED,
-            "Plain is conforming, and was failed by RT-1: RT-1: not what was written",
+            "Plain is conforming, and failed RT-1: RT-1: not what was written",
             "0 of 1 conforming ones passed",
         ),
         (

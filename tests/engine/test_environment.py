@@ -110,7 +110,7 @@ def test_a_store_that_blocks_the_loop_at_once_is_given_up(loop: SuiteLoop, monke
 @pytest.mark.parametrize(
     ("made", "told"),
     [
-        (None, "open() returned None in place of a backend"),
+        (None, "open() returned None instead of a backend; return the opened backend"),
         (Harness(), "open() returned a Harness, a harness: name its class instead"),
         (object(), "open() returned a object, which is no backend: it lacks init(), generate_session_id(), create"),
     ],

@@ -164,7 +164,7 @@ async def test_a_callable_takes_no_default_ttl() -> None:
 
 @pytest.mark.parametrize(
     ("factory", "told"),
-    [(nothing, r"nothing\(\) returned None in place of a backend"), (Whole, "a harness"), (dict, "lacks init")],
+    [(nothing, r"nothing\(\) returned None instead of a backend"), (Whole, "a harness"), (dict, "lacks init")],
 )
 async def test_a_callable_that_returns_something_else_is_told_so(factory: Callable[[], Any], told: str) -> None:
     with pytest.raises(TypeError, match=told):

@@ -107,7 +107,7 @@ def test_a_borrowed_harness_works_on_the_suites_loop(loop: SuiteLoop) -> None:
 @pytest.mark.parametrize(
     ("made", "told"),
     [
-        (None, "returned None in place of a backend"),
+        (None, "returned None instead of a backend"),
         (object(), "returned a object, which is no backend"),
     ],
 )

@@ -219,7 +219,7 @@ def test_a_deviation_of_a_backend_that_is_not_judged_is_mentioned(repository: py
     repository.path.joinpath("known.yaml").write_text("- {clause: LC-2, reason: r, backend: some_stores:Ketp}\n")
     result = run(repository, "Kept", "--mcp-deviations=known.yaml")
     assert result.ret == pytest.ExitCode.OK
-    result.stdout.fnmatch_lines(["note: known.yaml:1 speaks of backend 'some_stores:Ketp', which this run does not *"])
+    result.stdout.fnmatch_lines(["note: known.yaml:1 names backend 'some_stores:Ketp', which this run does not *"])
 
 
 # -- what is written -------------------------------------------------------------------------------------------------

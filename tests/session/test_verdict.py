@@ -252,8 +252,8 @@ def test_a_backend_that_entries_speak_of_and_no_run_judges_is_named_once() -> No
         Deviation("EX-1", "r", line, backend=name) for line, name in enumerate(["a", "sqlite", "", "b", "a"], start=1)
     ]
     assert left_alone(options(), entries) == [
-        "known.yaml:1 speaks of backend 'a', which this run does not judge",
-        "known.yaml:4 speaks of backend 'b', which this run does not judge",
+        "known.yaml:1 names backend 'a', which this run does not judge",
+        "known.yaml:4 names backend 'b', which this run does not judge",
     ]
 
 
@@ -263,7 +263,7 @@ def test_an_entry_does_not_excuse_what_was_not_measured(judged: Judge) -> None:
 
 
 @pytest.mark.parametrize(
-    ("seen", "why"), [(PASSED, "the clause is kept now"), (NOT_APPLICABLE, "the clause does not apply here")]
+    ("seen", "why"), [(PASSED, "the clause passes now"), (NOT_APPLICABLE, "the clause does not apply here")]
 )
 def test_a_stale_entry_fails_the_run_and_says_which_line_to_delete(judged: Judge, seen: Outcome, why: str) -> None:
     report, good = judged(measured(EX_1=seen), Deviation("EX-1", "r", 12))

@@ -1,0 +1,138 @@
+"""Reduce the history of a failure to the fewest calls and the simplest arguments that still show it.
+
+The recorded calls are replayed on a fresh namespace of the same store, and the model judges each result. Delta
+debugging (Zeller and Hildebrandt, 2002) leaves out calls as long as the same method fails in the same way, then the
+arguments shrink. Two more replays must confirm the result.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+from pytest_mcp_storage.engine.context import TestContext
+from pytest_mcp_storage.engine.recording import History
+from pytest_mcp_storage.oracle.judge import LISTINGS, Finding
+from pytest_mcp_storage.oracle.printing import expected_text, history_of, recorded, returned, unmarked
+from pytest_mcp_storage.oracle.replay import Replay
+from pytest_mcp_storage.oracle.scenario import Scenario, scenario_of
+from pytest_mcp_storage.oracle.simplification import bold, fine
+from pytest_mcp_storage.spec.outcome import Measurement
+
+LONGEST_REPLAY = 60.0
+MOST_SECONDS = 2.0
+"""Seconds that the reduction of a failure takes at most, unless the tier gives less."""
+WRITES = ("create_session", "update_session", "remove_session", "clear_all", "cleanup_expired_sessions")
+METHODS = (*WRITES, "get_session", *LISTINGS)
+
+
+def reduce(measurement: Measurement, history: History, context: TestContext) -> None:
+    """Give the measurement the smallest history that shows its failure, if a replay of the calls shows it too."""
+    scenario = scenario_of(history)
+    search = Reduction(context, measurement.message)
+    reduced = search.run(scenario) if scenario else None
+    if reduced is not None:
+        smallest, finding, mark = reduced
+        measurement.history = history_of(smallest, finding, mark)
+        found = {**printed(finding, mark), "minimal": search.complete}
+        measurement.scenario = {**smallest.to_json(), "finding": found}
+    elif measurement.history == history.lines():
+        measurement.history = recorded(history)
+
+
+def still_fails(kept: dict[str, Any], context: TestContext) -> bool:
+    """Say whether a scenario that was kept as JSON still shows its finding in two replays."""
+    search = Reduction(context, "")
+    search.wanted = kept["finding"]["method"], kept["finding"]["kind"]
+    scenario = Scenario.from_json(kept)
+    return all(search.confirms(scenario) for _ in range(2))
+
+
+def printed(finding: Finding, mark: str) -> dict[str, object]:
+    """Return the finding as JSON, without the mark of its example."""
+    return {
+        "place": finding.place, "method": finding.method, "kind": finding.kind,
+        "expected": unmarked(finding.expected, mark), "returned": returned(finding.returned, mark),
+        "expected_text": str(unmarked(expected_text(finding.expected), mark)),
+    }  # fmt: skip
+
+
+class Reduction:
+    """The search for the smallest scenario with the same failure. ``message``: what the clause's test observed."""
+
+    def __init__(self, context: TestContext, message: str) -> None:
+        self.context = context
+        self.named = [method for method in METHODS if method in message]
+        self.wanted: tuple[str, str] = ("", "")
+        self.replays = 0
+        self.complete = True
+        """Whether the search has ended before its time."""
+        self._without: set[str] = set()
+        self._end = time.monotonic() + min(MOST_SECONDS, context.tier.shrinking)
+
+    def run(self, scenario: Scenario) -> tuple[Scenario, Finding, str] | None:
+        """Return the smallest scenario, its finding, and the mark of the last replay; ``None`` if none is confirmed."""
+        found = self._choose(self._replay(scenario))
+        if found is None:
+            return None
+        self.wanted = found.what
+        smallest = replace(scenario, steps=scenario.steps[: found.place + 1])
+        smallest = self._simpler(smallest, bold)
+        smallest = self._fewer_steps(smallest)
+        smallest = self._simpler(smallest, bold)
+        smallest = self._simpler(self._fewer_steps(smallest), fine)
+        confirmed = [self._same(smallest) for _ in range(2)]
+        last = confirmed[-1]
+        return (smallest, last, self.context.history.mark) if all(confirmed) and last else None
+
+    def confirms(self, scenario: Scenario) -> bool:
+        """Say whether a replay shows the finding that is looked for."""
+        return self._same(scenario) is not None
+
+    def _choose(self, findings: list[Finding]) -> Finding | None:
+        """Return the finding that the clause's test observed: one whose method its message names, or else the first."""
+        named = [each for each in findings if each.method in self.named]
+        return next(iter(named or ([] if self.named else findings)), None)
+
+    def _fewer_steps(self, scenario: Scenario) -> Scenario:
+        size = max(1, len(scenario.steps) // 2)
+        while size:
+            end = len(scenario.steps) - 1
+            while end > 0 and not self._is_over():
+                start = max(0, end - size)
+                candidate = replace(scenario, steps=(*scenario.steps[:start], *scenario.steps[end:]))
+                if found := self._same(candidate):
+                    scenario = replace(candidate, steps=candidate.steps[: found.place + 1])
+                end = min(start, len(scenario.steps) - 1)
+            size //= 2
+        return scenario
+
+    def _simpler(self, scenario: Scenario, variants: Callable[[Scenario], Iterator[Scenario]]) -> Scenario:
+        candidates = variants(scenario)
+        while not self._is_over() and (candidate := next(candidates, None)) is not None:
+            if candidate != scenario and self._same(candidate):
+                scenario = candidate
+                candidates = variants(scenario)
+        return scenario
+
+    def _same(self, scenario: Scenario) -> Finding | None:
+        """Return the finding that is looked for, if a replay shows it; a scenario that failed to is not replayed."""
+        key = repr(scenario)
+        if key in self._without:
+            return None
+        found = next((each for each in self._replay(scenario) if each.what == self.wanted), None)
+        if found is None:
+            self._without.add(key)
+        return found
+
+    def _replay(self, scenario: Scenario) -> list[Finding]:
+        self.replays += 1
+        replay = Replay(self.context, scenario)
+        return self.context.environment.loop.run(replay.run(), limit=LONGEST_REPLAY)
+
+    def _is_over(self) -> bool:
+        over = time.monotonic() > self._end
+        self.complete = self.complete and not over
+        return over

@@ -1,0 +1,183 @@
+"""Write a failure as a test file that needs pytest and the store, but not the suite's tests or Hypothesis."""
+
+from __future__ import annotations
+
+import os
+import pprint
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pytest_mcp_storage.spec.clauses import Clause
+
+PASS = "pass_time"  # noqa: S105
+SESSION = "$session"
+TEMPLATE = '''\
+"""{id}: {statement}
+
+{seen}
+Written by pytest-mcp-storage from a failing run. It fails until the store is fixed:
+
+    pytest {file}
+"""
+
+import asyncio
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+sys.path[:0] = [str(Path(__file__).resolve().parent / {folder!r})]
+
+from pytest_mcp_storage import Capability
+from pytest_mcp_storage.session.backends import resolve
+from pytest_mcp_storage.spec.comparison import difference
+from reference_backends import *  # noqa: F403
+from reference_backends import SessionData
+
+BACKEND = {backend!r}
+
+
+class Clock:
+    """Moves only when the test moves it."""
+
+    def __init__(self):
+        self.now = time.time()
+
+    def __call__(self):
+        return self.now
+
+
+async def calls():
+    async with resolve(BACKEND, Path(__file__).resolve().parent / {folder!r})() as harness:
+        clock = Clock() if Capability.CLOCK in harness.capabilities else None
+        clock_option = {{"clock": clock}} if clock else {{}}
+
+        async def pass_time(seconds):
+            if clock:
+                clock.now += seconds
+            else:
+                await asyncio.sleep(seconds)
+
+        handles = {{}}
+
+        async def handle(name, **options):
+            if name not in handles:
+                if Capability.SHARED not in harness.capabilities:
+                    for other in handles.values():
+                        await other.disconnect()
+                handles[name] = await harness.open(**options, **clock_option)
+            return handles[name]
+
+        try:
+{body}
+        finally:
+            for opened in handles.values():
+                await opened.disconnect()
+
+
+def test_{name}():
+    asyncio.run(calls())
+'''
+
+
+def write_reproducer(
+    folder: Path, backend: str, clause: Clause, seen: str, scenario: Mapping[str, Any], invoked_in: Path
+) -> Path:
+    """Write the test file of a failed clause below ``folder`` and return its path."""
+    slug = re.sub(r"\W+", "_", f"{backend}_{clause.id}").strip("_").lower()
+    path = folder / f"test_{slug}.py"
+    folder.mkdir(parents=True, exist_ok=True)
+    path.write_text(
+        source(backend, clause, seen, scenario, path.name, os.path.relpath(invoked_in, folder)), encoding="utf-8"
+    )
+    return path
+
+
+def source(backend: str, clause: Clause, seen: str, scenario: Mapping[str, Any], file: str, folder: str) -> str:
+    """Return the text of the test file."""
+    lines = [line for place in range(len(scenario["steps"])) for line in _step(scenario, place, clause.id)]
+    return TEMPLATE.format(
+        id=clause.id,
+        statement=_quoted(clause.statement),
+        seen=_quoted(seen),
+        file=file,
+        folder=folder,
+        backend=backend,
+        body="\n".join(f"            {line}" for line in lines),
+        name=re.sub(r"\W+", "_", clause.id).lower(),
+    )
+
+
+def _quoted(text: str) -> str:
+    return text.replace("\\", "\\\\").replace('"""', "'''")
+
+
+def _step(scenario: Mapping[str, Any], place: int, clause: str) -> list[str]:
+    step, finding = scenario["steps"][place], scenario["finding"]
+    if step["method"] == PASS:
+        return [f"await pass_time({step['seconds']!r})"]
+    opened = scenario["handles"].get(step["handle"], {})
+    keys = list(opened.get("keys") or ())
+    options = [repr(step["handle"])]
+    if keys:
+        options.append(f"encryption_key={(keys[0] if len(keys) == 1 else keys)!r}")
+    if opened.get("default_ttl") is not None:
+        options.append(f"default_ttl={opened['default_ttl']!r}")
+    given = [_value(each) for each in step["arguments"]]
+    given += [] if step["ttl"] is None else [f"ttl={step['ttl']!r}"]
+    lines = [f"store = await handle({', '.join(options)})"]
+    call = f"await store.{step['method']}({', '.join(given)})"
+    if place != finding["place"]:
+        return [*lines, call]
+    return [*lines, f"# {clause}: this call must {_must(finding['expected'])}.", *_asserted(call, finding["expected"])]
+
+
+def _must(expected: Mapping[str, Any]) -> str:
+    match expected:
+        case {"raises": name}:
+            return f"raise {name}"
+        case {"returns": None} | {"session": None}:
+            return "return None"
+        case {"session": _}:
+            return "return the session as it was written"
+    return "list each live session once, and no other"
+
+
+def _asserted(call: str, expected: Mapping[str, Any]) -> list[str]:
+    match expected:
+        case {"raises": name}:
+            return [f"with pytest.raises({name}):", f"    {call}"]
+        case {"returns": None} | {"session": None}:
+            return [f"assert {call} is None"]
+        case {"session": fields}:
+            return [f"expected = {_session(fields)}", f'assert difference({call}, expected) == ""']
+        case {"sessions": sessions}:
+            listed = ", ".join(map(_session, sessions))
+            return [
+                f"expected = {{each.session_id: each for each in [{listed}]}}",
+                f"listed = {call}",
+                "assert sorted(each.session_id for each in listed) == sorted(expected)",
+                'assert [difference(each, expected[each.session_id]) for each in listed] == [""] * len(listed)',
+            ]
+        case {"ids": ids}:
+            return [f"assert sorted({call}) == {sorted(ids)!r}"]
+        case {"among": ids, "not": gone}:
+            return [
+                f"ids = {call}",
+                *(f"assert ids.count({each!r}) == {ids.count(each)}" for each in dict.fromkeys(ids)),
+                *(f"assert {each!r} not in ids" for each in gone),
+            ]
+    return [f"assert {call} == {expected!r}"]
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, dict) and set(value) == {SESSION}:
+        return _session(value[SESSION])
+    return pprint.pformat(value, width=1_000_000)
+
+
+def _session(fields: Mapping[str, Any]) -> str:
+    return f"SessionData({', '.join(f'{name}={value!r}' for name, value in fields.items())})"

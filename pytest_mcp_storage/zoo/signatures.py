@@ -1,0 +1,72 @@
+"""The kill signatures of the mutants: which clauses fail each of them, and how. Diagnoses compare with them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import replace
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+from pytest_mcp_storage.engine.environment import Environment
+from pytest_mcp_storage.engine.loop import SuiteLoop
+from pytest_mcp_storage.engine.measure import measure
+from pytest_mcp_storage.engine.tiers import TIERS
+from pytest_mcp_storage.oracle.reduction import reduce
+from pytest_mcp_storage.report.fingerprint import kind_of
+from pytest_mcp_storage.report.similarity import calibrated
+from pytest_mcp_storage.spec.clauses import load_clauses
+from pytest_mcp_storage.spec.outcome import Outcome
+from pytest_mcp_storage.zoo.registry import all_mutants
+from pytest_mcp_storage.zoo.run import quietly, suite_tests
+
+FILE = Path(__file__).with_name("signatures.json")
+SLOW = ("LC-10", "LC-13", "ID-6", "CO-5", "CO-6", "CO-7", "CA-", "RE-", "DU-2", "DU-3", "FA-", "RS-")
+"""Clauses and groups that take seconds on any store: they are run only on the mutants that they must kill."""
+GLANCE = replace(TIERS["smoke"], examples=6, steps=12, shrinking=0.4, listed=1100, clearing=300, ids=10_000)
+"""A tier that is enough for a signature: how a clause fails differs little between tiers."""
+
+
+PRECISION = 0.9
+"""The share of diagnoses that must be right, in the test that leaves each mutant out in turn."""
+
+
+def signature(name: str, *, seed: int = 0) -> dict[str, Any]:
+    """Return what the clauses observe on a mutant: for each failed clause how it failed."""
+    mutant = next(each for each in all_mutants() if each.name == name)
+    failed: dict[str, str] = {}
+    loop = SuiteLoop()
+    environment = Environment(name, mutant.harness, loop)
+    tests = suite_tests()
+    try:
+        environment.start()
+        for clause in load_clauses():
+            if clause.id.startswith(SLOW) and clause.id not in mutant.clauses:
+                continue
+            for test in clause.tests:
+                seen = measure(tests[test], clause, environment, GLANCE, seed, destructive=True, reduce=reduce)
+                if seen.outcome is Outcome.FAILED:
+                    failed[clause.id] = kind_of(seen.message, seen.scenario)
+                    break
+        environment.stop()
+    except Exception as error:
+        failed.setdefault("error", repr(error))
+    finally:
+        loop.close()
+    return {"clauses": list(mutant.clauses), "why": mutant.why, "failed": failed}
+
+
+def write_signatures(names: Iterable[str], *, jobs: int, file: Path = FILE) -> None:
+    """Run these mutants and write their signatures, keeping those of the others that still exist."""
+    known = json.loads(file.read_text(encoding="utf-8"))["mutants"] if file.exists() else {}
+    existing = [each.name for each in all_mutants()]
+    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=quietly) as pool:
+        running = {pool.submit(signature, name): name for name in names}
+        for count, done in enumerate(as_completed(running), 1):
+            known[running[done]] = done.result()
+            if count % 10 == 0 or count == len(running):
+                kept = {name: known[name] for name in existing if name in known}
+                table = {**calibrated(kept, PRECISION), "mutants": kept}
+                file.write_text(json.dumps(table, indent=0, ensure_ascii=False) + "\n", encoding="utf-8")
