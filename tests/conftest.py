@@ -37,8 +37,9 @@ NODE = ("bridge",)
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark what needs a server, Node.js or a process of pytest, so that ``make check`` can leave it out."""
-    for item in items:
-        folder = item.path.parent.relative_to(ROOT / "tests").as_posix()
+    tests = ROOT / "tests"
+    for item in (each for each in items if each.path.is_relative_to(tests)):
+        folder = item.path.parent.relative_to(tests).as_posix()
         fixtures = set(getattr(item, "fixturenames", ()))
         if folder.startswith(SERVERS) or {"server", "stack", "valkey", "redis_url"} & fixtures:
             item.add_marker("server")
