@@ -64,14 +64,14 @@ def failed(report: Report) -> list[str]:
 
 
 def table(reports: dict[str, Report]) -> Iterator[str]:
-    yield "| store | verdict | passed | failed | not applicable |"
-    yield "| :-- | :-- | --: | :-- | --: |"
+    yield "| store | verdict | passed | failed | not applicable | not measured |"
+    yield "| :-- | :-- | --: | :-- | --: | --: |"
     for store, report in reports.items():
         backend = report.backends[0]
         bad = compact(failed(report)) or "none"
-        passed, not_applicable = backend.count(Outcome.PASSED), backend.count(Outcome.NOT_APPLICABLE)
+        counts = [backend.count(each) for each in (Outcome.PASSED, Outcome.NOT_APPLICABLE, Outcome.NOT_MEASURED)]
         verdict = backend.verdict.replace("_", " ")
-        yield f"| {STORES[store]} | {verdict} | {passed} | {bad} | {not_applicable} |"
+        yield f"| {STORES[store]} | {verdict} | {counts[0]} | {bad} | {counts[1]} | {counts[2]} |"
 
 
 async def confirmed(name: str, store: str) -> bool:

@@ -287,7 +287,7 @@ def test_the_options_and_ini_values() -> None:
 
 def test_the_names_of_backends() -> None:
     assert sorted(backends.BUNDLED) == ["file", "memory", "redis", "sqlite", "supabase"]
-    assert sorted(backends.SCHEMES) == ["mcp-ts", "stdio"]
+    assert sorted(backends.SCHEMES) == ["key-value", "mcp-ts", "stdio"]
     assert backends.GROUP == "pytest_mcp_storage.backends"
 
 

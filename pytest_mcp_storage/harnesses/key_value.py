@@ -66,17 +66,20 @@ class KeyValueHarness(BackendHarness):
         store = await made_by(self._store)
         self.make = type(store)
         await store.put("probe", {"found": True}, collection=self.prefix)
-        other = await made_by(self._store)
-        if await other.get("probe", collection=self.prefix) is None:
-            self.capabilities = frozenset()
-        await other.delete("probe", collection=self.prefix)
-        for each in (store, other):
-            if close := getattr(each, "close", None):
-                await close()
+        shared = await self._finds_probe()  # before the first store is closed: some allow one object only
+        await _closed(store)
+        durable = await self._finds_probe()
+        found = {Capability.SHARED: shared, Capability.DURABLE: durable}
+        self.capabilities = frozenset(each for each, is_so in found.items() if is_so)
         return self
 
     async def __aexit__(self, *exc: object) -> None:
+        from pytest_mcp_storage.harnesses.key_value_backend import made_by
+
         if self.capabilities and self._folder is None:
+            store = await made_by(self._store)
+            await store.delete("probe", collection=self.prefix)
+            await _closed(store)
             backend = await self.open()
             await backend.clear_all()
             await backend.disconnect()
@@ -99,3 +102,23 @@ class KeyValueHarness(BackendHarness):
 
     def _store(self) -> Any:
         return self.factory() if self._folder is None else self.factory(self._folder)
+
+    async def _finds_probe(self) -> bool:
+        """Return whether a new store object has what another one has put."""
+        from pytest_mcp_storage.harnesses.key_value_backend import made_by
+
+        try:
+            store = await made_by(self._store)
+        except Exception:
+            return False
+        try:
+            return await store.get("probe", collection=self.prefix) is not None
+        except Exception:
+            return False
+        finally:
+            await _closed(store)
+
+
+async def _closed(store: Any) -> None:
+    if close := getattr(store, "close", None):
+        await close()

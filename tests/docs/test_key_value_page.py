@@ -39,7 +39,16 @@ def test_the_explanations_name_stores_and_clauses(report: Any) -> None:
 
 @pytest.mark.parametrize(
     ("confirm", "store"),
-    [(each["confirm"], store) for each in DEFECTS for store in sorted(HERE.intersection(each["clauses"]))],
+    [
+        ("slashes_meet", "filetree"),
+        ("some_names_fail", "filetree"),
+        *((each["confirm"], store) for each in DEFECTS for store in sorted(HERE.intersection(each["clauses"]))),
+    ],
 )
 def test_each_defect_shows_without_the_suite(report: Any, confirm: str, store: str) -> None:
     assert asyncio.run(report.confirmed(confirm, store))
+
+
+@pytest.mark.parametrize("confirm", ["slashes_meet", "some_names_fail"])
+def test_the_names_that_fastmcp_sets_up_do_not_have_them(report: Any, confirm: str) -> None:
+    assert not asyncio.run(report.confirmed(confirm, "filetree_v1"))

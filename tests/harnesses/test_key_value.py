@@ -104,6 +104,23 @@ async def test_a_store_of_one_handle_is_neither_durable_nor_shared() -> None:
         assert harness.capabilities == {Capability.DURABLE, Capability.SHARED}
 
 
+async def test_a_store_that_allows_one_object_at_a_time_is_durable_and_not_shared() -> None:
+    class Exclusive(Plain):
+        users = 0
+
+        def __init__(self, folder: Path) -> None:
+            if Exclusive.users:
+                raise OSError("lock held by the current process")
+            Exclusive.users += 1
+            super().__init__(folder)
+
+        async def close(self) -> None:
+            Exclusive.users -= 1
+
+    async with KeyValueHarness.of(Exclusive)() as harness:
+        assert harness.capabilities == {Capability.DURABLE}
+
+
 @pytest.fixture
 def redis_url() -> Iterator[str]:
     loop = SuiteLoop()
