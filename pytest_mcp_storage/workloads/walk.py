@@ -16,7 +16,7 @@ from reference_backends import SessionData
 
 
 class Walk:
-    """A store of its own, handles on it, and sessions with canaries, which are remembered as ``sealed``.
+    """A separate store, handles on it, and sessions with canaries, which are remembered as ``sealed``.
 
     ``keys``: the one of the handles and a newer one; none if the store takes none.
     """

@@ -54,7 +54,13 @@ def test_no_clause_is_without_its_tests_and_no_test_without_its_clause(contract:
     assert there == named
 
 
-ACROSS_GROUPS = {"test_mcp_source", "test_mcp_contention", "test_mcp_paths", "test_mcp_bare_names", "test_mcp_interruptions"}
+ACROSS_GROUPS = {
+    "test_mcp_source",
+    "test_mcp_contention",
+    "test_mcp_paths",
+    "test_mcp_bare_names",
+    "test_mcp_interruptions",
+}
 """Modules that use one kind of value in clauses of several groups."""
 
 

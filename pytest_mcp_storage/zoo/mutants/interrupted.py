@@ -14,7 +14,7 @@ from reference_backends import (
 from reference_backends.core.validation import check_changes, check_session
 
 NEVER = 10**12
-"""Seconds since the epoch; stands for no expiry."""
+"""Seconds since the epoch; means no expiry."""
 
 
 @broken("FA-3", "EX-2")
