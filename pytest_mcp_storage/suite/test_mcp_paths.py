@@ -89,7 +89,7 @@ class Scene:
 
 
 async def _walk_all(context: TestContext, session: SessionData) -> Observed:
-    """Walk each path on a store of its own; on a slow backend all on one, whose bytes are searched once."""
+    """Walk each path on a new store; on a slow backend all of them on one, whose bytes are searched once."""
     found = Observed()
     can_share = context.can(Capability.SHARED) and context.can(Capability.KEY)
     paths = PATHS + (SHARED_PATHS if can_share else ())
