@@ -5,6 +5,7 @@
 - ``contract``: ``contract``: writes CONFORMANCE.md.
 - ``key``: ``key``: prints a new key.
 - ``migrate``: ``migrate``: copies sessions of ``@mcp-ts/sdk``.
+- ``new_harness``: ``new-harness``: writes a harness for a store.
 - ``report``: ``report``: merges reports.
 - ``stack``: ``stack`` and ``supabase-init``.
 - ``zoo``: ``zoo``: runs the mutants.
