@@ -8,19 +8,7 @@ from typing import Any, Unpack
 
 import asyncpg
 
-from reference_backends import (
-    BackendOptions,
-    BaseBackend,
-    SessionData,
-    SessionExistsError,
-    SessionNotFoundError,
-    SessionUpdate,
-    StorageUnavailableError,
-    check_changes,
-    check_identity,
-    check_names,
-    check_session,
-)
+import reference_backends as rb
 
 # The lock is for handles that are opened at the same time: "if not exists" alone can fail then.
 TABLE = """
@@ -40,12 +28,12 @@ ONE = "select record from mcp_records where identity = $1 and session_id = $2 an
 LIST = "select session_id, record from mcp_records where identity = $1 and expires_at > $2"
 
 
-class AsyncpgBackend(BaseBackend):
+class AsyncpgBackend(rb.BaseBackend):
     """A ``StorageBackend`` over asyncpg: one row for each session, one statement for each change."""
 
     label = "asyncpg"
 
-    def __init__(self, dsn: str, **options: Unpack[BackendOptions]) -> None:
+    def __init__(self, dsn: str, **options: Unpack[rb.BackendOptions]) -> None:
         super().__init__(**options)
         self.dsn = dsn
         self.pool: Any = None
@@ -60,40 +48,40 @@ class AsyncpgBackend(BaseBackend):
             self._opened()
             await self._call("execute", TABLE)
 
-    async def create_session(self, session: SessionData, ttl: float | None = None) -> None:
-        session = check_session(session)
+    async def create_session(self, session: rb.SessionData, ttl: float | None = None) -> None:
+        session = rb.check_session(session)
         record = json.dumps(self._codec.record(session))
         name = session.identity, session.session_id
         if not await self._fetch(CREATE, *name, record, self._expiry(ttl), self._clock()):
-            raise SessionExistsError(f"session {session.session_id!r} exists already")
+            raise rb.SessionExistsError(f"session {session.session_id!r} exists already")
 
     async def update_session(
-        self, identity: str, session_id: str, changes: SessionUpdate, ttl: float | None = None
+        self, identity: str, session_id: str, changes: rb.SessionUpdate, ttl: float | None = None
     ) -> None:
-        name = check_names(identity, session_id)
-        named, expires_at = check_changes(changes), self._expiry(ttl)
+        name = rb.check_names(identity, session_id)
+        named, expires_at = rb.check_changes(changes), self._expiry(ttl)
         while True:
             rows = await self._fetch(ONE, *name, self._clock())
             if not rows:
-                raise SessionNotFoundError(f"there is no live session {session_id!r} of this identity")
+                raise rb.SessionNotFoundError(f"there is no live session {session_id!r} of this identity")
             old = rows[0]["record"]
             new = json.dumps(self._codec.updated(json.loads(old), named))
             if await self._fetch(UPDATE, *name, new, expires_at, old):  # else another update came first: read again
                 return
 
-    async def get_session(self, identity: str, session_id: str) -> SessionData | None:
-        rows = await self._fetch(ONE, *check_names(identity, session_id), self._clock())
+    async def get_session(self, identity: str, session_id: str) -> rb.SessionData | None:
+        rows = await self._fetch(ONE, *rb.check_names(identity, session_id), self._clock())
         return self._codec.session(json.loads(rows[0]["record"])) if rows else None
 
-    async def get_identity_sessions_data(self, identity: str) -> list[SessionData]:
-        rows = await self._fetch(LIST, check_identity(identity), self._clock())
+    async def get_identity_sessions_data(self, identity: str) -> list[rb.SessionData]:
+        rows = await self._fetch(LIST, rb.check_identity(identity), self._clock())
         return [self._codec.session(json.loads(row["record"])) for row in rows]
 
     async def get_identity_mcp_sessions(self, identity: str) -> list[str]:
-        return [row["session_id"] for row in await self._fetch(LIST, check_identity(identity), self._clock())]
+        return [row["session_id"] for row in await self._fetch(LIST, rb.check_identity(identity), self._clock())]
 
     async def remove_session(self, identity: str, session_id: str) -> None:
-        name = check_names(identity, session_id)
+        name = rb.check_names(identity, session_id)
         await self._fetch("delete from mcp_records where identity = $1 and session_id = $2", *name)
 
     async def get_all_session_ids(self) -> list[str]:
@@ -122,4 +110,6 @@ class AsyncpgBackend(BaseBackend):
             return await getattr(self.pool, method)(query, *arguments)
         except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             reason = type(error).__name__
-        raise StorageUnavailableError(f"PostgreSQL did not answer ({reason}); retry")  # not in the except block: EN-10
+        raise rb.StorageUnavailableError(
+            f"PostgreSQL did not answer ({reason}); retry"
+        )  # not in the except block: EN-10

@@ -1,4 +1,4 @@
-"""Drives the stores over PostgreSQL: a server of the run's own, a database for each harness, a proxy between them."""
+"""Drives the stores over PostgreSQL: a server for the run, a database for each harness, a proxy between them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ from pytest_mcp_storage.stacks.supabase.providers import start_stack
 from pytest_mcp_storage.stacks.supabase.stack import StackServer
 from reference_backends import StorageBackend
 
-ROW = "from mcp_records where identity = %s and session_id = %s"
+READ = "select record from mcp_records where identity = %s and session_id = %s"
+PLANT = "update mcp_records set record = %s where identity = %s and session_id = %s returning 1"
 
 
 @functools.cache
@@ -47,7 +48,7 @@ class PostgresqlHarness(BackendHarness):
     def __init__(self, database: str = "") -> None:
         self.database = database
         self.attached = bool(database)
-        self.proxy: FaultProxy | None = None
+        self.proxy: Any = None  # an attached harness has none
 
     async def __aenter__(self) -> Self:
         if not self.attached:
@@ -75,26 +76,21 @@ class PostgresqlHarness(BackendHarness):
         return "\n".join(map(str, await self._query("select * from mcp_records"))).encode()
 
     async def stored_fields(self, identity: str, session_id: str) -> Mapping[str, Any]:
-        rows = await self._query(f"select record {ROW}", identity, session_id)
-        if not rows:
-            raise LookupError(session_id)
-        fields: dict[str, Any] = json.loads(rows[0][0])
-        return fields
+        for (record,) in await self._query(READ, identity, session_id):
+            return dict(json.loads(record))
+        raise LookupError(session_id)
 
     async def replace_stored_field(self, identity: str, session_id: str, field: str, value: Any) -> None:
         record = {**await self.stored_fields(identity, session_id), field: value}
-        update = "update mcp_records set record = %s where identity = %s and session_id = %s returning 1"
-        await self._query(update, json.dumps(record), identity, session_id)
+        await self._query(PLANT, json.dumps(record), identity, session_id)
 
     @asynccontextmanager
     async def outage(self) -> AsyncIterator[None]:
-        assert self.proxy is not None
         async with self.proxy.fault(Fault.REFUSE):
             yield
 
     @asynccontextmanager
     async def lost_answer(self) -> AsyncIterator[None]:
-        assert self.proxy is not None
         async with self.proxy.fault(Fault.DROP_ANSWER):
             yield
 

@@ -79,7 +79,7 @@ def _words(store: str, target: Any, found: Signature) -> dict[str, Any]:
         "harness": harness,
         "title": title,
         "variable": f"{name.upper()}_URL",
-        "doc": "An empty store in a folder of its own for each run." if "folder" in found.uses else "Opens the store.",
+        "doc": "An empty store in a new folder for each run." if "folder" in found.uses else "Opens the store.",
         "capabilities": declared,
         "others": [each for each in Capability if each not in declared],
         "methods": {each: ", ".join(f"{name}()" for name in OF_CAPABILITY.get(each, ())) for each in Capability},

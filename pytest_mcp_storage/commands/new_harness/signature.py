@@ -78,7 +78,7 @@ def signature_of(store: Callable[..., Any]) -> Signature:
 
 
 def _parameters(store: Callable[..., Any]) -> Iterator[inspect.Parameter]:
-    """Yield each argument once. ``**options`` stands for the arguments of the base class."""
+    """Yield each argument once. For ``**options``, yield the arguments of the base class."""
     seen: set[str] = set()
     classes = [each for each in getattr(store, "__mro__", ()) if "__init__" in vars(each) and each is not object]
     for each in classes or [store]:
