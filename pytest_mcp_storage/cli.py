@@ -17,6 +17,7 @@ COMMANDS = {
     "doctor": "pytest_mcp_storage.commands.doctor:doctor",
     "migrate": "pytest_mcp_storage.commands.migrate:migrate",
     "reseal": "pytest_mcp_storage.commands.reseal:reseal",
+    "new-harness": "pytest_mcp_storage.commands.new_harness.command:new_harness",
     "report": "pytest_mcp_storage.commands.report:report",
     "stack": "pytest_mcp_storage.commands.stack:stack",
     "zoo": "pytest_mcp_storage.commands.zoo:zoo",

@@ -8,7 +8,32 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 EXAMPLES = Path(__file__).parents[1] / "examples"
+LONGEST_EXAMPLE = 120
+
+
+@pytest.mark.server
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "harness",
+    ["postgresql_harness:AsyncpgHarness", "postgresql_harness:SqlAlchemyHarness", "valkey_harness:ValkeyHarness"],
+)
+def test_a_store_on_a_server_gets_its_verdict(tmp_path: Path, harness: str) -> None:
+    folder = shutil.copytree(EXAMPLES / "servers", tmp_path / "mine", ignore=shutil.ignore_patterns("__pycache__"))
+    command = [sys.executable, "-m", "pytest", "-q", "--mcp-tier=smoke", "--mcp-report=out.json"]
+    command.append(f"--mcp-backend={harness}")
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    (backend,) = json.loads((folder / "out.json").read_text())["backends"]
+    assert backend["verdict"] == "conformant"
+
+
+@pytest.mark.parametrize("example", sorted(EXAMPLES.glob("servers/*.py")), ids=lambda path: path.name)
+def test_an_example_is_short_enough_to_read(example: Path) -> None:
+    lines = [line for line in example.read_text("utf-8").splitlines() if line]
+    assert len(lines) <= LONGEST_EXAMPLE
 
 
 def test_the_diskcache_store_gets_its_verdict(tmp_path: Path) -> None:

@@ -251,6 +251,7 @@ def test_the_enumerations() -> None:
             "FILES",
             "CRASH",
             "ROW_SECURITY",
+            "DEFAULT_TTL",
         ]
     )
     assert {each.name: each.value for each in Outcome} == {

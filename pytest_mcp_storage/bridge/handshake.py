@@ -23,6 +23,8 @@ class Hello:
     version: str
     capabilities: frozenset[Capability]
     dedicated: bool
+    default_ttl: float
+    """Seconds that a session lives if neither a call nor ``open`` gives a TTL."""
     time_limit: float
     """Seconds within which the backend reports a store that can't be reached (FA-1)."""
     longest_line: int
@@ -50,12 +52,19 @@ async def shake_hands(wire: Wire) -> Hello:
     return Hello(
         name=answer["name"],
         version=answer["version"],
-        capabilities=frozenset(Capability[name] for name in answer["capabilities"]),
+        capabilities=_capabilities(answer),
         dedicated=answer.get("dedicated", True),
+        default_ttl=float(answer.get("defaultTtl", 43_200)),
         time_limit=float(answer.get("timeLimit", 10)),
         longest_line=answer.get("maxLine", LONGEST_LINE),
         shares_objects=answer.get("sharesObjects", False),
     )
+
+
+def _capabilities(answer: Mapping[str, Any]) -> frozenset[Capability]:
+    """Return what the bridge declares. One that names no default TTL is asked for another, and may decline."""
+    declared = frozenset(Capability[name] for name in answer["capabilities"])
+    return declared if "defaultTtl" in answer else declared | {Capability.DEFAULT_TTL}
 
 
 def _is_number(value: Any) -> bool:
@@ -69,6 +78,7 @@ _MEMBERS: Mapping[str, Callable[[Any], bool]] = {
     "capabilities": lambda value: isinstance(value, list) and all(isinstance(name, str) for name in value),
     "dedicated": lambda value: isinstance(value, bool),
     "sharesObjects": lambda value: isinstance(value, bool),
+    "defaultTtl": lambda value: _is_number(value) and 0 < value < math.inf,
     "timeLimit": lambda value: _is_number(value) and 0 < value < math.inf,
     "maxLine": lambda value: type(value) is int and value >= SMALLEST_LINE,
 }

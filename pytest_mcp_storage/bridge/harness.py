@@ -68,6 +68,7 @@ class StdioHarness(BackendHarness):
         hello = await self.start()
         self.capabilities = hello.capabilities if _ends_with_us() else hello.capabilities - {Capability.CRASH}
         self.dedicated, self.time_limit = hello.dedicated, hello.time_limit
+        self.default_ttl_seconds = hello.default_ttl
         try:
             if self._attached is None:
                 await self._do("provision")

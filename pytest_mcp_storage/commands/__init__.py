@@ -8,6 +8,7 @@
 - ``explain``: ``explain``: prints the causes of a report's failures.
 - ``key``: ``key``: prints a new key.
 - ``migrate``: ``migrate``: copies sessions of ``@mcp-ts/sdk``.
+- ``new_harness``: ``new-harness``: writes a harness for a store.
 - ``report``: ``report``: merges reports.
 - ``reseal``: ``reseal``: seals every session under the first key.
 - ``stack``: ``stack``: a Supabase stack on this machine.

@@ -123,6 +123,11 @@ class TestContext:
         return self.harness.dedicated or self.destructive
 
     @property
+    def default_ttl(self) -> float:
+        """Seconds that a session lives if neither a call nor ``open`` gives a TTL."""
+        return self.harness.default_ttl_seconds
+
+    @property
     def usual_keys(self) -> tuple[str, ...]:
         """Return what a handle is opened with by default: the key, or nothing if the store takes none."""
         return (self.key,) if self.can(Capability.KEY) else ()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Callable, Set
 from typing import Any
 
@@ -11,9 +12,9 @@ from pytest_mcp_storage.spec.harness import BackendHarness
 from reference_backends import StorageBackend
 
 METHODS = tuple(name for name in vars(StorageBackend) if not name.startswith("_"))
-"""The attributes that every backend has."""
-BROUGHT = {Capability.KEY: "encryption_key", Capability.CLOCK: "clock"}
-"""The argument of ``open`` that each capability requires."""
+"""What every backend has."""
+BROUGHT = {Capability.KEY: "encryption_key", Capability.CLOCK: "clock", Capability.DEFAULT_TTL: "default_ttl"}
+"""The argument of ``open`` that each of them brings."""
 CONTEXTS = ("outage", "lost_answer", "unprepared")
 """The methods of a harness that are context managers."""
 OF_CAPABILITY = {
@@ -43,7 +44,9 @@ def check_class(harness: type[BackendHarness]) -> None:
 
 
 def check_instance(harness: BackendHarness) -> None:
-    """Raise ``TypeError`` for capabilities that an instance has set; those of the class are checked before."""
+    """Raise ``TypeError`` for what an instance has chosen for itself; the class's capabilities are checked before."""
+    if not 0 < harness.default_ttl_seconds < math.inf:
+        raise TypeError(f"default_ttl_seconds is {harness.default_ttl_seconds!r}; set a number of seconds above 0")
     if harness.capabilities is not getattr(type(harness), "capabilities", None):
         check_capabilities(harness.capabilities)
         check_open(type(harness), harness.capabilities)
@@ -91,7 +94,7 @@ def check_open(harness: type[BackendHarness], declared: Set[Capability]) -> None
         return
     signature = inspect.signature(harness.open)
     brought = [argument for capability, argument in BROUGHT.items() if capability in declared]
-    for argument in ("", *brought, "default_ttl"):
+    for argument in ("", *brought):
         try:
             signature.bind(harness, **({argument: None} if argument else {}))
         except TypeError as error:
@@ -115,20 +118,22 @@ def missing_methods(harness: type[BackendHarness]) -> list[str]:
     return [f"{name}()" for name in names if inspect.getattr_static(harness, name) is inherited[name]]
 
 
-def implemented_undeclared(harness: type[BackendHarness]) -> list[Capability]:
-    """Return the capabilities whose methods a harness class defines and that it does not declare.
+def implemented(harness: type[BackendHarness]) -> list[Capability]:
+    """Return the capabilities whose methods the class defines and does not declare.
 
-    Methods of a base class that declares capabilities itself do not count: a subclass may narrow them on purpose.
+    At least one of the methods must be defined by the class that holds ``capabilities``, or by a subclass of it: a
+    base class may define more than each of its subclasses declares.
     """
-    if not has_capabilities_of_its_own(harness):
-        return []
-    defined: set[str] = set()
-    for each in harness.__mro__[: harness.__mro__.index(BackendHarness)]:
-        defined |= set(vars(each))
-        if "capabilities" in vars(each):
-            break
-    return [each for each, names in OF_CAPABILITY.items() if defined.issuperset(names) and
-            each not in harness.capabilities]  # fmt: skip
+    bases = harness.__mro__[: harness.__mro__.index(BackendHarness)]
+    last = next((place for place, base in enumerate(bases) if "capabilities" in vars(base)), len(bases))
+    inherited, own = vars(BackendHarness), bases[: last + 1]
+    return [
+        capability
+        for capability, names in OF_CAPABILITY.items()
+        if all(inspect.getattr_static(harness, name) is not inherited[name] for name in names)
+        and any(name in vars(base) for base in own for name in names)
+        and not (has_capabilities_of_its_own(harness) and capability in harness.capabilities)
+    ]
 
 
 def has_capabilities_of_its_own(harness: type[BackendHarness]) -> bool:

@@ -31,6 +31,7 @@ class FolderHarness(BackendHarness):
             Capability.DURABLE,
             Capability.SHARED,
             Capability.CLOCK,
+            Capability.DEFAULT_TTL,
             Capability.AT_REST,
             Capability.FILES,
             Capability.CRASH,

@@ -17,7 +17,7 @@ class MemoryHarness(BackendHarness):
     """Drives :class:`reference_backends.MemoryStorageBackend`."""
 
     name: ClassVar[str] = "memory"
-    capabilities = frozenset({Capability.KEY, Capability.CLOCK})
+    capabilities = frozenset({Capability.KEY, Capability.CLOCK, Capability.DEFAULT_TTL})
 
     async def open(
         self,

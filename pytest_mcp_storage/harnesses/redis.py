@@ -45,6 +45,7 @@ class RedisHarness(BackendHarness):
             Capability.DURABLE,
             Capability.SHARED,
             Capability.CLOCK,
+            Capability.DEFAULT_TTL,
             Capability.AT_REST,
             Capability.OUTAGE,
             Capability.LOST_ANSWER,

@@ -32,7 +32,16 @@ logger = logging.getLogger("pytest_mcp_storage")
 CHOICE_VARIABLE = "MCP_STORAGE_SUPABASE"
 """The environment variable in which ``--mcp-supabase`` names a provider."""
 
-_ALWAYS = frozenset({Capability.KEY, Capability.DURABLE, Capability.SHARED, Capability.CLOCK, Capability.CRASH})
+_ALWAYS = frozenset(
+    {
+        Capability.KEY,
+        Capability.DURABLE,
+        Capability.SHARED,
+        Capability.CLOCK,
+        Capability.DEFAULT_TTL,
+        Capability.CRASH,
+    }
+)
 
 _servers: dict[str, StackServer] = {}
 _starting = threading.Lock()

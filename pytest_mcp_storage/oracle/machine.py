@@ -34,7 +34,7 @@ class SessionMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.executor.begin()
-        self.model = Model(self.context.now)
+        self.model = Model(self.context.now, self.context.default_ttl)
 
     def do(self, work: Awaitable[Any]) -> Any:
         """Await work on the suite's loop."""

@@ -34,8 +34,9 @@ class Kept(NamedTuple):
 class Model:
     """The sessions that a store should hold. ``now``: the clock by which they expire, in seconds."""
 
-    def __init__(self, now: Callable[[], float]) -> None:
+    def __init__(self, now: Callable[[], float], default_ttl: float = DEFAULT_TTL) -> None:
         self.now = now
+        self.default_ttl = default_ttl
         self.kept: dict[SessionKey, Kept] = {}
 
     def presence(self, name: SessionKey) -> Presence:
@@ -80,4 +81,4 @@ class Model:
         )
 
     def _expiry(self, ttl: float | None) -> float:
-        return self.now() + (DEFAULT_TTL if ttl is None else ttl)
+        return self.now() + (self.default_ttl if ttl is None else ttl)

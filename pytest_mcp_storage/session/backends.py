@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_mcp_storage.engine.harness_checks import check_backend, check_class, check_maker
 from pytest_mcp_storage.engine.timeouts import awaitable
 from pytest_mcp_storage.session.loading import BackendNameError, load
-from pytest_mcp_storage.spec.harness import BackendHarness, NotMeasurable
+from pytest_mcp_storage.spec.harness import BackendHarness
 
 if TYPE_CHECKING:
     from reference_backends import Clock, StorageBackend
@@ -127,8 +127,6 @@ class FactoryHarness(BackendHarness):
         clock: Clock | None = None,
         default_ttl: float | None = None,
     ) -> StorageBackend:
-        if default_ttl is not None:
-            raise NotMeasurable("a callable that returns a backend takes no default TTL; write a harness for it")
         check_maker(self.make)
         made = self.make()
         backend: StorageBackend = await made if inspect.isawaitable(made) else made

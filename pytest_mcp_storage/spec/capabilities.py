@@ -19,6 +19,7 @@ class Capability(Enum):
     FILES = "the store is made of files, which the suite may damage"
     CRASH = "another process can find the store, so that it can be killed while it writes"
     ROW_SECURITY = "the store can be opened as one of its users"
+    DEFAULT_TTL = "open() takes a default TTL"
 
     @property
     def judges(self) -> str:
@@ -41,4 +42,5 @@ JUDGES = {
     "FILES": "damaged files",
     "CRASH": "several processes",
     "ROW_SECURITY": "row security",
+    "DEFAULT_TTL": "other default TTLs",
 }

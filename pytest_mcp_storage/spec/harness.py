@@ -33,15 +33,19 @@ class BackendHarness:
     """
 
     name: ClassVar[str] = ""
+    """How reports and badges call the store. Empty: the name after ``--mcp-backend``."""
     capabilities: frozenset[Capability] = frozenset()
-    """Capabilities of the class; an instance may remove some once it knows its store."""
+    """What the store and this harness can do; each adds clauses. An instance may narrow it in ``__aenter__``."""
     dedicated: bool = True
-    """False: the store may hold others' data; store-wide clauses then need ``--mcp-allow-destructive``."""
+    """Whether the store holds only this run's data. False: store-wide clauses need ``--mcp-allow-destructive``."""
     time_limit: float = 10.0
-    """Seconds within which an unreachable store must be reported (FA-1)."""
+    """Seconds within which the store must report that it can't be reached (FA-1)."""
+    default_ttl_seconds: float = 43_200.0
+    """Seconds that a session lives if neither a call nor ``open`` gives a TTL (EX-6). Set it if your store has another
+    fixed default; the contract asks for twelve hours, so say in your docs that you differ."""
     will_be_killed: bool = False
-    """Set before the store is provisioned if its processes will be killed (DU-2, DU-3): a server started for it then
-    syncs each write, as it must when durability is judged."""
+    """The suite sets this before ``__aenter__`` if it will kill the store's processes (DU-2, DU-3). A server that the
+    harness starts must then sync each write."""
 
     async def __aenter__(self) -> Self:
         """Provision an empty store for this harness alone."""
@@ -57,9 +61,10 @@ class BackendHarness:
         clock: Clock | None = None,
         default_ttl: float | None = None,
     ) -> StorageBackend:
-        """Return a new handle on the store, initialised and ready. ``default_ttl`` is in seconds.
+        """Return a new handle on the store, initialised and ready.
 
-        ``encryption_key`` is given only with KEY, ``clock`` only with CLOCK; ``None`` means the backend's default.
+        ``encryption_key`` is given only with KEY, ``clock`` only with CLOCK, ``default_ttl`` (seconds) only with
+        DEFAULT_TTL. ``None`` means the backend's own default. Leave out the arguments that you do not declare.
         """
         raise NotImplementedError(f"{type(self).__name__} must define open(): a handle on its store, ready to use")
 

@@ -9,21 +9,24 @@ from uuid import uuid4
 
 from pytest_mcp_storage.engine.clause_test import clause_test
 from pytest_mcp_storage.engine.context import TestContext
-from pytest_mcp_storage.engine.harness_checks import implemented_undeclared
+from pytest_mcp_storage.engine.harness_checks import implemented
 from pytest_mcp_storage.engine.violation import Violation, outcome_of
 from pytest_mcp_storage.faults.damage import main_file
 from pytest_mcp_storage.oracle.assertions import assert_gone, assert_live, assert_shows
+from pytest_mcp_storage.oracle.model import ROUNDING
 from pytest_mcp_storage.spec.capabilities import Capability
 from pytest_mcp_storage.spec.comparison import difference
 from pytest_mcp_storage.spec.describe import told
 from pytest_mcp_storage.spec.harness import BackendHarness
 from pytest_mcp_storage.spec.outcome import UNDECLARED
 from pytest_mcp_storage.workloads.declarations import (
+    assert_default_ttl_is_used,
     assert_finds,
     can_do,
     fresh,
     is_there,
     with_canaries,
+    with_default_ttl,
     work_of_a_process,
 )
 from pytest_mcp_storage.workloads.outages import back, in_time, losses
@@ -34,9 +37,9 @@ NATIVE_TTL = 0.05
 ONE_SECOND_LATER = 1.2
 ATTEMPTS = 30
 NO_ENVELOPE = f"enc:1:{'0' * 24}:{'0' * 32}:00"
-"""An envelope that no key opens."""
-PROBED = (Capability.DURABLE, Capability.SHARED, Capability.CLOCK, Capability.KEY)
-"""Capabilities that can be probed without harm in a store that does not declare them."""
+"""Text that no key opens."""
+PROBED = (Capability.DURABLE, Capability.SHARED, Capability.CLOCK, Capability.KEY, Capability.DEFAULT_TTL)
+"""What can be looked for in a store that does not declare it, and does no harm."""
 
 
 @clause_test("HA-1", needs=[Capability.KEY])
@@ -105,6 +108,16 @@ async def test_no_other_clock_ends_a_session(context: TestContext) -> None:
     await asyncio.sleep(ONE_SECOND_LATER)
     when = "while the clock that open() was given did not move"
     await assert_shows(context, store, [session], when=when, should="stay: no native timer may end it earlier")
+
+
+@clause_test("HA-1", waits=True, needs=[Capability.DEFAULT_TTL])
+async def test_a_default_ttl_is_used(context: TestContext) -> None:
+    session, seconds = fresh(context), context.ttl(60)
+    if (store := await with_default_ttl(context, seconds)) is None:
+        return
+    await store.create_session(session)
+    await context.pass_time(seconds + ROUNDING)
+    await assert_default_ttl_is_used(store, session, seconds)
 
 
 @clause_test("HA-1", needs=[Capability.AT_REST])
@@ -306,5 +319,6 @@ async def test_what_can_be_done_is_declared(context: TestContext) -> None:
     for capability in PROBED:
         if not context.can(capability) and await can_do(context, capability):
             context.notes.append(f"{UNDECLARED}{capability.name}")
-    for capability in implemented_undeclared(type(context.harness)):
-        context.notes.append(f"{UNDECLARED}{capability.name}")
+    context.notes += [
+        f"{UNDECLARED}{each.name}" for each in implemented(type(context.harness)) if not context.can(each)
+    ]

@@ -15,12 +15,13 @@ from pytest_mcp_storage.engine.recording import RecordingBackend
 from pytest_mcp_storage.engine.violation import Violation, assert_raises, outcome_of
 from pytest_mcp_storage.oracle.assertions import JUST_BEFORE, assert_gone, assert_live
 from pytest_mcp_storage.oracle.generators import changes, sessions, ttls
-from pytest_mcp_storage.oracle.limits import DEFAULT_TTL, LONGEST_TTL
+from pytest_mcp_storage.oracle.limits import LONGEST_TTL
 from pytest_mcp_storage.oracle.model import ROUNDING
 from pytest_mcp_storage.spec.capabilities import Capability
 from pytest_mcp_storage.spec.comparison import difference
 from pytest_mcp_storage.spec.describe import told
 from pytest_mcp_storage.spec.harness import NotMeasurable
+from pytest_mcp_storage.workloads.declarations import assert_default_ttl_is_used, with_default_ttl
 from reference_backends import InvalidSessionError, SessionData, SessionUpdate
 
 LONG = 6000.0
@@ -38,12 +39,12 @@ async def test_the_default_ttl_is_twelve_hours(context: TestContext, session: Se
     store = await context.store()
     born = context.now()
     await store.create_session(session)
-    await assert_live(context, store, session, until=born + DEFAULT_TTL)
+    await assert_live(context, store, session, until=born + context.default_ttl)
     if context.can(Capability.CLOCK):
-        await context.pass_time(DEFAULT_TTL - 0.5)
-        await assert_live(context, store, session, until=born + DEFAULT_TTL)
+        await context.pass_time(context.default_ttl - 0.5)
+        await assert_live(context, store, session, until=born + context.default_ttl)
         await context.pass_time(0.5 + ROUNDING)
-        await assert_gone(store, session, why="the default TTL of 43,200 s has passed")
+        await assert_gone(store, session, why=f"the default TTL of {context.default_ttl:,.12g} s has passed")
 
 
 @clause_test("EX-6", waits=True, at_most=2, session=sessions())
@@ -52,9 +53,9 @@ async def test_a_ttl_of_none_is_the_default(context: TestContext, session: Sessi
     born = context.now()
     context.remember([session])
     await _assert_takes_none(context, store.backend.create_session(session, ttl=None), doing="creating")
-    await assert_live(context, store, session, until=born + DEFAULT_TTL)
+    await assert_live(context, store, session, until=born + context.default_ttl)
     if context.can(Capability.CLOCK):
-        await context.pass_time(DEFAULT_TTL + ROUNDING)
+        await context.pass_time(context.default_ttl + ROUNDING)
         await assert_gone(store, session, why="ttl=None means the default TTL, which has passed")
 
 
@@ -65,21 +66,12 @@ async def _assert_takes_none(context: TestContext, call: Awaitable[None], *, doi
         raise Violation(f"{doing} with ttl=None {told(got)}", should="do what it does without ttl")
 
 
-async def _with_default_ttl(context: TestContext, seconds: float) -> RecordingBackend | None:
-    """Return a handle with another default TTL; ``None``, with a note in the report, if the harness can't give one."""
-    try:
-        return await context.open(default_ttl=seconds)
-    except NotMeasurable as reason:
-        context.leave_out(f"another default TTL: {reason}")
-        return None
-
-
-@clause_test("EX-6", waits=True, at_most=10, session=sessions(), default=ttls())
+@clause_test("EX-6", waits=True, at_most=10, needs=[Capability.DEFAULT_TTL], session=sessions(), default=ttls())
 async def test_a_handle_may_have_another_default_ttl(
     context: TestContext, session: SessionData, default: float
 ) -> None:
     default = context.ttl(default)
-    if (store := await _with_default_ttl(context, default)) is None:
+    if (store := await with_default_ttl(context, default)) is None:
         return
     born = context.now()
     await store.create_session(session)
@@ -88,10 +80,10 @@ async def test_a_handle_may_have_another_default_ttl(
         await context.pass_time(default - JUST_BEFORE)
         await assert_live(context, store, session, until=born + default)
     await context.pass_time(max(0.0, born + default + ROUNDING - context.now()))
-    await assert_gone(store, session, why=f"the handle's default TTL of {default:.12g} s has passed")
+    await assert_default_ttl_is_used(store, session, default)
 
 
-@clause_test("EX-6", waits=True, at_most=2, session=sessions())
+@clause_test("EX-6", waits=True, at_most=2, needs=[Capability.DEFAULT_TTL], session=sessions())
 async def test_the_default_ttl_is_that_of_the_handle_that_creates(context: TestContext, session: SessionData) -> None:
     ttl = context.ttl(60)
     if (pair := await _brief_and_long(context, ttl)) is None:
@@ -114,7 +106,7 @@ async def _brief_and_long(context: TestContext, ttl: float) -> tuple[RecordingBa
     if not context.can(Capability.SHARED):
         context.leave_out("two handles with different default TTLs (needs SHARED)")
         return None
-    brief, long = await _with_default_ttl(context, ttl), await _with_default_ttl(context, LONG)
+    brief, long = await with_default_ttl(context, ttl), await with_default_ttl(context, LONG)
     return None if brief is None or long is None else (brief, long)
 
 
@@ -148,17 +140,17 @@ async def test_an_update_without_ttl_renews_for_the_default(
     renewed = context.now()
     named: dict[str, Any] = {"server_name": "renewed"} if changed else {}
     await store.update_session(session.identity, session.session_id, named)
-    await context.pass_time(DEFAULT_TTL - 0.5 if context.can(Capability.CLOCK) else ttl + ROUNDING)
-    await assert_live(context, store, session, until=renewed + DEFAULT_TTL)
+    await context.pass_time(context.default_ttl - 0.5 if context.can(Capability.CLOCK) else ttl + ROUNDING)
+    await assert_live(context, store, session, until=renewed + context.default_ttl)
     if context.can(Capability.CLOCK):
         await context.pass_time(0.5 + ROUNDING)
         await assert_gone(store, session, why="the default TTL has passed since the update")
 
 
-@clause_test("EX-7", waits=True, at_most=10, session=sessions(), default=ttls())
+@clause_test("EX-7", waits=True, at_most=10, needs=[Capability.DEFAULT_TTL], session=sessions(), default=ttls())
 async def test_a_handle_renews_for_its_own_default(context: TestContext, session: SessionData, default: float) -> None:
     default = context.ttl(default)
-    if (store := await _with_default_ttl(context, default)) is None:
+    if (store := await with_default_ttl(context, default)) is None:
         return
     await store.create_session(session, 10 * default)
     renewed = context.now()
@@ -183,9 +175,9 @@ async def test_an_update_with_a_ttl_of_none_renews_for_the_default(context: Test
         await _assert_takes_none(context, update, doing="updating")
     await context.pass_time(ttl + ROUNDING)
     for each in changed, renewed:
-        await assert_live(context, store, each, until=begun + DEFAULT_TTL)
+        await assert_live(context, store, each, until=begun + context.default_ttl)
     if context.can(Capability.CLOCK):
-        await context.pass_time(DEFAULT_TTL - ttl)
+        await context.pass_time(context.default_ttl - ttl)
         for each in changed, renewed:
             await assert_gone(store, each, why="ttl=None means the default TTL, which has passed since the update")
 
@@ -194,7 +186,7 @@ async def test_an_update_with_a_ttl_of_none_renews_for_the_default(context: Test
 async def test_a_session_is_renewed_as_often_as_it_is_updated(context: TestContext, session: SessionData) -> None:
     store = await context.store()
     often, ttl, lives = (
-        (100, None, DEFAULT_TTL) if context.can(Capability.CLOCK) else (2, context.ttl(60), context.ttl(60))
+        (100, None, context.default_ttl) if context.can(Capability.CLOCK) else (2, context.ttl(60), context.ttl(60))
     )
     await store.create_session(session, lives)
     renewed = context.now()
@@ -206,7 +198,7 @@ async def test_a_session_is_renewed_as_often_as_it_is_updated(context: TestConte
     await assert_live(context, store, session, until=renewed + lives)
 
 
-@clause_test("EX-7", waits=True, at_most=2, session=sessions())
+@clause_test("EX-7", waits=True, at_most=2, needs=[Capability.DEFAULT_TTL], session=sessions())
 async def test_the_default_ttl_is_that_of_the_handle_that_updates(context: TestContext, session: SessionData) -> None:
     ttl = context.ttl(60) + 2
     if (pair := await _brief_and_long(context, ttl)) is None:

@@ -9,11 +9,13 @@ from typing import Any
 
 from pytest_mcp_storage.canary.canaries import Canaries
 from pytest_mcp_storage.engine.context import TestContext
+from pytest_mcp_storage.engine.recording import RecordingBackend
 from pytest_mcp_storage.engine.violation import Violation
 from pytest_mcp_storage.faults.worker_client import Step, Worker, WorkerError
+from pytest_mcp_storage.oracle.assertions import shown_by
 from pytest_mcp_storage.spec.capabilities import Capability
 from pytest_mcp_storage.spec.comparison import difference
-from pytest_mcp_storage.spec.harness import BackendHarness
+from pytest_mcp_storage.spec.harness import BackendHarness, NotMeasurable
 from reference_backends import ConfigurationError, SessionData, StorageBackend
 
 _numbers = itertools.count(1)
@@ -53,6 +55,26 @@ async def assert_finds(store: StorageBackend, session: SessionData, *, seen: str
         raise Violation(f"{seen} get_session returned {found}", should=should)
 
 
+async def with_default_ttl(context: TestContext, seconds: float) -> RecordingBackend | None:
+    """Return a handle with another default TTL; ``None``, with a note for the report, if the harness declines."""
+    try:
+        return await context.open(default_ttl=seconds)
+    except NotMeasurable as reason:
+        context.leave_out(f"another default TTL: {reason}")
+        return None
+
+
+async def assert_default_ttl_is_used(store: RecordingBackend, session: SessionData, seconds: float) -> None:
+    """Raise :class:`Violation` if the session is still there after the default TTL that its handle was opened with."""
+    seen = await shown_by(store, session)
+    if shown := [method for method, shows in seen.items() if shows]:
+        raise Violation(
+            f"open() was given default_ttl={seconds:.12g} and the store ignored it: after {seconds:.12g} s"
+            f" {' and '.join(shown)} returned the session",
+            should="end it by then. If the store has a fixed default, don't declare DEFAULT_TTL",
+        )
+
+
 async def work_of_a_process(context: TestContext, harness: BackendHarness, session: SessionData) -> Any:
     """Return what ``get_session`` returned or raised in a separate process, or why that process could not run."""
     now = context.now() if context.can(Capability.CLOCK) else None
@@ -75,6 +97,7 @@ async def can_do(context: TestContext, capability: Capability) -> bool:
         Capability.SHARED: _is_shared,
         Capability.CLOCK: _takes_a_clock,
         Capability.KEY: _takes_a_key,
+        Capability.DEFAULT_TTL: _takes_a_default_ttl,
     }
     async with context.another_store() as harness:
         with suppress(Exception):  # NotMeasurable too: nothing promises that it can be measured
@@ -103,6 +126,20 @@ async def _takes_a_clock(harness: BackendHarness, session: SessionData) -> bool:
     store = await harness.open(clock=lambda: moment)
     try:
         await store.create_session(session, ttl=60)
+        before = await is_there(store, session)
+        moment += 120
+        return before and await store.get_session(session.identity, session.session_id) is None
+    finally:
+        await _forget(store, session)
+
+
+async def _takes_a_default_ttl(harness: BackendHarness, session: SessionData) -> bool:
+    if Capability.CLOCK not in harness.capabilities:
+        return False  # a note is not worth the seconds
+    moment = time.time()
+    store = await harness.open(clock=lambda: moment, default_ttl=60)
+    try:
+        await store.create_session(session)
         before = await is_there(store, session)
         moment += 120
         return before and await store.get_session(session.identity, session.session_id) is None

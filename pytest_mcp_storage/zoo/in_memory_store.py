@@ -210,6 +210,7 @@ class InMemoryHarness(BackendHarness):
             Capability.DURABLE,
             Capability.SHARED,
             Capability.CLOCK,
+            Capability.DEFAULT_TTL,
             Capability.AT_REST,
             Capability.OUTAGE,
             Capability.LOST_ANSWER,

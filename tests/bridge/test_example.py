@@ -26,7 +26,7 @@ Make = Callable[..., SessionData]
 async def test_every_call_keeps_to_the_schema(example: StdioHarness, validator: Any, session: Make) -> None:
     clock = [1_790_000_000.5]
     async with example as harness:
-        assert harness.capabilities == {Capability.CLOCK}
+        assert harness.capabilities == {Capability.CLOCK, Capability.DEFAULT_TTL}
         assert harness.version == "memory-bridge 1"
         backend = await harness.open(clock=lambda: clock[0], default_ttl=60)
         rich = session(
@@ -95,4 +95,4 @@ def test_it_passes_the_suite(tmp_path: Path) -> None:
     (backend,) = json.loads((tmp_path / "report.json").read_text())["backends"]
     assert run.returncode == 0, run.stdout
     assert backend["verdict"] == "conformant"
-    assert backend["capabilities"] == ["CLOCK"]
+    assert backend["capabilities"] == ["CLOCK", "DEFAULT_TTL"]

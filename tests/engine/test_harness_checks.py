@@ -11,9 +11,10 @@ import pytest
 from pytest_mcp_storage import BackendHarness, Capability
 from pytest_mcp_storage.engine.harness_checks import (
     check_contexts,
+    check_instance,
     check_maker,
     check_open,
-    implemented_undeclared,
+    implemented,
     missing_methods,
 )
 
@@ -43,7 +44,7 @@ class Positional(BackendHarness):
     [
         (KeyAlone, {Capability.CLOCK, Capability.KEY}, "clock=…: got an unexpected keyword argument 'clock'"),
         (Neither, {Capability.KEY}, "encryption_key=…: got an unexpected keyword argument 'encryption_key'"),
-        (NoTtl, set(), "default_ttl=…: "),
+        (NoTtl, {Capability.DEFAULT_TTL}, "default_ttl=…: "),
         (NoTtl, {Capability.CLOCK}, "clock=…: "),
         (Positional, set(), "no arguments: missing a required argument: 'key'"),
     ],
@@ -58,7 +59,7 @@ def test_an_open_that_does_not_take_what_it_is_given_is_refused(
 
 @pytest.mark.parametrize(
     ("harness", "declared"),
-    [(Whole, set(Capability)), (BackendHarness, set(Capability)), (KeyAlone, {Capability.KEY}), (Neither, set())],
+    [(Whole, set(Capability)), (BackendHarness, set(Capability)), (KeyAlone, {Capability.KEY}), (NoTtl, set())],
 )
 def test_an_open_need_take_no_more_than_it_is_given(harness: type[BackendHarness], declared: set[Capability]) -> None:
     check_open(harness, declared)
@@ -93,6 +94,53 @@ def test_a_method_that_a_base_class_defines_is_defined() -> None:
     assert missing_methods(type("Derived", (base,), {"capabilities": frozenset({Capability.OUTAGE})})) == []
 
 
+class Cuts(Whole):
+    @asynccontextmanager
+    async def outage(self) -> AsyncIterator[None]:
+        yield
+
+
+class Abstract(Cuts):
+    capabilities = frozenset({Capability.CLOCK})
+
+
+class HalfOfCrash(Whole):
+    def locator(self) -> dict[str, Any]:
+        return {}
+
+
+class ByInstance(Cuts):
+    @property
+    def capabilities(self) -> frozenset[Capability]:  # type: ignore[override]
+        return frozenset()
+
+
+@pytest.mark.parametrize(
+    ("harness", "found"),
+    [
+        (Cuts, [Capability.OUTAGE]),
+        (type("Further", (Cuts,), {}), [Capability.OUTAGE]),
+        (type("Says", (Cuts,), {"capabilities": frozenset({Capability.OUTAGE})}), []),
+        (type("Overrides", (Abstract,), {"outage": Cuts.outage}), [Capability.OUTAGE]),
+        (ByInstance, []),
+        (Abstract, []),
+        (HalfOfCrash, []),
+        (Whole, []),
+    ],
+    ids=lambda value: getattr(value, "__name__", ""),
+)
+def test_what_a_class_implements_and_does_not_declare(harness: type[BackendHarness], found: list[Capability]) -> None:
+    assert implemented(harness) == found
+
+
+@pytest.mark.parametrize("seconds", [0, -1, float("inf"), float("nan")])
+def test_a_default_ttl_that_can_not_be_is_refused(seconds: float) -> None:
+    harness = Whole()
+    harness.default_ttl_seconds = seconds
+    with pytest.raises(TypeError, match=r"default_ttl_seconds is .*; set a number of seconds above 0"):
+        check_instance(harness)
+
+
 class NeedsUrl:
     def __init__(self, url: str) -> None: ...
 
@@ -119,9 +167,3 @@ class Narrows(Implements):
     capabilities = frozenset()
 
     def unprepared(self, how: Any) -> Any: ...
-
-
-def test_what_a_harness_implements_and_does_not_declare() -> None:
-    assert implemented_undeclared(Implements) == [Capability.OUTAGE]  # locator() alone is not CRASH
-    assert implemented_undeclared(Narrows) == [Capability.SETUP]
-    assert implemented_undeclared(Whole) == []

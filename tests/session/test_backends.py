@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from pytest_mcp_storage import BackendHarness, Capability, NotMeasurable
+from pytest_mcp_storage import BackendHarness, Capability
 from pytest_mcp_storage.harnesses.memory import MemoryHarness
 from pytest_mcp_storage.session import backends
 from pytest_mcp_storage.session.backends import FactoryHarness, described, harness_of, resolve
@@ -155,11 +155,6 @@ async def test_what_a_callable_returns_is_opened(factory: Callable[[], Any]) -> 
     await store.disconnect()
     with pytest.raises(StorageError):
         await store.get_all_session_ids()
-
-
-async def test_a_callable_takes_no_default_ttl() -> None:
-    with pytest.raises(NotMeasurable, match="write a harness"):
-        await harness_of("mine", make)().open(default_ttl=60)
 
 
 @pytest.mark.parametrize(

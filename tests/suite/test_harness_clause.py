@@ -48,7 +48,9 @@ def noted(seen: list[Measurement]) -> set[str]:
     return {note.removeprefix(UNDECLARED) for each in seen for note in each.notes if note.startswith(UNDECLARED)}
 
 
-@pytest.mark.parametrize("hidden", [Capability.DURABLE, Capability.SHARED, Capability.CLOCK, Capability.KEY])
+@pytest.mark.parametrize(
+    "hidden", [Capability.DURABLE, Capability.SHARED, Capability.CLOCK, Capability.KEY, Capability.DEFAULT_TTL]
+)
 def test_what_is_there_and_not_declared_is_noted(judge: Judge, hidden: Capability) -> None:
     class Modest(InMemoryHarness):
         capabilities = InMemoryHarness.capabilities - {hidden}

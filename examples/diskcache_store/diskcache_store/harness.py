@@ -24,6 +24,7 @@ class DiskcacheHarness(BackendHarness):
             Capability.DURABLE,
             Capability.SHARED,
             Capability.CLOCK,
+            Capability.DEFAULT_TTL,
             Capability.AT_REST,
             Capability.FILES,
             Capability.CRASH,

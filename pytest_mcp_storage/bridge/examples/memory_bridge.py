@@ -264,7 +264,7 @@ def answer(message: Message, stores: dict[str, Store]) -> Any:
     if "handle" in message:
         return stores[message["handle"]].answer(message)
     if call == "hello":
-        return {"protocol": 1, "name": "memory-bridge", "version": "1", "capabilities": ["CLOCK"]}
+        return {"protocol": 1, "name": "memory-bridge", "version": "1", "capabilities": ["CLOCK", "DEFAULT_TTL"]}
     if call in ("ping", "provision", "destroy"):
         return None
     if call == "open" and "encryptionKey" not in message["options"]:

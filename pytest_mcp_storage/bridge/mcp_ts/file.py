@@ -15,7 +15,7 @@ class McpTsFile(McpTsHarness):
 
     name: ClassVar[str] = "mcp-ts:file"
     store: ClassVar[str] = "file"
-    capabilities = FileHarness.capabilities - {Capability.KEY}
+    capabilities = FileHarness.capabilities - {Capability.KEY, Capability.DEFAULT_TTL}
     underlying: FileHarness
 
     def provisioned(self) -> FileHarness:

@@ -16,7 +16,7 @@ class McpTsSqlite(McpTsHarness):
     name: ClassVar[str] = "mcp-ts:sqlite"
     store: ClassVar[str] = "sqlite"
     packages: ClassVar[Sequence[str]] = ("better-sqlite3",)
-    capabilities = SqliteHarness.capabilities - {Capability.KEY}
+    capabilities = SqliteHarness.capabilities - {Capability.KEY, Capability.DEFAULT_TTL}
     underlying: SqliteHarness
 
     def provisioned(self) -> SqliteHarness:

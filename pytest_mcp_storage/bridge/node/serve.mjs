@@ -113,9 +113,9 @@ export function serve(bridge) {
   const calls = {
     hello: ({ protocol }) => {
       if (protocol !== PROTOCOL) return { protocol: PROTOCOL, name: bridge.name, version: bridge.version };
-      const { name, version, capabilities = [], dedicated = true, timeLimit = 10 } = bridge;
-      const sharesObjects = true;
-      return { protocol: PROTOCOL, name, version, capabilities, dedicated, sharesObjects, timeLimit, maxLine: LONGEST_LINE };
+      const { name, version, capabilities = [], dedicated = true, timeLimit = 10, defaultTtl } = bridge;
+      const own = defaultTtl === undefined ? {} : { defaultTtl };
+      return { protocol: PROTOCOL, name, version, capabilities, dedicated, timeLimit, sharesObjects: true, maxLine: LONGEST_LINE, ...own };
     },
     ping: () => null,
     provision: async () => {

@@ -58,6 +58,21 @@ class IgnoresTheClock(InMemoryHarness):
         return await super().open(encryption_key=encryption_key, default_ttl=default_ttl)
 
 
+class IgnoresTheDefaultTtl(InMemoryHarness):
+    """Takes the default TTL and does not pass it on: the store keeps its own, and nobody sees the difference."""
+
+    breaks = "HA-1"
+
+    async def open(
+        self,
+        *,
+        encryption_key: str | Sequence[str] | None = None,
+        clock: Clock | None = None,
+        default_ttl: float | None = None,
+    ) -> InMemoryBackend:
+        return await super().open(encryption_key=encryption_key, clock=clock)
+
+
 class _TwoClocks(InMemoryBackend):
     def __init__(self, store: InMemoryStore, **options: Unpack[BackendOptions]) -> None:
         super().__init__(store, **options)

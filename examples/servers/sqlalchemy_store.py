@@ -1,0 +1,128 @@
+"""MCP sessions in any database of SQLAlchemy, through its asyncio API."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any, Unpack
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+import reference_backends as rb
+
+RECORDS = sa.Table(
+    "mcp_records",
+    sa.MetaData(),
+    sa.Column("identity", sa.Text, primary_key=True),
+    sa.Column("session_id", sa.Text, primary_key=True),
+    sa.Column("record", sa.Text, nullable=False),
+    sa.Column("expires_at", sa.Double, nullable=False),
+)
+COLUMNS = RECORDS.c
+
+
+class SqlAlchemyBackend(rb.BaseBackend):
+    """A ``StorageBackend`` over SQLAlchemy: one row for each session. A migration tool may make the table instead."""
+
+    label = "SQLAlchemy"
+
+    def __init__(self, url: str, **options: Unpack[rb.BackendOptions]) -> None:
+        super().__init__(**options)
+        self.url = url
+        self.engine: AsyncEngine | None = None
+
+    async def init(self) -> None:
+        if self.engine is None:
+            # pool_pre_ping replaces connections that an outage has cut; hide_parameters keeps tokens out of errors.
+            self.engine = create_async_engine(self.url, pool_pre_ping=True, hide_parameters=True)
+        self._opened()
+        await self._run(sa.schema.CreateTable(RECORDS, if_not_exists=True))
+
+    async def create_session(self, session: rb.SessionData, ttl: float | None = None) -> None:
+        session = rb.check_session(session)
+        values = {"record": json.dumps(self._codec.record(session)), "expires_at": self._expiry(ttl)}
+        row = {"identity": session.identity, "session_id": session.session_id, **values}
+        expired = sa.delete(RECORDS).where(
+            _named(*rb.check_names(session.identity, session.session_id)), self._expired()
+        )
+        if await self._run(expired, sa.insert(RECORDS).values(row)) is None:
+            raise rb.SessionExistsError(f"session {session.session_id!r} exists already")
+
+    async def update_session(
+        self, identity: str, session_id: str, changes: rb.SessionUpdate, ttl: float | None = None
+    ) -> None:
+        name = rb.check_names(identity, session_id)
+        named, expires_at = rb.check_changes(changes), self._expiry(ttl)
+        while True:
+            found = await self._rows(sa.select(COLUMNS.record).where(_named(*name), ~self._expired()))
+            if not found:
+                raise rb.SessionNotFoundError(f"there is no live session {session_id!r} of this identity")
+            old = found[0].record
+            values = {"record": json.dumps(self._codec.updated(json.loads(old), named)), "expires_at": expires_at}
+            update = sa.update(RECORDS).where(_named(*name), COLUMNS.record == old).values(values)
+            if await self._run(update):  # else another update came first: read again
+                return
+
+    async def get_session(self, identity: str, session_id: str) -> rb.SessionData | None:
+        name = rb.check_names(identity, session_id)
+        found = await self._rows(sa.select(COLUMNS.record).where(_named(*name), ~self._expired()))
+        return self._codec.session(json.loads(found[0].record)) if found else None
+
+    async def get_identity_sessions_data(self, identity: str) -> list[rb.SessionData]:
+        return [self._codec.session(json.loads(row.record)) for row in await self._listing(identity)]
+
+    async def get_identity_mcp_sessions(self, identity: str) -> list[str]:
+        return [row.session_id for row in await self._listing(identity)]
+
+    async def remove_session(self, identity: str, session_id: str) -> None:
+        await self._run(sa.delete(RECORDS).where(_named(*rb.check_names(identity, session_id))))
+
+    async def get_all_session_ids(self) -> list[str]:
+        return [row.session_id for row in await self._rows(sa.select(COLUMNS.session_id).where(~self._expired()))]
+
+    async def clear_all(self) -> None:
+        await self._run(sa.delete(RECORDS))
+
+    async def cleanup_expired_sessions(self) -> None:
+        await self._run(sa.delete(RECORDS).where(self._expired()))
+
+    async def disconnect(self) -> None:
+        self._closed()
+        engine, self.engine = self.engine, None
+        if engine is not None:
+            await engine.dispose()
+
+    def _expired(self) -> Any:
+        return COLUMNS.expires_at <= self._clock()
+
+    async def _listing(self, identity: str) -> list[Any]:
+        mine = COLUMNS.identity == rb.check_identity(identity)
+        return await self._rows(sa.select(COLUMNS.session_id, COLUMNS.record).where(mine, ~self._expired()))
+
+    async def _rows(self, query: Any) -> list[Any]:
+        return await self._transact([query], lambda result: list(result.all()))
+
+    async def _run(self, *statements: Any) -> int | None:
+        """Return how many rows the last statement changed; ``None`` if the row to insert is there already."""
+        return await self._transact(statements, lambda result: result.rowcount)
+
+    async def _transact(self, statements: Any, answer: Callable[[Any], Any]) -> Any:
+        """Run statements in one transaction. Raise ``StorageUnavailableError`` if the database does not answer."""
+        self._require_open()
+        try:
+            async with self.engine.begin() as connection:
+                for each in statements:
+                    result = await connection.execute(each)
+                return answer(result)
+        except sa.exc.IntegrityError:
+            return None
+        except (sa.exc.SQLAlchemyError, OSError, TimeoutError) as error:
+            reason = type(error).__name__
+        raise rb.StorageUnavailableError(
+            f"the database did not answer ({reason}); retry"
+        )  # not in the except block: EN-10
+
+
+def _named(identity: str, session_id: str) -> Any:
+    return sa.and_(COLUMNS.identity == identity, COLUMNS.session_id == session_id)
