@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from importlib import import_module
 from pathlib import Path
 
@@ -9,9 +10,12 @@ import mkdocs_gen_files
 
 import pytest_mcp_storage
 import reference_backends
-from pytest_mcp_storage.commands.contract import homes, known_defects, prose
+from pytest_mcp_storage.commands.contract import homes, prose
+from pytest_mcp_storage.report.model import SCHEMA
+from pytest_mcp_storage.report.schema import report_schema
 from pytest_mcp_storage.spec.clauses import Clause, load_clauses
 from pytest_mcp_storage.zoo.mutant import Mutant
+from pytest_mcp_storage.zoo.registry import all_mutants
 
 ROOT = Path(__file__).parent.parent
 SOURCE = "https://github.com/pytest-mcp-storage/pytest-mcp-storage/blob/main"
@@ -26,7 +30,7 @@ def write(path: str, text: str) -> None:
 def clause_pages() -> None:
     """Write a page for each clause, and one that lists them by group."""
     clauses = load_clauses()
-    mutants = list(known_defects())
+    mutants = list(all_mutants())
     lines = [
         "# Clauses",
         "",
@@ -109,6 +113,12 @@ def architecture_page() -> None:
     write("architecture.md", text)
 
 
+def schema_file() -> None:
+    """Write the JSON Schema of the report."""
+    write(f"report-{SCHEMA}.schema.json", json.dumps(report_schema(), indent=2, ensure_ascii=False) + "\n")
+
+
 clause_pages()
 api_pages()
+schema_file()
 architecture_page()

@@ -30,7 +30,7 @@ class KeyValueHarness(BackendHarness):
     """
 
     name: ClassVar[str] = "key-value"
-    capabilities = frozenset({Capability.DURABLE, Capability.SHARED})
+    capabilities = frozenset({Capability.DURABLE, Capability.SHARED, Capability.DEFAULT_TTL})
     factory: ClassVar[Callable[..., Any]]
 
     def __init__(self) -> None:
@@ -70,13 +70,13 @@ class KeyValueHarness(BackendHarness):
         await _closed(store)
         durable = await self._finds_probe()
         found = {Capability.SHARED: shared, Capability.DURABLE: durable}
-        self.capabilities = frozenset(each for each, is_so in found.items() if is_so)
+        self.capabilities = frozenset({Capability.DEFAULT_TTL, *(each for each, is_so in found.items() if is_so)})
         return self
 
     async def __aexit__(self, *exc: object) -> None:
         from pytest_mcp_storage.harnesses.key_value_backend import made_by
 
-        if self.capabilities and self._folder is None:
+        if self.capabilities - {Capability.DEFAULT_TTL} and self._folder is None:
             store = await made_by(self._store)
             await store.delete("probe", collection=self.prefix)
             await _closed(store)

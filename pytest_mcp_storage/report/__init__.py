@@ -12,4 +12,5 @@
 - ``fingerprint``: what distinguishes a failure from others.
 - ``labels``: the names and symbols of outcomes and verdicts.
 - ``escaping``: makes text from a store safe to show.
+- ``schema``: the JSON Schema of the JSON report, made from the model.
 """

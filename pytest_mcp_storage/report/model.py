@@ -17,6 +17,9 @@ NOT_CONFORMANT = "not_conformant"
 NOT_MEASURED = "not_measured"
 WORST_FIRST = (NOT_CONFORMANT, NOT_MEASURED, WITH_DEVIATIONS, CONFORMANT)
 
+SCHEMA = 1
+"""The version of the JSON report; a key that is removed or means something else raises it."""
+
 MUST, SHOULD = "MUST", "SHOULD"
 
 
@@ -209,6 +212,8 @@ class Report:
     groups: dict[str, str] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
     when: str = ""
+    schema: int = SCHEMA
+    """The version of the report's form: see ``report_schema``."""
 
     def __post_init__(self) -> None:
         """Derive the groups from the ids if a report of another program leaves them out."""
