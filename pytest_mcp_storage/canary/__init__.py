@@ -6,4 +6,5 @@
 - ``envelopes``: an independent reader of ``enc:1:`` envelopes.
 - ``log_capture``: log records, warnings and exceptions of a store.
 - ``tampering``: changes of an envelope that must make it unreadable.
+- ``watcher``: A watch over what a store holds, while calls are running and after them: secrets in clear, and IVs.
 """
