@@ -36,6 +36,10 @@ class StoreWatcher:
             self.exposed = f"{when} the store holds {found}"
         self._compare(data, when)
 
+    async def compare(self, when: str) -> None:
+        """Compare the IVs that are stored now with all that were seen before."""
+        self._compare(await self._stored_bytes(), when)
+
     @asynccontextmanager
     async def watching(self, when: str) -> AsyncIterator[None]:
         """Look at the store again and again inside the context, for what is there for a moment only."""
