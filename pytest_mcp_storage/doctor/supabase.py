@@ -81,7 +81,7 @@ def _key(variable: str, key: str, now: float) -> list[Finding]:
     if left is not None and left < 30 * DAY:
         message = f"{variable} has expired" if left < 0 else f"{variable} expires in {left / DAY:.0f} days"
         found.append(Finding("supabase.key_expiry", "error" if left < 0 else "warning", message, remedy))
-    message = f"{variable} is a legacy JWT key of the role {role}{age}; Supabase replaces these by secret keys by the end of 2026"
+    message = f"{variable} is a legacy JWT key of the role {role}{age}; Supabase drops these by the end of 2026"
     return [*found, Finding("supabase.legacy_key", "note", message, remedy)]
 
 
