@@ -12,7 +12,7 @@ COMMANDS = {
     "clauses": "pytest_mcp_storage.commands.clauses:clauses",
     "contract": "pytest_mcp_storage.commands.contract:contract",
     "key": "pytest_mcp_storage.commands.key:key",
-    "doctor": "pytest_mcp_storage.commands.doctor.command:doctor",
+    "doctor": "pytest_mcp_storage.commands.doctor:doctor",
     "migrate": "pytest_mcp_storage.commands.migrate:migrate",
     "reseal": "pytest_mcp_storage.commands.reseal:reseal",
     "report": "pytest_mcp_storage.commands.report:report",

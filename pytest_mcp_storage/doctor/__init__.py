@@ -1,6 +1,5 @@
 """What is wrong with a store, as its environment names it: ``mcp-storage doctor``. It writes nothing.
 
-- ``command``: the command.
 - ``finding``: one result of a check.
 - ``examination``: all checks of an environment.
 - ``selection``: which store the environment chooses, and its encryption key.

@@ -10,7 +10,7 @@ from redis.asyncio import Redis
 
 from pytest_mcp_storage.stacks.redis.server import redis_server
 from reference_backends import RedisStorageBackend
-from tests.commands.doctor.sessions import KEY, SESSION, problems
+from tests.doctor.sessions import KEY, SESSION, problems
 
 
 def environment(url: str) -> dict[str, str]:

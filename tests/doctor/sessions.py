@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 
-from pytest_mcp_storage.commands.doctor.examination import examine
-from pytest_mcp_storage.commands.doctor.finding import Finding
+from pytest_mcp_storage.doctor.examination import examine
+from pytest_mcp_storage.doctor.finding import Finding
 from reference_backends import SessionData
 
 KEY = "ab" * 32

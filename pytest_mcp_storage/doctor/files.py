@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from pytest_mcp_storage.commands.doctor import rows
-from pytest_mcp_storage.commands.doctor.finding import Finding
+from pytest_mcp_storage.doctor import rows
+from pytest_mcp_storage.doctor.finding import Finding
 from reference_backends.core.errors import StorageError
 from reference_backends.core.settings import Settings
 from reference_backends.embedded.filesystem import PRIVATE
-from reference_backends.sqlite.check import COLUMNS, SIDE_FILES, inspect, require_regular
+from reference_backends.sqlite.check import COLUMNS, SIDE_FILES, beside, inspect, require_regular
 
 VARIABLES = {
     "file": ("MCP_TS_STORAGE_FILE", "./sessions.json"),
@@ -65,12 +65,8 @@ def _place(store: str, variable: str, path: Path) -> Iterator[Finding]:
         yield Finding(f"{store}.folder", "error", message, f"chmod o-w {folder}")
 
 
-def _side_file(path: Path, suffix: str) -> Path:
-    return path.with_name(path.name + suffix)
-
-
 def _permissions(store: str, path: Path) -> Iterator[Finding]:
-    for file in [path, *(_side_file(path, suffix) for suffix in SIDE_FILES)]:
+    for file in [path, *(beside(path, suffix) for suffix in SIDE_FILES)]:
         with contextlib.suppress(FileNotFoundError):
             status = file.stat()
             if stat.S_IMODE(status.st_mode) & ~PRIVATE:
@@ -86,7 +82,7 @@ def _size(store: str, path: Path) -> Iterator[Finding]:
     if store == "file" and size > LARGEST_FILE:
         message = f"{path} has {size / 2**20:,.0f} MiB, and each write writes all of it"
         yield Finding("file.size", "warning", message, "use the SQLite store: set MCP_TS_STORAGE_SQLITE_PATH")
-    log = _side_file(path, "-wal")
+    log = beside(path, "-wal")
     if store == "sqlite" and log.exists() and log.stat().st_size > LARGEST_LOG:
         message = f"the write-ahead log has {log.stat().st_size / 2**20:,.0f} MiB: a reader keeps a transaction open"
         yield Finding("sqlite.log", "warning", message, "end the process that holds the transaction open")
@@ -111,7 +107,7 @@ def _file_rows(path: Path) -> Iterator[tuple[dict[str, Any], float | None]]:
 def _sqlite_rows(path: Path) -> Iterator[tuple[dict[str, Any], float | None]]:
     require_regular(path)
     # Without a log nobody has the database open. SQLite would make the side files, of this user, to read it.
-    how = "mode=ro" if _side_file(path, "-wal").exists() else "mode=ro&immutable=1"
+    how = "mode=ro" if beside(path, "-wal").exists() else "mode=ro&immutable=1"
     with contextlib.closing(sqlite3.connect(f"file:{quote(str(path.absolute()))}?{how}", uri=True)) as connection:
         inspect(connection, path)
         if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'mcp_sessions'").fetchone():

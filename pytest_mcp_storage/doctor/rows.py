@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from pytest_mcp_storage.commands.doctor.finding import Finding, rows_with
+from pytest_mcp_storage.doctor.finding import Finding, rows_with
 
 OVERDUE = 3600.0
 """Seconds after its expiry in which a row may wait for the next clean-up."""

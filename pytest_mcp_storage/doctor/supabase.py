@@ -7,8 +7,8 @@ from email.utils import parsedate_to_datetime
 
 from postgrest.types import CountMethod
 
-from pytest_mcp_storage.commands.doctor import rows, supabase_database
-from pytest_mcp_storage.commands.doctor.finding import Finding
+from pytest_mcp_storage.doctor import rows, supabase_database
+from pytest_mcp_storage.doctor.finding import Finding
 from reference_backends.core.errors import StorageError
 from reference_backends.core.settings import PUBLIC_KEYS, SERVICE_KEYS, Settings
 from reference_backends.supabase.backend import TIME_LIMIT

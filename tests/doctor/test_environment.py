@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from reference_backends import FileStorageBackend, SqliteStorageBackend
-from tests.commands.doctor.sessions import KEY, SESSION, problems
+from tests.doctor.sessions import KEY, SESSION, problems
 
 VARIABLES = {"file": "MCP_TS_STORAGE_FILE", "sqlite": "MCP_TS_STORAGE_SQLITE_PATH"}
 
@@ -118,7 +118,7 @@ async def test_another_table_in_the_database_is_named(tmp_path: Path) -> None:
 
 
 async def test_a_large_file_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pytest_mcp_storage.commands.doctor.files.LARGEST_FILE", 10)
+    monkeypatch.setattr("pytest_mcp_storage.doctor.files.LARGEST_FILE", 10)
     assert list(await problems(await made("file", tmp_path / "store"))) == ["file.size"]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pytest_mcp_storage.commands.doctor.finding import Finding
+from pytest_mcp_storage.doctor.finding import Finding
 from pytest_mcp_storage.stacks.supabase.stack import VARIABLES
 from reference_backends.core.errors import ConfigurationError
 from reference_backends.core.keyring import Keyring

@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from pytest_mcp_storage.commands.doctor import rows
-from pytest_mcp_storage.commands.doctor.finding import Finding, Level
+from pytest_mcp_storage.doctor import rows
+from pytest_mcp_storage.doctor.finding import Finding, Level
 from reference_backends.core.errors import StorageError
 from reference_backends.redis import layout
 from reference_backends.redis.backend import RedisStorageBackend

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterator
 from typing import TYPE_CHECKING, Any
 
-from pytest_mcp_storage.commands.doctor import rows
-from pytest_mcp_storage.commands.doctor.finding import Finding
+from pytest_mcp_storage.doctor import rows
+from pytest_mcp_storage.doctor.finding import Finding
 from reference_backends.supabase.push import migrate
 from reference_backends.supabase.rows import TABLE
 

@@ -22,8 +22,8 @@ def doctor(as_json: bool, verbose: bool) -> None:
 
     Exit code 1 if there is an error; warnings and notes leave it at 0.
     """
-    from pytest_mcp_storage.commands.doctor.examination import examine
-    from pytest_mcp_storage.commands.doctor.finding import has_error
+    from pytest_mcp_storage.doctor.examination import examine
+    from pytest_mcp_storage.doctor.finding import has_error
 
     findings = asyncio.run(examine(os.environ))
     if as_json:

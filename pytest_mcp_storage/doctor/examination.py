@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 
-from pytest_mcp_storage.commands.doctor import selection
-from pytest_mcp_storage.commands.doctor.finding import Finding
+from pytest_mcp_storage.doctor import selection
+from pytest_mcp_storage.doctor.finding import Finding
 from reference_backends.core.settings import Settings
 
 Clock = Callable[[], float]
@@ -27,17 +27,17 @@ async def _store_findings(store: str, settings: Settings, sealed: bool, clock: C
     """Load the checks of one store only: each imports its client library."""
     match store:
         case "file" | "sqlite":
-            from pytest_mcp_storage.commands.doctor import files
+            from pytest_mcp_storage.doctor import files
 
             for finding in files.check(store, settings, sealed, clock):
                 yield finding
         case "redis":
-            from pytest_mcp_storage.commands.doctor import redis
+            from pytest_mcp_storage.doctor import redis
 
             async for finding in redis.check(settings.text("REDIS_URL"), sealed, clock):
                 yield finding
         case "supabase":
-            from pytest_mcp_storage.commands.doctor import supabase
+            from pytest_mcp_storage.doctor import supabase
 
             async for finding in supabase.check(settings, sealed, clock):
                 yield finding

@@ -12,7 +12,7 @@ from pytest_mcp_storage.stacks.signing import sign
 from pytest_mcp_storage.stacks.supabase.stack import SupabaseStack
 from pytest_mcp_storage.stacks.supabase.supervisor_client import SupervisedServer
 from reference_backends.supabase.project import SupabaseProjectBackend
-from tests.commands.doctor.sessions import KEY, SESSION, problems
+from tests.doctor.sessions import KEY, SESSION, problems
 from tests.supabase.upstream import CLIENT_4
 
 Connection = psycopg.Connection[Any]
