@@ -75,13 +75,13 @@ def _key(variable: str, key: str, now: float) -> list[Finding]:
     except jwt.InvalidTokenError:
         kind = "a secret key" if key.startswith("sb_secret_") else "a key of an unknown kind"
         return found or [Finding("supabase.key", "ok", f"{variable} is {kind}")]
-    age = f", {(now - claims['iat']) / DAY:,.0f} days old" if isinstance(claims.get("iat"), (int, float)) else ""
+    age = f", issued {(now - claims['iat']) / DAY:,.0f} days ago" if isinstance(claims.get("iat"), (int, float)) else ""
     remedy = f"create a secret key (Project Settings, API Keys) and set {SERVICE_KEYS[0]}"
     left = claims["exp"] - now if isinstance(claims.get("exp"), (int, float)) else None
     if left is not None and left < 30 * DAY:
         message = f"{variable} has expired" if left < 0 else f"{variable} expires in {left / DAY:.0f} days"
         found.append(Finding("supabase.key_expiry", "error" if left < 0 else "warning", message, remedy))
-    message = f"{variable} is a legacy JWT key of the role {role}{age}; Supabase deprecates these by the end of 2026"
+    message = f"{variable} is a legacy JWT key of the role {role}{age}; Supabase drops these by the end of 2026"
     return [*found, Finding("supabase.legacy_key", "note", message, remedy)]
 
 

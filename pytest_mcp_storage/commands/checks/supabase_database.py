@@ -96,7 +96,7 @@ def _policies(policies: list[tuple[str, str, str, str]]) -> Iterator[Finding]:
                 yield Finding("supabase.policy_hole", "error", message, migrate())
         elif permissive == "PERMISSIVE":
             message = f"the policy {name!r} gives access in addition to those of the store"
-            remedy = f'drop policy "{name}" on {TABLE}; unless it is meant'
+            remedy = f'if it is not meant: drop policy "{name}" on {TABLE};'
             yield Finding("supabase.other_policies", "warning", message, remedy)
 
 

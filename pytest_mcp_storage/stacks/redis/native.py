@@ -82,6 +82,8 @@ class RedisProcess:
             "auto-aof-rewrite-min-size": "8mb",
             **self.settings,
         }
+        if self.settings.get("cluster-enabled") == "yes":
+            everything.setdefault("cluster-port", str(_free_port()))  # else port + 10000, which may be above 65535
         configuration = self.folder / "server.conf"
         configuration.touch(mode=0o600)
         configuration.write_text("".join(f"{name} {value}\n" for name, value in everything.items()), encoding="utf-8")

@@ -19,6 +19,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import AuthenticationError
 
 from pytest_mcp_storage.harnesses.redis import RedisHarness
+from pytest_mcp_storage.stacks.redis import native
 from pytest_mcp_storage.stacks.redis.server import redis_server
 from reference_backends import ConfigurationError, SessionData, StorageSetupError
 from tests.stacks.supabase.test_native import becomes_true
@@ -68,6 +69,17 @@ async def test_it_runs_where_the_temporary_folder_is_not_one_word(monkeypatch: p
         monkeypatch.setattr("tempfile.tempdir", folder)
         async with redis_server(environ={"PATH": os.environ["PATH"]}) as server:
             assert server.owned
+
+
+async def test_a_node_of_a_cluster_starts_on_a_high_port(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By default the port of the cluster's bus is 10,000 higher, which can be above 65,535."""
+    free, given = native._free_port, iter([60_743])
+    monkeypatch.setattr(native, "_free_port", lambda: next(given, None) or free())
+    program = native.server_program()
+    assert program is not None
+    server = native.RedisProcess(tmp_path, None, program=str(program), settings={"cluster-enabled": "yes"})
+    await server.start(None)
+    await server.stop()
 
 
 async def test_a_setting_that_the_server_refuses_is_reported_with_its_log() -> None:
