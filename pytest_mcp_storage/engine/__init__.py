@@ -20,4 +20,6 @@
 - ``source_constants``: the constants that a store's source names.
 - ``source_files``: the source files of a store.
 - ``observing``: what an observer of every test reports: a clause that a test of another clause has seen broken.
+- ``names``: the names that an example uses, so that examples and processes don't meet on one store.
+- ``at_rest``: what the store holds of a session, as the harness shows it (AT_REST).
 """

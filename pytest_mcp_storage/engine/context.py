@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
-import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
@@ -11,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_mcp_storage.engine.clock import SuiteClock
 from pytest_mcp_storage.engine.environment import Environment
 from pytest_mcp_storage.engine.leftovers import names_in, remove_renamed
+from pytest_mcp_storage.engine.names import PROCESS, ExampleNames
 from pytest_mcp_storage.engine.recording import (
     LONGEST_CALL,
     UNREPEATABLE,
@@ -22,7 +21,7 @@ from pytest_mcp_storage.engine.recording import (
 )
 from pytest_mcp_storage.engine.tiers import Tier
 from pytest_mcp_storage.engine.timeouts import Overdue, ended, in_time
-from pytest_mcp_storage.engine.violation import NoReturn, Violation
+from pytest_mcp_storage.engine.violation import NoReturn
 from pytest_mcp_storage.spec.call import Call
 from pytest_mcp_storage.spec.capabilities import Capability
 from pytest_mcp_storage.spec.describe import shortly
@@ -33,23 +32,16 @@ from reference_backends import SessionData, StorageBackend
 if TYPE_CHECKING:
     from pytest_mcp_storage.engine.source_constants import SourceConstants
 
-KEY = "5e" * 32
-OTHER_KEY = "a7" * 32
 
-_examples = itertools.count(1)
-_process = secrets.token_hex(4)
-"""Distinguishes the names of this process from those of other processes and of earlier runs on the same store."""
-
-
-class TestContext:
+class TestContext(ExampleNames):
     """One test of one clause on one backend: its handles, its time, its names, and its history.
 
     Each example writes under separate identities, so that it meets no other sessions, older ones included.
     """
 
     __test__ = False  # pytest would collect it
-    key = KEY
-    other_key = OTHER_KEY
+    key = "5e" * 32
+    other_key = "a7" * 32
 
     def __init__(self, environment: Environment, tier: Tier, seed: int, *, destructive: bool) -> None:
         self.environment = environment
@@ -81,30 +73,9 @@ class TestContext:
         """Start an example: a new history, and names that no example had before."""
         self._opened_before += self._opened_now
         self._opened_now = []
-        self.number = next(_examples)
-        """The number of the example; it increases from example to example."""
-        self._mark = f"{'' if self.harness.dedicated else _process}{self.number:x}"
+        self.renew_names(shared=not self.harness.dedicated)
         self.history = History(self._mark)
         self._histories.append(self.history)
-
-    def identity(self, name: str) -> str:
-        """Return ``name`` as an identity of this example. The mark is a prefix, so that endings stay endings."""
-        return f"{self._mark}.{name}"
-
-    def session_id(self, name: str) -> str:
-        """Return ``name`` as a session id of this example. The mark is a suffix, so that beginnings stay beginnings."""
-        return f"{name}.{self._mark}"
-
-    def own(self, value: Any) -> Any:
-        """Return the value with each session in it renamed for this example."""
-        if isinstance(value, SessionData):
-            names = {"identity": self.identity(value.identity), "session_id": self.session_id(value.session_id)}
-            return value.model_copy(update=names)
-        if isinstance(value, (list, tuple)):
-            return type(value)(self.own(item) for item in value)
-        if isinstance(value, dict):
-            return {name: self.own(item) for name, item in value.items()}
-        return value
 
     @property
     def constants(self) -> SourceConstants:
@@ -263,19 +234,6 @@ class TestContext:
         async with harness:
             yield harness
 
-    async def stored(self, session: SessionData) -> dict[str, Any]:
-        """Return what the store holds of the fields that may contain secrets; ``None`` if it holds no row (AT_REST)."""
-        fields = await self.harness.stored_fields(session.identity, session.session_id)
-        return {field: fields.get(field) for field in ("tokens", "headers", "code_verifier", "client_information")}
-
-    async def row_of(self, session: SessionData) -> dict[str, Any]:
-        """Return the same for a session whose row must exist (AT_REST). Raise :class:`Violation` if it does not."""
-        try:
-            return await self.stored(session)
-        except LookupError:
-            pass
-        raise Violation(f"the store has no row of {session.session_id!r}", should="hold one")
-
     # -- time ----------------------------------------------------------------------------------------------------
 
     def now(self) -> float:
@@ -307,7 +265,8 @@ class TestContext:
             await self._patiently(handle.backend.disconnect)
 
     async def _remove_sessions(self) -> None:
-        written = self._written()
+        created = [call.arguments[0] for call in self.every_call() if call.method == "create_session"]
+        written = set(names_in([*created, *self._unrecorded]))
         if not self._handles and written and not self.harness.dedicated:
             await self._patiently(self.open)  # only other processes wrote
         if not self._handles:
@@ -320,11 +279,8 @@ class TestContext:
         for name in written:
             await self._patiently(backend.remove_session, *name)
         if not self.environment.hung:
-            results = [call.result for history in self._histories for call in history.calls()]
-            left = await remove_renamed(backend, self._patiently, written, names_in(results), _process)
-            if left:
-                told = f"{len(left)} sessions of this test are left in the store, such as {shortly(left[0])}"
-                self.notes.append(f"{told}: the store keeps them under names that they were not written under")
+            results = [call.result for call in self.every_call()]
+            self.notes += await remove_renamed(backend, self._patiently, written, names_in(results), PROCESS)
 
     async def _patiently(self, call: Callable[..., Awaitable[object]], *arguments: str) -> None:
         """Call the store and ignore its result, unless it has hung before; the environment learns if it hangs."""
@@ -342,8 +298,3 @@ class TestContext:
     def every_call(self) -> list[Call]:
         """Return the calls of all examples, in order."""
         return [call for history in self._histories for call in history.calls()]
-
-    def _written(self) -> set[tuple[str, str]]:
-        recorded = (call.arguments[0] for call in self.every_call() if call.method == "create_session")
-        created = (each for each in recorded if isinstance(each, SessionData))
-        return {(each.identity, each.session_id) for each in (*created, *self._unrecorded)}

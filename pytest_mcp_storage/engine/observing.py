@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, NamedTuple
-
-if TYPE_CHECKING:
-    from pytest_mcp_storage.engine.context import TestContext
+from typing import Any, NamedTuple
 
 
 class Observation(NamedTuple):
@@ -17,5 +14,5 @@ class Observation(NamedTuple):
     should: str
 
 
-Observer = Callable[["TestContext"], Awaitable[list[Observation]]]
-"""Called after each test that passed, before its sessions are removed."""
+Observer = Callable[[Any], Awaitable[list[Observation]]]
+"""Called with the test's context after each test that passed, before its sessions are removed."""

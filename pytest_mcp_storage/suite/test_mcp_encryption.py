@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from pytest_mcp_storage.canary.envelopes import Envelope, flaw, parse, seal
 from pytest_mcp_storage.canary.tampering import LABEL, LABELS, OTHER_TEXTS, Tampering, near_misses, tamperings
+from pytest_mcp_storage.engine.at_rest import row_of
 from pytest_mcp_storage.engine.clause_test import clause_test, every
 from pytest_mcp_storage.engine.context import TestContext
 from pytest_mcp_storage.engine.recording import RecordingBackend
@@ -48,7 +49,7 @@ async def test_a_stored_secret_is_an_envelope(
 async def test_what_only_resembles_an_envelope_is_refused(context: TestContext, session: SessionData) -> None:
     await (await context.holder(context.key)).create_session(session)
     for field in CREDENTIALS:
-        sealed = (await context.row_of(session))[field]
+        sealed = (await row_of(context, session))[field]
         for what, text in near_misses(await envelope_of(context, session, field), context.key):
             await context.plant(session, field, text)
             await _assert_refuses_to_read(await context.holder(context.key), session, f"of {what} in {field}")
@@ -81,7 +82,7 @@ async def test_an_altered_envelope_is_refused(
 
 
 async def envelope_of(context: TestContext, session: SessionData, field: str) -> Envelope:
-    stored = (await context.row_of(session))[field]
+    stored = (await row_of(context, session))[field]
     envelope = parse(stored)
     if envelope is None:
         raise Violation(f"{field} are stored as {shortly(stored, 120)}", should="be an envelope, as EN-2 says")
@@ -135,7 +136,7 @@ async def test_a_client_secret_alone_is_refused_too(
     session = session.model_copy(update={**ABSENT, **secret})
     await (await context.holder(context.key)).create_session(session)
     (field,) = secret
-    if LABEL not in str((await context.row_of(session))[field]):
+    if LABEL not in str((await row_of(context, session))[field]):
         return context.leave_out(f"a {field} that is sealed, as EN-11 asks: it is in clear, or is not shown")
     stranger = await context.holder(*([] if keyless else [context.other_key]))
     await _assert_refuses_to_read(stranger, session, f"whose sealed {field} it has no key for")
@@ -153,13 +154,13 @@ async def test_reading_what_cannot_be_read_changes_nothing(
 ) -> None:
     store = await context.holder(context.key)
     await store.create_session(session)
-    before = await context.row_of(session)
+    before = await row_of(context, session)
     envelope = parse(before["tokens"])
     await context.plant(session, "tokens", damage(envelope, context.key) if envelope else "unreadable")
-    planted = await context.row_of(session)
+    planted = await row_of(context, session)
     store = await context.holder(context.key)
     await _try_to_read(context, store, session)
-    if await context.row_of(session) != planted:
+    if await row_of(context, session) != planted:
         raise Violation("a read that failed changed the stored fields", should="leave them as they are")
     await context.plant(session, "tokens", before["tokens"])
     seen = await outcome_of((await context.holder(context.key)).get_session(session.identity, session.session_id))
@@ -172,11 +173,11 @@ async def test_the_right_key_still_reads_after_a_wrong_one(context: TestContext,
     if not context.one_store:
         return context.leave_out("reads by a handle with a wrong key (needs SHARED or DURABLE)")
     await (await context.holder(context.key)).create_session(session)
-    before = await context.row_of(session)
+    before = await row_of(context, session)
     for keys, holder in (((context.other_key,), "a wrong key"), ((), "no key")):
         stranger = await context.holder(*keys)
         await _try_to_read(context, stranger, session)
-        if await context.row_of(session) != before:
+        if await row_of(context, session) != before:
             raise Violation(f"a read with {holder} changed the stored fields", should="leave them as they are")
         await outcome_of(stranger.update_session(session.identity, session.session_id, {"active": True}))
         seen = await outcome_of((await context.holder(context.key)).get_session(session.identity, session.session_id))
@@ -192,7 +193,7 @@ async def test_an_envelope_is_not_sealed_once_more(context: TestContext, session
     if not context.one_store:
         return context.leave_out("an update by a handle with a wrong key (needs SHARED or DURABLE)")
     await (await context.holder(context.key)).create_session(session)
-    envelope = (await context.row_of(session))["tokens"]
+    envelope = (await row_of(context, session))["tokens"]
     stranger = await context.holder(context.other_key)
     await outcome_of(stranger.update_session(session.identity, session.session_id, {"tokens": envelope}))
     seen = await outcome_of((await context.holder(context.key)).get_session(session.identity, session.session_id))
@@ -322,7 +323,7 @@ def _reads(store: RecordingBackend, session: SessionData) -> list[tuple[Any, ...
 
 
 async def _assert_sealed(context: TestContext, session: SessionData, when: str) -> None:
-    stored = await context.row_of(session)
+    stored = await row_of(context, session)
     for field in CREDENTIALS:
         value = getattr(session, field)
         if value is not None and (found := flaw(stored[field], value, context.key)):

@@ -6,6 +6,7 @@ import re
 from itertools import pairwise
 
 from pytest_mcp_storage.canary.tampering import LABEL
+from pytest_mcp_storage.engine.at_rest import row_of
 from pytest_mcp_storage.engine.clause_test import clause_test
 from pytest_mcp_storage.engine.context import TestContext
 from pytest_mcp_storage.engine.violation import Violation
@@ -109,7 +110,7 @@ async def _assert_new_ivs_of_the_client(
     context: TestContext, session: SessionData, ivs: dict[str, str], write: str
 ) -> None:
     """Judge the same for what EN-11 asks to seal, if the store does so."""
-    stored = await context.row_of(session)
+    stored = await row_of(context, session)
     for field in CLIENT_SECRETS:
         for iv in SEALED.findall(str(stored[field])):
             _assert_new(iv, ivs, f"{field} of {write}")

@@ -7,6 +7,7 @@ from copy import deepcopy
 from itertools import product
 from typing import Any
 
+from pytest_mcp_storage.engine.at_rest import stored
 from pytest_mcp_storage.engine.clause_test import clause_test, every
 from pytest_mcp_storage.engine.context import TestContext
 from pytest_mcp_storage.engine.violation import Violation, assert_raises, outcome_of
@@ -346,7 +347,7 @@ async def test_clear_all_leaves_no_row_of_an_expired_session(context: TestContex
     await context.pass_time(ttl + ROUNDING)
     await store.clear_all()
     try:
-        await context.stored(session)
+        await stored(context, session)
     except LookupError:
         return
     raise Violation("after clear_all the row of an expired session is still stored", should="leave nothing")

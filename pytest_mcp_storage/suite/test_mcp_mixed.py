@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from pytest_mcp_storage.canary.canaries import Canaries
 from pytest_mcp_storage.canary.envelopes import flaw
 from pytest_mcp_storage.canary.log_capture import LogCapture
+from pytest_mcp_storage.engine.at_rest import row_of
 from pytest_mcp_storage.engine.clause_test import clause_test
 from pytest_mcp_storage.engine.context import TestContext
 from pytest_mcp_storage.engine.recording import RecordingBackend
@@ -87,7 +88,7 @@ async def test_what_is_written_under_a_key_is_sealed(
 
 
 async def _assert_sealed(context: TestContext, session: SessionData, written: dict[str, Any], by: str) -> None:
-    stored = await context.row_of(session)
+    stored = await row_of(context, session)
     for field, value in written.items():
         if found := flaw(stored[field], value, context.key):
             raise Violation(f"{field} that {by} wrote under a key are stored as {found}", should="be sealed")
@@ -132,7 +133,7 @@ async def test_an_update_seals_what_still_lies_in_clear(
     await _lay_in_clear(context, session)
     store = await context.holder(context.key)
     await store.update_session(session.identity, session.session_id, named)
-    stored = await context.row_of(session)
+    stored = await row_of(context, session)
     for field in CREDENTIALS:
         if found := flaw(stored[field], getattr(session, field), context.key):
             raise Violation(f"{field} stored in clear are after an update {found}", should="be sealed")
@@ -180,7 +181,7 @@ async def test_the_first_key_seals(context: TestContext, session: SessionData, n
     store = await context.holder(context.other_key, context.key)
     await store.create_session(session)
     await store.update_session(session.identity, session.session_id, named)
-    stored = await context.row_of(session)
+    stored = await row_of(context, session)
     for field, value in {**{field: getattr(session, field) for field in CREDENTIALS}, **named}.items():
         if found := flaw(stored[field], value, context.other_key):
             raise Violation(f"under two keys {field} are stored as {found}", should="be sealed with the first")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from pytest_mcp_storage.canary.envelopes import flaw
+from pytest_mcp_storage.engine.at_rest import row_of
 from pytest_mcp_storage.engine.clause_test import clause_test, every
 from pytest_mcp_storage.engine.context import TestContext
 from pytest_mcp_storage.engine.recording import RecordingBackend
@@ -124,7 +125,7 @@ async def test_the_keys_hold_after_init(context: TestContext, session: SessionDa
     shown = [old, new] if context.one_store else [new]
     await assert_shows(context, store, shown, when="after disconnect and init", should="read with the keys of open()")
     if context.can(Capability.AT_REST):
-        stored = await context.row_of(new)
+        stored = await row_of(context, new)
         for field in CREDENTIALS:
             if found := flaw(stored[field], getattr(new, field), keys[0]):
                 raise Violation(
