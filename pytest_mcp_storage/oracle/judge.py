@@ -62,7 +62,7 @@ class Judge:
     # -- writes --------------------------------------------------------------------------------------------------
 
     def _create_session(self, place: int, step: Step, opened: HandleOptions, result: object) -> Finding | None:
-        if refused := _refused(step, lambda: (check_session(step.arguments[0]), _check_ttl(step.ttl))):
+        if refused := _refused(step, lambda: [check_session(step.arguments[0]), *_checked_ttl(step.ttl)]):
             return _raises(place, step, result, refused)
         session: SessionData = step.arguments[0]
         name = session.identity, session.session_id
@@ -81,9 +81,9 @@ class Judge:
         return found
 
     def _update_session(self, place: int, step: Step, opened: HandleOptions, result: object) -> Finding | None:
-        name: SessionKey = step.arguments[:2]  # type: ignore[assignment]
+        name: SessionKey = step.arguments[:2]
         changes = step.arguments[2]
-        if _refused(step, lambda: (check_names(*name), check_changes(changes), _check_ttl(step.ttl))):
+        if _refused(step, lambda: [check_names(*name), check_changes(changes), *_checked_ttl(step.ttl)]):
             refusals = (InvalidSessionError, SessionNotFoundError)
             return None if isinstance(result, refusals) else _raises(place, step, result, InvalidSessionError)
         presence = self.model.presence(name)
@@ -102,7 +102,7 @@ class Judge:
         return found
 
     def _remove_session(self, place: int, step: Step, opened: HandleOptions, result: object) -> Finding | None:
-        name: SessionKey = step.arguments[:2]  # type: ignore[assignment]
+        name: SessionKey = step.arguments[:2]
         found = self._plain(place, step, result)
         if not isinstance(result, Exception):
             self._remove(name)
@@ -122,7 +122,7 @@ class Judge:
     # -- reads ---------------------------------------------------------------------------------------------------
 
     def _get_session(self, place: int, step: Step, opened: HandleOptions, result: object) -> Finding | None:
-        name: SessionKey = step.arguments[:2]  # type: ignore[assignment]
+        name: SessionKey = step.arguments[:2]
         if not self._readable(name, opened):
             return None
         presence = self.model.presence(name)
@@ -230,9 +230,8 @@ def _names_are_invalid(step: Step) -> bool:
     return False
 
 
-def _check_ttl(ttl: object) -> None:
-    if ttl is not None:
-        check_ttl(ttl)
+def _checked_ttl(ttl: object) -> list[float]:
+    return [] if ttl is None else [check_ttl(ttl)]
 
 
 def _refused(step: Step, check: Callable[[], object]) -> type[Exception] | None:

@@ -41,7 +41,7 @@ def nearest(failed: Mapping[str, str], measured: Collection[str], mutants: Mappi
         for name, each in mutants.items()
     }
     counts = Counter(feature for each in known.values() for feature in each)
-    weights = defaultdict(lambda: math.log(len(known) + 1))
+    weights: defaultdict[str, float] = defaultdict(lambda: math.log(len(known) + 1))
     weights.update({feature: math.log((len(known) + 1) / count) for feature, count in counts.items()})
     mine = features(failed)
     scores = sorted(((_similar(mine, each, weights), name) for name, each in known.items()), reverse=True)
@@ -91,10 +91,10 @@ def calibrated(mutants: Mapping[str, Any], precision: float) -> dict[str, float]
         results.append((found.confidence if found else 0.0, right))
     results.sort(reverse=True)
     best = {"threshold": 1.01, "precision": 1.0, "coverage": 0.0}
-    right = 0
+    sure = 0
     for count, (confidence, correct) in enumerate(results, 1):
-        right += correct
-        if right / count >= precision and (count == len(results) or results[count][0] < confidence):
-            best = {"threshold": confidence, "precision": right / count, "coverage": count / len(results)}
+        sure += correct
+        if sure / count >= precision and (count == len(results) or results[count][0] < confidence):
+            best = {"threshold": confidence, "precision": sure / count, "coverage": count / len(results)}
     total = max(len(mutants), 1)
     return {**{key: round(value, 4) for key, value in best.items()}, "top1": top1 / total, "top3": top3 / total}

@@ -17,7 +17,7 @@ OURS = Path(__file__).parents[1]
 RAISED_AT = re.compile(r"raised at .*?([^\s:]+\.py):(\d+) in [^→]*$")
 
 
-def annotations(report: Report, makers: Mapping[str, Any]) -> Iterator[str]:
+def annotation_lines(report: Report, makers: Mapping[str, Any]) -> Iterator[str]:
     """Yield an annotation for each cause, as GitHub reads it from the output; nothing outside GitHub Actions."""
     if os.environ.get("GITHUB_ACTIONS") != "true":
         return

@@ -180,7 +180,7 @@ class Judging:
             reporter.line("\n\n".join(self._advice))
         reporter.section("MCP storage conformance")
         terminal.show(self.report, reporter, brief=self.config.option.verbose < 0)
-        for line in ci.annotations(self.report, self.run.makers):
+        for line in ci.annotation_lines(self.report, self.run.makers):
             reporter.line(line)
         for remark in left_alone(self.options, self.deviations):
             reporter.line(f"note: {remark}")

@@ -34,7 +34,7 @@ EX-2 (MUST): get_session returned it 1.2 s after
   contract:  After its TTL no read shows a session.
   backend:   mystore:Harness
   note:      left out: the year (needs CLOCK)
-  history:
+  history, as recorded:
     1  store.create_session(…, ttl=1)
          → None
     2  … 1.2 s pass …

@@ -1,0 +1,55 @@
+"""What a run with a defect leaves behind: one cause, test files, an annotation, and the failure in pytest's cache."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+pytest_plugins = ["pytester"]
+
+STORES = "from pytest_mcp_storage.zoo.mutants.expiry import ServesUntilCleanup as Harness\n"
+CLAUSES = "--mcp-clause=EX-2,EX-3"
+RUN = ("--mcp-backend=broken_store:Harness", "--mcp-tier=smoke", CLAUSES, "--mcp-no-coverage", "-p", "no:randomly")
+
+
+@pytest.fixture
+def repository(pytester: pytest.Pytester) -> pytest.Pytester:
+    pytester.makepyfile(broken_store=STORES)
+    return pytester
+
+
+def test_one_defect_is_explained_on_one_screen(repository: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(repository.path / "summary.md"))
+    result = repository.runpytest_subprocess(*RUN, "-q", "--mcp-repro=repro", "--mcp-report=r.json")
+    result.stdout.fnmatch_lines(["  expected:*", "  returned:*", "  smallest history*", "*1 cause, 2 failed clauses:"])
+    result.stdout.fnmatch_lines(["::error *title=*EX-2::*"])
+    assert "EX-2" in (repository.path / "summary.md").read_text(encoding="utf-8")
+    backend = json.loads((repository.path / "r.json").read_text(encoding="utf-8"))["backends"][0]
+    assert [cause["clauses"] for cause in backend["causes"]] == [["EX-2", "EX-3"]]
+    command = "from pytest_mcp_storage.cli import main; main()"
+    explained = repository.run(sys.executable, "-c", command, "explain", "r.json")
+    explained.stdout.fnmatch_lines(["*1 cause, 2 failed clauses", "1. expired sessions still count as live*"])
+
+    written = sorted(path.name for path in Path(repository.path, "repro").iterdir() if path.suffix == ".py")
+    assert written == ["test_broken_store_harness_ex_2.py", "test_broken_store_harness_ex_3.py"]
+    assert repository.runpytest_subprocess("repro").parseoutcomes() == {"failed": 2}
+    repository.makepyfile(
+        broken_store="from pytest_mcp_storage.zoo.in_memory_store import InMemoryHarness as Harness\n"
+    )
+    assert repository.runpytest_subprocess("repro").parseoutcomes() == {"passed": 2}
+
+
+def test_a_failure_is_replayed_first_until_the_store_is_fixed(repository: pytest.Pytester) -> None:
+    repository.runpytest_subprocess(*RUN, "--hypothesis-seed=1")
+    again = repository.runpytest_subprocess(*RUN, "--hypothesis-seed=2")
+    again.stdout.fnmatch_lines(["*the failure of an earlier run, replayed*"])
+    repository.makepyfile(
+        broken_store="from pytest_mcp_storage.zoo.in_memory_store import InMemoryHarness as Harness\n"
+    )
+    assert repository.runpytest_subprocess(*RUN).ret == 0
+    kept = repository.path / ".pytest_cache/v/mcp-storage/failures"
+    assert json.loads(kept.read_text(encoding="utf-8")) == {}
