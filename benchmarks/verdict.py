@@ -1,4 +1,4 @@
-"""How soon a verdict comes, against an earlier commit: ``python benchmarks/verdict.py [--commit C] [--rounds N] [ROW…]``.
+"""How soon a verdict comes, against an earlier commit: ``python benchmarks/verdict.py [--rounds N] [ROW…]``.
 
 Both commits judge the same store by turns, each run in a process that starts anew, and the ratio of each turn is
 reported as a median. CPU time holds on a busy machine too; wall time needs a quiet one. The earlier commit is checked
