@@ -84,7 +84,7 @@ pictures: $(READY)  ## Draw the pictures of the docs anew, from real runs
 docs: $(READY)  ## Build the site into build/site; a dead link or a missing page fails it
 	NO_MKDOCS_2_WARNING=1 DISABLE_MKDOCS_2_WARNING=true $(BIN)/mkdocs build --strict
 
-BENCHMARKS := idle_plugin tiers envelope embedded_stores sqlite_listing redis_store supabase_store stack_start bridge report_page
+BENCHMARKS := idle_plugin tiers verdict envelope embedded_stores sqlite_listing redis_store supabase_store stack_start bridge report_page
 
 benchmarks: $(READY)  ## Time stores, stack, bridge, plugin and page by turns with others: on a quiet machine, half an hour
 	$(BIN)/python -m pip install --quiet --editable '.[bench]'

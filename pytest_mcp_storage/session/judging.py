@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import gc
 import json
 import tracemalloc
 from collections import defaultdict
@@ -146,6 +147,7 @@ class Judging:
         """Destroy the stores; in the controller also judge, write the reports and set the exit code."""
         with leaks.end_of_run(self._left_behind):
             self._left_behind += self.run.close()
+        gc.unfreeze()
         if self.is_worker:
             output: dict[str, Any] = self.config.workeroutput  # type: ignore[attr-defined]  # xdist's
             output[LEFT_BEHIND] = self._left_behind

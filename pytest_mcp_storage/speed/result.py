@@ -8,7 +8,7 @@ from typing import Any
 
 from pytest_mcp_storage.speed.timing import Sample
 
-GROWTH, GROWTH_FACTOR = 0.15, 2.0
+GROWTH, GROWTH_FACTOR = 0.2, 3.0
 """An operation grows if its exponent is at least the one and its time has grown at least by the other."""
 FEWEST_SIZES = 8.0
 """The factor between the smallest and the largest size from which growth is judged."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import shutil
 import zipfile
@@ -216,3 +217,38 @@ def test_failed_clauses_run_again_beside_a_failed_test_of_the_user(repository: p
     assert first > 1
     result = repository.runpytest_subprocess(*options, "--mcp-clause=RT-1", "--lf")
     assert result.parseoutcomes()["failed"] == first
+
+
+def test_a_module_of_the_suite_has_no_assertion_to_rewrite() -> None:
+    """The suite is imported past pytest's import hook; an ``assert`` would show no values."""
+    with_assert = [
+        path.name
+        for path in (ROOT / "pytest_mcp_storage/suite").glob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Assert)
+    ]
+    assert with_assert == []
+
+
+def test_pytest_does_not_rewrite_the_suite(pytester: pytest.Pytester) -> None:
+    pytester.makeconftest("""
+        import gc
+        from _pytest.assertion.rewrite import AssertionRewritingHook
+
+        rewritten = []
+
+        def pytest_configure():
+            exec_module = AssertionRewritingHook.exec_module
+
+            def noting(self, module):
+                rewritten.append(module.__name__)
+                exec_module(self, module)
+
+            AssertionRewritingHook.exec_module = noting
+
+        def pytest_unconfigure():
+            print("rewritten:", [name for name in rewritten if ".suite." in name])
+            print("frozen:", gc.get_freeze_count())
+    """)
+    done = pytester.runpytest_subprocess("--mcp-backend=memory", "--mcp-clause=RT-3", "--mcp-tier=smoke", "-s")
+    done.stdout.fnmatch_lines(["rewritten: []", "frozen: 0"])

@@ -25,7 +25,7 @@ class FullScan(InMemoryHarness):
             return found[0] if found else None
 
         def of(self, rows: Rows, identity: str) -> dict[str, Row]:
-            return {key[1]: row for key, row in rows.items() if key[0] == identity}
+            return {key[1]: row for key, row in rows.items() if row.record["identity"] == identity}
 
 
 class MissingIndex(SqliteHarness):

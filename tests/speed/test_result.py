@@ -27,7 +27,7 @@ def test_the_growth_is_said_in_factors() -> None:
 
 
 @pytest.mark.parametrize(
-    ("times", "grows"), [((1, 1, 1), False), ((1, 1, 1.8), False), ((1, 1, 2.5), True), ((1, 0.1), False)]
+    ("times", "grows"), [((1, 1, 1), False), ((1, 1, 2.5), False), ((1, 1, 3.5), True), ((1, 0.1), False)]
 )
 def test_only_what_noise_does_not_explain_is_growth(times: tuple[float, ...], grows: bool) -> None:
     assert growth(*times).grows is grows

@@ -55,11 +55,10 @@ def growing(result: StoreResult) -> set[str]:
 
 
 def test_a_full_scan_is_found() -> None:
-    result = grown(slow_stores.FullScan, (100, 4_000))
-    assert growing(result) == {"get", "list 10", "update", "create"}
-    listing = next(each for each in result.growth if each.operation == "list 10")
-    assert listing.exponent is not None
-    assert listing.exponent > 0.15
+    result = grown(slow_stores.FullScan, (100, 6_000))
+    assert growing(result) >= {"get", "update", "create"}
+    (listing,) = (each for each in result.growth if each.operation == "list 10")
+    assert listing.factor > 1.5
     assert "get grows with others' sessions: ×" in "\n".join(words.findings(result))
 
 
@@ -128,7 +127,7 @@ def test_the_speed_of_a_wrong_answer_is_not_reported() -> None:
 
 
 def test_a_call_that_never_returns_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(timing, "CALL_LIMIT", 0.1)
+    monkeypatch.setattr(timing, "CALL_LIMIT", 1.0)
     result = timed(slow_stores.Hung, GET, CREATE)
     assert [speed.operation for speed in result.speeds] == ["create"]
     assert len(result.notes) == 1
