@@ -146,9 +146,9 @@ async def judge(
 class _CodeOptions(Options):
     """Options of a run that no command line can repeat: its backend is an object of the caller's."""
 
-    def reproduce(self, backend: str, clause: str) -> str:
+    def reproduce(self, backend: str, clause: str, seed: int | None = None) -> str:
         name = backend.rpartition(":")[2]
-        arguments = [name, f"tier={self.tier.name!r}", f"clauses=[{clause!r}]", f"seed={self.seed}"]
+        arguments = [name, f"tier={self.tier.name!r}", f"clauses=[{clause!r}]", f"seed={self.seed if seed is None else seed}"]
         return f"judge_sync({', '.join(arguments + ['strict=True'] * self.strict)})"
 
 

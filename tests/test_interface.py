@@ -5,9 +5,12 @@ Nothing here is taken from the code under test, so that a renaming sweep can't c
 
 from __future__ import annotations
 
+import ast
 import inspect
+from importlib import import_module
 from importlib.metadata import distribution
 from importlib.resources import files
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, get_type_hints
 from unittest.mock import Mock
@@ -296,3 +299,18 @@ def test_the_example_registers_where_the_plugin_looks() -> None:
     """A user copies it."""
     written = Path(__file__).parents[1].joinpath("examples/diskcache_store/pyproject.toml").read_text(encoding="utf-8")
     assert '[project.entry-points."pytest_mcp_storage.backends"]' in written
+
+
+def test_each_attribute_of_a_harness_is_documented() -> None:
+    (harness,) = [
+        each
+        for each in ast.parse(inspect.getsource(import_module(BackendHarness.__module__))).body
+        if isinstance(each, ast.ClassDef) and each.name == "BackendHarness"
+    ]
+    bare = [
+        one.target.id
+        for one, following in pairwise(harness.body)
+        if isinstance(one, ast.AnnAssign) and isinstance(one.target, ast.Name)
+        if not (isinstance(following, ast.Expr) and isinstance(following.value, ast.Constant))
+    ]
+    assert bare == []

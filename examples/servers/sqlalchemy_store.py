@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, Unpack
 
 import sqlalchemy as sa
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
 import reference_backends as rb
 
@@ -30,12 +30,13 @@ class SqlAlchemyBackend(rb.BaseBackend):
     def __init__(self, url: str, **options: Unpack[rb.BackendOptions]) -> None:
         super().__init__(**options)
         self.url = url
-        self.engine: AsyncEngine | None = None
+        self.engine: Any = None
 
     async def init(self) -> None:
         if self.engine is None:
             # pool_pre_ping replaces connections that an outage has cut; hide_parameters keeps tokens out of errors.
-            self.engine = create_async_engine(self.url, pool_pre_ping=True, hide_parameters=True)
+            options = {"pool_pre_ping": True, "hide_parameters": True, "pool_size": 5, "max_overflow": 0}
+            self.engine = create_async_engine(self.url, **options)
         self._opened()
         await self._run(sa.schema.CreateTable(RECORDS, if_not_exists=True))
 
@@ -46,7 +47,7 @@ class SqlAlchemyBackend(rb.BaseBackend):
         expired = sa.delete(RECORDS).where(
             _named(*rb.check_names(session.identity, session.session_id)), self._expired()
         )
-        if await self._run(expired, sa.insert(RECORDS).values(row)) is None:
+        if not await self._run(expired, sa.insert(RECORDS).values(row)):
             raise rb.SessionExistsError(f"session {session.session_id!r} exists already")
 
     async def update_session(
@@ -54,15 +55,18 @@ class SqlAlchemyBackend(rb.BaseBackend):
     ) -> None:
         name = rb.check_names(identity, session_id)
         named, expires_at = rb.check_changes(changes), self._expiry(ttl)
-        while True:
-            found = await self._rows(sa.select(COLUMNS.record).where(_named(*name), ~self._expired()))
-            if not found:
+
+        async def update(connection: AsyncConnection) -> int:
+            query = sa.select(COLUMNS.record).where(_named(*name), ~self._expired()).with_for_update()
+            old = (await connection.execute(query)).scalar()
+            if old is None:
                 raise rb.SessionNotFoundError(f"there is no live session {session_id!r} of this identity")
-            old = found[0].record
             values = {"record": json.dumps(self._codec.updated(json.loads(old), named)), "expires_at": expires_at}
-            update = sa.update(RECORDS).where(_named(*name), COLUMNS.record == old).values(values)
-            if await self._run(update):  # else another update came first: read again
-                return
+            change = sa.update(RECORDS).where(_named(*name), COLUMNS.record == old).values(values)
+            return (await connection.execute(change)).rowcount
+
+        while not await self._transact(update):
+            pass  # SQLite has no locks for rows: another update came first
 
     async def get_session(self, identity: str, session_id: str) -> rb.SessionData | None:
         name = rb.check_names(identity, session_id)
@@ -101,27 +105,33 @@ class SqlAlchemyBackend(rb.BaseBackend):
         return await self._rows(sa.select(COLUMNS.session_id, COLUMNS.record).where(mine, ~self._expired()))
 
     async def _rows(self, query: Any) -> list[Any]:
-        return await self._transact([query], lambda result: list(result.all()))
+        async def read(connection: AsyncConnection) -> list[Any]:
+            return list((await connection.execute(query)).all())
 
-    async def _run(self, *statements: Any) -> int | None:
-        """Return how many rows the last statement changed; ``None`` if the row to insert is there already."""
-        return await self._transact(statements, lambda result: result.rowcount)
+        return await self._transact(read)
 
-    async def _transact(self, statements: Any, answer: Callable[[Any], Any]) -> Any:
-        """Run statements in one transaction. Raise ``StorageUnavailableError`` if the database does not answer."""
+    async def _run(self, *statements: Any) -> bool:
+        """Return whether the statements were executed. ``False``: the row to insert is there already."""
+
+        async def write(connection: AsyncConnection) -> bool:
+            for each in statements:
+                await connection.execute(each)
+            return True
+
+        return bool(await self._transact(write))
+
+    async def _transact(self, work: Callable[[AsyncConnection], Awaitable[Any]]) -> Any:
+        """Work in one transaction. Raise ``StorageUnavailableError`` if the database does not answer."""
         self._require_open()
         try:
             async with self.engine.begin() as connection:
-                for each in statements:
-                    result = await connection.execute(each)
-                return answer(result)
+                return await work(connection)
         except sa.exc.IntegrityError:
             return None
         except (sa.exc.SQLAlchemyError, OSError, TimeoutError) as error:
             reason = type(error).__name__
-        raise rb.StorageUnavailableError(
-            f"the database did not answer ({reason}); retry"
-        )  # not in the except block: EN-10
+        # Not in the except block: the driver's error holds the statement's parameters (EN-10).
+        raise rb.StorageUnavailableError(f"the database did not answer ({reason}); retry")
 
 
 def _named(identity: str, session_id: str) -> Any:

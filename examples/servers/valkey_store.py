@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any, Unpack
 
-from valkey.asyncio import Valkey
+from valkey.asyncio import BlockingConnectionPool, Valkey
 from valkey.exceptions import ValkeyError
 
 import reference_backends as rb
@@ -29,7 +29,9 @@ class ValkeyBackend(rb.BaseBackend):
 
     async def init(self) -> None:
         if self.client is None:
-            self.client = Valkey.from_url(self.url, decode_responses=True, socket_connect_timeout=3, socket_timeout=5)
+            # Many callers share ten connections; a client's own pool opens one for each call at once.
+            options = {"decode_responses": True, "socket_connect_timeout": 3, "socket_timeout": 5}
+            self.client = Valkey.from_pool(BlockingConnectionPool.from_url(self.url, max_connections=10, **options))
         self._opened()
         await self._call("ping")
 

@@ -180,6 +180,7 @@ def test_what_is_no_store_is_refused(project: Path, store: str, told: str) -> No
 )
 def test_a_store_gets_its_verdict_without_an_edit(project: Path, store: str) -> None:
     done = new_harness(store)
+    assert done.exit_code == 0, done.output
     name = done.output.rpartition("--mcp-backend=")[2].split()[0]
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--mcp-tier=smoke"]
     run = subprocess.run(
