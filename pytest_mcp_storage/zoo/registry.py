@@ -13,7 +13,7 @@ MODULES: dict[str, tuple[str, ...]] = {
     "RT": ("round_trip", "decoding", "sharing", "constants"),
     "LC": ("life_cycle", "updates", "refusals", "caches"),
     "ID": ("identity", "names"),
-    "EX": ("expiry", "evictions", "lifetimes", "renewals", "defaults", "joined", "indexes"),
+    "EX": ("expiry", "evictions", "lifetimes", "renewals", "defaults", "joined", "indexes", "sequences"),
     "EN": ("secrets", "remnants", "telling", "envelopes", "encryption", "trust", "unreadable"),
     "MX": ("mixed",),
     "DU": ("durability",),

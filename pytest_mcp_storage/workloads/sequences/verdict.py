@@ -43,9 +43,12 @@ def of_a_read(symptom: Symptom, model: SequenceModel, slot: Slot, steps: Sequenc
     """Return the clause that a wrong read breaks, and a more general one. ``steps``: what was done, the last last."""
     if symptom is Symptom.MIXED_UP:
         return "ID-5", ""
+    last = last_change(steps)
+    anew = last is slot.last and slot.last.effect is Effect.CREATES and slot.before is not Gone.UNKNOWN
+    if anew and symptom is not Symptom.SHOWN and not any(step.operation.fault for step in steps):
+        return ANEW[slot.before], ANEW[Gone.UNKNOWN]
     if harm := _harm(symptom, slot, steps):
         return harm, ""
-    last = last_change(steps)
     timed = last is not None and last.effect is Effect.PASSES_TIME
     if symptom is Symptom.SHOWN:
         why = model.why_gone(slot)
