@@ -87,6 +87,16 @@ class BackendHarness:
         """LOST_ANSWER: inside it requests arrive, and answers don't."""
         raise self._missing("lost_answer", Capability.LOST_ANSWER)
 
+    def fail_request(
+        self, k: int, how: Literal["refused", "lost", "late", "conflict"]
+    ) -> AbstractAsyncContextManager[None]:
+        """FAIL_STEP: inside it the k-th request that the store sends fails; the first one is number 1.
+
+        ``"refused"``: it does not arrive; ``"lost"``: its answer does not; ``"late"``: that comes late;
+        ``"conflict"``: the store refuses it since another change came first.
+        """
+        raise self._missing("fail_request", Capability.FAIL_STEP)
+
     def unprepared(self, how: Literal["missing", "old"]) -> AbstractAsyncContextManager[None]:
         """SETUP: inside it the store's table is missing, or one of an older version."""
         raise self._missing("unprepared", Capability.SETUP)

@@ -6,6 +6,7 @@
 - ``crash``: a process that is killed while it works (DU-2, DU-3).
 - ``outages``: calls while the server cannot be reached (FA-1 to FA-3).
 - ``sequences``: every operation after every other.
+- ``failing_steps``: calls of which one request fails (FA-5).
 - ``row_security``: the same store as different users (RS-1 to RS-5).
 - ``declarations``: whether a harness can do what it declares (HA-1).
 - ``other_key``: sessions that the usual handle has no key for.

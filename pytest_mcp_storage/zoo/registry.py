@@ -19,7 +19,7 @@ MODULES: dict[str, tuple[str, ...]] = {
     "DU": ("durability",),
     "CO": ("concurrency", "company"),
     "CA": ("cancellation", "cancelled_callers"),
-    "FA": ("failure", "outages"),
+    "FA": ("failure", "outages", "steps"),
     "RE": ("resources",),
     "RS": ("row_security",),
     "HA": ("declarations",),
