@@ -148,7 +148,12 @@ class _CodeOptions(Options):
 
     def reproduce(self, backend: str, clause: str, seed: int | None = None) -> str:
         name = backend.rpartition(":")[2]
-        arguments = [name, f"tier={self.tier.name!r}", f"clauses=[{clause!r}]", f"seed={self.seed if seed is None else seed}"]
+        arguments = [
+            name,
+            f"tier={self.tier.name!r}",
+            f"clauses=[{clause!r}]",
+            f"seed={self.seed if seed is None else seed}",
+        ]
         return f"judge_sync({', '.join(arguments + ['strict=True'] * self.strict)})"
 
 

@@ -250,6 +250,7 @@ def test_the_enumerations() -> None:
             "AT_REST",
             "OUTAGE",
             "LOST_ANSWER",
+            "FAIL_STEP",
             "SETUP",
             "FILES",
             "CRASH",

@@ -21,6 +21,7 @@ OF_CAPABILITY = {
     Capability.AT_REST: ("stored_bytes", "stored_fields", "replace_stored_field"),
     Capability.OUTAGE: ("outage",),
     Capability.LOST_ANSWER: ("lost_answer",),
+    Capability.FAIL_STEP: ("fail_request",),
     Capability.SETUP: ("unprepared",),
     Capability.FILES: ("files",),
     Capability.CRASH: ("locator", "attach"),

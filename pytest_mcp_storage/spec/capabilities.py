@@ -15,6 +15,7 @@ class Capability(Enum):
     AT_REST = "the harness can show, and plant, what is stored"
     OUTAGE = "the harness can cut the store off"
     LOST_ANSWER = "the harness can let requests arrive and lose the answers"
+    FAIL_STEP = "the harness can let one request of a call fail"
     SETUP = "the harness can take the store's table away, or make it an old one"
     FILES = "the store is made of files, which the suite may damage"
     CRASH = "another process can find the store, so that it can be killed while it writes"
@@ -38,6 +39,7 @@ JUDGES = {
     "AT_REST": "stored data",
     "OUTAGE": "outages",
     "LOST_ANSWER": "lost answers",
+    "FAIL_STEP": "calls of several requests",
     "SETUP": "missing tables",
     "FILES": "damaged files",
     "CRASH": "several processes",

@@ -92,6 +92,16 @@ class BackendHarness:
         """LOST_ANSWER: let requests arrive and lose their answers inside the context."""
         raise self._missing("lost_answer", Capability.LOST_ANSWER)
 
+    def fail_request(
+        self, k: int, how: Literal["refused", "lost", "late", "conflict"]
+    ) -> AbstractAsyncContextManager[None]:
+        """FAIL_STEP: inside it the k-th request that the store sends fails; the first one is number 1.
+
+        ``"refused"``: it does not arrive; ``"lost"``: its answer does not; ``"late"``: that comes late;
+        ``"conflict"``: the store refuses it since another change came first.
+        """
+        raise self._missing("fail_request", Capability.FAIL_STEP)
+
     def unprepared(self, how: Literal["missing", "old"]) -> AbstractAsyncContextManager[None]:
         """Remove the store's table, or replace it by one of an older version, inside the context (SETUP)."""
         raise self._missing("unprepared", Capability.SETUP)

@@ -6,14 +6,16 @@ import re
 from functools import partial
 from typing import Any, Literal
 
-from pytest_mcp_storage.engine.clause_test import clause_test
+from pytest_mcp_storage.engine.clause_test import clause_test, every
 from pytest_mcp_storage.engine.context import TestContext
 from pytest_mcp_storage.engine.recording import RecordingBackend
 from pytest_mcp_storage.engine.violation import Violation, outcome_of
 from pytest_mcp_storage.oracle.assertions import assert_shows
 from pytest_mcp_storage.oracle.generators import changes, sessions
 from pytest_mcp_storage.spec.describe import told
+from pytest_mcp_storage.workloads.attempts import METHODS, may_be_called
 from pytest_mcp_storage.workloads.callers import at_once
+from pytest_mcp_storage.workloads.failing_steps import HOWS, fail_each_step
 from pytest_mcp_storage.workloads.outages import (
     assert_unavailable,
     assert_whole,
@@ -207,3 +209,11 @@ async def _assert_asks_for_setup(context: TestContext, how: Literal["missing", "
         raise Violation(f"{opening} {seen}", should="raise StorageSetupError")
     if not COMMAND.search(str(got)):
         raise Violation(f"{opening} said {str(got)!r}", should="name the command that sets it up")
+
+
+@clause_test("FA-5", at_most=len(METHODS) * len(HOWS), session=sessions(), method=every(*METHODS), how=every(*HOWS))
+async def test_a_call_of_which_a_request_fails_is_done_or_not(
+    context: TestContext, session: SessionData, method: str, how: str
+) -> None:
+    if may_be_called(context, method):
+        await fail_each_step(context, session, method, how)

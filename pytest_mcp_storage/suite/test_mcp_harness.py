@@ -201,6 +201,20 @@ async def test_nothing_is_answered_in_an_outage(context: TestContext) -> None:
     await assert_finds(store, session, seen="after outage()", should="find it: outage() only cuts the store off")
 
 
+@clause_test("HA-1", needs=[Capability.FAIL_STEP])
+async def test_one_request_fails_and_no_other(context: TestContext) -> None:
+    kept = fresh(context)
+    store = await context.open()
+    await store.create_session(kept)
+    async with context.harness.fail_request(1, "refused"):
+        got = await in_time(context, lambda: store.remove_session(kept.identity, kept.session_id))
+        await back(context, store, kept)
+    if not isinstance(got, Exception) and not await is_there(store, kept):
+        raise Violation("inside fail_request(1, 'refused') remove_session removed the session", should="fail once")
+    if isinstance(got, Exception):
+        await assert_finds(store, kept, seen="after a refused removal", should="find it: the request does not arrive")
+
+
 @clause_test("HA-1", needs=[Capability.LOST_ANSWER])
 async def test_requests_arrive_and_answers_do_not(context: TestContext) -> None:
     kept = fresh(context)

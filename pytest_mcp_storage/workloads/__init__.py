@@ -15,6 +15,7 @@
 - ``other_key``: sessions that the usual handle has no key for.
 - ``outages``: calls while the server cannot be reached (FA-1 to FA-3).
 - ``sequences``: every operation after every other.
+- ``failing_steps``: calls of which one request fails (FA-5).
 - ``row_security``: the same store as different users (RS-1 to RS-5).
 - ``tenants``: several identities at once (CO-7).
 - ``paths``: the paths on which a store writes secrets, each walked with canaries: conflicts, faults, sizes,.

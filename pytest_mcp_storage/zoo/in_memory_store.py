@@ -35,6 +35,9 @@ class Row(NamedTuple):
 
 
 Rows = MutableMapping[SessionKey, Row]
+How = Literal["refused", "lost", "late", "conflict"]
+LATE = 0.005
+"""Seconds by which an answer is late."""
 Result = TypeVar("Result")
 
 
@@ -46,6 +49,8 @@ class InMemoryStore:
         self.state: Literal["ready", "missing", "old"] = "ready"
         self.cut = False
         self.mute = False
+        self.failing: tuple[int, How] | None = None
+        """Which of the next requests fails, and how."""
         self.rng = random.Random(1)
 
     async def request(self, work: Callable[[Rows], Result]) -> Result:
@@ -53,15 +58,28 @@ class InMemoryStore:
 
         Raises ``ConnectionError`` if the store can't be reached, or if the answer is lost.
         """
+        fault = self._fault()
         await self.way()
-        if self.cut:
+        if self.cut or fault == "refused":
             raise ConnectionRefusedError("the store is cut off")
+        if fault == "conflict":
+            raise ConnectionAbortedError("another change came first")
         try:
             return self.done(work)
         finally:
             await self.way()
-            if self.mute:
+            if fault == "late":
+                await asyncio.sleep(LATE)
+            if self.mute or fault == "lost":
                 raise ConnectionResetError("the answer was lost")
+
+    def _fault(self) -> How | None:
+        """Return what happens to the request that begins now."""
+        if self.failing is None:
+            return None
+        left, how = self.failing
+        self.failing = (left - 1, how) if left > 1 else None
+        return how if left == 1 else None
 
     async def way(self) -> None:
         """Wait for one direction of the round trip, with a random delay, so that requests overtake each other."""
@@ -214,6 +232,7 @@ class InMemoryHarness(BackendHarness):
             Capability.AT_REST,
             Capability.OUTAGE,
             Capability.LOST_ANSWER,
+            Capability.FAIL_STEP,
             Capability.SETUP,
         }
     )
@@ -258,6 +277,14 @@ class InMemoryHarness(BackendHarness):
             yield
         finally:
             self.store.mute = False
+
+    @asynccontextmanager
+    async def fail_request(self, k: int, how: How) -> AsyncIterator[None]:
+        self.store.failing = k, how
+        try:
+            yield
+        finally:
+            self.store.failing = None
 
     @asynccontextmanager
     async def unprepared(self, how: Literal["missing", "old"]) -> AsyncIterator[None]:

@@ -19,8 +19,9 @@ from pytest_mcp_storage.report.fingerprint import kind_of
 from pytest_mcp_storage.report.similarity import calibrated
 from pytest_mcp_storage.spec.clauses import load_clauses
 from pytest_mcp_storage.spec.outcome import Outcome
+from pytest_mcp_storage.suite import suite_tests
 from pytest_mcp_storage.zoo.registry import all_mutants
-from pytest_mcp_storage.zoo.run import quietly, suite_tests
+from pytest_mcp_storage.zoo.run import quietly
 
 FILE = Path(__file__).with_name("signatures.json")
 SLOW = ("LC-10", "LC-13", "ID-6", "CO-5", "CO-6", "CO-7", "CA-", "RE-", "DU-2", "DU-3", "FA-", "RS-")

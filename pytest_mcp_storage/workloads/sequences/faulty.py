@@ -69,17 +69,23 @@ class FaultySteps(Reads):
         await self._back(step, handle)
 
     async def _back(self, step: Step, handle: RecordingBackend) -> None:
-        """Wait until the handle answers again: about the other identity, so that a late answer is seen."""
+        """Wait until each handle answers again: about the other identity, so that a late answer is seen."""
         others = [each for each in self.model.slots.values() if each.name[0] != self.slot(step).name[0]]
         slot = others[-1] if others else self.slot(step)
+        for each in (handle, *(other for other in self.handles.all() if other is not handle)):
+            got = await self._first_answer(each, slot)
+            if each in self.handles.usual:
+                if isinstance(got, Exception):
+                    raise self.unexpected("get_session", got)
+                self.compare(slot, got, "the first get_session")
+
+    async def _first_answer(self, handle: RecordingBackend, slot: Slot) -> Any:
         end = time.monotonic() + self.context.harness.time_limit
         while isinstance(got := await in_time(self.context, lambda: handle.get_session(*slot.name)), NO_ANSWER):
             if time.monotonic() > end:
                 raise self.violation("FA-2", "AWAY", f"get_session {told(got)}", "answer: the store is back")
             await asyncio.sleep(PAUSE)
-        if isinstance(got, Exception):
-            raise self.unexpected("get_session", got)
-        self.compare(slot, got, "the first get_session")
+        return got
 
     def _uncertain_call(self, step: Step, handle: RecordingBackend) -> tuple[Callable[[], Awaitable[Any]], list[Any]]:
         """Return a call that will not be answered, and what the slot may hold after it."""

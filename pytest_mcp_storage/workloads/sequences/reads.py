@@ -55,7 +55,8 @@ class Reads:
         try:
             self.compare(slot, seen, "get_session")
         except SequenceViolation as violation:
-            if reader != slot.writer and slot.writer < len(self.handles.usual):
+            expired = self.model.expected(slot).expired  # that no read may return, of whichever handle
+            if reader != slot.writer and slot.writer < len(self.handles.usual) and not expired:
                 by_writer = await self.answer(self.handles.usual[slot.writer].get_session(*slot.name), "get_session")
                 if self.model.wrong(slot, by_writer) is None:
                     violation.clause = "CO-4"

@@ -25,6 +25,8 @@ SECONDS = {"smoke": 10.0, "standard": 45.0, "deep": 300.0}
 """The time that a slow store gets; what was covered in it is noted."""
 MOST_FAILURES = 12
 """Runs that may fail before the rest is left out."""
+SHARE = 4
+"""How many times the tier's time for shrinking all failures get together; many clauses share it."""
 CROWDS = (1, 101, 1001)
 MOST_CROWDS = 12
 LARGEST_CROWD = 1200
@@ -61,7 +63,7 @@ class _Sequences:
         """The clauses that earlier faults may have broken for later runs on the same handles."""
         self.failures = 0
         self.hung = False
-        self.shrinking = context.tier.shrinking
+        self.shrinking = SHARE * context.tier.shrinking
         self.end = time.monotonic() + SECONDS.get(context.tier.name, SECONDS["deep"])
         self.measurable = {each.id for each in load_clauses() if each.needs <= context.harness.capabilities}
 
@@ -72,7 +74,7 @@ class _Sequences:
             await self._play_next_to_others()
         if not self.failures:
             try:
-                await self.storage.scan()
+                await self.storage.scan(encodings=self.context.tier.name != "smoke")
             except SequenceViolation as violation:
                 self.violations.append(violation)
         self._keep()
@@ -129,7 +131,8 @@ class _Sequences:
             self.faults += [step.operation.harm for step in steps if step.operation.fault]
             return
         self.failures += 1
-        if not self.hung and not others:
+        known = any(each.settled and each.kind == violation.kind for each in self.violations)
+        if not (self.hung or others or (known and self.failures > MOST_FAILURES // 2)):
             violation = await self._shrunk(list(steps), violation, watched=watched)
         self.violations.append(violation)
 
@@ -149,6 +152,9 @@ class _Sequences:
             violation.history = context.history.lines()
             self.hung = isinstance(violation.__cause__, NoReturn) or context.environment.hung
             await self._close()
+            if not self.hung:
+                player.handles = await self._open()
+                await player.clean_up()
             return violation
         await player.clean_up()
         return None
@@ -159,10 +165,10 @@ class _Sequences:
         if again is None or again.kind != violation.kind:  # with new handles it passes: an earlier run is the cause
             violation.clause = self.faults[-1] if self.faults else violation.clause
             return violation
-        size = len(steps) // 2
-        while size and not self.hung and time.monotonic() - start < self.shrinking:
+        size, limit = len(steps) // 2, min(self.shrinking, self.context.tier.shrinking)
+        while size and not self.hung and time.monotonic() - start < limit:
             at = 0
-            while at < len(steps) and not self.hung and time.monotonic() - start < self.shrinking:
+            while at < len(steps) and not self.hung and time.monotonic() - start < limit:
                 fewer = steps[:at] + steps[at + size :]
                 found = await self._fails(fewer, 0, watched=watched, again=True) if fewer else None
                 if found is not None and found.kind == violation.kind:

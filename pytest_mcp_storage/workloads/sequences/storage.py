@@ -12,7 +12,9 @@ from pytest_mcp_storage.workloads.sequences.player import Player
 from pytest_mcp_storage.workloads.sequences.verdict import SequenceViolation
 
 SCAN_EVERY = 16
-"""Runs after which a fast store is searched for secrets."""
+"""Runs after which a fast store is searched for secrets in clear."""
+MARK = 12
+"""Characters at the beginning of each secret that are in no other text."""
 LOOK_EVERY = 8
 """Runs after which the stored fields of a slow store are looked at."""
 
@@ -36,11 +38,20 @@ class Storage:
             for slot in player.model.slots.values():
                 await self._check_slot(slot, player)
         if thorough or (self.fast and number % SCAN_EVERY == 0):
-            await self.scan()
+            await self.scan(encodings=False)
 
-    async def scan(self) -> None:
-        """Search everything stored for the secrets. Raises :class:`SequenceViolation`."""
-        if self.visible and (found := self.canaries.found_in(await self.context.harness.stored_bytes())):
+    async def scan(self, *, encodings: bool) -> None:
+        """Search everything stored for the secrets; with ``encodings`` in each of them, which takes long.
+
+        Raises :class:`SequenceViolation`.
+        """
+        if not self.visible:
+            return
+        data = await self.context.harness.stored_bytes()
+        found = "a secret in clear" if self.secret[:MARK].encode() in data else ""
+        if encodings and not found:
+            found = self.canaries.found_in(data)
+        if found:
             raise SequenceViolation("EN-1", "CLEAR", f"in the store is {found}", should="hold ciphertext only")
 
     async def _check_slot(self, slot: Slot, player: Player) -> None:
@@ -60,7 +71,7 @@ class Storage:
                 clause = "EN-9" if slot.last.name.startswith(("update", "renewal")) else "EN-1"
                 clause = "MX-2" if slot.last.name == "update of secrets" else clause
                 what = f"after {slot.last.name} the stored {field} are {shortly(stored.get(field), 80)}"
-                raise SequenceViolation(clause, "CLEAR", what, should="be an envelope")
+                raise SequenceViolation(clause, "CLEAR FIELD", what, should="be an envelope")
             where = f"{slot.name[1]} {field}"
             if self.ivs.setdefault(envelope.iv, where) != where:
                 raise SequenceViolation("EN-3", "IV", f"an IV occurs twice: {envelope.iv}", should="use a fresh IV")

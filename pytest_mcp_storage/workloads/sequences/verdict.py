@@ -43,9 +43,12 @@ def of_a_read(symptom: Symptom, model: SequenceModel, slot: Slot, steps: Sequenc
     """Return the clause that a wrong read breaks, and a more general one. ``steps``: what was done, the last last."""
     if symptom is Symptom.MIXED_UP:
         return "ID-5", ""
-    if harm := _harm(slot, steps):
-        return harm, ""
     last = last_change(steps)
+    anew = last is slot.last and slot.last.effect is Effect.CREATES and slot.before is not Gone.UNKNOWN
+    if anew and symptom is not Symptom.SHOWN and not any(step.operation.fault for step in steps):
+        return ANEW[slot.before], ANEW[Gone.UNKNOWN]
+    if harm := _harm(symptom, slot, steps):
+        return harm, ""
     timed = last is not None and last.effect is Effect.PASSES_TIME
     if symptom is Symptom.SHOWN:
         why = model.why_gone(slot)
@@ -67,7 +70,7 @@ def of_a_read(symptom: Symptom, model: SequenceModel, slot: Slot, steps: Sequenc
 
 def of_a_refused_create(model: SequenceModel, slot: Slot, steps: Sequence[Step]) -> str:
     """Return the clause that a store breaks that does not create what is gone."""
-    return _harm(slot, steps) or ANEW[model.why_gone(slot)]
+    return _harm(Symptom.SHOWN, slot, steps) or ANEW[model.why_gone(slot)]
 
 
 def of_an_accepted_update(model: SequenceModel, slot: Slot) -> str:
@@ -82,16 +85,20 @@ def of_an_error(operation: Operation, steps: Sequence[Step]) -> str:
     return likely[-1].harm if likely else operation.clause
 
 
-def _harm(slot: Slot, steps: Sequence[Step]) -> str:
-    """Return the clause of the last operation that is a fault or should change nothing; empty if there is none."""
-    for step in reversed(steps):
-        operation = step.operation
-        if operation.name == "disconnect and init":
-            return "DU-1"
-        if operation.fault:
+def _harm(symptom: Symptom, slot: Slot, steps: Sequence[Step]) -> str:
+    """Return the clause of an operation that is a fault or should change nothing; empty if there is none.
+
+    A cancelled call is named first, then other faults, then the last operation that should change nothing.
+    """
+    done = [step.operation for step in reversed(steps)]
+    faults = sorted((each for each in done if each.fault), key=lambda each: "cancelled" not in each.name)
+    for operation in faults:
+        if operation.name != "disconnect and init":
             return operation.clause if operation is slot.last and "outage" not in operation.name else operation.harm
-        if operation.effect is Effect.NONE and not operation.only_reads:
-            return operation.harm
+    if harmless := [each for each in done if each.effect is Effect.NONE and not each.only_reads and not each.fault]:
+        return harmless[0].harm
+    if faults:
+        return "DU-1" if symptom is Symptom.MISSING else "LC-11"
     return ""
 
 
