@@ -103,7 +103,7 @@ def test_what_is_declared(found: Signature, capabilities: set[Capability]) -> No
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with the sample stores, as the working directory."""
+    """Return a folder with the sample stores, as the working directory."""
     for path in (*SAMPLES.glob("*.py"), EXAMPLES / "sqlalchemy_store.py"):
         shutil.copy(path, tmp_path)
     monkeypatch.chdir(tmp_path)
