@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
-from typing import Any, Unpack
+from typing import Any, Unpack, cast
 
 from valkey.asyncio import BlockingConnectionPool, Valkey
 from valkey.exceptions import ValkeyError
@@ -125,10 +126,16 @@ class ValkeyBackend(rb.BaseBackend):
     async def _call(self, command: str, *arguments: Any, **options: Any) -> Any:
         """Send a command. Raise ``StorageUnavailableError`` if the server does not answer."""
         self._require_open()
+        reason, task = "", cast("asyncio.Task[Any]", asyncio.current_task())
+        cancelled = task.cancelling()
         try:
-            return await getattr(self.client, command)(*arguments, **options)
+            answer = await getattr(self.client, command)(*arguments, **options)
         except (ValkeyError, OSError, TimeoutError) as error:
             reason = type(error).__name__
+        if task.cancelling() > cancelled:  # valkey-py swallows a cancellation while it connects (CA-4)
+            raise asyncio.CancelledError
+        if not reason:
+            return answer
         raise rb.StorageUnavailableError(f"Valkey did not answer ({reason}); retry")  # not in the except block: EN-10
 
 
