@@ -23,6 +23,15 @@ class Fault(Enum):
     DROP_ANSWER = "a request is forwarded, and its connection reset when the answer comes"
     SWALLOW_REQUEST = "a request is not forwarded, and nothing answers it; the connection stays open"
     SWALLOW_ANSWER = "a request is forwarded, and its answer goes nowhere; the connection stays open"
+    DELAY_ANSWER = "a request is forwarded, and its answer comes late"
+
+
+LATE = 0.1
+"""Seconds by which ``DELAY_ANSWER`` holds an answer back."""
+
+
+OF_ONE_REQUEST = {"refused": Fault.DROP_REQUEST, "lost": Fault.DROP_ANSWER, "late": Fault.DELAY_ANSWER}
+"""What the proxy does to one request of a call, by what a harness calls it (FAIL_STEP)."""
 
 
 class FaultProxy:
@@ -55,6 +64,7 @@ class FaultProxy:
         """How many requests have come, lost ones included."""
         self._fault: Fault | None = None
         self._after = 0
+        self._once = False
         self._lines: set[_Line] = set()
         self._held: socket.socket | None = None
         self._server: asyncio.Server | None = None
@@ -78,14 +88,17 @@ class FaultProxy:
             self._held = None
         await asyncio.sleep(0)  # the loop closes them in its next round
 
-    async def inject(self, fault: Fault, *, after: int = 0) -> None:
-        """Begin with ``fault``, once ``after`` more requests have passed unharmed (not for ``REFUSE``)."""
+    async def inject(self, fault: Fault, *, after: int = 0, once: bool = False) -> None:
+        """Begin with ``fault``, once ``after`` more requests have passed unharmed (not for ``REFUSE``).
+
+        ``once``: it happens to one request that begins from now on, and to no other.
+        """
         await self.heal()
-        self._fault, self._after = fault, after
+        self._fault, self._after, self._once = fault, after, once
         if fault is Fault.REFUSE:
             self._stop_listening()
             self._cut_all()
-        elif not after:
+        elif not after and not once:
             for line in self._lines:
                 line.fate = fault
 
@@ -100,9 +113,9 @@ class FaultProxy:
             await self._listen()
 
     @contextlib.asynccontextmanager
-    async def fault(self, fault: Fault, *, after: int = 0) -> AsyncIterator[None]:
+    async def fault(self, fault: Fault, *, after: int = 0, once: bool = False) -> AsyncIterator[None]:
         """:meth:`inject`, and :meth:`heal` at the end of the block."""
-        await self.inject(fault, after=after)
+        await self.inject(fault, after=after, once=once)
         try:
             yield
         finally:
@@ -116,7 +129,10 @@ class FaultProxy:
         if self._after > 0:
             self._after -= 1
             return None
-        return self._fault
+        fault = self._fault
+        if self._once:
+            self._fault = None
+        return fault
 
     async def _listen(self) -> None:
         loop = asyncio.get_running_loop()
@@ -196,7 +212,13 @@ class _Line(asyncio.Protocol):
             self.cut()
         elif self.fate in (Fault.SWALLOW_ANSWER, Fault.SWALLOW_REQUEST):
             self.robbed = True
-        elif self.client is not None:
+        elif self.fate is Fault.DELAY_ANSWER:
+            asyncio.get_running_loop().call_later(LATE, self._answer, data)
+        else:
+            self._answer(data)
+
+    def _answer(self, data: bytes) -> None:
+        if self.client is not None:
             self.client.write(data)
 
     def pause_writing(self) -> None:

@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, cast
 from urllib.parse import urlsplit
 
 from pytest_mcp_storage.faults import Fault, FaultProxy
+from pytest_mcp_storage.faults.proxy import OF_ONE_REQUEST
 from pytest_mcp_storage.harnesses.options import backend_options
 from pytest_mcp_storage.harnesses.supabase_clients import Clients
 from pytest_mcp_storage.harnesses.supabase_database import Database
 from pytest_mcp_storage.spec.capabilities import Capability
-from pytest_mcp_storage.spec.harness import BackendHarness
+from pytest_mcp_storage.spec.harness import BackendHarness, NotMeasurable
 from pytest_mcp_storage.stacks.supabase.providers import Choice, start_stack
 from pytest_mcp_storage.stacks.supabase.stack import Say, StackServer, SupabaseStack
 
@@ -42,8 +43,8 @@ class SupabaseHarness(BackendHarness):
     On a server that this run started each harness has a database of its own. On a project that it was given
     (``SUPABASE_URL``) it is not ``dedicated``, removes the rows that it created and no others, and declares only what
     it can do there: AT_REST needs ``SUPABASE_DB_URL``, ROW_SECURITY ``SUPABASE_PUBLISHABLE_KEY`` (or
-    ``SUPABASE_ANON_KEY``) and ``SUPABASE_JWT_SECRET``; OUTAGE and LOST_ANSWER need plain HTTP, and SETUP a server of
-    its own.
+    ``SUPABASE_ANON_KEY``) and ``SUPABASE_JWT_SECRET``; OUTAGE, LOST_ANSWER and FAIL_STEP need plain HTTP, and SETUP a
+    server of its own.
     """
 
     name: ClassVar[str] = "supabase"
@@ -51,6 +52,7 @@ class SupabaseHarness(BackendHarness):
         Capability.AT_REST,
         Capability.OUTAGE,
         Capability.LOST_ANSWER,
+        Capability.FAIL_STEP,
         Capability.SETUP,
         Capability.ROW_SECURITY,
     }
@@ -139,6 +141,14 @@ class SupabaseHarness(BackendHarness):
             yield
 
     @asynccontextmanager
+    async def fail_request(self, k: int, how: str) -> AsyncIterator[None]:
+        """Inside it one request is lost on the way to the project, or its answer is lost or late."""
+        if how not in OF_ONE_REQUEST:
+            raise NotMeasurable("a proxy knows no protocol, so it can't answer with a conflict")
+        async with self._fault(OF_ONE_REQUEST[how], after=k - 1, once=True):
+            yield
+
+    @asynccontextmanager
     async def unprepared(self, how: Literal["missing", "old"]) -> AsyncIterator[None]:
         """Inside it ``open`` leads to another database: without the table, or with one that lacks a column."""
         assert self._server is not None
@@ -220,10 +230,10 @@ class SupabaseHarness(BackendHarness):
             await backend.remove_session(identity, session_id)
 
     @asynccontextmanager
-    async def _fault(self, fault: Fault) -> AsyncIterator[None]:
+    async def _fault(self, fault: Fault, *, after: int = 0, once: bool = False) -> AsyncIterator[None]:
         """Lead requests through a proxy with that fault. It is in their way only then: it halves their rate."""
         assert self._proxy is not None
-        async with self._proxy.fault(fault):
+        async with self._proxy.fault(fault, after=after, once=once):
             self._clients.detour = (self._proxy.host, self._proxy.port)
             try:
                 yield
@@ -256,7 +266,7 @@ def _out_of_reach(server: StackServer, stack: SupabaseStack) -> set[Capability]:
     if not server.makes_stores:
         missing.add(Capability.SETUP)
     if urlsplit(stack.url).scheme != "http":  # TLS would notice the proxy
-        missing |= {Capability.OUTAGE, Capability.LOST_ANSWER}
+        missing |= {Capability.OUTAGE, Capability.LOST_ANSWER, Capability.FAIL_STEP}
     return missing
 
 

@@ -156,7 +156,7 @@ class McpTsSupabase(McpTsHarness):
     packages: ClassVar[Sequence[str]] = ("@supabase/supabase-js",)
     node_options: ClassVar[Sequence[str]] = ("--experimental-websocket",)  # supabase-js needs it before Node 22
     proves_each: ClassVar[bool] = True
-    capabilities = SupabaseHarness.capabilities | {Capability.LOST_ANSWER}
+    capabilities = (SupabaseHarness.capabilities | {Capability.LOST_ANSWER}) - {Capability.FAIL_STEP}
     beneath: UpstreamProject
 
     def provisioned(self) -> UpstreamProject:

@@ -47,7 +47,7 @@ class ChangesThenExpires(InMemoryBackend):
 
 
 class _Indexed(InMemoryBackend):
-    """Base: has an index of the ids of each identity, which a request of its own changes."""
+    """Base: has an index of the ids of each identity, which a separate request changes."""
 
     @property
     def index(self) -> dict[str, list[SessionKey]]:
