@@ -157,6 +157,11 @@ class StdioHarness(BackendHarness):
             yield
 
     @asynccontextmanager
+    async def fail_request(self, k: int, how: Literal["refused", "lost", "late", "conflict"]) -> AsyncIterator[None]:
+        async with self._within(condition="failRequest", request=k, how=how):
+            yield
+
+    @asynccontextmanager
     async def unprepared(self, how: Literal["missing", "old"]) -> AsyncIterator[None]:
         async with self._within(condition="unprepared", how=how):
             yield

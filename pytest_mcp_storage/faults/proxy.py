@@ -26,6 +26,15 @@ class Fault(Enum):
     DROP_ANSWER = "a request is forwarded, and its connection is reset when the response comes"
     SWALLOW_REQUEST = "a request is not forwarded and gets no response; the connection stays open"
     SWALLOW_ANSWER = "a request is forwarded, and its response is dropped; the connection stays open"
+    DELAY_ANSWER = "a request is forwarded, and its response comes late"
+
+
+LATE = 0.1
+"""Seconds by which ``DELAY_ANSWER`` holds an answer back."""
+
+
+OF_ONE_REQUEST = {"refused": Fault.DROP_REQUEST, "lost": Fault.DROP_ANSWER, "late": Fault.DELAY_ANSWER}
+"""What the proxy does to one request of a call, by what a harness calls it (FAIL_STEP)."""
 
 
 class FaultProxy:
@@ -58,6 +67,7 @@ class FaultProxy:
         """How many requests have come, including lost ones."""
         self._fault: Fault | None = None
         self._after = 0
+        self._once = False
         self._lines: set[_Line] = set()
         self._held: socket.socket | None = None
         self._server: asyncio.Server | None = None
@@ -81,14 +91,17 @@ class FaultProxy:
             self._held = None
         await asyncio.sleep(0)  # the loop closes them in its next round
 
-    async def inject(self, fault: Fault, *, after: int = 0) -> None:
-        """Begin with ``fault``, after ``after`` more requests have passed unharmed (not for ``REFUSE``)."""
+    async def inject(self, fault: Fault, *, after: int = 0, once: bool = False) -> None:
+        """Begin with ``fault``, after ``after`` more requests have passed unharmed (not for ``REFUSE``).
+
+        ``once``: it happens to one request that begins from now on, and to no other.
+        """
         await self.heal()
-        self._fault, self._after = fault, after
+        self._fault, self._after, self._once = fault, after, once
         if fault is Fault.REFUSE:
             self._stop_listening()
             self._cut_all()
-        elif not after:
+        elif not after and not once:
             for line in self._lines:
                 line.fate = fault
 
@@ -103,9 +116,9 @@ class FaultProxy:
             await self._listen()
 
     @contextlib.asynccontextmanager
-    async def fault(self, fault: Fault, *, after: int = 0) -> AsyncIterator[None]:
+    async def fault(self, fault: Fault, *, after: int = 0, once: bool = False) -> AsyncIterator[None]:
         """Call :meth:`inject`, and :meth:`heal` at the end of the block."""
-        await self.inject(fault, after=after)
+        await self.inject(fault, after=after, once=once)
         try:
             yield
         finally:
@@ -119,7 +132,10 @@ class FaultProxy:
         if self._after > 0:
             self._after -= 1
             return None
-        return self._fault
+        fault = self._fault
+        if self._once:
+            self._fault = None
+        return fault
 
     async def _listen(self) -> None:
         loop = asyncio.get_running_loop()
@@ -199,7 +215,13 @@ class _Line(asyncio.Protocol):
             self.cut()
         elif self.fate in (Fault.SWALLOW_ANSWER, Fault.SWALLOW_REQUEST):
             self.robbed = True
-        elif self.client is not None:
+        elif self.fate is Fault.DELAY_ANSWER:
+            asyncio.get_running_loop().call_later(LATE, self._answer, data)
+        else:
+            self._answer(data)
+
+    def _answer(self, data: bytes) -> None:
+        if self.client is not None:
             self.client.write(data)
 
     def pause_writing(self) -> None:

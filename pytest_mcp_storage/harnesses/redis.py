@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 from urllib.parse import quote
 
-from pytest_mcp_storage.faults.proxy import Fault, FaultProxy
+from pytest_mcp_storage.faults.proxy import OF_ONE_REQUEST, Fault, FaultProxy
 from pytest_mcp_storage.harnesses.options import backend_options
 from pytest_mcp_storage.spec.capabilities import Capability
 from pytest_mcp_storage.spec.harness import BackendHarness, NotMeasurable
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from reference_backends import Clock, RedisStorageBackend
 
 JSON_FIELDS = ("tokens", "headers", "client_information")
-THROUGH_A_PROXY = frozenset({Capability.OUTAGE, Capability.LOST_ANSWER})
+THROUGH_A_PROXY = frozenset({Capability.OUTAGE, Capability.LOST_ANSWER, Capability.FAIL_STEP})
 
 
 class RedisHarness(BackendHarness):
@@ -49,6 +49,7 @@ class RedisHarness(BackendHarness):
             Capability.AT_REST,
             Capability.OUTAGE,
             Capability.LOST_ANSWER,
+            Capability.FAIL_STEP,
             Capability.CRASH,
         }
     )
@@ -133,6 +134,13 @@ class RedisHarness(BackendHarness):
     @asynccontextmanager
     async def lost_answer(self) -> AsyncIterator[None]:
         async with self._between().fault(Fault.DROP_ANSWER):
+            yield
+
+    @asynccontextmanager
+    async def fail_request(self, k: int, how: str) -> AsyncIterator[None]:
+        if how not in OF_ONE_REQUEST:
+            raise NotMeasurable("a proxy knows no protocol, so it can't answer with a conflict")
+        async with self._between().fault(OF_ONE_REQUEST[how], after=k - 1, once=True):
             yield
 
     def locator(self) -> Mapping[str, Any]:

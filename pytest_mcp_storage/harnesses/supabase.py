@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, cast
 from urllib.parse import urlsplit
 
 from pytest_mcp_storage.faults import Fault, FaultProxy
+from pytest_mcp_storage.faults.proxy import OF_ONE_REQUEST
 from pytest_mcp_storage.harnesses.options import backend_options
 from pytest_mcp_storage.harnesses.supabase_clients import Clients
 from pytest_mcp_storage.harnesses.supabase_database import Database
@@ -53,8 +54,8 @@ class SupabaseHarness(BackendHarness):
     On a server that this run started each harness has its own database. On a project that it was given
     (``SUPABASE_URL``) it is not ``dedicated``, removes the rows that it created and no others, and declares only what
     it can do there: AT_REST needs ``SUPABASE_DB_URL``, ROW_SECURITY ``SUPABASE_PUBLISHABLE_KEY`` (or
-    ``SUPABASE_ANON_KEY``) and ``SUPABASE_JWT_SIGNING_KEY`` (or ``SUPABASE_JWT_SECRET``); OUTAGE and LOST_ANSWER need
-    plain HTTP, and SETUP a server that this run started.
+    ``SUPABASE_ANON_KEY``) and ``SUPABASE_JWT_SIGNING_KEY`` (or ``SUPABASE_JWT_SECRET``); OUTAGE, LOST_ANSWER and
+    FAIL_STEP need plain HTTP, and SETUP a server that this run started.
     """
 
     name: ClassVar[str] = "supabase"
@@ -62,6 +63,7 @@ class SupabaseHarness(BackendHarness):
         Capability.AT_REST,
         Capability.OUTAGE,
         Capability.LOST_ANSWER,
+        Capability.FAIL_STEP,
         Capability.SETUP,
         Capability.ROW_SECURITY,
     }
@@ -148,6 +150,14 @@ class SupabaseHarness(BackendHarness):
     async def lost_answer(self) -> AsyncIterator[None]:
         """Let the project execute requests in the block, and lose its answers."""
         async with self._fault(Fault.DROP_ANSWER):
+            yield
+
+    @asynccontextmanager
+    async def fail_request(self, k: int, how: str) -> AsyncIterator[None]:
+        """Inside it one request is lost on the way to the project, or its answer is lost or late."""
+        if how not in OF_ONE_REQUEST:
+            raise NotMeasurable("a proxy knows no protocol, so it can't answer with a conflict")
+        async with self._fault(OF_ONE_REQUEST[how], after=k - 1, once=True):
             yield
 
     @asynccontextmanager
@@ -251,10 +261,10 @@ class SupabaseHarness(BackendHarness):
             await backend.remove_session(identity, session_id)
 
     @asynccontextmanager
-    async def _fault(self, fault: Fault) -> AsyncIterator[None]:
+    async def _fault(self, fault: Fault, *, after: int = 0, once: bool = False) -> AsyncIterator[None]:
         """Send requests through a proxy with that fault; without a fault none is used, because it halves the rate."""
         assert self._proxy is not None
-        async with self._proxy.fault(fault):
+        async with self._proxy.fault(fault, after=after, once=once):
             self._clients.detour = (self._proxy.host, self._proxy.port)
             try:
                 yield
@@ -287,7 +297,7 @@ def _out_of_reach(server: StackServer, stack: SupabaseStack) -> set[Capability]:
     if not server.makes_stores:
         missing.add(Capability.SETUP)
     if urlsplit(stack.url).scheme != "http":  # the proxy can't be used with TLS
-        missing |= {Capability.OUTAGE, Capability.LOST_ANSWER}
+        missing |= {Capability.OUTAGE, Capability.LOST_ANSWER, Capability.FAIL_STEP}
     return missing
 
 

@@ -21,6 +21,7 @@ class Store {
     return `id${Math.random()}`;
   }
   async createSession(session, ttl) {
+    if (conditions[0] === "failRequest" && --conditions[2] === 0) throw storageError("StorageUnavailableError", "refused");
     if (conditions.includes("outage")) throw storageError("StorageUnavailableError", "cut off");
     if (rows.has(key(session.identity, session.sessionId))) throw storageError("SessionExistsError", "it exists");
     rows.set(key(session.identity, session.sessionId), session);
@@ -78,6 +79,7 @@ serve({
     "AT_REST",
     "OUTAGE",
     "LOST_ANSWER",
+    "FAIL_STEP",
     "SETUP",
     "FILES",
     "CRASH",
@@ -95,7 +97,7 @@ serve({
     return session && { tokens: session.tokens ?? null, headers: session.headers ?? null, codeVerifier: "enc:1:x" };
   },
   replaceStoredField: (identity, sessionId, field, value) => (rows.get(key(identity, sessionId))[field] = value),
-  enter: (condition, how) => conditions.push(condition, how),
+  enter: (condition, how, request) => conditions.push(condition, how, request),
   leave: () => (conditions = []),
   files: () => ["/the/main/file", "/another"],
   locator: () => ({ sessionId: "s", identity: "attached" }),

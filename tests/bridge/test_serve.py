@@ -117,6 +117,10 @@ async def test_the_calls_past_the_backend(full: StdioHarness, session: Make) -> 
                 await backend.create_session(session(session_id="s2"))
         async with harness.lost_answer():
             await backend.create_session(session(session_id="s3"))
+        async with harness.fail_request(1, "refused"):
+            with pytest.raises(StorageUnavailableError):
+                await backend.create_session(session(session_id="s5"))
+            await backend.create_session(session(session_id="s5"))
         async with harness.unprepared("old"):
             pass
         assert [str(path) for path in harness.files()] == ["/the/main/file", "/another"]

@@ -179,3 +179,19 @@ async def test_a_server_that_is_gone_shows_as_a_connection_that_ends(scene: Scen
     client = await scene.client()
     with pytest.raises(ConnectionResetError):
         await client.ask(b"one\n")
+
+
+async def test_one_request_is_lost_and_no_other(scene: Scene) -> None:
+    client = await scene.client()
+    async with scene.proxy.fault(Fault.DROP_REQUEST, after=1, once=True):
+        assert await client.ask(b"one\n") == b"re one\n"
+        with suppress(ConnectionError):
+            assert await client.ask(b"two\n") == b""
+        assert await (await scene.client()).ask(b"three\n") == b"re three\n"
+    assert scene.server.came == [b"one\n", b"three\n"]
+
+
+async def test_a_late_answer_comes(scene: Scene) -> None:
+    client = await scene.client()
+    async with scene.proxy.fault(Fault.DELAY_ANSWER, once=True):
+        assert await client.ask(b"one\n") == b"re one\n"

@@ -25,7 +25,7 @@ from reference_backends import ConfigurationError, SessionData, StorageError, St
 
 KEY = "00112233445566778899aabbccddeeff" * 2
 LOOKING = {Capability.AT_REST}
-CUTTING = {Capability.OUTAGE, Capability.LOST_ANSWER}
+CUTTING = {Capability.OUTAGE, Capability.LOST_ANSWER, Capability.FAIL_STEP}
 SIGNING = {Capability.ROW_SECURITY}
 MAKING = {Capability.SETUP}
 

@@ -156,7 +156,10 @@ class McpTsSupabase(McpTsHarness):
     packages: ClassVar[Sequence[str]] = ("@supabase/supabase-js",)
     node_options: ClassVar[Sequence[str]] = ("--experimental-websocket",)  # supabase-js needs it before Node 22
     proves_each: ClassVar[bool] = True
-    capabilities = (SupabaseHarness.capabilities | {Capability.LOST_ANSWER}) - {Capability.DEFAULT_TTL}
+    capabilities = (SupabaseHarness.capabilities | {Capability.LOST_ANSWER}) - {
+        Capability.DEFAULT_TTL,
+        Capability.FAIL_STEP,
+    }
     underlying: UpstreamProject
 
     def provisioned(self) -> UpstreamProject:

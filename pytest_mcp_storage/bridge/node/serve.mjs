@@ -87,8 +87,8 @@ const RETURN_VALUES = new Set([
  * Needed: name, version, and open({ encryptionKey?, defaultTtl?, clock? }), which returns a backend (or a promise of
  * one); its init() is called here. clock() is in seconds; it is given if the capability CLOCK is declared.
  * If the declared capabilities need them: provision(), destroy(), attach(locator), storedBytes() -> Buffer,
- * storedFields(identity, sessionId), replaceStoredField(identity, sessionId, field, value), enter(condition, how),
- * leave(condition, how), files(), locator(), openAs(user), writeRowAs(user, session, owner).
+ * storedFields(identity, sessionId), replaceStoredField(identity, sessionId, field, value), enter(condition, how,
+ * request), leave(condition, how, request), files(), locator(), openAs(user), writeRowAs(user, session, owner).
  * errorType(error) returns the contract's type for an error with another name.
  * around(handle, run) runs each call on a handle.
  */
@@ -141,8 +141,8 @@ export function serve(bridge) {
     storedFields: async ({ identity, sessionId }) => (await needed("storedFields")(identity, sessionId)) ?? null,
     replaceStoredField: async ({ identity, sessionId, field, value }) =>
       void (await needed("replaceStoredField")(identity, sessionId, field, value)),
-    enter: async ({ condition, how }) => void (await needed("enter")(condition, how)),
-    leave: async ({ condition, how }) => void (await needed("leave")(condition, how)),
+    enter: async ({ condition, how, request }) => void (await needed("enter")(condition, how, request)),
+    leave: async ({ condition, how, request }) => void (await needed("leave")(condition, how, request)),
     files: () => needed("files")(),
     locator: () => needed("locator")(),
   };

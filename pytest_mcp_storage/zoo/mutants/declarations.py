@@ -13,7 +13,7 @@ from typing import Any, Literal, Self, Unpack
 
 from pytest_mcp_storage.oracle.model import SessionKey
 from pytest_mcp_storage.spec.capabilities import Capability
-from pytest_mcp_storage.zoo.in_memory_store import InMemoryBackend, InMemoryHarness, InMemoryStore, Row, Rows
+from pytest_mcp_storage.zoo.in_memory_store import How, InMemoryBackend, InMemoryHarness, InMemoryStore, Row, Rows
 from pytest_mcp_storage.zoo.json_store import JsonStoreHarness
 from pytest_mcp_storage.zoo.mutants.row_security import GuardedHarness
 from reference_backends import Clock, SessionData, StorageUnavailableError
@@ -332,3 +332,14 @@ class CutsTheMainReadOff(InMemoryHarness):
             yield
         finally:
             vars(self.store)["failing"] = False
+
+
+class FailsTheRequestBefore(InMemoryHarness):
+    """Counts requests from zero, so the request that is named goes through."""
+
+    breaks = "HA-1"
+
+    @asynccontextmanager
+    async def fail_request(self, k: int, how: How) -> AsyncIterator[None]:
+        async with super().fail_request(k + 1, how):
+            yield
