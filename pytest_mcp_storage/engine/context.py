@@ -8,9 +8,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
+from pytest_mcp_storage.engine.cleanup import Cleanup
 from pytest_mcp_storage.engine.clock import SuiteClock
 from pytest_mcp_storage.engine.environment import Environment
-from pytest_mcp_storage.engine.leftovers import names_in, remove_renamed
 from pytest_mcp_storage.engine.recording import (
     LONGEST_CALL,
     UNREPEATABLE,
@@ -21,7 +21,7 @@ from pytest_mcp_storage.engine.recording import (
     blame,
 )
 from pytest_mcp_storage.engine.tiers import Tier
-from pytest_mcp_storage.engine.timeouts import Overdue, ended, in_time
+from pytest_mcp_storage.engine.timeouts import Overdue, in_time
 from pytest_mcp_storage.engine.violation import NoReturn, Violation
 from pytest_mcp_storage.spec.capabilities import Capability
 from pytest_mcp_storage.spec.describe import shortly
@@ -67,9 +67,7 @@ class TestContext:
         self._opened_now: list[RecordingBackend] = []
         """Handles that this example opened for itself."""
         self._opened_before: list[RecordingBackend] = []
-        self._unrecorded: list[SessionData] = []
-        self._patience = LONGEST_CALL
-        """Seconds that each call gets during the clean-up after the test."""
+        self._cleanup = Cleanup(environment, _process)
         self.begin()
 
     # -- the example ---------------------------------------------------------------------------------------------
@@ -162,7 +160,7 @@ class TestContext:
     async def _close_what_was_opened_before(self) -> None:
         """Close the handles of earlier examples: a store that is not SHARED may allow one handle at a time."""
         for handle in self._opened_before:
-            await self._patiently(handle.backend.disconnect)
+            await self._cleanup.patiently(handle.backend.disconnect)
         self._opened_before.clear()
 
     async def open(
@@ -202,7 +200,7 @@ class TestContext:
 
     def give_up(self, handles: Iterable[RecordingBackend]) -> None:
         """Do not use these handles again: a call on one of them did not return, so the next may not either."""
-        self._patience = self.harness.time_limit
+        self._cleanup.patience = self.harness.time_limit
         for kept in (self._handles, self._further, self._opened_now):
             kept[:] = [each for each in kept if each not in handles]
 
@@ -289,49 +287,11 @@ class TestContext:
 
     async def tidy(self) -> None:
         """Remove what the examples wrote, and close every handle. Errors here do not count against the clause."""
-        await self._remove_sessions()
+        note = await self._cleanup.remove_sessions(self._handles, self._histories, self.open)
+        self.notes += [note] if note else []
         for handle in [*self._handles, *self._others]:
-            await self._patiently(handle.backend.disconnect)
-
-    async def _remove_sessions(self) -> None:
-        written = self._written()
-        if not self._handles and written and not self.harness.dedicated:
-            await self._patiently(self.open)  # only other processes wrote
-        if not self._handles:
-            return
-        backend = self._handles[-1].backend
-        await self._patiently(backend.init)
-        if self.harness.dedicated:
-            await self._patiently(backend.clear_all)
-            return
-        for name in written:
-            await self._patiently(backend.remove_session, *name)
-        if not self.environment.hung:
-            results = [call.result for history in self._histories for call in history.calls()]
-            left = await remove_renamed(backend, self._patiently, written, names_in(results), _process)
-            if left:
-                told = f"{len(left)} sessions of this test are left in the store, such as {shortly(left[0])}"
-                self.notes.append(f"{told}: the store keeps them under names that they were not written under")
-
-    async def _patiently(self, call: Callable[..., Awaitable[object]], *arguments: str) -> None:
-        """Call the store and ignore its result, unless it has hung before; the environment learns if it hangs."""
-        if self.environment.hung:
-            return
-        try:
-            await ended("the end", call, *arguments, limit=self._patience)
-        except Overdue:
-            self.environment.hung = True
+            await self._cleanup.patiently(handle.backend.disconnect)
 
     def remember(self, sessions: Iterable[SessionData]) -> None:
         """Remember sessions that were written without the recording: they are removed when the test ends."""
-        self._unrecorded += sessions
-
-    def _written(self) -> set[tuple[str, str]]:
-        recorded = (
-            call.arguments[0]
-            for history in self._histories
-            for call in history.calls()
-            if call.method == "create_session"
-        )
-        created = (each for each in recorded if isinstance(each, SessionData))
-        return {(each.identity, each.session_id) for each in (*created, *self._unrecorded)}
+        self._cleanup.unrecorded += sessions
