@@ -2,6 +2,7 @@
 
 - ``environment``: one backend's harness, provisioned once in each process, with its time and its loop.
 - ``context``: what a clause test receives: its handles, its time, its names.
+- ``cleanup``: removes what the examples of a test wrote.
 - ``recording``: a backend that records every call, and the history of an example.
 - ``clause_test``: the decorator that makes a clause test from a function.
 - ``executor``: runs the examples of a test and keeps the shortest failing one.

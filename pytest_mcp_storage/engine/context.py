@@ -6,9 +6,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
+from pytest_mcp_storage.engine.cleanup import Cleanup
 from pytest_mcp_storage.engine.clock import SuiteClock
 from pytest_mcp_storage.engine.environment import Environment
-from pytest_mcp_storage.engine.leftovers import names_in, remove_renamed
 from pytest_mcp_storage.engine.names import PROCESS, ExampleNames
 from pytest_mcp_storage.engine.recording import (
     LONGEST_CALL,
@@ -20,7 +20,7 @@ from pytest_mcp_storage.engine.recording import (
     blame,
 )
 from pytest_mcp_storage.engine.tiers import Tier
-from pytest_mcp_storage.engine.timeouts import Overdue, ended, in_time
+from pytest_mcp_storage.engine.timeouts import Overdue, in_time
 from pytest_mcp_storage.engine.violation import NoReturn
 from pytest_mcp_storage.spec.call import Call
 from pytest_mcp_storage.spec.capabilities import Capability
@@ -60,9 +60,7 @@ class TestContext(ExampleNames):
         self._opened_now: list[RecordingBackend] = []
         """Handles that this example opened for itself."""
         self._opened_before: list[RecordingBackend] = []
-        self._unrecorded: list[SessionData] = []
-        self._patience = LONGEST_CALL
-        """Seconds that each call gets during the clean-up after the test."""
+        self._cleanup = Cleanup(environment, PROCESS)
         self.planted: set[tuple[str, str]] = set()
         """Names of sessions whose stored fields the suite has replaced."""
         self.begin()
@@ -142,7 +140,7 @@ class TestContext(ExampleNames):
     async def _close_what_was_opened_before(self) -> None:
         """Close the handles of earlier examples: a store that is not SHARED may allow one handle at a time."""
         for handle in self._opened_before:
-            await self._patiently(handle.backend.disconnect)
+            await self._cleanup.patiently(handle.backend.disconnect)
         self._opened_before.clear()
 
     async def open(
@@ -183,7 +181,7 @@ class TestContext(ExampleNames):
 
     def give_up(self, handles: Iterable[RecordingBackend]) -> None:
         """Do not use these handles again: a call on one of them did not return, so the next may not either."""
-        self._patience = self.harness.time_limit
+        self._cleanup.patience = self.harness.time_limit
         for kept in (self._handles, self._further, self._opened_now):
             kept[:] = [each for each in kept if each not in handles]
 
@@ -260,40 +258,14 @@ class TestContext(ExampleNames):
 
     async def tidy(self) -> None:
         """Remove what the examples wrote, and close every handle. Errors here do not count against the clause."""
-        await self._remove_sessions()
+        note = await self._cleanup.remove_sessions(self._handles, self._histories, self.open)
+        self.notes += [note] if note else []
         for handle in [*self._handles, *self._others]:
-            await self._patiently(handle.backend.disconnect)
-
-    async def _remove_sessions(self) -> None:
-        created = [call.arguments[0] for call in self.every_call() if call.method == "create_session"]
-        written = set(names_in([*created, *self._unrecorded]))
-        if not self._handles and written and not self.harness.dedicated:
-            await self._patiently(self.open)  # only other processes wrote
-        if not self._handles:
-            return
-        backend = self._handles[-1].backend
-        await self._patiently(backend.init)
-        if self.harness.dedicated:
-            await self._patiently(backend.clear_all)
-            return
-        for name in written:
-            await self._patiently(backend.remove_session, *name)
-        if not self.environment.hung:
-            results = [call.result for call in self.every_call()]
-            self.notes += await remove_renamed(backend, self._patiently, written, names_in(results), PROCESS)
-
-    async def _patiently(self, call: Callable[..., Awaitable[object]], *arguments: str) -> None:
-        """Call the store and ignore its result, unless it has hung before; the environment learns if it hangs."""
-        if self.environment.hung:
-            return
-        try:
-            await ended("the end", call, *arguments, limit=self._patience)
-        except Overdue:
-            self.environment.hung = True
+            await self._cleanup.patiently(handle.backend.disconnect)
 
     def remember(self, sessions: Iterable[SessionData]) -> None:
         """Remember sessions that were written without the recording: they are removed when the test ends."""
-        self._unrecorded += sessions
+        self._cleanup.unrecorded += sessions
 
     def every_call(self) -> list[Call]:
         """Return the calls of all examples, in order."""

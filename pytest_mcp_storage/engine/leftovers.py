@@ -10,7 +10,6 @@ import unicodedata
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 
 from pytest_mcp_storage.engine.timeouts import in_time
-from pytest_mcp_storage.spec.describe import shortly
 from reference_backends import SessionData, StorageBackend
 
 LIMIT = 60.0
@@ -26,7 +25,7 @@ SHORTER = (64, 100, 128, 191, 200, 254)
 async def remove_renamed(
     backend: StorageBackend, call: Call, written: Iterable[Name], read: Iterable[Name], mark: str
 ) -> list[str]:
-    """Remove what the store kept under other names. Return a note if some are still there.
+    """Remove what the store kept under other names. Return the ids that are still there.
 
     ``call``: calls the store and ignores its result. ``read``: names that the store's results contained.
     """
@@ -35,10 +34,7 @@ async def remove_renamed(
         return []
     for name in candidates(written, left, read):
         await call(backend.remove_session, *name)
-    if not (left := await _left_behind(backend, mark)):
-        return []
-    found = f"{len(left)} sessions of this test are left in the store, such as {shortly(left[0])}"
-    return [f"{found}: the store keeps them under names that they were not written under"]
+    return await _left_behind(backend, mark)
 
 
 async def _left_behind(backend: StorageBackend, mark: str) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from pytest_mcp_storage.engine.recording import HandleOptions, History
@@ -16,8 +17,11 @@ ARROW = "  →  "
 """Between a call and its result; the renderers split a line here."""
 
 
-def history_of(scenario: Scenario, finding: Finding, mark: str) -> list[str]:
-    """Return a line for each call, with the time since the first; the last line has the result that is wrong."""
+def history_of(scenario: Scenario, finding: Finding, mark: str, raised: Mapping[int, str]) -> list[str]:
+    """Return a line for each call, with the time since the first; the last line has the result that is wrong.
+
+    ``raised``: the errors of the calls before it, which are right.
+    """
     lines: list[str] = []
     passed = 0.0
     timed = any(step.method == PASS for step in scenario.steps)
@@ -31,6 +35,8 @@ def history_of(scenario: Scenario, finding: Finding, mark: str) -> list[str]:
             line = f"{f'+{round(passed, 3):.12g} s':<7} {line}"
         if place == finding.place:
             line += f"{ARROW}{returned(finding.returned, mark)}"
+        elif place in raised:
+            line += f"{ARROW}raised {raised[place]}"
         lines.append(line)
     return lines
 

@@ -35,8 +35,9 @@ def reduce(measurement: Measurement, history: History, context: TestContext) -> 
     reduced = search.run(scenario) if scenario else None
     if reduced is not None:
         smallest, finding, mark = reduced
-        measurement.history = history_of(smallest, finding, mark)
-        found = {**printed(finding, mark), "minimal": search.complete}
+        measurement.history = history_of(smallest, finding, mark, search.raised)
+        raised = [[place, name] for place, name in search.raised.items() if place != finding.place]
+        found = {**printed(finding, mark), "minimal": search.complete, "raised": raised}
         measurement.scenario = {**smallest.to_json(), "finding": found}
     elif measurement.history == history.lines():
         measurement.history = recorded(history)
@@ -69,6 +70,8 @@ class Reduction:
         self.replays = 0
         self.complete = True
         """Whether the search has ended before its time."""
+        self.raised: dict[int, str] = {}
+        """The errors of the last replay, by the place of their call."""
         self._without: set[str] = set()
         self._end = time.monotonic() + min(MOST_SECONDS, context.tier.shrinking)
 
@@ -119,7 +122,7 @@ class Reduction:
 
     def _same(self, scenario: Scenario) -> Finding | None:
         """Return the finding that is looked for, if a replay shows it; a scenario that failed to is not replayed."""
-        key = repr(scenario)
+        key = str(scenario.to_json())  # the repr of a session hides its secrets
         if key in self._without:
             return None
         found = next((each for each in self._replay(scenario) if each.what == self.wanted), None)
@@ -130,7 +133,9 @@ class Reduction:
     def _replay(self, scenario: Scenario) -> list[Finding]:
         self.replays += 1
         replay = Replay(self.context, scenario)
-        return self.context.environment.loop.run(replay.run(), limit=LONGEST_REPLAY)
+        findings = self.context.environment.loop.run(replay.run(), limit=LONGEST_REPLAY)
+        self.raised = replay.raised
+        return findings
 
     def _is_over(self) -> bool:
         over = time.monotonic() > self._end

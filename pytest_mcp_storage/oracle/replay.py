@@ -28,6 +28,8 @@ class Replay:
         self.context = context
         self.scenario = scenario
         self.findings: list[Finding] = []
+        self.raised: dict[int, str] = {}
+        """The errors of the store, by the place of their call."""
         self._handles: dict[str, RecordingBackend] = {}
         self._judges: dict[str, Judge] = {}
         self._created: set[tuple[str, str]] = set()
@@ -63,6 +65,7 @@ class Replay:
             result = handle_result(self.context)
         except Exception as error:
             result = error
+            self.raised[place] = type(error).__name__
         judge = self._judges.setdefault("" if self.context.one_store else step.handle, Judge(self.context.now))
         if found := judge.check(place, marked, opened, result):
             self.findings.append(found)

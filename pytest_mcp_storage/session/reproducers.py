@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from pytest_mcp_storage.spec.clauses import Clause
+from reference_backends import InvalidSessionError
+from reference_backends.core.validation import check_names
 
 PASS = "pass_time"  # noqa: S105
 SESSION = "$session"
@@ -23,6 +25,7 @@ Written by pytest-mcp-storage from a failing run. It fails until the store is fi
 """
 
 import asyncio
+import contextlib
 import sys
 import time
 from pathlib import Path
@@ -128,11 +131,17 @@ def _step(scenario: Mapping[str, Any], place: int, clause: str) -> list[str]:
         options.append(f"default_ttl={opened['default_ttl']!r}")
     given = [_value(each) for each in step["arguments"]]
     given += [] if step["ttl"] is None else [f"ttl={step['ttl']!r}"]
-    lines = [f"store = await handle({', '.join(options)})"]
+    before = [each["handle"] for each in scenario["steps"][:place] if each["handle"]]
+    lines = [] if before[-1:] == [step["handle"]] else [f"store = await handle({', '.join(options)})"]
     call = f"await store.{step['method']}({', '.join(given)})"
     if place != finding["place"]:
-        return [*lines, call]
-    return [*lines, f"# {clause}: this call must {_must(finding['expected'])}.", *_asserted(call, finding["expected"])]
+        refused = place in dict(finding.get("raised", ()))
+        return [*lines, "with contextlib.suppress(Exception):", f"    {call}"] if refused else [*lines, call]
+    return [
+        *lines,
+        f"# {clause}: this call must {_must(finding['expected'])}.",
+        *_asserted(call, finding["expected"], _is_invalid(step)),
+    ]
 
 
 def _must(expected: Mapping[str, Any]) -> str:
@@ -146,10 +155,17 @@ def _must(expected: Mapping[str, Any]) -> str:
     return "list each live session once, and no other"
 
 
-def _asserted(call: str, expected: Mapping[str, Any]) -> list[str]:
+def _asserted(call: str, expected: Mapping[str, Any], refusable: bool) -> list[str]:
     match expected:
         case {"raises": name}:
             return [f"with pytest.raises({name}):", f"    {call}"]
+        case {"session": None} if refusable:
+            return [
+                "returned = None",
+                "with contextlib.suppress(InvalidSessionError):",
+                f"    returned = {call}",
+                "assert returned is None",
+            ]
         case {"returns": None} | {"session": None}:
             return [f"assert {call} is None"]
         case {"session": fields}:
@@ -171,6 +187,15 @@ def _asserted(call: str, expected: Mapping[str, Any]) -> list[str]:
                 *(f"assert {each!r} not in ids" for each in gone),
             ]
     return [f"assert {call} == {expected!r}"]
+
+
+def _is_invalid(step: Mapping[str, Any]) -> bool:
+    """Say whether the call has a name that a store may refuse."""
+    try:
+        check_names(*[*step["arguments"][:2], "s", "s"][:2])
+    except InvalidSessionError:
+        return True
+    return False
 
 
 def _value(value: Any) -> str:
