@@ -134,6 +134,7 @@ OPTIONS = [
     "--mcp-deviations",
     "--mcp-strict",
     "--mcp-report",
+    "--mcp-repro",
     "--mcp-allow-destructive",
     "--mcp-no-coverage",
     "--mcp-supabase",

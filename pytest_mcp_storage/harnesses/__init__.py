@@ -11,4 +11,5 @@
 - ``key_value``: any py-key-value store.
 - ``key_value_backend``: sessions kept in a py-key-value store.
 - ``options``: the options that a harness passes to its backend.
+- ``supabase_server``: the server of this process's Supabase stores, and what a project can't do.
 """

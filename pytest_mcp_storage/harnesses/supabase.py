@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import atexit
 import logging
 import os
-import threading
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 from urllib.parse import urlsplit
 
 from pytest_mcp_storage.faults import Fault, FaultProxy
@@ -18,9 +16,9 @@ from pytest_mcp_storage.faults.proxy import OF_ONE_REQUEST
 from pytest_mcp_storage.harnesses.options import backend_options
 from pytest_mcp_storage.harnesses.supabase_clients import Clients
 from pytest_mcp_storage.harnesses.supabase_database import Database
+from pytest_mcp_storage.harnesses.supabase_server import out_of_reach
 from pytest_mcp_storage.spec.capabilities import Capability
 from pytest_mcp_storage.spec.harness import BackendHarness, NotMeasurable
-from pytest_mcp_storage.stacks.supabase.providers import Choice, start_stack
 from pytest_mcp_storage.stacks.supabase.stack import Say, StackServer, SupabaseStack
 
 if TYPE_CHECKING:
@@ -43,9 +41,6 @@ _ALWAYS = frozenset(
         Capability.CRASH,
     }
 )
-
-_servers: dict[str, StackServer] = {}
-_starting = threading.Lock()
 
 
 class SupabaseHarness(BackendHarness):
@@ -86,11 +81,11 @@ class SupabaseHarness(BackendHarness):
         if self._stack is not None:
             return self  # attached to a store that another harness has provisioned
         async with AsyncExitStack() as opening:
-            server = self._server = await asyncio.to_thread(_server, self._provider, type(self).say)
+            server = self.server_of = await asyncio.to_thread(_server, self._provider, type(self).say)
             stack = self._stack = await asyncio.to_thread(server.store)
             opening.push_async_callback(asyncio.to_thread, server.drop, stack)
             self.dedicated = stack.isolated
-            self.capabilities = type(self).capabilities - _out_of_reach(server, stack)
+            self.capabilities = type(self).capabilities - out_of_reach(server, stack)
             if stack.database_url is not None:
                 folder = server.facts().get("data_directory") if stack.owned else None
                 data = Path(folder) if folder else None
@@ -285,26 +280,3 @@ class SupabaseHarness(BackendHarness):
     def _behind(self) -> Database:
         assert self._database is not None, "AT_REST is declared only with a database connection"
         return self._database
-
-
-def _out_of_reach(server: StackServer, stack: SupabaseStack) -> set[Capability]:
-    """Return the capabilities that this project lacks."""
-    missing = set()
-    if stack.database_url is None:
-        missing.add(Capability.AT_REST)
-    if stack.public_key is None or not stack.signs_tokens:
-        missing.add(Capability.ROW_SECURITY)
-    if not server.makes_stores:
-        missing.add(Capability.SETUP)
-    if urlsplit(stack.url).scheme != "http":  # the proxy can't be used with TLS
-        missing |= {Capability.OUTAGE, Capability.LOST_ANSWER, Capability.FAIL_STEP}
-    return missing
-
-
-def _server(provider: str, say: Say) -> StackServer:
-    """Return this process's server. It starts on first use and ends with the process."""
-    with _starting:
-        if provider not in _servers:
-            _servers[provider] = start_stack(cast(Choice, provider), say=say)
-            atexit.register(_servers[provider].close)
-        return _servers[provider]

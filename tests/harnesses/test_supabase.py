@@ -13,8 +13,8 @@ from typing import Any
 import psycopg
 import pytest
 
-from pytest_mcp_storage.harnesses import supabase as module
-from pytest_mcp_storage.harnesses.supabase import SupabaseHarness
+from pytest_mcp_storage.harnesses import supabase_server as module
+from pytest_mcp_storage.harnesses.supabase import CHOICE_VARIABLE, SupabaseHarness
 from pytest_mcp_storage.session import options
 from pytest_mcp_storage.spec.capabilities import Capability
 from pytest_mcp_storage.stacks.environment import libpq_variables_ignored
@@ -85,7 +85,7 @@ def project(server: SupervisedServer, monkeypatch: pytest.MonkeyPatch) -> Iterat
 
 
 def test_the_option_and_the_harness_mean_the_same_variable() -> None:
-    assert module.CHOICE_VARIABLE == options.PROVIDER_VARIABLE
+    assert CHOICE_VARIABLE == options.PROVIDER_VARIABLE
 
 
 def test_each_harness_has_a_store_of_its_own() -> None:
@@ -361,4 +361,4 @@ def test_tls_would_notice_a_proxy(project: SupabaseStack) -> None:
     hosted = SupabaseStack(**{**project.__dict__, "url": "https://project.supabase.co", "isolated": False})
     server = native.SupervisedServer.__new__(native.SupervisedServer)
     server.makes_stores = False
-    assert module._out_of_reach(server, hosted) == CUTTING | MAKING
+    assert module.out_of_reach(server, hosted) == CUTTING | MAKING
