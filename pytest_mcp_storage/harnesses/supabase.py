@@ -81,7 +81,7 @@ class SupabaseHarness(BackendHarness):
         if self._stack is not None:
             return self  # attached to a store that another harness has provisioned
         async with AsyncExitStack() as opening:
-            server = self.server_of = await asyncio.to_thread(_server, self._provider, type(self).say)
+            server = self._server = await asyncio.to_thread(server_of, self._provider, type(self).say)
             stack = self._stack = await asyncio.to_thread(server.store)
             opening.push_async_callback(asyncio.to_thread, server.drop, stack)
             self.dedicated = stack.isolated
