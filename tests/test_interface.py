@@ -112,7 +112,9 @@ OPTIONS = [
     "--mcp-deviations",
     "--mcp-strict",
     "--mcp-report",
+    "--mcp-repro",
     "--mcp-allow-destructive",
+    "--mcp-no-coverage",
     "--mcp-supabase",
 ]
 

@@ -78,7 +78,7 @@ def _judge(mutant: Mutant, result: KillResult, clauses: list[Clause], tier: str,
                 _run_clause(clause, environment, result, tier, seed, start)
         finally:
             environment.stop()
-    except Exception as error:  # a harness of ours that can't make its store, or end it: told with the other holes
+    except Exception as error:  # a harness of ours that can't make its store, or end it: reported with the other holes
         result.faults.append(f"the harness failed: {error!r}")
     finally:
         loop.close()
