@@ -16,7 +16,7 @@ from pytest_mcp_storage.faults.proxy import OF_ONE_REQUEST
 from pytest_mcp_storage.harnesses.options import backend_options
 from pytest_mcp_storage.harnesses.supabase_clients import Clients
 from pytest_mcp_storage.harnesses.supabase_database import Database
-from pytest_mcp_storage.harnesses.supabase_server import out_of_reach
+from pytest_mcp_storage.harnesses.supabase_server import out_of_reach, server_of
 from pytest_mcp_storage.spec.capabilities import Capability
 from pytest_mcp_storage.spec.harness import BackendHarness, NotMeasurable
 from pytest_mcp_storage.stacks.supabase.stack import Say, StackServer, SupabaseStack

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -12,6 +13,8 @@ from reference_backends import SessionData
 PASS = "pass_time"  # noqa: S105
 SESSION = "$session"
 """The key by which JSON marks the fields of a session."""
+NUMBER = "$number"
+"""The key by which JSON marks an infinite TTL, or one that is no number."""
 MOST_STEPS = 400
 """Longer histories are not replayed."""
 
@@ -46,7 +49,7 @@ class Scenario:
             "handles": {name: asdict(self.handles[name]) for name in used},
             "steps": [
                 {"handle": each.handle, "method": each.method, "arguments": [_to_json(a) for a in each.arguments],
-                 "ttl": each.ttl, "seconds": each.seconds}
+                 "ttl": _to_json(each.ttl), "seconds": each.seconds}
                 for each in self.steps
             ],
             "literal": sorted(self.literal),
@@ -57,7 +60,11 @@ class Scenario:
         """Return the scenario that :meth:`to_json` wrote."""
         steps = tuple(
             Step(
-                each["handle"], each["method"], tuple(map(_from_json, each["arguments"])), each["ttl"], each["seconds"]
+                each["handle"],
+                each["method"],
+                tuple(map(_from_json, each["arguments"])),
+                _from_json(each["ttl"]),
+                each["seconds"],
             )
             for each in data["steps"]
         )
@@ -82,7 +89,7 @@ def scenario_of(history: History) -> Scenario | None:
             steps.append(Step(entry.handle, entry.method, arguments, entry.ttl))
         elif "stored" in entry:
             return None  # the test changed the store without the backend
-    if not all(_is_plain(step.arguments) and _is_plain(step.ttl) for step in steps):
+    if not all(_is_plain(step.arguments) and (_is_plain(step.ttl) or type(step.ttl) is float) for step in steps):
         return None
     return Scenario(tuple(steps), dict(history.handles), frozenset(literal))
 
@@ -116,16 +123,22 @@ def _is_plain(value: Any) -> bool:
         return all(type(key) is str for key in value) and all(map(_is_plain, value.values()))
     if isinstance(value, (list, tuple)):
         return all(map(_is_plain, value))
-    return value is None or type(value) in (str, int, float, bool)
+    if type(value) is float:
+        return math.isfinite(value)
+    return value is None or type(value) in (str, int, bool)
 
 
 def _to_json(value: Any) -> Any:
     if isinstance(value, SessionData):
         return {SESSION: {name: each for name, each in value.model_dump().items() if each is not None}}
+    if isinstance(value, float) and not math.isfinite(value):
+        return {NUMBER: repr(value)}
     return value
 
 
 def _from_json(value: Any) -> Any:
     if isinstance(value, dict) and set(value) == {SESSION}:
         return SessionData.model_validate(value[SESSION])
+    if isinstance(value, dict) and set(value) == {NUMBER}:
+        return float(value[NUMBER])
     return value

@@ -15,6 +15,7 @@ from reference_backends.core.validation import check_names
 
 PASS = "pass_time"  # noqa: S105
 SESSION = "$session"
+NUMBER = "$number"
 TEMPLATE = '''\
 """{id}: {statement}
 
@@ -130,7 +131,7 @@ def _step(scenario: Mapping[str, Any], place: int, clause: str) -> list[str]:
     if opened.get("default_ttl") is not None:
         options.append(f"default_ttl={opened['default_ttl']!r}")
     given = [_value(each) for each in step["arguments"]]
-    given += [] if step["ttl"] is None else [f"ttl={step['ttl']!r}"]
+    given += [] if step["ttl"] is None else [f"ttl={_value(step['ttl'])}"]
     before = [each["handle"] for each in scenario["steps"][:place] if each["handle"]]
     lines = [] if before[-1:] == [step["handle"]] else [f"store = await handle({', '.join(options)})"]
     call = f"await store.{step['method']}({', '.join(given)})"
@@ -175,14 +176,16 @@ def _asserted(call: str, expected: Mapping[str, Any], refusable: bool) -> list[s
             return [
                 f"expected = {{each.session_id: each for each in [{listed}]}}",
                 f"listed = {call}",
+                "assert isinstance(listed, list)",
                 "assert sorted(each.session_id for each in listed) == sorted(expected)",
                 'assert [difference(each, expected[each.session_id]) for each in listed] == [""] * len(listed)',
             ]
         case {"ids": ids}:
-            return [f"assert sorted({call}) == {sorted(ids)!r}"]
+            return [f"ids = {call}", "assert isinstance(ids, list)", f"assert sorted(ids) == {sorted(ids)!r}"]
         case {"among": ids, "not": gone}:
             return [
                 f"ids = {call}",
+                "assert isinstance(ids, list)",
                 *(f"assert ids.count({each!r}) == {ids.count(each)}" for each in dict.fromkeys(ids)),
                 *(f"assert {each!r} not in ids" for each in gone),
             ]
@@ -201,6 +204,8 @@ def _is_invalid(step: Mapping[str, Any]) -> bool:
 def _value(value: Any) -> str:
     if isinstance(value, dict) and set(value) == {SESSION}:
         return _session(value[SESSION])
+    if isinstance(value, dict) and set(value) == {NUMBER}:
+        return f"float({value[NUMBER]!r})"
     return pprint.pformat(value, width=1_000_000)
 
 
