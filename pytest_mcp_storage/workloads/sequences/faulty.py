@@ -10,7 +10,7 @@ from typing import Any
 from pytest_mcp_storage.engine.context import TestContext
 from pytest_mcp_storage.engine.recording import RecordingBackend
 from pytest_mcp_storage.engine.timeouts import Overdue
-from pytest_mcp_storage.oracle.sequence_model import Sealed, SequenceModel, Slot
+from pytest_mcp_storage.oracle.sequence_model import Sealed, SequenceModel, Slot, Symptom
 from pytest_mcp_storage.oracle.sequence_plan import Step
 from pytest_mcp_storage.spec.describe import told
 from pytest_mcp_storage.workloads.cancellation import interrupted
@@ -18,7 +18,7 @@ from pytest_mcp_storage.workloads.outages import PAUSE, in_time
 from pytest_mcp_storage.workloads.sequences import values
 from pytest_mcp_storage.workloads.sequences.handles import Handles
 from pytest_mcp_storage.workloads.sequences.reads import Reads
-from reference_backends import StorageUnavailableError
+from reference_backends import SessionNotFoundError, StorageUnavailableError
 
 NO_ANSWER = (StorageUnavailableError, Overdue)
 
@@ -49,6 +49,7 @@ class FaultySteps(Reads):
         self.context.history.note("… the store can't be reached …")
         async with self.context.harness.outage():
             got = await in_time(self.context, call)
+        self._refuse_missing(slot, got)
         if not isinstance(got, StorageUnavailableError):
             raise self.violation(
                 "FA-1", "OUTAGE", f"{step.operation.name} {told(got)}", "raise StorageUnavailableError"
@@ -63,10 +64,16 @@ class FaultySteps(Reads):
         self.context.history.note("… the answer gets lost …")
         async with self.context.harness.lost_answer():
             got = await in_time(self.context, call)
+        self._refuse_missing(slot, got)
         if isinstance(got, Exception) and not isinstance(got, StorageUnavailableError):
             raise self.violation("FA-3", "LOST", f"{step.operation.name} {told(got)}", "raise StorageUnavailableError")
         self._ended(slot, after, done=got is None)
         await self._back(step, handle)
+
+    def _refuse_missing(self, slot: Slot, got: object) -> None:
+        """Raise the violation of a call that does not find a live session: no fault explains that."""
+        if isinstance(got, SessionNotFoundError) and self.model.expected(slot).live:
+            raise self.misread(Symptom.MISSING, slot, f"update_session {told(got)}", self.steps[:-1])
 
     async def _back(self, step: Step, handle: RecordingBackend) -> None:
         """Wait until each handle answers again: about the other identity, so that a late answer is seen."""

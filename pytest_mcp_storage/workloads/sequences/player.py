@@ -128,7 +128,7 @@ class Player(FaultySteps):
         expected = self.model.expected(slot)
         got = await outcome_of(handle.update_session(*slot.name, changes, ttl))
         keyless = handle.name == "keyless"
-        if step.operation.name == "refused update":
+        if step.operation.name == "refused update" and not isinstance(got, SessionNotFoundError):
             if not isinstance(got, InvalidSessionError):
                 what = f"update_session of {next(iter(changes))} {told(got)}"
                 raise self.violation("LC-6", "ACCEPTED", what, "raise InvalidSessionError")

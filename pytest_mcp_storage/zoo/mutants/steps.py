@@ -7,7 +7,8 @@ from pytest_mcp_storage.zoo.in_memory_store import InMemoryBackend, Rows
 from pytest_mcp_storage.zoo.mutant import broken
 from reference_backends import SessionData, SessionUpdate
 
-FOREVER = 1e12
+FOREVER = 3_000_000_000
+"""Seconds."""
 
 
 @broken("FA-5")
