@@ -42,7 +42,7 @@ def test_it_copies_the_migrations_and_says_what_is_next(project: Path) -> None:
 
 def test_it_says_why_it_cannot_write(project: Path) -> None:
     (project / "supabase").touch()
-    assert "Error: supabase/migrations can't be made or read" in init(code=1).output
+    assert "Error: supabase/migrations can't be created or read" in init(code=1).output
 
 
 def test_it_never_overwrites(project: Path) -> None:

@@ -96,12 +96,12 @@ def test_a_defect_of_the_store_shows(factory: Callable[..., Any], clause: str) -
 
 async def test_a_store_of_one_handle_is_neither_durable_nor_shared() -> None:
     async with KeyValueHarness.of(memory)() as harness:
-        assert harness.capabilities == frozenset()
+        assert harness.capabilities == {Capability.DEFAULT_TTL}
         assert harness.make is MemoryStore
         backend = await harness.open()
         await backend.disconnect()
     async with KeyValueHarness.of(Plain)() as harness:
-        assert harness.capabilities == {Capability.DURABLE, Capability.SHARED}
+        assert harness.capabilities == {Capability.DEFAULT_TTL, Capability.DURABLE, Capability.SHARED}
 
 
 async def test_a_store_that_allows_one_object_at_a_time_is_durable_and_not_shared() -> None:
@@ -118,7 +118,7 @@ async def test_a_store_that_allows_one_object_at_a_time_is_durable_and_not_share
             Exclusive.users -= 1
 
     async with KeyValueHarness.of(Exclusive)() as harness:
-        assert harness.capabilities == {Capability.DURABLE}
+        assert harness.capabilities == {Capability.DEFAULT_TTL, Capability.DURABLE}
 
 
 @pytest.fixture

@@ -16,9 +16,9 @@ pytest_plugins = ["pytester"]
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("pytest_mcp_storage", "reference_backends")
 QUICK = ("-p", "no:randomly", "-p", "no:asyncio", "-p", "no:sugar", "--mcp-backend=memory", "--mcp-tier=smoke",
-         "--mcp-clause=ID-5", "--mcp-report=out.json")  # fmt: skip
+         "--mcp-clause=RT-2", "--mcp-report=out.json")  # fmt: skip
 OWN = "def test_good(): ...\n\ndef test_bad():\n    raise LookupError\n"
-IDENTITY = "test_mcp_identity.py::test_another_identitys_session_reads_as_none"
+IDENTITY = "test_mcp_round_trip.py::test_absent_empty_false_and_none_stay_apart"
 
 
 def copied(folder: Path) -> Path:
@@ -82,7 +82,7 @@ def check(repository: pytest.Pytester, *options: str) -> None:
 
 def outcome(repository: pytest.Pytester) -> str:
     (backend,) = json.loads((repository.path / "out.json").read_text())["backends"]
-    return next(str(row["outcome"]) for row in backend["clauses"] if row["id"] == "ID-5")
+    return next(str(row["outcome"]) for row in backend["clauses"] if row["id"] == "RT-2")
 
 
 @pytest.mark.parametrize("place", PLACES)
@@ -133,7 +133,7 @@ def test_own_tests_of_a_package_that_pyargs_names_do_not_put_the_suite_aside(
     repository: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (repository.path / "tests" / "__init__.py").touch()
-    repository.makeini("[pytest]\nmcp_backends = memory\naddopts = --mcp-clause=ID-5 --mcp-report=out.json\n")
+    repository.makeini("[pytest]\nmcp_backends = memory\naddopts = --mcp-clause=RT-2 --mcp-report=out.json\n")
     monkeypatch.setenv("PYTHONPATH", str(repository.path))
     result = repository.runpytest_subprocess("-p", "no:randomly", "-p", "no:asyncio", "--pyargs", "tests")
     result.assert_outcomes(passed=2, failed=1)
@@ -156,7 +156,7 @@ def test_without_a_store_the_modules_of_the_suite_are_no_tests(
     [
         (IDENTITY,),
         (f"{IDENTITY}[memory]", "-n1"),
-        ("test_mcp_identity.py",),
+        ("test_mcp_round_trip.py",),
         (f"../elsewhere/pytest_mcp_storage/suite/{IDENTITY}",),
     ],
 )
@@ -184,7 +184,7 @@ def test_tests_of_the_suite_and_own_ones_can_be_named_together(repository: pytes
 
 
 @pytest.mark.parametrize(
-    "named", ["test_mcp_identity.py::test_nothing", f"{IDENTITY}[sqlite]", "test_mcp_nothing.py::a"]
+    "named", ["test_mcp_round_trip.py::test_nothing", f"{IDENTITY}[sqlite]", "test_mcp_nothing.py::a"]
 )
 def test_a_test_of_the_suite_that_does_not_exist_is_refused(repository: pytest.Pytester, named: str) -> None:
     result = repository.runpytest_subprocess(*QUICK, named)
@@ -193,8 +193,8 @@ def test_a_test_of_the_suite_that_does_not_exist_is_refused(repository: pytest.P
 
 
 def test_a_file_of_the_users_with_the_name_of_one_of_the_suite(repository: pytest.Pytester) -> None:
-    repository.makepyfile(test_mcp_identity="def test_mine(): ...\n")
-    result = repository.runpytest_subprocess(*QUICK, "test_mcp_identity.py::test_mine")
+    repository.makepyfile(test_mcp_round_trip="def test_mine(): ...\n")
+    result = repository.runpytest_subprocess(*QUICK, "test_mcp_round_trip.py::test_mine")
     result.assert_outcomes(passed=2)
     assert result.ret == pytest.ExitCode.OK
 

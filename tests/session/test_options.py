@@ -12,7 +12,7 @@ import pytest
 from pytest_mcp_storage.engine.tiers import TIERS
 from pytest_mcp_storage.session import options
 from pytest_mcp_storage.spec.clauses import LATEST
-from pytest_mcp_storage.stacks.supabase import stack as supabase
+from pytest_mcp_storage.stacks.supabase import providers
 
 INI: dict[str, Any] = {"mcp_backends": [], "mcp_tier": "standard", "mcp_deviations": "", "mcp_strict": False}
 
@@ -169,4 +169,4 @@ def test_the_same_option_in_addopts_is_none_of_this_run(tmp_path: Path) -> None:
 def test_what_is_written_down_a_second_time_is_the_same() -> None:
     """A run that judges nothing loads neither tiers nor stacks, and its help names both."""
     assert tuple(TIERS) == options.TIER_NAMES
-    assert ("auto", *supabase.PROVIDERS) == options.PROVIDERS
+    assert ("auto", *providers.PROVIDERS) == options.PROVIDERS

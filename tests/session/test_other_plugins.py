@@ -74,10 +74,10 @@ class LeakyHarness(Kept):
 """
 PLAIN = ("-p", "no:randomly", "-p", "no:asyncio", "-p", "no:cacheprovider", "--mcp-tier=smoke", "--mcp-report=out.json",
          "--junitxml=junit.xml")  # fmt: skip
-TEST = "test_another_identitys_session_reads_as_none"
+TEST = "test_absent_empty_false_and_none_stay_apart"
 
 
-def run(pytester: pytest.Pytester, store: str, *more: str, clause: str = "ID-5") -> pytest.RunResult:
+def run(pytester: pytest.Pytester, store: str, *more: str, clause: str = "RT-2") -> pytest.RunResult:
     pytester.makepyfile(some_stores=STORES)
     return pytester.runpytest_subprocess(*PLAIN, f"--mcp-backend=some_stores:{store}", f"--mcp-clause={clause}", *more)
 
@@ -106,8 +106,8 @@ def test_a_leak_says_what_leaked_in_which_test_of_which_store(
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     assert junit_failures(pytester) == 1
     (problem,) = problems(pytester)
-    assert problem.startswith(f"some_stores:{store}: ID-5 ({TEST}) failed after the clause was judged: {what}")
-    said = [f"ID-5: {what}*", f"*test:*{TEST}", f"*backend:*some_stores:{store}", "*some_stores.py*"]
+    assert problem.startswith(f"some_stores:{store}: RT-2 ({TEST}) failed after the clause was judged: {what}")
+    said = [f"RT-2: {what}*", f"*test:*{TEST}", f"*backend:*some_stores:{store}", "*some_stores.py*"]
     result.stdout.fnmatch_lines([*said, "problem: *"])
     assert "_hookexec" not in result.stdout.str()
 
@@ -204,7 +204,7 @@ def test_allure_gets_the_clause_as_a_label(pytester: pytest.Pytester) -> None:
         """
     )
     result = run(pytester, "Kept", "-p", "allure_like", "--strict-markers", "-s")
-    result.stdout.fnmatch_lines(["*label: tag ID-5 some_stores:Kept"])
+    result.stdout.fnmatch_lines(["*label: tag RT-2 some_stores:Kept"])
 
 
 # -- threads ---------------------------------------------------------------------------------------------------------
