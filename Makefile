@@ -43,9 +43,9 @@ lowest:  ## Judge all five stores at smoke with the oldest releases of the depen
 zoo: $(READY)  ## Every broken store must be caught, every sound one spared
 	$(BIN)/mcp-storage zoo
 
-test:  ## Everything that CI runs: set up, lint, types, every test, the zoo, and the verdict on all five stores
+test:  ## Everything that CI runs: set up, lint, types, every test, the zoo, and the verdict on all five stores at smoke
 	@for step in parts lint types tests containers zoo conformance-all; do \
-	    echo "== $$step"; $(MAKE) --no-print-directory $$step || exit 1; \
+	    echo "== $$step"; $(MAKE) --no-print-directory $$step TIER=smoke || exit 1; \
 	done
 
 WORKFLOWS := .github/workflows/*.yml docs/ci/*.yml
