@@ -109,9 +109,11 @@ async def endings(walk: Walk) -> None:
         await context.pass_time(60 + ROUNDING)
         await walk.update(brief, walk.secrets("an update that is too late"))
         await walk.read(brief)
-        await walk.call("a cleanup", walk.store.cleanup_expired_sessions)
+        if context.store_is_ours:
+            await walk.call("a cleanup", walk.store.cleanup_expired_sessions)
         await walk.call("a create", walk.store.create_session, brief.model_copy(update=walk.secrets("a create anew")))
-    await walk.call("clear_all", walk.store.clear_all)
+    if context.store_is_ours:
+        await walk.call("clear_all", walk.store.clear_all)
     await walk.call("a create", walk.store.create_session, session.model_copy(update=walk.secrets("a create at last")))
 
 
@@ -248,8 +250,10 @@ async def listings(walk: Walk) -> None:
     for handle in [*walk.handles, *walk.handles]:
         await walk.call("a listing", handle.get_identity_sessions_data, walk.template.identity)
         await walk.call("a listing of ids", handle.get_identity_mcp_sessions, walk.template.identity)
-        await walk.call("all ids", handle.get_all_session_ids)
-    await walk.call("a cleanup", walk.store.cleanup_expired_sessions)
+        if context.store_is_ours:
+            await walk.call("all ids", handle.get_all_session_ids)
+    if context.store_is_ours:
+        await walk.call("a cleanup", walk.store.cleanup_expired_sessions)
     for session in walk.sealed[::8]:
         await walk.update(session, {"server_name": "n"}, 9_000)
         await walk.read(session)

@@ -283,7 +283,7 @@ def test_judging_a_given_project_leaves_others_rows(project: SupabaseStack, tmp_
     assert asyncio.run(theirs()) == []
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--mcp-tier=smoke", "--mcp-clause=EN"]
     command += ["--mcp-backend=supabase", "--mcp-supabase=url", "--hypothesis-seed=0"]
-    run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False)
+    run = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=900, check=False)
     assert run.returncode == 0, run.stdout
     assert asyncio.run(theirs()) == ["theirs"]
 

@@ -47,9 +47,9 @@ def test_a_conforming_store_passes(judge: Judge, conforming: type[BackendHarness
 @pytest.mark.parametrize(
     ("mutant", "clause", "message"),
     [
-        (resources.LeavesItsThread, "RE-1", "more threads were there"),
-        (resources.LeavesItsTask, "RE-1", "more tasks were there: sleep"),
-        (resources.LeavesATemporaryFile, "RE-1", "more temporary files were there: spool-"),
+        (resources.LeavesItsThread, "RE-1", "threads were left"),
+        (resources.LeavesItsTask, "RE-1", "tasks were left: sleep"),
+        (resources.LeavesATemporaryFile, "RE-1", "temporary files were left: spool-"),
         (resources.KeepsTheSocketOfAFailedCall, "RE-2", "failing calls"),
         (resources.AConnectionForEachCaller, "RE-3", "200 concurrent calls took"),
     ],
