@@ -250,9 +250,9 @@ async def listings(walk: Walk) -> None:
     for handle in [*walk.handles, *walk.handles]:
         await walk.call("a listing", handle.get_identity_sessions_data, walk.template.identity)
         await walk.call("a listing of ids", handle.get_identity_mcp_sessions, walk.template.identity)
-        if context.store_is_ours:
+        if walk.context.store_is_ours:
             await walk.call("all ids", handle.get_all_session_ids)
-    if context.store_is_ours:
+    if walk.context.store_is_ours:
         await walk.call("a cleanup", walk.store.cleanup_expired_sessions)
     for session in walk.sealed[::8]:
         await walk.update(session, {"server_name": "n"}, 9_000)
