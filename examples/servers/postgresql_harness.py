@@ -41,7 +41,12 @@ def signs_in(request: bytes) -> bool:
 class PostgresqlHarness(BackendHarness):
     """Base. The store connects through the proxy; the harness looks at the rows with psycopg, past the store."""
 
-    capabilities = frozenset(Capability) - {Capability.SETUP, Capability.FILES, Capability.ROW_SECURITY}
+    capabilities = frozenset(Capability) - {
+        Capability.SETUP,
+        Capability.FILES,
+        Capability.FAIL_STEP,
+        Capability.ROW_SECURITY,
+    }
     url_format: ClassVar[str]
     store: ClassVar[Any]
 
@@ -55,7 +60,7 @@ class PostgresqlHarness(BackendHarness):
             self.stack = await asyncio.to_thread(server().store, migrated=False)
             self.database = self.stack.database_url or ""
             parts = urlsplit(self.database)
-            self.proxy = await FaultProxy((parts.hostname or "", parts.port or 5432), spares=signs_in).__aenter__()
+            self.proxy = await FaultProxy((parts.hostname or "", parts.port or 5432), exempt=signs_in).__aenter__()
         return self
 
     async def __aexit__(self, *exc: object) -> None:

@@ -26,7 +26,12 @@ class ValkeyHarness(BackendHarness):
     """The store connects through the proxy; the harness reads and writes past the store with its own client."""
 
     name = "valkey"
-    capabilities = frozenset(Capability) - {Capability.SETUP, Capability.FILES, Capability.ROW_SECURITY}
+    capabilities = frozenset(Capability) - {
+        Capability.SETUP,
+        Capability.FILES,
+        Capability.FAIL_STEP,
+        Capability.ROW_SECURITY,
+    }
 
     def __init__(self, url: str = "") -> None:
         self.url = url
@@ -44,7 +49,7 @@ class ValkeyHarness(BackendHarness):
             self.url = server.url
             parts = urlsplit(self.url)
             target = parts.hostname or "", parts.port or 6379
-            self.proxy = await opening.enter_async_context(FaultProxy(target, spares=signs_in))
+            self.proxy = await opening.enter_async_context(FaultProxy(target, exempt=signs_in))
             self.opened = opening.pop_all()
         return self
 

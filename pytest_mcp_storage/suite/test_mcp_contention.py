@@ -200,7 +200,7 @@ async def test_updates_at_once_set_the_ttl_that_all_ask_for(
         changes: list[dict[str, Any]] = [{"server_name": "a"}, {}, {"tokens": {"t": "b"}}, {"active": None}, {}]
         name = each.identity, each.session_id
         await all_at_once([stores[n % len(stores)].update_session(*name, c, ttl) for n, c in enumerate(changes)])
-        ends[number] = (each, 43_200 if ttl is None else ttl)
+        ends[number] = (each, context.default_ttl if ttl is None else ttl)
     for each, end in ends.values():
         await context.pass_time(born + end - 1 - context.now())
         await assert_live(context, stores[0], each, until=born + end)

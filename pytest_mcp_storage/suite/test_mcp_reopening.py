@@ -61,7 +61,7 @@ async def test_the_clock_holds_after_init(context: TestContext, session: Session
         return context.leave_out("the clock after disconnect and init (needs CLOCK)")
     store = await context.open(*context.usual_keys)
     await reopen(store, times)
-    await _assert_ttls_hold(context, store, session, 43_200)
+    await _assert_ttls_hold(context, store, session, context.default_ttl)
     await store.disconnect()
     return None
 
