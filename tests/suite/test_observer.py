@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from pytest_mcp_storage.engine.clause_test import measure
 from pytest_mcp_storage.engine.environment import Environment
 from pytest_mcp_storage.engine.loop import SuiteLoop
+from pytest_mcp_storage.engine.measure import measure
 from pytest_mcp_storage.engine.tiers import TIERS
 from pytest_mcp_storage.spec.clauses import load_clauses
 from pytest_mcp_storage.spec.harness import BackendHarness

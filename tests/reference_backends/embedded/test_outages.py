@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from reference_backends import StorageUnavailableError
-from reference_backends.file import sessions
+from reference_backends.file import session_file
 from reference_backends.sqlite import execute
 from reference_backends.sqlite.table import SessionTable
 from tests.reference_backends.embedded.conftest import Build, Open, every_call, run_worker
@@ -36,7 +36,7 @@ def locked(kind: str, path: Path) -> Iterator[None]:
 def test_a_lock_that_stays_is_reported_and_its_end_noticed(
     kind: str, path: Path, build: Open, session: Build, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sessions, "LOCK_TIMEOUT", 0.2)
+    monkeypatch.setattr(session_file, "LOCK_TIMEOUT", 0.2)
     monkeypatch.setattr(execute.execute, "__kwdefaults__", {"timeout": 0.2})
     monkeypatch.setattr(SessionTable._execute, "__kwdefaults__", {"timeout": 0.2})
 

@@ -13,7 +13,7 @@ import pytest
 
 from reference_backends import FileStorageBackend, StorageError
 from reference_backends.embedded import rows
-from reference_backends.file import sessions as engine
+from reference_backends.file import session_file as engine
 from tests.reference_backends.file.conftest import SECRET, Build
 
 
