@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -19,7 +18,7 @@ from pytest_mcp_storage.stacks.signing import private_jwk
 from pytest_mcp_storage.stacks.supabase import cli
 from pytest_mcp_storage.stacks.supabase.binaries import NpmPackage, npm_folder
 from pytest_mcp_storage.stacks.supabase.stack import VARIABLES, SupabaseStack
-from tests.stacks.supabase.conftest import missing
+from tests.parts import NPM
 from tests.stacks.supabase.test_cli_environment import DOCKER
 
 ROOT = Path(__file__).parents[1]
@@ -63,8 +62,7 @@ def test_a_project_is_started_and_handed_on_by_names_that_the_command_line_knows
     tmp_path: Path, version: str, name: str, keys: str
 ) -> None:
     """The real command line, with an engine that says that all containers run."""
-    if shutil.which("npm") is None:
-        missing("npm, which carries Supabase's command line, is not installed")
+    NPM.require()
     supabase = npm_folder(NpmPackage("supabase", "supabase", version), print) / ".bin"
     (tmp_path / "docker").write_text(DOCKER.format(notes=tmp_path / "notes"))
     (tmp_path / "docker").chmod(0o755)

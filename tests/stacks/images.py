@@ -14,6 +14,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import docker
+
 from pytest_mcp_storage.stacks.supabase import binaries
 
 POSTGRES = "pytest-mcp-storage-test/postgres:latest"
@@ -79,6 +81,16 @@ def build(host: str) -> None:
 def remove(host: str) -> None:
     """Remove them again."""
     _docker(host, "image", "rm", "--force", POSTGRES, POSTGREST)
+
+
+def containers() -> list[str]:
+    """Return the ids of the engine's containers, the stopped ones too."""
+    client = docker.from_env()
+    try:
+        # sparse: no second look at each, which may be gone by then
+        return [str(container.id) for container in client.containers.list(all=True, sparse=True)]
+    finally:
+        client.close()
 
 
 def _load(host: str, name: str, command: str, paths: list[Path], files: dict[str, bytes]) -> None:

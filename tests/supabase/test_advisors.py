@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ import pytest
 from pytest_mcp_storage.commands.supabase_init import named
 from pytest_mcp_storage.stacks.supabase.binaries import NpmPackage, npm_folder
 from pytest_mcp_storage.stacks.supabase.stack import SupabaseStack
-from tests.parts import missing
+from tests.parts import NPM
 
 CLI = {
     "2.122.1": "--db-url={url}",
@@ -31,8 +30,7 @@ create policy "Users can view their own sessions" on mcp_sessions for select to 
 
 
 def advice(version: str, url: str, folder: Path) -> list[dict[str, Any]]:
-    if shutil.which("npm") is None:
-        missing("npm, which fetches supabase, is not installed")
+    NPM.require()
     program = npm_folder(NpmPackage("supabase", "supabase", version), print) / ".bin" / "supabase"
     done = subprocess.run(
         [program, "db", "advisors", CLI[version].format(url=url), "--level=info", "--fail-on=none"],

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -24,7 +23,7 @@ from pytest_mcp_storage.stacks.supabase.stack import SupabaseStack
 from pytest_mcp_storage.stacks.supabase.supervisor_client import SupervisedServer
 from reference_backends import SessionData, StorageSetupError, SupabaseStorageBackend
 from reference_backends.supabase.project import SupabaseProjectBackend
-from tests.parts import missing
+from tests.parts import NPM
 
 LITE = NpmPackage("@supabase/lite", "@supabase/lite", "0.10.0", beside=("postgres@3.4.8",))
 SCRIPT = Path(__file__).with_name("lite.mjs")
@@ -45,8 +44,7 @@ CLAUSES = [f"{group}-{number}" for group, numbers in GROUPS.items() for number i
 @contextmanager
 def lite(stack: SupabaseStack, *, max_rows: int = 1000) -> Iterator[SupabaseStack]:
     """Start the second server on the same database and keys; it accepts only the opaque keys."""
-    if shutil.which("npm") is None:
-        missing("npm, which fetches @supabase/lite, is not installed")
+    NPM.require()
     with psycopg.connect(str(stack.database_url)) as database:  # hosted projects have it
         database.execute("create table if not exists auth.users (id uuid primary key)")
     command = ["node", "--input-type=module", "--eval", SCRIPT.read_text()]

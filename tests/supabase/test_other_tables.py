@@ -32,12 +32,6 @@ def stack(server: SupervisedServer) -> Iterator[SupabaseStack]:
     server.drop(stack)
 
 
-@pytest.fixture
-def database(stack: SupabaseStack) -> Iterator[psycopg.Connection[Any]]:
-    with psycopg.connect(str(stack.database_url), autocommit=True) as connection:
-        yield connection
-
-
 async def client_of(stack: SupabaseStack, http: httpx.AsyncClient) -> Any:
     return await acreate_client(stack.url, str(stack.service_role_key), AsyncClientOptions(httpx_client=http))
 

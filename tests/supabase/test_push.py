@@ -16,7 +16,7 @@ from pytest_mcp_storage.stacks.environment import supabase_cli_environment
 from pytest_mcp_storage.stacks.supabase.binaries import NpmPackage, npm_folder
 from pytest_mcp_storage.stacks.supabase.stack import SupabaseStack
 from pytest_mcp_storage.stacks.supabase.supervisor_client import SupervisedServer
-from tests.parts import missing
+from tests.parts import NPM
 from tests.supabase.upstream import CLIENT_4
 
 SUPABASE = Path(__file__).parents[2] / "supabase"
@@ -34,8 +34,7 @@ TARGET = {"2.122.1": "--db-url={url}", "3.1.0": "--remote={url}"}
 
 
 def push(version: str, project: Path, url: str) -> subprocess.CompletedProcess[str]:
-    if shutil.which("npm") is None:
-        missing("npm, which fetches supabase, is not installed")
+    NPM.require()
     program = npm_folder(NpmPackage("supabase", "supabase", version), print) / ".bin" / "supabase"
     return subprocess.run(
         [program, "db", "push", TARGET[version].format(url=url), "--yes"],

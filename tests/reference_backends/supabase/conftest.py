@@ -11,10 +11,12 @@ import psycopg
 import pytest
 from supabase import AsyncClient, AsyncClientOptions, acreate_client
 
-from pytest_mcp_storage.stacks.supabase import native
 from pytest_mcp_storage.stacks.supabase.stack import SupabaseStack
 from pytest_mcp_storage.stacks.supabase.supervisor_client import SupervisedServer
 from reference_backends import SupabaseStorageBackend
+from tests.stacks.supabase.conftest import server, stack
+
+__all__ = ["server", "stack"]
 
 
 class Wire:
@@ -51,19 +53,6 @@ def in_clear() -> dict[str, Any]:
         "code_verifier": "clear-verifier",
         "client_information": {"client_id": "me", "client_secret": "clear-secret"},
     }
-
-
-@pytest.fixture(scope="session")
-def server() -> Iterator[SupervisedServer]:
-    with native.start() as server:
-        yield server
-
-
-@pytest.fixture
-def stack(server: SupervisedServer) -> Iterator[SupabaseStack]:
-    stack = server.store()
-    yield stack
-    server.drop(stack)
 
 
 @pytest.fixture

@@ -81,16 +81,8 @@ def run(host: str, *arguments: str, sent: bytes = b"") -> None:
     subprocess.run(["docker", *arguments], env=environment, input=sent, capture_output=True, check=True)
 
 
-def containers() -> list[str]:
-    client = docker.from_env()
-    try:
-        return [str(container.id) for container in client.containers.list(all=True)]
-    finally:
-        client.close()
-
-
 async def test_the_harness_works_on_a_container() -> None:
-    before = containers()
+    before = images.containers()
     async with RedisHarness() as harness:
         backend = await harness.open()
         await backend.create_session(SESSION)
@@ -98,12 +90,12 @@ async def test_the_harness_works_on_a_container() -> None:
         assert b"alice" in await harness.stored_bytes()
         await backend.disconnect()
         client = docker.from_env()
-        ports = [client.containers.get(each).ports for each in set(containers()) - set(before)]
+        ports = [client.containers.get(each).ports for each in set(images.containers()) - set(before)]
         client.close()
         assert {binding["HostIp"] for port in ports for bindings in port.values() for binding in bindings or []} == {
             "127.0.0.1"
         }
-    assert containers() == before
+    assert images.containers() == before
 
 
 async def test_what_answers_is_named() -> None:
@@ -114,15 +106,15 @@ async def test_what_answers_is_named() -> None:
 
 
 def test_no_container_outlives_a_killed_run() -> None:
-    before = containers()
+    before = images.containers()
     with subprocess.Popen(
         [sys.executable, "-c", HOLDER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:
         assert process.stdout is not None
         json.loads(process.stdout.readline())
-        assert len(containers()) == len(before) + 1
+        assert len(images.containers()) == len(before) + 1
         process.kill()
-    assert becomes_true(lambda: containers() == before)
+    assert becomes_true(lambda: images.containers() == before)
 
 
 async def test_an_image_that_cannot_be_had_is_named_with_its_variable(monkeypatch: pytest.MonkeyPatch) -> None:

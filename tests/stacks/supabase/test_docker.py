@@ -50,17 +50,8 @@ def _environment(engine: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TESTCONTAINERS_RYUK_DISABLED", "true")  # its image is missing; the supervisor cleans up
 
 
-def containers() -> list[str]:
-    client = docker.from_env()
-    try:
-        # sparse: no second look at each, which may be gone by then
-        return [str(container.id) for container in client.containers.list(all=True, sparse=True)]
-    finally:
-        client.close()
-
-
 def test_a_stack_of_containers(rest: Rest) -> None:
-    before = containers()
+    before = images.containers()
     with start_stack("docker", environ=ENVIRONMENT) as server:
         stack, other = server.store(), server.store(max_rows=1)
         assert (stack.provider, stack.owned, stack.isolated) == ("docker", True, True)
@@ -82,7 +73,7 @@ def test_a_stack_of_containers(rest: Rest) -> None:
         assert {binding["HostIp"] for port in ports for bindings in port.values() for binding in bindings or []} == {
             "127.0.0.1"
         }
-    assert containers() == before
+    assert images.containers() == before
 
 
 def test_no_container_outlives_a_killed_run(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -93,19 +84,19 @@ def test_no_container_outlives_a_killed_run(monkeypatch: pytest.MonkeyPatch) -> 
     ) as process:
         assert process.stdout is not None
         started = json.loads(process.stdout.readline())
-        assert set(started) <= set(containers())
+        assert set(started) <= set(images.containers())
         process.kill()
-    assert becomes_true(lambda: not set(started) & set(containers()))
+    assert becomes_true(lambda: not set(started) & set(images.containers()))
 
 
 def test_an_image_that_cannot_be_had_is_named_with_its_variable() -> None:
-    before = containers()
+    before = images.containers()
     with (
         start_stack("docker", environ={**ENVIRONMENT, "MCP_STORAGE_POSTGREST_IMAGE": "no-such-image:0"}) as server,
         pytest.raises(StorageSetupError, match=r"no-such-image:0.*MCP_STORAGE_POSTGREST_IMAGE"),
     ):
         server.store()
-    assert containers() == before
+    assert images.containers() == before
 
 
 def test_the_real_cli_gives_up_within_seconds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
