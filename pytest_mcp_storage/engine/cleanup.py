@@ -33,17 +33,18 @@ class Cleanup:
 
         ``open_handle`` adds a handle to ``handles``: it is called if only other processes wrote.
         """
-        dedicated = self.environment.harness.dedicated
+        if self.environment.harness.dedicated:
+            if handles:
+                await self.patiently(handles[-1].backend.init)
+                await self.patiently(handles[-1].backend.clear_all)
+            return ""
         written = self._written(histories)
-        if not handles and written and not dedicated:
+        if not handles and written:
             await self.patiently(open_handle)
         if not handles:
             return ""
         backend = handles[-1].backend
         await self.patiently(backend.init)
-        if dedicated:
-            await self.patiently(backend.clear_all)
-            return ""
         for name in written:
             await self.patiently(backend.remove_session, *name)
         if self.environment.hung:

@@ -73,11 +73,11 @@ class History:
 
     def lines(self, most: int = 40) -> list[str]:
         """Return one line for each entry; of a long history the beginning and the end."""
-        shown = [str(entry) for entry in self.entries]
-        if len(shown) <= most:
-            return shown
+        entries = self.entries
+        if len(entries) <= most:
+            return [str(entry) for entry in entries]
         head = most // 4
-        return [*shown[:head], f"… {len(shown) - most} calls …", *shown[head - most :]]
+        return [*map(str, entries[:head]), f"… {len(entries) - most} calls …", *map(str, entries[head - most :])]
 
 
 class RecordingBackend:

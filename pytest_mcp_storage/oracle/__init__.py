@@ -24,8 +24,5 @@
 - ``bulk_create``: many sessions at once.
 - ``entropy``: how much of a sample cannot be guessed.
 - ``name_catalogue``: bare names on which programs go wrong, by what they do to a name, each kind with its source.
-- ``operations``: the operations of which planned sequences are made, and what each does to the life of a session.
-- ``sequence_model``: what a store may hold after any sequence of operations, also after calls that ended without.
-- ``sequence_plan``: plan sequences of operations in which every operation follows every other.
 - ``value_catalogue``: values on which serializers, drivers and databases go wrong, by kind, each with its source.
 """

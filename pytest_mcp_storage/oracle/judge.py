@@ -62,8 +62,8 @@ class Judge:
     # -- writes --------------------------------------------------------------------------------------------------
 
     def _create_session(self, place: int, step: Step, opened: HandleOptions, result: object) -> Finding | None:
-        if refused := _refused(step, lambda: [check_session(step.arguments[0]), *_checked_ttl(step.ttl)]):
-            return _raises(place, step, result, refused)
+        if _refused(lambda: [check_session(step.arguments[0]), *_checked_ttl(step.ttl)]):
+            return _raises(place, step, result, InvalidSessionError)
         session: SessionData = step.arguments[0]
         name = session.identity, session.session_id
         presence = self.model.presence(name)
@@ -83,7 +83,7 @@ class Judge:
     def _update_session(self, place: int, step: Step, opened: HandleOptions, result: object) -> Finding | None:
         name: SessionKey = step.arguments[:2]
         changes = step.arguments[2]
-        if _refused(step, lambda: [check_names(*name), check_changes(changes), *_checked_ttl(step.ttl)]):
+        if _refused(lambda: [check_names(*name), check_changes(changes), *_checked_ttl(step.ttl)]):
             refusals = (InvalidSessionError, SessionNotFoundError)
             return None if isinstance(result, refusals) else _raises(place, step, result, InvalidSessionError)
         presence = self.model.presence(name)
@@ -234,12 +234,12 @@ def _checked_ttl(ttl: object) -> list[float]:
     return [] if ttl is None else [check_ttl(ttl)]
 
 
-def _refused(step: Step, check: Callable[[], object]) -> type[Exception] | None:
+def _refused(check: Callable[[], object]) -> bool:
     try:
         check()
     except InvalidSessionError:
-        return InvalidSessionError
-    return None
+        return True
+    return False
 
 
 def _raises(place: int, step: Step, result: object, expected: type[Exception]) -> Finding | None:

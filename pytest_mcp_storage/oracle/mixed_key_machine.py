@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Iterable
-from enum import Enum
 from typing import Any
 
 from hypothesis import strategies as st
@@ -14,6 +13,7 @@ from pytest_mcp_storage.engine.violation import Violation
 from pytest_mcp_storage.oracle.generators import changes, sessions
 from pytest_mcp_storage.oracle.machine import SessionMachine
 from pytest_mcp_storage.oracle.model import Presence, SessionKey
+from pytest_mcp_storage.oracle.sequence_model import Sealed
 from reference_backends import DecryptionError, SessionData
 
 CREDENTIALS = frozenset({"tokens", "headers"})
@@ -24,14 +24,6 @@ IDENTITIES = st.sampled_from(["alice", "a:b"])
 SESSION_IDS = st.sampled_from(["s", "b:s"])
 WHICH = st.integers(0, 7)
 """Index of a session that was created. Drawn names would rarely meet one, and two handles rarely the same one."""
-
-
-class Sealed(Enum):
-    """How a field is stored. ``PERHAPS``: a store may seal it (EN-11, MX-5), and need not."""
-
-    NO = "in clear"
-    YES = "sealed"
-    PERHAPS = "sealed or in clear"
 
 
 class MixedKeyMachine(SessionMachine):

@@ -33,7 +33,7 @@ class Gone(Enum):
 
 
 class Sealed(Enum):
-    """How the tokens and headers of a session are stored."""
+    """How a secret is stored. ``PERHAPS``: a store may seal it (EN-11, MX-5), and need not."""
 
     YES = "sealed"
     NO = "in clear"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from functools import partial
@@ -12,7 +11,6 @@ from typing import Any
 from pytest_mcp_storage.engine.clause_test import clause_test
 from pytest_mcp_storage.engine.context import TestContext
 from pytest_mcp_storage.engine.recording import RecordingBackend
-from pytest_mcp_storage.engine.timeouts import Overdue
 from pytest_mcp_storage.engine.violation import Violation
 from pytest_mcp_storage.oracle.assertions import assert_gone, assert_shows
 from pytest_mcp_storage.oracle.edge_cases import FILLED
@@ -21,8 +19,8 @@ from pytest_mcp_storage.oracle.model import ROUNDING
 from pytest_mcp_storage.spec.capabilities import Capability
 from pytest_mcp_storage.spec.comparison import difference
 from pytest_mcp_storage.spec.describe import told
-from pytest_mcp_storage.workloads.outages import PAUSE, back, in_time
-from reference_backends import SessionData, StorageUnavailableError
+from pytest_mcp_storage.workloads.outages import back, first_answer, in_time
+from reference_backends import SessionData
 
 TTL = 60
 LONGER = 600
@@ -128,7 +126,7 @@ async def test_the_first_answer_after_an_outage_is_its_own(context: TestContext,
             async with fault():
                 await in_time(context, last)
             method, first, right = firsts[(number + place) % len(firsts)]
-            got = await _first_answer(context, first)
+            got = await first_answer(context, first)
             if isinstance(got, Exception) or not right(got):
                 raise Violation(f"the first {method} after a fault {told(got)}", should="get its own answer")
     await store.disconnect()
@@ -198,15 +196,3 @@ async def _update_alone(store: RecordingBackend, session: SessionData, other: Se
     seen = await store.get_session(other.identity, other.session_id)
     same = await store.get_session(session.identity, session.session_id)
     return not difference(seen, other) and not difference(same, session)
-
-
-async def _first_answer(context: TestContext, call: Callable[[], Awaitable[Any]]) -> Any:
-    """Repeat the call until it gets an answer, for as long as the time limit."""
-    started = time.monotonic()
-    while True:
-        got = await in_time(context, call)
-        if not isinstance(got, (StorageUnavailableError, Overdue)):
-            return got
-        if time.monotonic() - started > context.harness.time_limit:
-            return got
-        await asyncio.sleep(PAUSE)

@@ -11,6 +11,7 @@ from pytest_mcp_storage.canary.log_capture import LogCapture
 from pytest_mcp_storage.canary.watcher import StoreWatcher
 from pytest_mcp_storage.engine.clause_test import clause_test
 from pytest_mcp_storage.engine.context import TestContext
+from pytest_mcp_storage.engine.recording import History
 from pytest_mcp_storage.engine.violation import Violation
 from pytest_mcp_storage.oracle.generators import CREDENTIALS, sessions
 from pytest_mcp_storage.spec.capabilities import Capability
@@ -38,11 +39,11 @@ class Observed:
         if seen := getattr(self, what):
             raise Violation(seen, should=should, history=self.history[what])
 
-    def note(self, what: str, seen: str, history: list[str]) -> None:
+    def note(self, what: str, seen: str, history: History) -> None:
         """Keep the first finding of its kind."""
         if seen and not getattr(self, what):
             setattr(self, what, seen)
-            self.history[what] = history
+            self.history[what] = history.lines()
 
 
 @clause_test("EN-1", at_most=1, session=sessions())
@@ -119,7 +120,7 @@ async def _walk(context: TestContext, scene: Scene, session: SessionData, path: 
         if scene.can_look:
             async with scene.watcher.watching(when):
                 await path(walk)
-            found.note("plain", await _in_clear(walk, when), context.history.lines())
+            found.note("plain", await _in_clear(walk, when), context.history)
             _note_watch(context, scene, found)
         else:
             await path(walk)
@@ -128,13 +129,12 @@ async def _walk(context: TestContext, scene: Scene, session: SessionData, path: 
             await walk.call("disconnect", handle.disconnect)
     found.paths += 1
     leak = captured.leak(scene.canaries)
-    found.note("leak", leak and f"{when} {leak}", context.history.lines())
+    found.note("leak", leak and f"{when} {leak}", context.history)
 
 
 def _note_watch(context: TestContext, scene: Scene, found: Observed) -> None:
-    history = context.history.lines()
-    found.note("exposed", scene.watcher.exposed, history)
-    found.note("repeated", scene.watcher.repeated, history)
+    found.note("exposed", scene.watcher.exposed, context.history)
+    found.note("repeated", scene.watcher.repeated, context.history)
 
 
 async def _in_clear(walk: Walk, when: str) -> str:

@@ -19,8 +19,6 @@ from reference_backends import SessionData
 
 COMPANY = 5
 """How many calls are made at once."""
-LATEST_CUT = 6
-"""The last suspension point at which a call of a plan is cancelled; a higher number does not cancel it."""
 OWN_SESSION = ("create_session", "remove_session")
 """Methods whose concurrent calls need a session each."""
 

@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
-import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 from pytest_mcp_storage.engine.context import TestContext
 from pytest_mcp_storage.engine.recording import RecordingBackend
-from pytest_mcp_storage.engine.timeouts import Overdue
 from pytest_mcp_storage.oracle.sequence_model import Sealed, SequenceModel, Slot, Symptom
 from pytest_mcp_storage.oracle.sequence_plan import Step
 from pytest_mcp_storage.spec.describe import told
 from pytest_mcp_storage.workloads.cancellation import interrupted
-from pytest_mcp_storage.workloads.outages import PAUSE, in_time
+from pytest_mcp_storage.workloads.outages import NO_ANSWER, first_answer, in_time
 from pytest_mcp_storage.workloads.sequences import values
 from pytest_mcp_storage.workloads.sequences.handles import Handles
 from pytest_mcp_storage.workloads.sequences.reads import Reads
 from reference_backends import SessionNotFoundError, StorageUnavailableError
-
-NO_ANSWER = (StorageUnavailableError, Overdue)
 
 
 class FaultySteps(Reads):
@@ -87,11 +82,9 @@ class FaultySteps(Reads):
                 self.compare(slot, got, "the first get_session")
 
     async def _first_answer(self, handle: RecordingBackend, slot: Slot) -> Any:
-        end = time.monotonic() + self.context.harness.time_limit
-        while isinstance(got := await in_time(self.context, lambda: handle.get_session(*slot.name)), NO_ANSWER):
-            if time.monotonic() > end:
-                raise self.violation("FA-2", "AWAY", f"get_session {told(got)}", "answer: the store is back")
-            await asyncio.sleep(PAUSE)
+        got = await first_answer(self.context, lambda: handle.get_session(*slot.name))
+        if isinstance(got, NO_ANSWER):
+            raise self.violation("FA-2", "AWAY", f"get_session {told(got)}", "answer: the store is back")
         return got
 
     def _uncertain_call(self, step: Step, handle: RecordingBackend) -> tuple[Callable[[], Awaitable[Any]], list[Any]]:
