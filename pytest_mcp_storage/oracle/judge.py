@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from pytest_mcp_storage.engine.recording import HandleOptions
-from pytest_mcp_storage.oracle.limits import DEFAULT_TTL
 from pytest_mcp_storage.oracle.model import Model, Presence, SessionKey
 from pytest_mcp_storage.oracle.scenario import Step
 from pytest_mcp_storage.spec.comparison import difference
@@ -40,8 +39,8 @@ class Finding:
 class Judge:
     """Follows the calls on one store, or on one handle if each handle is a separate store."""
 
-    def __init__(self, now: Callable[[], float]) -> None:
-        self.model = Model(now)
+    def __init__(self, now: Callable[[], float], default_ttl: float) -> None:
+        self.model = Model(now, default_ttl)
         self._ended: dict[SessionKey, str] = {}
         self._sealed: dict[SessionKey, tuple[str, ...]] = {}
         self._closed: set[str] = set()
@@ -207,7 +206,7 @@ class Judge:
         self.model.removed(name)
 
     def _ttl(self, step: Step, opened: HandleOptions) -> float:
-        default = DEFAULT_TTL if opened.default_ttl is None else opened.default_ttl
+        default = self.model.default_ttl if opened.default_ttl is None else opened.default_ttl
         return default if step.ttl is None else float(step.ttl)
 
     def _plain(self, place: int, step: Step, result: object) -> Finding | None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
-from pytest_mcp_storage.oracle.limits import DEFAULT_TTL
 from pytest_mcp_storage.spec.capabilities import Capability
 
 SHORT = 60
@@ -40,8 +39,8 @@ class Effect(Enum):
 class Operation:
     """One operation. ``clause``: what is broken if it does not do what it says; ``harm``: if it changes anything else.
 
-    ``seconds``: of a TTL, or that pass. ``core``: part of the triples; ``risky``: of the quadruples; ``cheap``: of the
-    sequences that run next to many other sessions.
+    ``seconds``: of a TTL, or that pass; with ``past_default`` they are added to the store's default TTL. ``core``: part
+    of the triples; ``risky``: of the quadruples; ``cheap``: of the sequences that run next to many other sessions.
     """
 
     name: str
@@ -55,6 +54,11 @@ class Operation:
     core: bool = False
     risky: bool = False
     cheap: bool = False
+    past_default: bool = False
+
+    def lasts(self, default_ttl: float) -> float:
+        """Return the seconds of the TTL, or that pass, on a store with this default TTL."""
+        return (self.seconds or 0) + (default_ttl if self.past_default else 0)
 
     @property
     def only_reads(self) -> bool:
@@ -73,16 +77,17 @@ _OUTAGE = frozenset({Capability.OUTAGE})
 _LOST = frozenset({Capability.LOST_ANSWER})
 
 ALL_OPERATIONS = (
-    Operation("create", Target.NEW, Effect.CREATES, "RT-1", "RT-1", DEFAULT_TTL, core=True, cheap=True),
+    Operation("create", Target.NEW, Effect.CREATES, "RT-1", "RT-1", core=True, cheap=True, past_default=True),
     Operation("create with ttl", Target.NEW, Effect.CREATES, "RT-1", "RT-1", SHORT, core=True, risky=True, cheap=True),
-    Operation("create in clear", Target.NEW, Effect.CREATES, "MX-1", "MX-3", DEFAULT_TTL, _KEYS, core=True),
+    Operation("create in clear", Target.NEW, Effect.CREATES, "MX-1", "MX-3", 0, _KEYS, core=True, past_default=True),
     Operation("create again", Target.LIVE, Effect.NONE, "LC-1", "LC-1", core=True, cheap=True),
-    Operation("update", Target.LIVE, Effect.RENEWS, "LC-3", "LC-3", DEFAULT_TTL, core=True, cheap=True),
+    Operation("update", Target.LIVE, Effect.RENEWS, "LC-3", "LC-3", core=True, cheap=True, past_default=True),
     Operation("update with ttl", Target.LIVE, Effect.RENEWS, "LC-3", "LC-3", SHORT, core=True, risky=True),
-    Operation("update of secrets", Target.LIVE, Effect.RENEWS, "LC-3", "LC-3", DEFAULT_TTL, core=True, risky=True),
-    Operation("update in clear", Target.LIVE, Effect.RENEWS, "MX-3", "MX-3", DEFAULT_TTL, _KEYS),
-    Operation("revocation", Target.LIVE, Effect.RENEWS, "LC-4", "LC-3", DEFAULT_TTL),
-    Operation("renewal", Target.LIVE, Effect.RENEWS, "LC-3", "LC-3", DEFAULT_TTL, core=True),
+    Operation("update of secrets", Target.LIVE, Effect.RENEWS, "LC-3", "LC-3", core=True, risky=True,
+              past_default=True),
+    Operation("update in clear", Target.LIVE, Effect.RENEWS, "MX-3", "MX-3", 0, _KEYS, past_default=True),
+    Operation("revocation", Target.LIVE, Effect.RENEWS, "LC-4", "LC-3", past_default=True),
+    Operation("renewal", Target.LIVE, Effect.RENEWS, "LC-3", "LC-3", core=True, past_default=True),
     Operation("renewal with ttl", Target.LIVE, Effect.RENEWS, "LC-3", "LC-3", LONG, core=True, risky=True, cheap=True),
     Operation("refused update", Target.LIVE, Effect.NONE, "LC-6", "LC-7", core=True),
     Operation("update of a missing session", Target.GONE, Effect.NONE, "LC-5", "LC-5", core=True, cheap=True),
@@ -102,7 +107,7 @@ ALL_OPERATIONS = (
     Operation("clear", Target.NONE, Effect.CLEARS, "LC-10", "LC-10", store_wide=True, core=True),
     Operation("short time", Target.NONE, Effect.PASSES_TIME, "EX-1", "EX-1", SHORT + 2, _CLOCK, core=True, risky=True,
               cheap=True),
-    Operation("long time", Target.NONE, Effect.PASSES_TIME, "EX-1", "EX-1", DEFAULT_TTL + 2, _CLOCK, core=True),
+    Operation("long time", Target.NONE, Effect.PASSES_TIME, "EX-1", "EX-1", 2, _CLOCK, core=True, past_default=True),
     Operation("disconnect and init", Target.NONE, Effect.REOPENS, "LC-11", "LC-11", core=True, risky=True),
     Operation("read with another key", Target.LIVE, Effect.NONE, "EN-5", "EN-6", needs=_KEYS, core=True),
     Operation("read without a key", Target.LIVE, Effect.NONE, "EN-5", "EN-6", needs=_KEYS),

@@ -66,7 +66,9 @@ class Replay:
         except Exception as error:
             result = error
             self.raised[place] = type(error).__name__
-        judge = self._judges.setdefault("" if self.context.one_store else step.handle, Judge(self.context.now))
+        judge = self._judges.setdefault(
+            "" if self.context.one_store else step.handle, Judge(self.context.now, self.context.default_ttl)
+        )
         if found := judge.check(place, marked, opened, result):
             self.findings.append(found)
 

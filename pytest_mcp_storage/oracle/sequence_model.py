@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
-from pytest_mcp_storage.oracle.limits import DEFAULT_TTL
 from pytest_mcp_storage.oracle.model import ROUNDING, Kept, SessionKey
 from pytest_mcp_storage.oracle.operations import BY_NAME, Operation
 from pytest_mcp_storage.spec.comparison import difference
@@ -78,10 +77,11 @@ class Expected:
 
 
 class SequenceModel:
-    """The slots of a run. ``now``: the clock by which sessions expire, in seconds."""
+    """The slots of a run. ``now``: the clock by which sessions expire, ``default_ttl``: the store's; in seconds."""
 
-    def __init__(self, now: Callable[[], float]) -> None:
+    def __init__(self, now: Callable[[], float], default_ttl: float) -> None:
         self.now = now
+        self.default_ttl = default_ttl
         self.slots: dict[int, Slot] = {}
 
     def expected(self, slot: Slot) -> Expected:
@@ -144,4 +144,4 @@ class SequenceModel:
         slot.gone = gone
 
     def _kept(self, session: SessionData, ttl: float | None) -> Kept:
-        return Kept(session.model_copy(deep=True), self.now() + (DEFAULT_TTL if ttl is None else ttl))
+        return Kept(session.model_copy(deep=True), self.now() + (self.default_ttl if ttl is None else ttl))

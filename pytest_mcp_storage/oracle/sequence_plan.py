@@ -16,6 +16,7 @@ from enum import Enum
 from functools import lru_cache
 from typing import NamedTuple
 
+from pytest_mcp_storage.oracle.limits import DEFAULT_TTL
 from pytest_mcp_storage.oracle.operations import BY_NAME, Effect, Operation, Target
 
 LONGEST_RUN = 26
@@ -88,6 +89,7 @@ class _Run:
     rng: random.Random
     handles: int
     durable: bool
+    default_ttl: float
     steps: list[Step] = field(default_factory=list)
     slots: list[_Slot] = field(default_factory=list)
     now: float = 0.0
@@ -126,7 +128,7 @@ class _Run:
     def _apply(self, operation: Operation, slot: _Slot | None) -> None:
         match operation.effect:
             case Effect.CREATES | Effect.RENEWS if slot is not None:
-                slot.ends = self.now + (operation.seconds or 0)
+                slot.ends = self.now + operation.lasts(self.default_ttl)
             case Effect.REMOVES if slot is not None:
                 slot.ends = None
             case Effect.UNCERTAIN if slot is not None:
@@ -135,7 +137,7 @@ class _Run:
                 for each in self.slots:
                     each.ends = None
             case Effect.PASSES_TIME:
-                self.now += operation.seconds or 0
+                self.now += operation.lasts(self.default_ttl)
             case Effect.REOPENS if not self.durable:
                 for each in self.slots:
                     each.usable = False
@@ -143,15 +145,22 @@ class _Run:
 
 @lru_cache(maxsize=32)
 def plan(
-    operations: tuple[Operation, ...], depth: int, *, handles: int, durable: bool, linked: bool, seed: int
+    operations: tuple[Operation, ...],
+    depth: int,
+    *,
+    handles: int,
+    durable: bool,
+    linked: bool,
+    seed: int,
+    default_ttl: float = DEFAULT_TTL,
 ) -> Plan:
-    """Plan runs that hold every tuple of ``depth`` operations that can occur.
+    """Plan runs that hold every tuple of ``depth`` operations that can occur. ``default_ttl``: the store's, in seconds.
 
     ``linked``: each tuple once by the other handle and once for the other identity; otherwise links are drawn.
     """
     rng = random.Random(f"{seed} {depth} {linked}")
     links = [each for each in Link if handles > 1 or each is not Link.OTHER_HANDLE]
-    return _Planner(operations, depth, links, linked, rng, handles, durable).plan()
+    return _Planner(operations, depth, links, linked, rng, handles, durable, default_ttl).plan()
 
 
 class _Planner:
@@ -164,9 +173,10 @@ class _Planner:
         rng: random.Random,
         handles: int,
         durable: bool,
+        default_ttl: float,
     ) -> None:
         self.operations, self.depth, self.links, self.rng = operations, depth, links, rng
-        self.handles, self.durable = handles, durable
+        self.handles, self.durable, self.default_ttl = handles, durable, default_ttl
         self.how = f" ({', '.join(each.value for each in links[1:])})" if linked else ""
         self.drawn = links[1:] if linked else [None]
         prefixes: list[tuple[Operation, ...]] = [()]
@@ -194,7 +204,7 @@ class _Planner:
 
     def _run(self, prefix: tuple[Operation, ...]) -> tuple[_Run, int]:
         """Walk from a new start through ``prefix``, and on; return the run, and how many new tuples it holds."""
-        run = _Run(self.rng, self.handles, self.durable)
+        run = _Run(self.rng, self.handles, self.durable, self.default_ttl)
         for link in (Link.SAME, Link.SAME, Link.OTHER_IDENTITY):
             run.take(BY_NAME["create"], link)
         run.identity = self.rng.randrange(IDENTITIES)

@@ -66,7 +66,7 @@ async def test_the_clock_holds_after_init(context: TestContext, session: Session
     return None
 
 
-@clause_test("LC-11", waits=True, at_most=2, session=sessions(), times=every(1, 2))
+@clause_test("LC-11", waits=True, at_most=2, needs=[Capability.DEFAULT_TTL], session=sessions(), times=every(1, 2))
 async def test_the_default_ttl_holds_after_init(context: TestContext, session: SessionData, times: int) -> None:
     if not context.can(Capability.CLOCK):
         return context.leave_out("another default TTL after disconnect and init (needs CLOCK)")

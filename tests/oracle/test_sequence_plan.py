@@ -6,6 +6,7 @@ from itertools import pairwise
 
 import pytest
 
+from pytest_mcp_storage.oracle.limits import DEFAULT_TTL
 from pytest_mcp_storage.oracle.operations import ALL_OPERATIONS, BY_NAME, Operation, Target, operations_for
 from pytest_mcp_storage.oracle.sequence_plan import LONGEST_RUN, Plan, plan
 from pytest_mcp_storage.spec.capabilities import Capability
@@ -74,13 +75,13 @@ def test_a_step_that_needs_a_live_session_has_one() -> None:
             if operation.target is Target.LIVE:
                 assert ends[step.slot] > now, names(run)
             if operation.name.startswith(("create", "update")):
-                ends[step.slot] = now + (operation.seconds or 0)
+                ends[step.slot] = now + operation.lasts(DEFAULT_TTL)
             elif operation.name == "remove":
                 ends[step.slot] = 0
             elif operation.name == "clear":
                 ends = dict.fromkeys(ends, 0.0)
             elif operation.name == "short time":
-                now += operation.seconds or 0
+                now += operation.lasts(DEFAULT_TTL)
 
 
 def test_a_seed_gives_one_plan_and_another_seed_another() -> None:

@@ -13,12 +13,14 @@ from reference_backends import StorageBackend
 
 Judge = Callable[..., list[Measurement]]
 
-HOUR = 3600.0
+HOUR, DAY = 3600.0, 86_400.0
 
 
 class FixedBackend(InMemoryBackend):
+    lifetime = HOUR
+
     def _lifetime(self, ttl: float | None) -> float:
-        return HOUR if ttl is None else super()._lifetime(ttl)
+        return self.lifetime if ttl is None else super()._lifetime(ttl)
 
 
 class Fixed(InMemoryHarness):
@@ -31,6 +33,21 @@ class Fixed(InMemoryHarness):
     async def open(self, **options: object) -> StorageBackend:  # type: ignore[override]
         assert "default_ttl" not in options
         return await super().open(**options)  # type: ignore[arg-type]
+
+
+class Long(Fixed):
+    """A store whose default TTL is a day, which is more than the usual one."""
+
+    backend = type("LongBackend", (FixedBackend,), {"lifetime": DAY})
+    default_ttl_seconds = DAY
+
+
+@pytest.mark.parametrize("clause", ["LC-11", "EX-2", "EX-5"])
+@pytest.mark.parametrize("harness", [Fixed, Long])
+def test_no_other_clause_counts_on_twelve_hours(judge: Judge, harness: type[Fixed], clause: str) -> None:
+    seen = judge(harness, clause, tier="smoke")
+    assert {each.outcome for each in seen} <= {Outcome.PASSED, Outcome.NOT_APPLICABLE}, seen
+    assert Outcome.PASSED in {each.outcome for each in seen}
 
 
 @pytest.mark.parametrize("clause", ["EX-6", "EX-7", "MX"])

@@ -92,7 +92,7 @@ class FaultySteps(Reads):
         slot, ttl = self.slot(step), values.ttl_of(step.operation)
         if "create" in step.operation.name:
             session = values.session_of(step, self.slot(step).name, self.secret)
-            after = SequenceModel(self.context.now)
+            after = SequenceModel(self.context.now, self.context.default_ttl)
             new = Slot(slot.name)
             after.created(new, session, ttl)
             return lambda: handle.create_session(session, ttl), list(new.possible)

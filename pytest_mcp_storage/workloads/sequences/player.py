@@ -83,7 +83,7 @@ class Player(FaultySteps):
                 for slot in self.model.slots.values():
                     self.model.removed(slot, Gone.CLEARED)
             case "short time" | "long time":
-                await self.context.pass_time(operation.seconds or 0)
+                await self.context.pass_time(operation.lasts(self.context.default_ttl))
             case "disconnect and init":
                 await self._reopen(step, handle)
             case "read with another key":

@@ -29,7 +29,7 @@ class Reads:
 
     def __init__(self, context: TestContext, handles: Handles, crowd: frozenset[str]) -> None:
         self.context, self.handles, self.crowd = context, handles, crowd
-        self.model = SequenceModel(context.now)
+        self.model = SequenceModel(context.now, context.default_ttl)
         self.steps: list[Step] = []
 
     def slot(self, step: Step) -> Slot:

@@ -93,7 +93,15 @@ class _Sequences:
 
     def _plan(self, depth: int, operations: tuple[Operation, ...], *, linked: bool = False) -> Plan:
         shared, durable = self.context.can(Capability.SHARED), self.context.can(Capability.DURABLE)
-        return plan(operations, depth, handles=1 + shared, durable=durable, linked=linked, seed=self.context.seed)
+        return plan(
+            operations,
+            depth,
+            handles=1 + shared,
+            durable=durable,
+            linked=linked,
+            seed=self.context.seed,
+            default_ttl=self.context.default_ttl,
+        )
 
     async def _play_all(self, planned: Plan) -> None:
         done = 0
