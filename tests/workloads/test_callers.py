@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from pytest_mcp_storage.workloads.callers import ACTIONS, all_at_once, at_once, has_failed, steps
+from pytest_mcp_storage.workloads.callers import ACTIONS, STORE_WIDE, all_at_once, at_once, has_failed, steps
 from reference_backends import SessionData, SessionExistsError
 
 SESSIONS = [
@@ -23,19 +23,19 @@ SESSIONS = [
 
 
 def test_each_write_names_its_caller_and_its_place() -> None:
-    create, update = steps([("create", 0, "tokens"), ("update", 1, "tokens")], SESSIONS, "a", all_ids=True)
+    create, update = steps([("create", 0, "tokens"), ("update", 1, "tokens")], SESSIONS, "a")
     assert create.arguments[0].server_id == "a.0"
     assert update.arguments == ("alice", "s2", {"tokens": {"access_token": "a.1"}, "callback_url": "a.1"})
 
 
 def test_every_action_is_a_call_or_a_pause() -> None:
     plan = [(action, 0, "tokens") for action in ACTIONS]
-    for step in steps(plan, SESSIONS, "a", all_ids=True):
+    for step in steps(plan, SESSIONS, "a"):
         assert step.method == "pause" or callable(getattr(SESSIONS[0], step.method, print))
 
 
 def test_calls_that_read_the_whole_store_can_be_left_out() -> None:
-    assert steps([("all ids", 0, "tokens")], SESSIONS, "a", all_ids=False) == []
+    assert steps([("all ids", 0, "tokens")], SESSIONS, "a", without=STORE_WIDE) == []
 
 
 async def test_an_error_is_raised_once_all_have_ended() -> None:
