@@ -9,7 +9,7 @@ READY  := $(VENV)/.ready
 TIER   ?= standard
 
 .DEFAULT_GOAL := help
-.PHONY: help conformance conformance-all lowest zoo test lint types check tests containers contract pictures docs benchmarks mutation parts upstream release-check fresh clean
+.PHONY: help conformance conformance-all lowest zoo test lint types check tests containers contract pictures docs benchmarks mutation parts upstream release-check clean
 
 help:  ## Show these lines
 	@awk '/^##@/ {print ""; print substr($$0, 5)} /^[a-z-]+:.*##/ {split($$0, a, /:.*## /); printf "  %-16s %s\n", a[1], a[2]}' $(MAKEFILE_LIST)

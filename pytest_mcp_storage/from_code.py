@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
-import random
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -18,7 +16,7 @@ from pytest_mcp_storage.engine.tiers import TIERS
 from pytest_mcp_storage.report.model import BackendReport, ClauseReport, Report
 from pytest_mcp_storage.report.write import RENDERERS, write
 from pytest_mcp_storage.session.backends import MakeHarness, harness_of, resolve
-from pytest_mcp_storage.session.options import Options
+from pytest_mcp_storage.session.options import Options, new_seed
 from pytest_mcp_storage.session.run import Run
 from pytest_mcp_storage.session.verdict import judge as report_of
 from pytest_mcp_storage.session.verdict import passes
@@ -68,7 +66,7 @@ class Judgement:
     @property
     def causes(self) -> list[Any]:
         """What the failures have in common; empty if nothing was found."""
-        return list(getattr(self.backend, "causes", []))
+        return list(self.backend.causes)
 
     def to_json(self) -> dict[str, Any]:
         """Return the report as ``--mcp-report FILE.json`` writes it."""
@@ -173,8 +171,7 @@ def _judge(
     contract = load_clauses(LATEST)
     asked = [clauses] if isinstance(clauses, str) else list(clauses or ())
     selected = select(contract, [each.upper() for each in asked])
-    if seed is None:
-        seed = 0 if os.environ.get("CI") else random.getrandbits(31)
+    seed = new_seed() if seed is None else seed
     options = (Options if isinstance(backend, str) else _CodeOptions)(
         backends=(name,),
         tier=TIERS[tier],

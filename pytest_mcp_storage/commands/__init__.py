@@ -15,6 +15,5 @@
 - ``supabase_init``: ``supabase-init``: copies the migrations of the table.
 - ``zoo``: ``zoo``: runs the mutants.
 - ``output``: makes what is printed fit the encoding of the terminal.
-- ``reseal``: ``mcp-storage reseal``: every session of a store sealed under the first key.
 - ``checks``: what is wrong with a store, as its environment names it: ``mcp-storage doctor``. It writes nothing.
 """

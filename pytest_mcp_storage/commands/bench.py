@@ -117,7 +117,7 @@ def _write(result: BenchResult, json_file: Path | None, html_file: Path | None) 
         texts[html_file] = as_html(result)
     for path, text in texts.items():
         try:
-            path.write_text(text.encode("utf-8", "backslashreplace").decode(), encoding="utf-8", newline="\n")
+            path.write_text(text, encoding="utf-8", errors="backslashreplace", newline="\n")
         except OSError as error:
             raise click.ClickException(f"{path} can't be written: {error.strerror}") from None
         click.echo(f"wrote {path}", err=True)

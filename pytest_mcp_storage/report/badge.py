@@ -69,16 +69,15 @@ def _label(report: Report) -> str:
 def _message(report: Report) -> str:
     if len(report.backends) == 1:
         backend = report.backends[0]
-        extent = labels.extent(backend, report.tier, most=MOST_PARTS).removesuffix("; ")
-        return (
-            f"{_short(labels.verdict(backend).words)} ({extent})" if extent else _short(labels.verdict(backend).words)
-        )
+        words = _short(labels.verdict(backend).words)
+        extent = labels.extent(backend, report.tier, most=MOST_PARTS)
+        return f"{words} ({extent})" if extent else words
     good = sum(1 for each in report.backends if each.verdict in (CONFORMANT, WITH_DEVIATIONS))
     return f"{good} of {len(report.backends)} conformant"
 
 
 def _in_full(report: Report, backend: BackendReport) -> str:
-    extent = labels.extent(backend, report.tier).removesuffix("; ")
+    extent = labels.extent(backend, report.tier)
     return f"{labels.verdict(backend).words} ({extent})" if extent else labels.verdict(backend).words
 
 

@@ -52,7 +52,7 @@ def causes_of(failed: list[ClauseReport], measured: Iterable[str]) -> list[Cause
             rest = [each for each in failed if each not in explained]
     groups: dict[str, list[ClauseReport]] = {}
     for each in rest:
-        groups.setdefault(fault(each.kind) if each.scenario else f"{each.kind}", []).append(each)
+        groups.setdefault(fault(each.kind) if each.scenario else each.kind, []).append(each)
     causes += [_unknown(name, group) for name, group in groups.items()]
     return sorted(causes, key=lambda cause: -len(cause.clauses))
 

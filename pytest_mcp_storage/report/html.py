@@ -85,8 +85,8 @@ def as_html(report: Report) -> str:
         seconds=seconds,
         style=Markup(style),  # noqa: S704  # the package's own
         script=Markup(script),  # noqa: S704
-        style_hash=_hash(style),
-        script_hash=_hash(script),
+        style_hash=content_hash(style),
+        script_hash=content_hash(script),
     )
     return page
 
@@ -136,12 +136,12 @@ def _template() -> Any:
         lstrip_blocks=True,
         keep_trailing_newline=True,
         undefined=StrictUndefined,
-        finalize=_shown,
+        finalize=shown,
     )
     return environment.from_string(_read("page.html.jinja"))
 
 
-def _shown(value: Any) -> Any:
+def shown(value: Any) -> Any:
     """Make invisible characters of each text visible; the template escapes the result."""
     return value if isinstance(value, Markup) or not isinstance(value, str) else visible(value)
 
@@ -150,6 +150,6 @@ def _read(name: str) -> str:
     return _FOLDER.joinpath(name).read_text(encoding="utf-8")
 
 
-def _hash(text: str) -> str:
+def content_hash(text: str) -> str:
     """Return the hash by which the page's security policy allows its own script and style."""
     return b64encode(sha256(text.encode()).digest()).decode()

@@ -62,7 +62,7 @@ def verdict(backend: BackendReport) -> Sign:
 
 
 def extent(backend: BackendReport, tier: str = "", *, most: int | None = None) -> str:
-    """Return how far a good verdict reaches, with a separator: ``smoke; not judged: encryption, outages; ``.
+    """Return how far a good verdict reaches, ``smoke; not judged: encryption, outages``.
 
     A store is not called conformant without it: what the harness does not declare is not judged. ``most``: name at most
     this many parts.
@@ -73,7 +73,7 @@ def extent(backend: BackendReport, tier: str = "", *, most: int | None = None) -
     if most is not None and len(parts) > most:
         parts[most:] = [f"+{len(parts) - most}"]
     said = [one_line(backend.tier or tier), f"not judged: {', '.join(parts)}" if parts else ""]
-    return "".join(f"{each}; " for each in said if each)
+    return "; ".join(filter(None, said))
 
 
 def counts(backend: BackendReport) -> dict[Sign, int]:

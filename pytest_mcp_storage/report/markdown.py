@@ -55,7 +55,7 @@ def _head(report: Report) -> Iterator[str]:
     for backend, count in zip(report.backends, counts, strict=True):
         verdict = labels.verdict(backend)
         cells = " | ".join(str(count.get(sign, "·")) for sign in counted)
-        extent = labels.extent(backend, report.tier).removesuffix("; ")
+        extent = labels.extent(backend, report.tier)
         words = f"{verdict.words} ({extent})" if extent else verdict.words
         yield f"| {code(backend.shown)} | {verdict.mark} {plain(words)} | {cells} |"
     yield ""

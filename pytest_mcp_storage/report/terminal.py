@@ -83,9 +83,10 @@ def verdict(backend: BackendReport, tier: str, *, problems: int = 0) -> Segment:
     sign = labels.verdict(backend)
     counts = [f"{count} {each.words}" for each, count in labels.counts(backend).items()]
     counts += [backend.exercised.words] if counts and backend.exercised.words else []
-    said = f"{one_line(sign.words).upper()} ({labels.extent(backend, tier)}{', '.join(counts) or 'nothing was judged'})"
-    text = f"{one_line(backend.name)}: {said}"
-    if problems and labels.extent(backend, tier):  # a good verdict alone would hide that the exit code is not 0
+    extent = labels.extent(backend, tier)
+    inside = "; ".join(filter(None, [extent, ", ".join(counts) or "nothing was judged"]))
+    text = f"{one_line(backend.name)}: {one_line(sign.words).upper()} ({inside})"
+    if problems and extent:  # a good verdict alone would hide that the exit code is not 0
         text += f", but the run fails: {problems} problem{'s' if problems > 1 else ''}, above"
     return text, {**COLOURS[sign.key], "bold": True}
 

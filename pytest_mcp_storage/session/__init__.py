@@ -15,6 +15,4 @@
 - ``ci``: annotations and summary for GitHub Actions.
 - ``fixtures``: ``mcp_backend`` and ``mcp_backend_harness``.
 - ``formatting``: a measurement as text.
-- ``leaks``: failures that pytest adds to a clause test after the clause was judged, mostly leaks under ``-W error``.
-- ``suite_paths``: find the arguments of pytest that name modules of the suite. This loads none of them.
 """

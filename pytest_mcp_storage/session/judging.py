@@ -212,8 +212,9 @@ class Judging:
         if self.config.option.verbose >= 0 or not measured.scenario:
             return text
         shared = fault(kind_of(measured.message, measured.scenario))
-        first = self._faults.setdefault((item.backend, shared), f"{measured.clause} ({item.test.name})")
-        if first == f"{measured.clause} ({item.test.name})":
+        here = f"{measured.clause} ({item.test.name})"
+        first = self._faults.setdefault((item.backend, shared), here)
+        if first == here:
             return text
         return f"{text.splitlines()[0]}\n  the same fault as in {first}, shown there"
 

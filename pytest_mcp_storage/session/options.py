@@ -185,6 +185,11 @@ def _of_the_ini(config: pytest.Config) -> Path:
     return config.inipath.parent if config.inipath else config.invocation_params.dir
 
 
+def new_seed() -> int:
+    """Return 0 under CI (where Hypothesis derandomizes too), else a new seed."""
+    return 0 if os.environ.get("CI") else random.getrandbits(31)
+
+
 def _seed(config: pytest.Config) -> int:
     """Return ``--hypothesis-seed``, else 0 under CI (where Hypothesis derandomizes too), else a new one.
 
@@ -195,7 +200,7 @@ def _seed(config: pytest.Config) -> int:
         return worker[SEED]
     given = config.getoption("--hypothesis-seed", None)
     if given is None:
-        return 0 if os.environ.get("CI") else random.getrandbits(31)
+        return new_seed()
     if not str(given).isdecimal():
         raise pytest.UsageError(f"--hypothesis-seed must be a whole number from 0 on, not {given!r}")
     return int(given)

@@ -29,7 +29,8 @@ def judge(
     backends = []
     for name in options.backends:
         found = list(measured.get(name, ()))
-        rows = [_clause(options, deviations, name, clause, found, today) for clause in options.clauses]
+        seen = [one for each in found for one in (each, *each.observed)]
+        rows = [_clause(options, deviations, name, clause, seen, today) for clause in options.clauses]
         about = described.get(name, {"harness": "", "version": "unknown", "capabilities": []})
         backends.append(
             BackendReport(
@@ -93,11 +94,10 @@ def _clause(
     deviations: Sequence[Deviation],
     backend: str,
     clause: Clause,
-    found: Sequence[Measurement],
+    seen: Sequence[Measurement],
     today: datetime.date,
 ) -> ClauseReport:
-    everything = [one for each in found for one in (each, *each.observed)]
-    mine = [each for each in everything if each.clause == clause.id]
+    mine = [each for each in seen if each.clause == clause.id]
     outcome, shown = _outcome(options, clause, mine)
     row = ClauseReport(
         id=clause.id,

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from base64 import b64encode
-from hashlib import sha256
 from importlib.resources import files
-from typing import Any
 
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
-from pytest_mcp_storage.report.escaping import visible
+from pytest_mcp_storage.report.html import content_hash, shown
 from pytest_mcp_storage.speed import plot, words
 from pytest_mcp_storage.speed.operations import OPERATIONS
 from pytest_mcp_storage.speed.result import BenchResult
@@ -23,7 +20,7 @@ def as_html(result: BenchResult) -> str:
     """Return the page."""
     style = _FOLDER.joinpath("page.css").read_text(encoding="utf-8")
     environment = Environment(
-        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined, finalize=_shown
+        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined, finalize=shown
     )
     stores = [store for store in result.stores if not store.refused]
     page: str = environment.from_string(_FOLDER.joinpath("page.html.jinja").read_text(encoding="utf-8")).render(
@@ -35,11 +32,6 @@ def as_html(result: BenchResult) -> str:
         plot=plot,
         words=words,
         style=Markup(style),  # noqa: S704  # the package's own
-        style_hash=b64encode(sha256(style.encode()).digest()).decode(),
+        style_hash=content_hash(style),
     )
     return page
-
-
-def _shown(value: Any) -> Any:
-    """Make every text of a store visible; the template escapes it then."""
-    return value if isinstance(value, Markup) or not isinstance(value, str) else visible(value)
