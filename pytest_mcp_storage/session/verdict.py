@@ -125,15 +125,17 @@ def _clause(
 
 
 def _outcome(options: Options, clause: Clause, mine: Sequence[Measurement]) -> tuple[Outcome, Measurement]:
-    """Return the worst outcome of a clause's tests, and the measurement that has it."""
+    """Return the worst outcome of a clause's tests, and the measurement that shows it best.
+
+    Of several failures that is the first one whose smallest history was confirmed: the others need more to be read.
+    """
     nothing = Measurement(clause.id, "", Outcome.NOT_MEASURED)
     if clause.id not in options.selected:
         nothing.message = "not selected by --mcp-clause"
         return Outcome.NOT_MEASURED, nothing
     for outcome in (Outcome.FAILED, Outcome.NOT_MEASURED):
-        for each in mine:
-            if each.outcome is outcome:
-                return outcome, each
+        if found := [each for each in mine if each.outcome is outcome]:
+            return outcome, next((each for each in found if each.scenario), found[0])
     if lost := [test for test in clause.tests if test not in {each.test for each in mine}]:
         nothing.message = "it did not run: deselected, interrupted or not collected"
         nothing.notes = [f"did not run: {', '.join(lost)}"]
