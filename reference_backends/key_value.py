@@ -154,9 +154,10 @@ class SessionKeyValue:
     async def _open(self) -> None:
         if not self._is_open:
             async with self._opening:
-                with _as_key_value_errors():
-                    await self.storage.init()
-                self._is_open = True
+                if not self._is_open:
+                    with _as_key_value_errors():
+                        await self.storage.init()
+                    self._is_open = True
 
     async def _read(self, identity: str, session_id: str) -> Stored | None:
         await self._open()

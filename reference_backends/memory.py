@@ -6,8 +6,7 @@ import threading
 from collections import defaultdict
 from typing import NamedTuple, Unpack
 
-from reference_backends.core.base import BackendOptions, BaseBackend
-from reference_backends.core.errors import SessionExistsError, SessionNotFoundError
+from reference_backends.core.base import BackendOptions, BaseBackend, exists_already, not_live
 from reference_backends.core.record import Record
 from reference_backends.core.session import SessionData, SessionUpdate
 from reference_backends.core.validation import check_changes, check_identity, check_names, check_session
@@ -47,7 +46,7 @@ class MemoryStorageBackend(BaseBackend):
         self._require_open()
         with self._lock:
             if self._live(identity, session_id) is not None:
-                raise SessionExistsError(f"session {session_id!r} exists already")
+                raise exists_already(session_id)
             self._entries[identity][session_id] = entry
 
     async def update_session(
@@ -60,7 +59,7 @@ class MemoryStorageBackend(BaseBackend):
         with self._lock:
             entry = self._live(identity, session_id)
             if entry is None:
-                raise SessionNotFoundError(f"there is no live session {session_id!r} of this identity")
+                raise not_live(session_id)
             self._entries[identity][session_id] = Entry(self._codec.updated(entry.record, named), expires_at)
 
     async def get_session(self, identity: str, session_id: str) -> SessionData | None:

@@ -4,7 +4,7 @@
 - ``context``: what a clause test receives: its handles, its time, its names.
 - ``cleanup``: removes what the examples of a test wrote.
 - ``recording``: a backend that records every call, and the history of an example.
-- ``clause_test``: the decorator that makes a clause test from a function.
+- ``clause_tests``: the decorator that makes a clause test from a function.
 - ``executor``: runs the examples of a test and keeps the shortest failing one.
 - ``measure``: runs one test on one backend and judges it.
 - ``violation``: how a test reports that a store breaks a clause.
@@ -12,6 +12,7 @@
 - ``clock``: the suite's clock, and observed time.
 - ``loop``: the suite's event loop, on a separate thread.
 - ``schedule``: the loop on which the order of ready tasks can be drawn.
+- ``tracing``: the loop that can trace a store's calls, and nothing around them.
 - ``suspensions``: cancels a call at one of its suspension points.
 - ``timeouts``: how long a call may take.
 - ``leftovers``: removes sessions that a store kept under other names.

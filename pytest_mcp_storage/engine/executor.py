@@ -13,7 +13,7 @@ from hypothesis.errors import HypothesisException
 from hypothesis.stateful import RuleBasedStateMachine, run_state_machine_as_test
 from hypothesis.strategies import SearchStrategy, binary, fixed_dictionaries
 
-from pytest_mcp_storage.engine.clause_test import ClauseTest
+from pytest_mcp_storage.engine.clause_tests import ClauseTest
 from pytest_mcp_storage.engine.context import TestContext
 from pytest_mcp_storage.engine.recording import LONGEST_CALL, History
 from pytest_mcp_storage.engine.violation import NoReturn

@@ -1,30 +1,45 @@
 """Measure which branches of a store's own code the suite has exercised.
 
 A verdict reaches as far as the code that ran. A branch is a jump from a condition to one of its two sides, or a call of
-a function: a function that is never called is one missed branch.
+a function: a function that is never called is one missed branch. The class of the harness is not counted.
 """
 
 from __future__ import annotations
 
 import ast
+import inspect
 import json
 import sys
 import tempfile
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from pytest_mcp_storage.engine.loop import SuiteLoop
 from pytest_mcp_storage.engine.timeouts import GRACE
+from pytest_mcp_storage.engine.tracing import PAUSES
 from pytest_mcp_storage.report.model import Exercised, Missed
+from pytest_mcp_storage.spec.harness import BackendHarness
 
 if TYPE_CHECKING:
     from coverage import Coverage
 
 
-Arcs = Mapping[str, Sequence[tuple[int, int]]]
-"""By file name: the jumps between lines that ran."""
+Lines = Sequence[tuple[int, int]]
+"""First and last lines, or the jumps from a line to another."""
+
+
+class Ran(TypedDict):
+    """What is known of a file: the jumps that ran, and the lines of the harness, which are not counted."""
+
+    jumps: Lines
+    harness: Lines
+
+
+Arcs = Mapping[str, Ran]
+"""By file name: what ran."""
 
 
 def unavailable() -> str:
@@ -40,13 +55,14 @@ def unavailable() -> str:
 
 
 class BranchMeter:
-    """Follow the branches of some files during work on the suite's loop, and on threads that the work starts.
+    """Follow the branches of some files during calls on the suite's loop, and on threads that the calls start.
 
     A thread that outlives a test is followed in its first test only: ``asyncio.to_thread`` gets new threads each time.
     """
 
-    def __init__(self, files: Iterable[Path], loop: SuiteLoop) -> None:
+    def __init__(self, files: Iterable[Path], loop: SuiteLoop, harness: type = object) -> None:
         self.files = sorted(files)
+        self._harness = _lines_by_file(harness.__mro__)
         self._loop = loop
         self._coverage = _coverage(self.files)
 
@@ -57,16 +73,28 @@ class BranchMeter:
             yield
             return
         self._loop.use_fresh_threads()
-        self._call(self._coverage.start)
+        self._call(self._start)
         try:
             yield
         finally:
-            self._call(self._coverage.stop)
+            self._call(self._stop)
 
-    def arcs(self) -> dict[str, list[tuple[int, int]]]:
+    def arcs(self) -> dict[str, Ran]:
         """Return what has run so far; JSON, so that a worker process can send it."""
         data = self._coverage.get_data()
-        return {str(file): sorted(data.arcs(str(file)) or ()) for file in self.files}
+        names = map(str, self.files)
+        return {name: {"jumps": sorted(data.arcs(name) or ()), "harness": self._harness[name]} for name in names}
+
+    def _start(self) -> None:
+        self._coverage.start()
+        tracer = sys.gettrace()
+        if PAUSES and tracer is not None:
+            sys.settrace(None)
+            self._loop.trace(tracer, self.files)
+
+    def _stop(self) -> None:
+        self._loop.trace(None)
+        self._coverage.stop()
 
     def _call(self, work: Callable[[], None]) -> None:
         async def on_the_loop() -> None:
@@ -79,9 +107,11 @@ class BranchMeter:
 def exercised(parts: Iterable[Arcs]) -> Exercised:
     """Return what ran and what did not, from the arcs of one process or of several."""
     merged: dict[str, set[tuple[int, int]]] = {}
+    harness: dict[str, Lines] = {}
     for arcs in parts:
-        for file, jumps in arcs.items():
-            merged.setdefault(file, set()).update((first, last) for first, last in jumps)
+        for file, ran in arcs.items():
+            merged.setdefault(file, set()).update((first, last) for first, last in ran["jumps"])
+            harness[str(Path(file).resolve())] = ran["harness"]
     existing = {file: jumps for file, jumps in merged.items() if jumps and Path(file).is_file()}
     if not existing:
         return Exercised()
@@ -89,16 +119,16 @@ def exercised(parts: Iterable[Arcs]) -> Exercised:
     coverage.get_data().add_arcs(existing)
     total = Exercised()
     for file, facts in _json_report(coverage)["files"].items():
-        _add(total, Path(file), facts)
+        _add(total, Path(file), facts, harness[str(Path(file).resolve())])
     total.missed.sort(key=lambda each: (each.first - each.last, each.file, each.first))
     return total
 
 
-def _add(total: Exercised, file: Path, facts: Mapping[str, Any]) -> None:
+def _add(total: Exercised, file: Path, facts: Mapping[str, Any], harness: Lines) -> None:
     """Add one file's branches, those inside functions; what a module does when it is imported ran before."""
     source = file.read_text(encoding="utf-8").splitlines()
     executed, missing = set(facts["executed_lines"]), set(facts["missing_lines"])
-    functions = _functions(source)
+    functions = [each for each in _functions(source) if not any(a <= each[0] <= b for a, b in harness)]
     inside = {line for first, last in functions for line in range(first, last + 1)}
     seen = [arc for arc in facts["executed_branches"] if arc[0] in inside]
     lost = [arc for arc in facts["missing_branches"] if arc[0] in inside and arc[0] in executed]
@@ -113,6 +143,17 @@ def _add(total: Exercised, file: Path, facts: Mapping[str, Any]) -> None:
         total.missed.append(Missed(name, first, last, source[start - 1].strip().rstrip(":")))
     for first, last in never:
         total.missed.append(Missed(name, first, last, "never called"))
+
+
+def _lines_by_file(classes: Iterable[type]) -> dict[str, list[tuple[int, int]]]:
+    """Return the first and last line of each harness class, by the file that holds it."""
+    found: dict[str, list[tuple[int, int]]] = defaultdict(list)
+    for each in classes:
+        if issubclass(each, BackendHarness):
+            with suppress(OSError, TypeError):  # made without a file
+                lines, first = inspect.getsourcelines(each)
+                found[str(Path(inspect.getfile(each)).resolve())].append((first, first + len(lines) - 1))
+    return found
 
 
 def _functions(source: Sequence[str]) -> list[tuple[int, int]]:

@@ -7,14 +7,16 @@ import inspect
 import sys
 import threading
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager, suppress
 from importlib import import_module
+from pathlib import Path
 from typing import Any, TypeVar
 
 from pytest_mcp_storage.engine.schedule import ScheduledLoop
 from pytest_mcp_storage.engine.timeouts import GRACE
+from pytest_mcp_storage.engine.tracing import Tracer
 
 Returned = TypeVar("Returned")
 
@@ -65,6 +67,11 @@ class SuiteLoop:
     def use_fresh_threads(self) -> None:
         """Let ``asyncio.to_thread`` start new threads: a new tracer does not follow older ones."""
         self._loop.set_default_executor(ThreadPoolExecutor(thread_name_prefix="asyncio"))
+
+    def trace(self, tracer: Tracer | None, files: Iterable[Path] = ()) -> None:
+        """Let the tracer follow the calls of the store, whose source is in these files; ``None``: no longer."""
+        self._loop.tracer = tracer
+        self._loop.traced_files = frozenset(map(str, files))
 
     def schedule(self, choices: Sequence[int]) -> AbstractContextManager[None]:
         """Draw the order of ready tasks from these numbers. Enter this context on this loop."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from pytest_mcp_storage.engine.clause_test import ClauseTest
+from pytest_mcp_storage.engine.clause_tests import ClauseTest
 from pytest_mcp_storage.engine.context import TestContext
 from pytest_mcp_storage.engine.environment import Environment
 from pytest_mcp_storage.engine.executor import LONGEST_EXAMPLE, EndedByTimeout, Executor

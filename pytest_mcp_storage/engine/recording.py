@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from pytest_mcp_storage.engine.timeouts import GRACE, Overdue, in_time
+from pytest_mcp_storage.engine.tracing import traced
 from pytest_mcp_storage.engine.violation import NoReturn, Violation
 from pytest_mcp_storage.spec.call import Call
 from pytest_mcp_storage.spec.describe import told
@@ -124,7 +125,7 @@ class RecordingBackend:
 
     def generate_session_id(self) -> str:
         try:
-            return self.backend.generate_session_id()
+            return traced(self.backend.generate_session_id)
         except Exception as error:
             blame(error, "generate_session_id")
             raise

@@ -1,8 +1,11 @@
 """The event loop of the suite, on which the order of ready tasks can be drawn instead of left to chance.
 
 asyncio runs ready tasks in the order in which they became ready, so on a fast store the order is always the same. Under
-a schedule, other tasks may overtake a ready task, as on a busy machine. A list of numbers describes the order:
-Hypothesis shrinks it, and a seed reproduces it. Plain callbacks keep their places, because transports rely on them.
+a schedule, a ready task may be held back for some rounds of the loop, as on a busy machine. A list of numbers describes
+the order: Hypothesis shrinks it, and a seed reproduces it.
+
+No task is moved forward: it would run before callbacks that became ready earlier, which asyncio never does. Such a
+callback takes a closed socket from the selector, for example; too late, it takes the next socket of that number.
 """
 
 from __future__ import annotations
@@ -11,29 +14,25 @@ import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import Context, copy_context
-from typing import Any, NamedTuple, TypeVarTuple, Unpack
+from typing import TypeVarTuple, Unpack
+
+from pytest_mcp_storage.engine.tracing import TracingLoop
 
 Arguments = TypeVarTuple("Arguments")
 
 
-class _Ready(NamedTuple):
-    """A step of a task that is ready to run."""
-
-    handle: asyncio.Handle
-    run: Callable[[], Any]
-
-
-class ScheduledLoop(asyncio.SelectorEventLoop):
+class ScheduledLoop(TracingLoop):
     """asyncio's own loop, until :meth:`schedule` is entered."""
 
     def __init__(self) -> None:
         super().__init__()
         self._choices: Iterator[int] | None = None
-        self._steps: list[_Ready] = []
+        self._ready_steps = 0
+        """How many steps of tasks are ready to run."""
 
     @contextmanager
     def schedule(self, choices: Sequence[int]) -> Iterator[None]:
-        """Let each number decide which of the ready tasks runs next; 0, and no more numbers: the first."""
+        """Let each number say for how many rounds the next ready task is held back; no more numbers: for none."""
         self._choices = iter(choices)
         try:
             yield
@@ -48,20 +47,19 @@ class ScheduledLoop(asyncio.SelectorEventLoop):
             return super().call_soon(callback, *args, context=context)
         context = copy_context() if context is None else context
         handle = asyncio.Handle(callback, args, self, context)
-
-        def run() -> Any:
-            return context.run(callback, *args)
-
-        self._steps.append(_Ready(handle, run))
-        super().call_soon(self._run_one)  # one turn for each step, in any order
+        self._ready_steps += 1
+        super().call_soon(self._arrive, handle, lambda: context.run(callback, *args))
         return handle
 
-    def _run_one(self) -> None:
-        """Run one of the steps that are ready."""
-        self._steps = [step for step in self._steps if not step.handle.cancelled()]
-        if not self._steps:
+    def _arrive(self, handle: asyncio.Handle, run: Callable[[], object]) -> None:
+        """Run a step, or hold it back if other steps are ready."""
+        choices = self._choices if self._ready_steps > 1 else None
+        self._hold(handle, run, next(choices, 0) if choices is not None else 0)
+
+    def _hold(self, handle: asyncio.Handle, run: Callable[[], object], rounds: int) -> None:
+        if rounds:
+            super().call_soon(self._hold, handle, run, rounds - 1)
             return
-        choice = 0
-        if len(self._steps) > 1 and self._choices is not None:
-            choice = next(self._choices, 0) % len(self._steps)
-        self._steps.pop(choice).run()
+        self._ready_steps -= 1
+        if not handle.cancelled():
+            run()

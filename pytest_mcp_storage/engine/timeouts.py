@@ -7,6 +7,8 @@ import inspect
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
+from pytest_mcp_storage.engine.tracing import traced
+
 Returned = TypeVar("Returned")
 
 GRACE = 5.0
@@ -31,7 +33,7 @@ async def in_time(
     deadline = asyncio.timeout(limit)
     try:
         async with deadline:
-            return await awaitable(name, call(*arguments, **options))
+            return await awaitable(name, traced(call, *arguments, **options))
     except Exception:
         if deadline.expired():
             raise Overdue(f"{name} did not return within {limit:g} s") from None

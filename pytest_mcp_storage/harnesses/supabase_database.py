@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pytest_mcp_storage.stacks.environment import libpq_variables, libpq_variables_ignored
 from reference_backends.core.errors import ConfigurationError
-from reference_backends.supabase.rows import SECRET_COLUMNS, TABLE
+from reference_backends.core.record import SECRETS
+from reference_backends.supabase.rows import TABLE
 
 if TYPE_CHECKING:
     import psycopg
@@ -105,12 +106,12 @@ class Database:
         from psycopg.sql import SQL, Identifier
 
         query = SQL("select {columns} from public.{table} where identity = %s and session_id = %s").format(
-            columns=SQL(", ").join(map(Identifier, SECRET_COLUMNS)), table=Identifier(TABLE)
+            columns=SQL(", ").join(map(Identifier, SECRETS)), table=Identifier(TABLE)
         )
         row = await (await self._connection.execute(query, (identity, session_id))).fetchone()
         if row is None:
             raise LookupError(f"no row of session {session_id!r}")
-        return dict(zip(SECRET_COLUMNS, row, strict=True))
+        return dict(zip(SECRETS, row, strict=True))
 
     async def plant(self, identity: str, session_id: str, column: str, value: Any) -> None:
         """Store ``value`` in a JSONB column of a session's row. Raises ``LookupError`` if there is no row."""

@@ -81,7 +81,7 @@ class SuiteModule(pytest.Collector):
             yield ClauseItem.from_parent(self, name=name, nodeid=id, test=test, backend=backend)
 
     def _tests(self) -> Iterator[tuple[str, Any, str]]:
-        from pytest_mcp_storage.engine.clause_test import tests_in
+        from pytest_mcp_storage.engine.clause_tests import tests_in
 
         for test in tests_in(self.obj):
             if test.clause in self.run.clauses and test.clause in self.run.options.selected:

@@ -11,6 +11,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from pytest_mcp_storage.spec.tracebacks import without_import_system
+
 
 class BackendNameError(ValueError):
     """A backend's name cannot be resolved; the message says why, and what to write instead."""
@@ -62,8 +64,9 @@ def _parents(module: str) -> list[str]:
 
 def _traceback(error: BaseException) -> str:
     """Return the traceback from the module's own code on; empty if that code is never reached."""
-    ours = (__file__, "<frozen ", import_module.__code__.co_filename)
-    rest = [each for each in traceback.extract_tb(error.__traceback__) if not each.filename.startswith(ours)]
+    ours = (__file__, import_module.__code__.co_filename)
+    frames = without_import_system(traceback.extract_tb(error.__traceback__))
+    rest = [each for each in frames if each.filename not in ours]
     if not rest and not isinstance(error, SyntaxError):
         return ""
     told = traceback.TracebackException.from_exception(error)

@@ -17,9 +17,9 @@ from pytest_mcp_storage.spec.harness import NotMeasurable
 from pytest_mcp_storage.spec.outcome import Measurement, Outcome
 
 if TYPE_CHECKING:
-    from pytest_mcp_storage.engine.clause_test import ClauseTest
+    from pytest_mcp_storage.engine.clause_tests import ClauseTest
     from pytest_mcp_storage.engine.environment import Environment
-    from pytest_mcp_storage.engine.exercised import BranchMeter
+    from pytest_mcp_storage.engine.exercised import BranchMeter, Ran
 
 PATCHED = (
     "{0} has replaced Python's threads, and the suite needs real ones. Run it in a process that does not call "
@@ -151,7 +151,7 @@ class Run:
             self._loop = None
         return problems
 
-    def arcs(self) -> dict[str, dict[str, list[tuple[int, int]]]]:
+    def arcs(self) -> dict[str, dict[str, Ran]]:
         """Return what has run of each store's code, by backend name; JSON."""
         return {name: meter.arcs() for name, meter in self._meters.items()}
 
@@ -164,7 +164,7 @@ class Run:
             from pytest_mcp_storage.engine.source_files import modules_of, project_files
 
             modules = modules_of(environment.harness, environment.backend_type)
-            self._meters[environment.name] = BranchMeter(project_files(modules), self.loop)
+            self._meters[environment.name] = BranchMeter(project_files(modules), self.loop, type(environment.harness))
         return self._meters[environment.name].following()
 
     def _environment(self, backend: str) -> Environment:

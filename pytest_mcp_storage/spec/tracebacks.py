@@ -6,7 +6,7 @@ import asyncio
 import concurrent.futures
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import hypothesis
@@ -54,8 +54,22 @@ def _chain(told: traceback.TracebackException | None) -> Iterator[traceback.Trac
 
 def _hide(told: traceback.TracebackException) -> bool:
     """Take the frames of others away, and say whether any frame is left."""
-    told.stack = traceback.StackSummary.from_list([each for each in told.stack if not _of_others(each.filename)])
+    kept = [each for each in without_import_system(told.stack) if not _of_others(each.filename)]
+    told.stack = traceback.StackSummary.from_list(kept)
     return bool(told.stack)
+
+
+def without_import_system(frames: Iterable[traceback.FrameSummary]) -> Iterator[traceback.FrameSummary]:
+    """Yield the frames without those of importlib and of import hooks, such as beartype's.
+
+    importlib runs the code of a module with one function; what it calls without that function is a hook.
+    """
+    hook = False
+    for each in frames:
+        if each.filename.startswith("<frozen importlib"):
+            hook = each.name != "_call_with_frames_removed"
+        elif not hook:
+            yield each
 
 
 def _of_others(filename: str) -> bool:

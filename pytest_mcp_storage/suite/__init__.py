@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from pytest_mcp_storage.engine.clause_test import ClauseTest
+    from pytest_mcp_storage.engine.clause_tests import ClauseTest
 
 HARNESS = "test_mcp_harness"
 """Judges the harness itself, and comes first: a fault in it shows in every other module."""
@@ -32,7 +32,7 @@ def suite_files() -> list[str]:
 
 def suite_tests() -> dict[str, ClauseTest]:
     """Return every test of the suite, by name. This loads all of its modules."""
-    from pytest_mcp_storage.engine.clause_test import tests_in
+    from pytest_mcp_storage.engine.clause_tests import tests_in
 
     modules = [import_module(f"{__name__}.{name}") for name in suite_modules()]
     return {test.name: test for module in modules for test in tests_in(module)}

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from pytest_mcp_storage.canary.envelopes import Envelope, flaw, parse, seal
 from pytest_mcp_storage.canary.tampering import LABEL, LABELS, OTHER_TEXTS, Tampering, near_misses, tamperings
 from pytest_mcp_storage.engine.at_rest import row_of
-from pytest_mcp_storage.engine.clause_test import clause_test, every
+from pytest_mcp_storage.engine.clause_tests import clause_test, every
 from pytest_mcp_storage.engine.context import TestContext
 from pytest_mcp_storage.engine.recording import RecordingBackend
 from pytest_mcp_storage.engine.violation import Violation, assert_raises, outcome_of

@@ -6,7 +6,7 @@ import re
 from functools import partial
 from typing import Any, Literal
 
-from pytest_mcp_storage.engine.clause_test import clause_test, every
+from pytest_mcp_storage.engine.clause_tests import clause_test, every
 from pytest_mcp_storage.engine.context import TestContext
 from pytest_mcp_storage.engine.recording import RecordingBackend
 from pytest_mcp_storage.engine.violation import Violation, outcome_of

@@ -7,7 +7,7 @@ import json
 from importlib import import_module
 from uuid import uuid4
 
-from pytest_mcp_storage.engine.clause_test import clause_test
+from pytest_mcp_storage.engine.clause_tests import clause_test
 from pytest_mcp_storage.engine.context import TestContext
 from pytest_mcp_storage.engine.harness_checks import implemented
 from pytest_mcp_storage.engine.violation import Violation, outcome_of

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 from pytest_mcp_storage.canary.tampering import LABEL
 from pytest_mcp_storage.engine.at_rest import row_of
-from pytest_mcp_storage.engine.clause_test import clause_test
+from pytest_mcp_storage.engine.clause_tests import clause_test
 from pytest_mcp_storage.engine.context import TestContext
 from pytest_mcp_storage.engine.violation import Violation
 from pytest_mcp_storage.faults import Step, Worker

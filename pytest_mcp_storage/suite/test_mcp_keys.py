@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pytest_mcp_storage.engine.clause_test import clause_test
+from pytest_mcp_storage.engine.clause_tests import clause_test
 from pytest_mcp_storage.engine.context import TestContext
 from pytest_mcp_storage.engine.violation import Violation, assert_raises
 from pytest_mcp_storage.oracle.generators import CREDENTIALS, sessions, texts

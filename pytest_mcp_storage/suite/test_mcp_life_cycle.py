@@ -8,7 +8,7 @@ from itertools import product
 from typing import Any
 
 from pytest_mcp_storage.engine.at_rest import stored
-from pytest_mcp_storage.engine.clause_test import clause_test, every
+from pytest_mcp_storage.engine.clause_tests import clause_test, every
 from pytest_mcp_storage.engine.context import TestContext
 from pytest_mcp_storage.engine.violation import Violation, assert_raises, outcome_of
 from pytest_mcp_storage.oracle.assertions import assert_absent, assert_gone, assert_shows

@@ -12,7 +12,7 @@ from pytest_mcp_storage.canary.canaries import Canaries
 from pytest_mcp_storage.canary.envelopes import flaw
 from pytest_mcp_storage.canary.log_capture import LogCapture
 from pytest_mcp_storage.engine.at_rest import row_of
-from pytest_mcp_storage.engine.clause_test import clause_test
+from pytest_mcp_storage.engine.clause_tests import clause_test
 from pytest_mcp_storage.engine.context import TestContext
 from pytest_mcp_storage.engine.recording import RecordingBackend
 from pytest_mcp_storage.engine.violation import Violation

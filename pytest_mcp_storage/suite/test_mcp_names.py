@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from itertools import product
 
-from pytest_mcp_storage.engine.clause_test import clause_test
+from pytest_mcp_storage.engine.clause_tests import clause_test
 from pytest_mcp_storage.engine.context import TestContext
 from pytest_mcp_storage.engine.violation import Violation, assert_raises, outcome_of
 from pytest_mcp_storage.oracle.assertions import assert_shows

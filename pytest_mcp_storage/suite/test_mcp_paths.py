@@ -9,7 +9,7 @@ from pytest_mcp_storage.canary.canaries import Canaries
 from pytest_mcp_storage.canary.envelopes import opened, parse
 from pytest_mcp_storage.canary.log_capture import LogCapture
 from pytest_mcp_storage.canary.watcher import StoreWatcher
-from pytest_mcp_storage.engine.clause_test import clause_test
+from pytest_mcp_storage.engine.clause_tests import clause_test
 from pytest_mcp_storage.engine.context import TestContext
 from pytest_mcp_storage.engine.recording import History
 from pytest_mcp_storage.engine.violation import Violation

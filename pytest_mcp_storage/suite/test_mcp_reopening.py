@@ -6,7 +6,7 @@ from typing import Any
 
 from pytest_mcp_storage.canary.envelopes import flaw
 from pytest_mcp_storage.engine.at_rest import row_of
-from pytest_mcp_storage.engine.clause_test import clause_test, every
+from pytest_mcp_storage.engine.clause_tests import clause_test, every
 from pytest_mcp_storage.engine.context import TestContext
 from pytest_mcp_storage.engine.recording import RecordingBackend
 from pytest_mcp_storage.engine.violation import Violation, outcome_of

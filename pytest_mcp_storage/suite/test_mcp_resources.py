@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pytest_mcp_storage.engine.clause_test import clause_test
+from pytest_mcp_storage.engine.clause_tests import clause_test
 from pytest_mcp_storage.engine.context import TestContext
 from pytest_mcp_storage.engine.resources import taken
 from pytest_mcp_storage.engine.violation import Violation

@@ -7,7 +7,7 @@ from copy import deepcopy
 from itertools import product
 from typing import Any
 
-from pytest_mcp_storage.engine.clause_test import clause_test, every
+from pytest_mcp_storage.engine.clause_tests import clause_test, every
 from pytest_mcp_storage.engine.context import TestContext
 from pytest_mcp_storage.engine.violation import Violation
 from pytest_mcp_storage.oracle.edge_cases import (

@@ -5,7 +5,7 @@ The sequences run once for a backend, in the first of these tests; each test rep
 
 from __future__ import annotations
 
-from pytest_mcp_storage.engine.clause_test import clause_test
+from pytest_mcp_storage.engine.clause_tests import clause_test
 from pytest_mcp_storage.engine.context import TestContext
 from pytest_mcp_storage.workloads.sequences.run import report
 

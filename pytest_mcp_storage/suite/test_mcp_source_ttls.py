@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import product
 
-from pytest_mcp_storage.engine.clause_test import clause_test
+from pytest_mcp_storage.engine.clause_tests import clause_test
 from pytest_mcp_storage.engine.context import TestContext
 from pytest_mcp_storage.oracle.assertions import JUST_BEFORE, assert_gone, assert_live
 from pytest_mcp_storage.oracle.generators import sessions

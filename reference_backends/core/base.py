@@ -11,7 +11,7 @@ import time
 from collections.abc import Sequence
 from typing import TypedDict
 
-from reference_backends.core.errors import ConfigurationError, StorageError
+from reference_backends.core.errors import ConfigurationError, SessionExistsError, SessionNotFoundError, StorageError
 from reference_backends.core.keyring import Keyring
 from reference_backends.core.protocol import DEFAULT_TTL, Clock, StorageBackend
 from reference_backends.core.record import RecordCodec
@@ -139,6 +139,16 @@ class BaseBackend(StorageBackend):
 
     def _not_open(self) -> StorageError:
         return StorageError(f"this {self.label} store is not open; await init() first")
+
+
+def exists_already(session_id: str) -> SessionExistsError:
+    """Return the error of a create whose id is in use (LC-1, ID-4)."""
+    return SessionExistsError(f"session {session_id!r} exists already")
+
+
+def not_live(session_id: str) -> SessionNotFoundError:
+    """Return the error of an update that finds no live session of its identity (LC-5)."""
+    return SessionNotFoundError(f"there is no live session {session_id!r} of this identity")
 
 
 def _default_ttl(seconds: object) -> float:

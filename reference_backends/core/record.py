@@ -20,6 +20,8 @@ Record = dict[str, Any]
 
 CREDENTIALS = ("tokens", "headers")
 """Fields that are sealed as a whole if a key is set. In clear they are objects, so stored text is an envelope."""
+SECRETS = (*CREDENTIALS, "code_verifier", "client_information")
+"""The fields that may hold secrets."""
 
 WIRE_NAMES: Mapping[str, str] = {field: to_camel(field) for field in FIELDS}
 FIELD_NAMES: Mapping[str, str] = {wire: field for field, wire in WIRE_NAMES.items()}

@@ -66,6 +66,11 @@ class Settings:
         """Return the value without white space and one pair of quotes around it; empty text if it is unset."""
         return stripped(self.raw(name))
 
+    @property
+    def store_type(self) -> str:
+        """The value of ``MCP_TS_STORAGE_TYPE`` in lower case, known or not; empty text if it is not set."""
+        return self.stripped("MCP_TS_STORAGE_TYPE").lower()
+
     def text(self, name: str) -> str:
         """Return the stripped value. Raise :class:`ConfigurationError` if it is obviously a mistake."""
         return checked(name, self.raw(name))

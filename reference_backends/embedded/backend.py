@@ -9,8 +9,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple, Protocol, Unpack
 
-from reference_backends.core.base import BackendOptions, BaseBackend
-from reference_backends.core.errors import SessionExistsError, SessionNotFoundError, StorageError
+from reference_backends.core.base import BackendOptions, BaseBackend, exists_already, not_live
+from reference_backends.core.errors import StorageError
 from reference_backends.core.record import Record
 from reference_backends.core.session import SessionData, SessionUpdate
 from reference_backends.core.validation import check_changes, check_identity, check_names, check_session
@@ -128,7 +128,7 @@ class EmbeddedStorage(BaseBackend):
         expires_at, now = self._expiry_ms(ttl), self._now_ms()
         engine, worker = self._service()
         if not await worker.write(lambda: engine.insert(record, expires_at, now)):
-            raise SessionExistsError(f"session {record['session_id']!r} exists already")
+            raise exists_already(record["session_id"])
 
     async def update_session(
         self, identity: str, session_id: str, changes: SessionUpdate, ttl: float | None = None
@@ -141,7 +141,7 @@ class EmbeddedStorage(BaseBackend):
         def update() -> None:
             record = engine.find(identity, session_id, now)
             if record is None:
-                raise SessionNotFoundError(f"there is no live session {session_id!r} of this identity")
+                raise not_live(session_id)
             engine.replace(self._codec.updated(record, named), expires_at)
 
         await worker.write(update)

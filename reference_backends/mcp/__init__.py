@@ -19,8 +19,6 @@
 - ``server_url``: one spelling for each server URL.
 - ``stored``: how tokens and client information are stored.
 - ``answers``: answers of authorization servers, as the SDK's models accept them.
-- ``discovery``: where the authorization server of stored tokens is now, and whether the MCP server still uses it.
-- ``flows``: flows of HTTP requests, as ``httpx`` auth classes write them, and how one runs inside another.
 """
 
 from typing import Any

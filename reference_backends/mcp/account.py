@@ -65,7 +65,6 @@ class Account:
         metadata = self.context.oauth_metadata
         base = self.context.get_authorization_base_url(self.context.server_url)
         self.token_endpoint = str(metadata.token_endpoint) if metadata else f"{base}/token"
-        self._stored = {AUTHORIZATION_SERVER: self._authorization_server()}
         changes: SessionUpdate = {**self._tokens(tokens), **self._client()}
         await self._keep(partial(self.session.write, changes))
 
@@ -131,7 +130,6 @@ class Account:
         tokens = tokens.model_copy(update=changes)
         self.context.current_tokens = tokens
         self.context.update_token_expiry(tokens)
-        self._stored = {**self._stored, AUTHORIZATION_SERVER: self._authorization_server()}
         await self._keep(partial(self.session.update, self._tokens(tokens)))
 
     async def drop_refresh_token(self, *, with_client: str | None) -> None:
@@ -177,7 +175,7 @@ class Account:
     def _tokens(self, tokens: OAuthToken) -> SessionUpdate:
         stored = tokens_to_store(tokens, self.context.clock(), self.refresh_lasts)
         self.refresh_lasts = None
-        self._stored = {**stored, AUTHORIZATION_SERVER: self._stored[AUTHORIZATION_SERVER]}
+        self._stored = {**stored, AUTHORIZATION_SERVER: self._authorization_server()}
         return {"tokens": self._stored}
 
     def _authorization_server(self) -> dict[str, Any]:

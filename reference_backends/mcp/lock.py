@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import logging
 import time
 
@@ -11,7 +9,7 @@ import anyio
 
 from reference_backends.core.errors import SessionExistsError, StorageError
 from reference_backends.core.session import SessionData
-from reference_backends.mcp.server_session import ServerSession
+from reference_backends.mcp.server_session import ServerSession, digest
 
 logger = logging.getLogger("reference_backends")
 
@@ -34,10 +32,9 @@ class RefreshLock:
 
     def __init__(self, session: ServerSession) -> None:
         template = session.template
-        digest = hashlib.sha256(json.dumps([template.identity, template.session_id]).encode()).hexdigest()
         self._backend = session.backend
         self._lock = SessionData(
-            session_id=f"mcplock{digest[:40]}",
+            session_id=f"mcplock{digest(template.identity, template.session_id)}",
             identity=template.identity,
             server_url=template.server_url,
             transport_type=template.transport_type,

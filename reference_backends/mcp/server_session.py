@@ -16,7 +16,12 @@ _DERIVED = re.compile(r"mcp[0-9a-f]{40}")
 
 def derived_id(identity: str, server_url: str) -> str:
     """Return the id of the session of this user at this server."""
-    return "mcp" + hashlib.sha256(json.dumps([identity, server_url]).encode()).hexdigest()[:40]
+    return f"mcp{digest(identity, server_url)}"
+
+
+def digest(*parts: str) -> str:
+    """Return 40 hexadecimal digits, made from the parts."""
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:40]
 
 
 class ServerSession:

@@ -9,9 +9,9 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from functools import partial
 from typing import Any, Unpack
 
-from reference_backends.core.base import BackendOptions, BaseBackend
-from reference_backends.core.errors import ConfigurationError, SessionExistsError, SessionNotFoundError, StorageError
-from reference_backends.core.record import Record
+from reference_backends.core.base import BackendOptions, BaseBackend, exists_already, not_live
+from reference_backends.core.errors import ConfigurationError, StorageError
+from reference_backends.core.record import SECRETS, Record
 from reference_backends.core.session import SessionData, SessionUpdate
 from reference_backends.core.validation import check_changes, check_identity, check_names, check_session
 from reference_backends.redis import layout, scripts
@@ -98,7 +98,7 @@ class RedisStorageBackend(BaseBackend):
             fields += (layout.SEALED, b"1")
         keys = self._pair(session.identity, member)
         if await self._run(scripts.CREATE, keys, self._now_ms(), *self._moments(ttl), member, *fields) != _CREATED:
-            raise SessionExistsError(f"session {session.session_id!r} exists already")
+            raise exists_already(session.session_id)
 
     async def update_session(
         self, identity: str, session_id: str, changes: SessionUpdate, ttl: float | None = None
@@ -107,7 +107,7 @@ class RedisStorageBackend(BaseBackend):
         named = check_changes(changes)
         written = self._codec.harden({field: value for field, value in named.items() if value is not None})
         removed = [field.encode() for field, value in named.items() if value is None]
-        if not self._codec.seals and any(field in written for field in layout.SECRETS):
+        if not self._codec.seals and any(field in written for field in SECRETS):
             removed.append(layout.SEALED)
         member = layout.member(session_id)
         keys = self._pair(identity, member)
@@ -117,7 +117,7 @@ class RedisStorageBackend(BaseBackend):
         while (done := await self._run(scripts.UPDATE, keys, self._now_ms(), *moments, *rest)) == _IN_CLEAR:
             await self._seal(identity, session_id, keys[0], member)
         if done != _UPDATED:
-            raise SessionNotFoundError(f"there is no live session {session_id!r} of this identity")
+            raise not_live(session_id)
 
     async def get_session(self, identity: str, session_id: str) -> SessionData | None:
         identity, session_id = check_names(identity, session_id)
@@ -225,7 +225,7 @@ class RedisStorageBackend(BaseBackend):
     async def _swap(self, key: bytes, stored: Mapping[bytes, bytes], old: Record, new: Record) -> bool:
         """Replace the secrets of a session. Return False if they have changed since ``stored`` was read."""
         swaps: list[bytes] = []
-        for name in layout.SECRETS:
+        for name in SECRETS:
             held = stored.get(name.encode())
             expected = b"" if held is None else b"=" + held
             changed = new.get(name) is not old.get(name)

@@ -19,14 +19,11 @@ from urllib.parse import quote, unquote_to_bytes
 
 from reference_backends.core import strict_json
 from reference_backends.core.errors import ConfigurationError, DecryptionError
-from reference_backends.core.record import Record
+from reference_backends.core.record import SECRETS, Record
 from reference_backends.core.session import FIELDS, IDENTIFYING
 
 EXPIRES_AT = b"expires_at"
 SEALED = b"sealed"
-
-SECRETS = ("tokens", "headers", "code_verifier", "client_information")
-"""The fields that may hold secrets."""
 
 
 class Keys:

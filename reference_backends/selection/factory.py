@@ -106,12 +106,12 @@ storage: StorageBackend = LazyStorage(create_storage)
 
 def type_named(environ: Environ) -> str:
     """Return the value of ``MCP_TS_STORAGE_TYPE`` in lower case, known or not; empty text if it is not set."""
-    return Settings(environ).stripped("MCP_TS_STORAGE_TYPE").lower()
+    return Settings(environ).store_type
 
 
 def _shown(name: str, settings: Settings) -> str:
     """Return the name of a choice; for an unknown one the value that was set, if it is short enough to be a name."""
-    wanted = settings.stripped("MCP_TS_STORAGE_TYPE").lower()
+    wanted = settings.store_type
     return f"MCP_TS_STORAGE_TYPE={wanted!r}" if name == "unknown" and len(wanted) <= LONGEST_SHOWN else name
 
 
@@ -163,7 +163,7 @@ def _choices(settings: Settings, options: BackendOptions) -> Iterator[Choice]:
         "memory": lambda: MemoryStorageBackend(**options),
         "unknown": _unknown,
     }
-    if wanted := settings.stripped("MCP_TS_STORAGE_TYPE").lower():
+    if wanted := settings.store_type:
         name = wanted if wanted in TYPES else "unknown"
         if name == "supabase":
             settings.check_supabase()

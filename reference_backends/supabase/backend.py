@@ -10,13 +10,12 @@ import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Unpack
 
-from reference_backends.core.base import BackendOptions, BaseBackend, logger
-from reference_backends.core.errors import ConfigurationError, SessionExistsError, SessionNotFoundError, StorageError
-from reference_backends.core.record import CREDENTIALS
+from reference_backends.core.base import BackendOptions, BaseBackend, exists_already, logger, not_live
+from reference_backends.core.errors import ConfigurationError, SessionExistsError, StorageError
+from reference_backends.core.record import CREDENTIALS, SECRETS
 from reference_backends.core.session import SessionData, SessionUpdate
 from reference_backends.core.validation import check_changes, check_identity, check_names, check_session
 from reference_backends.supabase.rows import (
-    SECRET_COLUMNS,
     SESSION_COLUMNS,
     TABLE,
     VERSION,
@@ -81,7 +80,7 @@ class SupabaseStorageBackend(BaseBackend):
         super().__init__(seal_all=seal_all, **options)
         self._client = _asynchronous(client)
         self._table = SupabaseTable(client, time_limit, name=table, api_key=api_key)
-        self._guarded = (SECRET_COLUMNS if seal_all else CREDENTIALS) if self._codec.seals else ()
+        self._guarded = (SECRETS if seal_all else CREDENTIALS) if self._codec.seals else ()
         self._introduced = False
         self._key_variable = "a public key (SUPABASE_PUBLISHABLE_KEY, SUPABASE_ANON_KEY)"
 
@@ -118,7 +117,7 @@ class SupabaseStorageBackend(BaseBackend):
             return await self._table.insert(row)
         except SessionExistsError:
             pass
-        raise SessionExistsError(f"session {session.session_id!r} exists already")
+        raise exists_already(session.session_id)
 
     async def update_session(
         self, identity: str, session_id: str, changes: SessionUpdate, ttl: float | None = None
@@ -128,7 +127,7 @@ class SupabaseStorageBackend(BaseBackend):
         row = changed_columns(named) | {"expires_at": expiry(self._expiry(ttl))}
         self._require_open()
         if not await self._update(identity, session_id, row):
-            raise SessionNotFoundError(f"there is no live session {session_id!r} of this identity")
+            raise not_live(session_id)
 
     async def get_session(self, identity: str, session_id: str) -> SessionData | None:
         identity, session_id = check_names(identity, session_id)
@@ -168,7 +167,7 @@ class SupabaseStorageBackend(BaseBackend):
         self._require_open()
         table = self._table
         for _ in range(SEALING_ATTEMPTS):
-            found = await table.rows(self._live(table.reading(*SECRET_COLUMNS, VERSION), identity, session_id))
+            found = await table.rows(self._live(table.reading(*SECRETS, VERSION), identity, session_id))
             if not found:
                 return None
             version = found[0].pop(VERSION)
@@ -176,7 +175,7 @@ class SupabaseStorageBackend(BaseBackend):
             new = self._codec.resealed(old)
             if new is old:
                 return False
-            changed = {column: new[column] for column in SECRET_COLUMNS if new[column] is not old[column]}
+            changed = {column: new[column] for column in SECRETS if new[column] is not old[column]}
             request = table.changing(changed).eq(VERSION, version)
             if dry_run or await table.rows(self._live(request, identity, session_id)):
                 return True

@@ -22,7 +22,6 @@ TABLE_COLUMNS = (*SESSION_COLUMNS, "id", "user_id", "expires_at")
 """The columns that the store needs."""
 VERSION = "xmin"
 """PostgreSQL's system column with the transaction that wrote this version of the row. Every update changes it."""
-SECRET_COLUMNS = ("tokens", "headers", "code_verifier", "client_information")
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LATEST = datetime.max.replace(tzinfo=UTC)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from pytest_mcp_storage.engine.exercised import BranchMeter, exercised
+from pytest_mcp_storage.engine.exercised import BranchMeter, Ran, exercised
 from pytest_mcp_storage.engine.loop import SuiteLoop
+from pytest_mcp_storage.engine.timeouts import in_time
 from pytest_mcp_storage.report.model import Report
 
 pytest_plugins = ["pytester"]
@@ -45,7 +48,7 @@ def checked(identity):
 """
 
 
-def measured(loop: SuiteLoop, folder: Path, numbers: list[int]) -> dict[str, list[tuple[int, int]]]:
+def measured(loop: SuiteLoop, folder: Path, numbers: list[int]) -> dict[str, Ran]:
     file = folder / "halves.py"
     file.write_text(CODE)
     names: dict[str, object] = {}
@@ -54,10 +57,11 @@ def measured(loop: SuiteLoop, folder: Path, numbers: list[int]) -> dict[str, lis
 
     async def work() -> None:
         for number in numbers:
+            await asyncio.sleep(0)
             names["halve"](number)  # type: ignore[operator]
 
     with meter.following():
-        loop.run(work())
+        loop.run(in_time("work", work, limit=60))
     return meter.arcs()
 
 
@@ -75,6 +79,41 @@ def test_what_several_processes_saw_counts_together(loop: SuiteLoop, tmp_path: P
     parts = [json.loads(json.dumps(measured(loop, tmp_path, [number]))) for number in (2, 3)]
     assert [(exercised([each]).seen, exercised([each]).branches) for each in parts] == [(2, 4), (2, 4)]
     assert exercised(parts).seen == 3
+
+
+@pytest.mark.parametrize("way", ["a task", "a timer", "a callback", "a thread", "a callback of a thread"])
+def test_what_a_call_starts_is_followed(loop: SuiteLoop, tmp_path: Path, way: str) -> None:
+    file = tmp_path / "halves.py"
+    file.write_text(CODE)
+    names: dict[str, Any] = {}
+    exec(compile(CODE, str(file), "exec"), names)
+    run = names["never"]
+
+    async def task() -> None:
+        await asyncio.sleep(0)
+        run()
+
+    async def work() -> None:
+        running = asyncio.get_running_loop()
+        match way:
+            case "a task":
+                await asyncio.create_task(task())
+            case "a timer":
+                running.call_later(0.001, run)
+                await asyncio.sleep(0.01)
+            case "a callback":
+                asyncio.create_task(asyncio.sleep(0)).add_done_callback(lambda _: running.call_soon(run))
+                await asyncio.sleep(0.01)
+            case "a thread":
+                await asyncio.to_thread(run)
+            case "a callback of a thread":
+                await asyncio.to_thread(running.call_soon_threadsafe, run)
+                await asyncio.sleep(0.01)
+
+    meter = BranchMeter([file], loop)
+    with meter.following():
+        loop.run(in_time("work", work, limit=60))
+    assert [each.first for each in exercised([meter.arcs()]).missed] == [4], "halve alone was not called"
 
 
 def test_nothing_followed_is_nothing_claimed() -> None:

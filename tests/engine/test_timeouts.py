@@ -17,7 +17,7 @@ from pytest_mcp_storage.engine import executor as executor_module
 from pytest_mcp_storage.engine import loop as loop_module
 from pytest_mcp_storage.engine import measure as measure_module
 from pytest_mcp_storage.engine import recording as recording_module
-from pytest_mcp_storage.engine.clause_test import clause_test
+from pytest_mcp_storage.engine.clause_tests import clause_test
 from pytest_mcp_storage.engine.context import TestContext
 from pytest_mcp_storage.engine.environment import Environment
 from pytest_mcp_storage.engine.loop import SuiteLoop

@@ -14,7 +14,7 @@ async def make():
 """
 INI = "[pytest]\nmcp_backends = pkg.stores:make\nmcp_tier = smoke\n"
 PLAIN = ("-p", "no:randomly", "-p", "no:asyncio")
-SMALL = (*PLAIN, "-o", "addopts=--mcp-clause=ID-5")
+SMALL = (*PLAIN, "-o", "addopts=--mcp-clause=RT-6")
 
 
 @pytest.fixture
@@ -58,13 +58,13 @@ def test_a_folder_does_not_put_it_aside(repository: pytest.Pytester, named: str)
 
 
 def test_paths_in_the_ini_file_put_no_suite_aside(repository: pytest.Pytester) -> None:
-    repository.makeini(INI + "addopts = --mcp-clause=ID-5 tests\n")
+    repository.makeini(INI + "addopts = --mcp-clause=RT-6 tests\n")
     result = run(repository, *PLAIN)
     result.assert_outcomes(passed=3)
     result.stdout.fnmatch_lines(["pkg.stores:make: NOT MEASURED (1 passed*"])
 
 
-@pytest.mark.parametrize("option", ["--mcp-backend=pkg.stores:make", "--mcp-clause=ID-5", "--mcp-report=out.json"])
+@pytest.mark.parametrize("option", ["--mcp-backend=pkg.stores:make", "--mcp-clause=RT-6", "--mcp-report=out.json"])
 def test_an_option_of_the_suite_brings_it_back(repository: pytest.Pytester, option: str) -> None:
     result = run(repository, *SMALL, "tests/test_own.py", option)
     result.assert_outcomes(passed=3)
@@ -99,7 +99,7 @@ def test_a_wrong_name_hinders_no_question_to_pytest(repository: pytest.Pytester,
 
 @pytest.mark.parametrize("workers", [(), ("-n1",)])
 def test_a_node_id_of_the_summary_can_be_pasted_back(repository: pytest.Pytester, workers: tuple[str, ...]) -> None:
-    test = "test_mcp_identity.py::test_another_identitys_session_reads_as_none"
+    test = "test_mcp_round_trip.py::test_the_store_shares_nothing_with_its_caller"
     run(repository, *SMALL, "-v").stdout.fnmatch_lines([f"{test}[[]pkg.stores:make] PASSED*"])
     result = run(repository, *PLAIN, *workers, f"{test}[pkg.stores:make]")
     result.assert_outcomes(passed=1)

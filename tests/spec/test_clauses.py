@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from pytest_mcp_storage.engine import clause_test
+from pytest_mcp_storage.engine import clause_tests
 from pytest_mcp_storage.spec import clauses as module
 from pytest_mcp_storage.spec.capabilities import Capability
 from pytest_mcp_storage.spec.clauses import LATEST, Clause, ContractError, Level, load_clauses, revisions, select
@@ -49,7 +49,7 @@ def test_no_clause_is_without_its_tests_and_no_test_without_its_clause(contract:
     there = Counter(
         (test.clause, test.name)
         for path in suite_files()
-        for test in clause_test.tests_in(import_module(f"pytest_mcp_storage.suite.{Path(path).stem}"))
+        for test in clause_tests.tests_in(import_module(f"pytest_mcp_storage.suite.{Path(path).stem}"))
     )
     assert there == named
 
@@ -67,7 +67,7 @@ ACROSS_GROUPS = {
 def test_each_module_has_one_group(contract: tuple[Clause, ...]) -> None:
     homes: dict[str, set[str]] = {}
     for path in suite_files():
-        for test in clause_test.tests_in(import_module(f"pytest_mcp_storage.suite.{Path(path).stem}")):
+        for test in clause_tests.tests_in(import_module(f"pytest_mcp_storage.suite.{Path(path).stem}")):
             homes.setdefault(Path(path).stem, set()).add(test.clause.partition("-")[0])
     single = {name: groups for name, groups in homes.items() if name not in ACROSS_GROUPS}
     assert {name: len(groups) for name, groups in single.items()} == dict.fromkeys(single, 1)

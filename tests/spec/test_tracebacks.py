@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import sys
+import traceback
 from collections.abc import Callable
+from importlib import import_module
+from importlib.machinery import FileFinder, SourceFileLoader
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -12,7 +16,7 @@ import pytest
 
 from pytest_mcp_storage.engine.recording import History, RecordingBackend
 from pytest_mcp_storage.engine.violation import Violation, assert_raises
-from pytest_mcp_storage.spec.tracebacks import raised_at
+from pytest_mcp_storage.spec.tracebacks import raised_at, without_import_system
 from reference_backends import MemoryStorageBackend
 
 SECRET = "sk-5eC3e7"
@@ -82,3 +86,21 @@ async def test_another_error_than_the_one_asked_for_is_the_cause() -> None:
     assert raised_at(caught.value) == "", "that one is the suite's own"
     assert isinstance(caught.value.__cause__, LookupError)
     assert raised_at(caught.value.__cause__).endswith(" in breaks")
+
+
+def test_an_import_hook_is_not_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Load modules by a hook that reads their source itself, as beartype's does."""
+
+    class Hook(SourceFileLoader):
+        def get_code(self, fullname: str) -> Any:
+            return super().get_code(fullname)
+
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr(sys, "path_hooks", [FileFinder.path_hook((Hook, [".py"]))])
+    for name, code in (("mine_good", "import mine_bad\n"), ("mine_bad", "def (:\n")):
+        (tmp_path / f"{name}.py").write_text(code)
+    with pytest.raises(SyntaxError) as caught:
+        import_module("mine_good")
+    told = [each.filename for each in without_import_system(traceback.extract_tb(caught.tb))]
+    assert __file__ not in told[1:], "the hook's own frame"
+    assert str(tmp_path / "mine_good.py") in told

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from pytest_mcp_storage import BackendHarness, Outcome, load_clauses
-from pytest_mcp_storage.engine.clause_test import ClauseTest, tests_in
+from pytest_mcp_storage.engine.clause_tests import ClauseTest, tests_in
 from pytest_mcp_storage.engine.environment import Environment
 from pytest_mcp_storage.engine.loop import SuiteLoop
 from pytest_mcp_storage.engine.measure import measure

@@ -13,6 +13,7 @@ from redis.exceptions import RedisError
 from pytest_mcp_storage.commands.checks import rows
 from pytest_mcp_storage.commands.checks.finding import Finding, Level
 from reference_backends.core.errors import StorageError
+from reference_backends.core.record import SECRETS
 from reference_backends.redis import layout
 from reference_backends.redis.backend import RedisStorageBackend
 from reference_backends.redis.url import redis_client
@@ -95,7 +96,7 @@ async def _rows(client: Redis, now: float) -> tuple[int, int]:
         name = key if isinstance(key, bytes) else key.encode()
         if not name.partition(b"}:")[2].startswith(b"session:"):
             continue
-        wanted = [layout.SEALED, layout.EXPIRES_AT, *(secret.encode() for secret in layout.SECRETS)]
+        wanted = [layout.SEALED, layout.EXPIRES_AT, *(secret.encode() for secret in SECRETS)]
         mark, expires_at, *secrets = await client.hmget(name, wanted)
         clear += mark is None and any(secret is not None for secret in islice(secrets, 2))
         overdue += expires_at is not None and float(expires_at) / 1000 < now - rows.OVERDUE

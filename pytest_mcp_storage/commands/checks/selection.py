@@ -57,7 +57,7 @@ def _choice(settings: Settings) -> list[Finding]:
         store = first_choice(settings)
     except ConfigurationError as error:
         return [Finding("environment.store", "error", str(error))]
-    explicit = settings.stripped("MCP_TS_STORAGE_TYPE").lower() == store
+    explicit = settings.store_type == store
     others = [name for one, names in STORES.items() if one != store for name in names if name in settings]
     if store == "memory":
         return [

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import strategies as st
 
-from pytest_mcp_storage.engine.clause_test import ClauseTest, clause_test, every
+from pytest_mcp_storage.engine.clause_tests import ClauseTest, clause_test, every
 from pytest_mcp_storage.engine.context import TestContext
 from pytest_mcp_storage.engine.environment import Environment
 from pytest_mcp_storage.engine.loop import SuiteLoop
