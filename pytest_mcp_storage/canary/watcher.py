@@ -48,21 +48,21 @@ class StoreWatcher:
         if time.perf_counter() - start > _SLOW:
             yield
             return
-        task = asyncio.ensure_future(self._watch(when))
+        over = asyncio.Event()
+        task = asyncio.ensure_future(self._watch(when, over))
         try:
             yield
         finally:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
+            over.set()  # no cancellation: the client of a harness may swallow it, or be of no more use
+            await task
 
-    async def _watch(self, when: str) -> None:
-        while True:
+    async def _watch(self, when: str, over: asyncio.Event) -> None:
+        while not over.is_set():
             start = time.perf_counter()
             with suppress(Exception):  # an outage may end what the harness reads by, too
                 self._glance(await self._stored_bytes(), when)
             taken = time.perf_counter() - start
-            await asyncio.sleep(0 if taken < 0.001 else _REST * taken)
+            await _pause(over, 0 if taken < 0.001 else _REST * taken)
 
     def _glance(self, data: bytes, when: str) -> None:
         if data == self._seen:
@@ -77,3 +77,10 @@ class StoreWatcher:
             if self._tags.setdefault(iv, tag) != tag and not self.repeated:
                 self.repeated = f"{when} two stored envelopes have the IV {iv.decode()}"
         self.envelopes = len(self._tags)
+
+
+async def _pause(over: asyncio.Event, seconds: float) -> None:
+    """Wait for so long, at least for one round of the loop, and no longer than until the end."""
+    await asyncio.sleep(0)
+    with suppress(TimeoutError):
+        await asyncio.wait_for(over.wait(), seconds)

@@ -78,3 +78,26 @@ def test_a_harness_that_fails_in_an_outage_ends_no_watch() -> None:
     calls: list[int] = []
     asyncio.run(work())
     assert calls == [1]
+
+
+def test_a_glance_is_not_cut_off_and_a_pause_is() -> None:
+    """Some clients swallow a cancellation, as valkey's, and some can't be used after one."""
+    calls: list[str] = []
+
+    async def reads() -> bytes:
+        try:
+            await asyncio.sleep(0.005 if calls else 0)
+        except asyncio.CancelledError:
+            calls.append("cut off")
+            raise
+        calls.append("read")
+        return b""
+
+    async def work() -> None:
+        for _ in range(3):
+            async with asyncio.timeout(60), StoreWatcher(reads, Canaries()).watching("a call"):
+                await asyncio.sleep(0.002)
+
+    asyncio.run(work())
+    assert "cut off" not in calls
+    assert calls.count("read") >= 3

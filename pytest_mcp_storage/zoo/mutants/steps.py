@@ -12,7 +12,7 @@ FOREVER = 3_000_000_000
 
 
 @broken("FA-5")
-class SetsThenExpires(InMemoryBackend):
+class CreatesEndlessFirst(InMemoryBackend):
     """Creates by SET and EXPIRE. If the second request fails the session never ends."""
 
     async def create_session(self, session: SessionData, ttl: float | None = None) -> None:
