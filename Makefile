@@ -8,6 +8,9 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 TIER   ?= standard
 
+# The tests start pytest some hundred times; with bytecode on the disk, a start takes half as long.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help conformance conformance-all lowest zoo test lint types check tests containers contract pictures docs benchmarks mutation parts upstream release-check clean
 

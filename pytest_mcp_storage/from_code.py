@@ -13,6 +13,7 @@ from typing import Any
 
 from pytest_mcp_storage.engine.exercised import exercised, unavailable
 from pytest_mcp_storage.engine.tiers import TIERS
+from pytest_mcp_storage.report.causes import add_causes
 from pytest_mcp_storage.report.model import BackendReport, ClauseReport, Report
 from pytest_mcp_storage.report.write import RENDERERS, write
 from pytest_mcp_storage.session.backends import MakeHarness, harness_of, resolve
@@ -204,6 +205,7 @@ def _judge(
     report.problems += problems
     if options.coverage and (arcs := run.arcs().get(name)):
         report.backends[0] = replace(report.backends[0], exercised=exercised([arcs]))
+    add_causes(report.backends[0])
     return Judgement(report, options.selected, passes(options, report))
 
 

@@ -42,19 +42,21 @@ def reseal(kind: str | None, dry_run: bool) -> None:
 
 def _environ(kind: str | None) -> dict[str, str]:
     """Return the variables that choose the store. Refuse one that is in memory, has no key, or is not there."""
-    from reference_backends.selection.factory import type_named
+    from reference_backends.core.settings import Settings
+    from reference_backends.selection.factory import first_choice
 
     environ = {name: value for name, value in os.environ.items() if value}
     environ["MCP_TS_STORAGE_STRICT"] = "1"
     if kind is not None:
         environ["MCP_TS_STORAGE_TYPE"] = kind
-    if type_named(environ) == "memory":
+    settings = Settings(environ)
+    if settings.store_type == "memory":
         raise click.UsageError("sessions in memory end with their process, and this command has none: choose --store")
     if "STORAGE_ENCRYPTION_KEY" not in environ:
         raise click.UsageError("STORAGE_ENCRYPTION_KEY is not set: put the key to seal with first, older ones after it")
-    if type_named(environ) in PATHS:
-        name, default = PATHS[type_named(environ)]
-        path = environ.get(name, default).strip().strip("'\"")
+    if (choice := first_choice(settings)) in PATHS:
+        name, default = PATHS[choice]
+        path = settings.path(name, default)
         if not Path(path).exists():
             raise click.UsageError(f"no file {path}; set {name} to the path of the store")
     return environ

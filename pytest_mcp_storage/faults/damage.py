@@ -77,10 +77,10 @@ def inflict(damage: Damage, files: Sequence[Path]) -> dict[Path, bytes]:
         if path.is_file() and (content := path.read_bytes()) and damage.concerns(content):
             # A new file, not new bytes in the old: a mapping that the store forgot to close would kill this process.
             fresh = path.with_name(f"{path.name}.damaged")
-            fresh.write_bytes(damage.after(content))
+            damaged[path] = damage.after(content)
+            fresh.write_bytes(damaged[path])
             fresh.chmod(path.stat().st_mode)
             fresh.replace(path)
-            damaged[path] = damage.after(content)
     return damaged
 
 

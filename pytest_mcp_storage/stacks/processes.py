@@ -9,6 +9,7 @@ import os
 import pwd
 import shutil
 import signal
+import socket
 import stat
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -129,3 +130,11 @@ def unprivileged(*needs: Path) -> Unprivileged:
 def _open_to_all(path: Path) -> bool:
     """Return whether any user may enter ``path`` and all its parents."""
     return all(folder.stat().st_mode & stat.S_IXOTH for folder in (path.resolve(), *path.resolve().parents))
+
+
+def free_port() -> int:
+    """Return a loopback port that is free now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port

@@ -183,7 +183,9 @@ class SupabaseStorageBackend(BaseBackend):
 
     async def compact(self) -> str:
         """Do nothing: PostgREST cannot run VACUUM."""
-        return "PostgreSQL keeps old rows until they are vacuumed; run VACUUM FULL mcp_sessions in the SQL editor"
+        return (
+            f"PostgreSQL keeps old rows until they are vacuumed; run VACUUM FULL {self._table.name} in the SQL editor"
+        )
 
     async def disconnect(self) -> None:
         """Close this handle. The client stays open."""

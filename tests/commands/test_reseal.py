@@ -81,6 +81,12 @@ def test_a_store_that_is_not_there_is_not_made(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_the_path_is_read_as_the_store_reads_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    done = run(MCP_TS_STORAGE_SQLITE_PATH=" '~/mine.db' ", STORAGE_ENCRYPTION_KEY=NEW)
+    assert f"no file {tmp_path}/mine.db" in done.stderr
+
+
 @pytest.mark.parametrize(
     ("environ", "message"),
     [

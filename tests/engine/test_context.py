@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from pytest_mcp_storage import BackendHarness, Capability
-from pytest_mcp_storage.engine import context as context_module
 from pytest_mcp_storage.engine.context import TestContext
 from pytest_mcp_storage.engine.environment import Environment
 from pytest_mcp_storage.engine.loop import SuiteLoop
@@ -126,7 +125,7 @@ def test_a_store_that_does_not_let_go_is_noted(
         def __init__(self) -> None:
             self.store = Holds()
 
-    monkeypatch.setattr(context_module, "LONGEST_CALL", 0.01)
+    monkeypatch.setattr("pytest_mcp_storage.engine.cleanup.LONGEST_CALL", 0.01)
     used = environment(Hanging)
     context = TestContext(used, TIERS["smoke"], 0, destructive=False)
 

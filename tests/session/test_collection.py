@@ -24,7 +24,7 @@ IDENTITY = "test_mcp_round_trip.py::test_absent_empty_false_and_none_stay_apart"
 def copied(folder: Path) -> Path:
     """Copy the packages into the folder, as an installer would."""
     for name in PACKAGES:
-        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__", "node_modules"))
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("*-pytest-*.pyc", "node_modules"))
     return folder
 
 

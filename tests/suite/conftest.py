@@ -38,7 +38,7 @@ def judge(suite_loop: SuiteLoop) -> Judge:
         harness: Callable[[], BackendHarness],
         name: str,
         *,
-        tier: str = "standard",
+        tier: str = "smoke",
         seed: int = SEED,
         destructive: bool = True,
     ) -> list[Measurement]:

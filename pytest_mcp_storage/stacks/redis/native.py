@@ -8,14 +8,13 @@ import os
 import secrets
 import shutil
 import signal
-import socket
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from pytest_mcp_storage.stacks.processes import end, spawn
+from pytest_mcp_storage.stacks.processes import end, free_port, spawn
 from pytest_mcp_storage.stacks.redis.endpoint import RedisServer, answers, supervised
 from reference_backends.core.errors import StorageSetupError
 
@@ -69,7 +68,7 @@ class RedisProcess:
 
     async def _launched(self) -> asyncio.subprocess.Process:
         (self.folder / "data").mkdir(mode=0o700, exist_ok=True)
-        port, password = _free_port(), secrets.token_urlsafe(24)
+        port, password = free_port(), secrets.token_urlsafe(24)
         self.url = f"redis://:{password}@127.0.0.1:{port}/0"
         everything = {
             "bind": "127.0.0.1",
@@ -83,7 +82,7 @@ class RedisProcess:
             **self.settings,
         }
         if self.settings.get("cluster-enabled") == "yes":
-            everything.setdefault("cluster-port", str(_free_port()))  # else port + 10000, which may be above 65535
+            everything.setdefault("cluster-port", str(free_port()))  # else port + 10000, which may be above 65535
         configuration = self.folder / "server.conf"
         configuration.touch(mode=0o600)
         configuration.write_text("".join(f"{name} {value}\n" for name, value in everything.items()), encoding="utf-8")
@@ -97,12 +96,6 @@ class RedisProcess:
         if self.process is not None:
             await end(self.process, signal.SIGKILL)  # its files are removed, so it need not save them
             self.process = None
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _log_end(folder: Path) -> str:

@@ -14,12 +14,12 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from pytest_mcp_storage.stacks.environment import supabase_cli_environment
+from pytest_mcp_storage.stacks.processes import free_port
 from pytest_mcp_storage.stacks.servers import Note
 from pytest_mcp_storage.stacks.signing import private_jwk
 from pytest_mcp_storage.stacks.supabase.binaries import supabase_program
 from pytest_mcp_storage.stacks.supabase.docker import check_docker
 from pytest_mcp_storage.stacks.supabase.keys import ProjectKeys
-from pytest_mcp_storage.stacks.supabase.postgres import free_port
 from pytest_mcp_storage.stacks.supabase.schema import migrations
 from pytest_mcp_storage.stacks.supabase.servers import Upstream
 from pytest_mcp_storage.stacks.supabase.stack import MAX_ROWS, Say, StackServer, SupabaseStack

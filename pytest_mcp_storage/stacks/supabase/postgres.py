@@ -7,13 +7,12 @@ import contextlib
 import os
 import secrets
 import signal
-import socket
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_mcp_storage.stacks.polling import poll
-from pytest_mcp_storage.stacks.processes import Unprivileged, end, spawn, unprivileged
+from pytest_mcp_storage.stacks.processes import Unprivileged, end, free_port, spawn, unprivileged
 from pytest_mcp_storage.stacks.supabase.schema import PREPARED
 from reference_backends.core.errors import StorageSetupError
 
@@ -146,11 +145,3 @@ class Postgres:
             if lines := self.log.read_text("utf-8", "replace").splitlines():
                 return " · ".join(lines[-5:])
         return f"it wrote no log; the disk of {self.folder} may be full"
-
-
-def free_port() -> int:
-    """Return a loopback port that is free now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

@@ -73,8 +73,8 @@ async def test_it_runs_where_the_temporary_folder_is_not_one_word(monkeypatch: p
 
 async def test_a_node_of_a_cluster_starts_on_a_high_port(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """By default the port of the cluster's bus is 10,000 higher, which can be above 65,535."""
-    free, given = native._free_port, iter([60_743])
-    monkeypatch.setattr(native, "_free_port", lambda: next(given, None) or free())
+    free, given = native.free_port, iter([60_743])
+    monkeypatch.setattr(native, "free_port", lambda: next(given, None) or free())
     program = native.server_program()
     assert program is not None
     server = native.RedisProcess(tmp_path, None, program=str(program), settings={"cluster-enabled": "yes"})
