@@ -129,6 +129,7 @@ class TestContext(ExampleNames):
             await self._close_holders()
         self.history.note(f"… the stored {field} of {session.session_id!r} is replaced by {shortly(value)} …")
         self.planted.add((session.identity, session.session_id))
+        self.environment.planted.append(str(value))
         await self.harness.replace_stored_field(session.identity, session.session_id, field, value)
 
     async def _close_holders(self) -> None:

@@ -55,6 +55,8 @@ class Environment:
         """Looks at the store after each test."""
         self.shared: dict[str, Any] = {}
         """What tests of several clauses measure once, by name."""
+        self.planted: list[str] = []
+        """What tests have put into the store without the backend."""
         self._lost = 0
 
     def start(self) -> None:

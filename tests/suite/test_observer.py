@@ -19,6 +19,20 @@ from pytest_mcp_storage.zoo.mutants import envelopes, touching
 from tests.suite.conftest import clause_test
 
 
+class ShowsOldValues(InMemoryHarness):
+    """Shows what was stored earlier too, as the files and the log of PostgreSQL do."""
+
+    old = b""
+
+    async def stored_bytes(self) -> bytes:
+        return self.old + await super().stored_bytes()
+
+    async def replace_stored_field(self, identity: str, session_id: str, field: str, value: Any) -> None:
+        self.old = await self.stored_bytes()
+        await super().replace_stored_field(identity, session_id, field, value)
+        self.old = await self.stored_bytes()
+
+
 def measured(harness: type[BackendHarness], test: str, loop: SuiteLoop) -> Measurement:
     environment = Environment("store", harness, loop)
     environment.observer = SealObserver()
@@ -36,6 +50,7 @@ def measured(harness: type[BackendHarness], test: str, loop: SuiteLoop) -> Measu
         (InMemoryHarness, "test_get_returns_what_was_created", []),
         (InMemoryHarness, "test_updates_of_every_field_at_once_are_all_kept", []),
         (InMemoryHarness, "test_a_wrong_key_and_no_key_are_refused", []),
+        (ShowsOldValues, "test_an_altered_envelope_is_refused", []),
         (envelopes.FixedIv, "test_get_returns_what_was_created", ["EN-3"]),
         (touching.RenewalRewritesInClear, "test_renewals_undo_no_concurrent_update", ["MX-2"]),
     ],
