@@ -88,6 +88,7 @@ class JudgingHooks:
     def pytest_report_teststatus(self, report: Any) -> tuple[str, str, str] | None:
         return self.judging.status(report)
 
+    @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         self.judging.collect_report(report)
 

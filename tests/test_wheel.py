@@ -35,7 +35,7 @@ def test_the_wheel_judges_as_the_checkout_does(wheel: Path, tmp_path: Path) -> N
     [
         (["clauses", "EX-2"], "EX-2"),
         (["key"], ""),
-        (["zoo", "FindsByIdAlone", "--jobs=1"], "1 of 1 broken stores caught"),
+        (["zoo", "FindsByIdAlone", "--jobs=1"], "1 of 1 broken stores killed"),
     ],
 )
 def test_the_commands_work_from_the_wheel(wheel: Path, tmp_path: Path, words: list[str], said: str) -> None:

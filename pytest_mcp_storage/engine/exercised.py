@@ -17,9 +17,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
 
+from pytest_mcp_storage.engine import tracing
 from pytest_mcp_storage.engine.loop import SuiteLoop
 from pytest_mcp_storage.engine.timeouts import GRACE
-from pytest_mcp_storage.engine.tracing import PAUSES
 from pytest_mcp_storage.report.model import Exercised, Missed
 from pytest_mcp_storage.spec.harness import BackendHarness
 
@@ -88,7 +88,7 @@ class BranchMeter:
     def _start(self) -> None:
         self._coverage.start()
         tracer = sys.gettrace()
-        if PAUSES and tracer is not None:
+        if tracing.pausing and tracer is not None:
             sys.settrace(None)
             self._loop.trace(tracer, self.files)
 

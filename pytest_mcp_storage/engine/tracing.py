@@ -11,6 +11,7 @@ import asyncio
 import functools
 import sys
 from collections.abc import Callable, Coroutine, Generator
+from contextlib import suppress
 from contextvars import Context
 from typing import Any, TypeVar, TypeVarTuple, Unpack
 
@@ -20,8 +21,17 @@ Arguments = TypeVarTuple("Arguments")
 Tracer = Callable[..., Any]
 """What ``sys.settrace`` takes."""
 
-PAUSES = sys.version_info < (3, 12)
+pausing = sys.version_info < (3, 12)
 """Whether the tracer is off outside the store's code."""
+
+
+def stop_pausing() -> None:
+    """Leave the tracer on from now on: this process has an audit hook.
+
+    Each change of the tracer calls the hook, and no other thread can change its tracer until the hook returns.
+    """
+    global pausing
+    pausing = False
 
 
 class TracingLoop(asyncio.SelectorEventLoop):
@@ -111,8 +121,13 @@ def _make_task(loop: asyncio.AbstractEventLoop, work: Any, **options: Any) -> as
 def _with(tracer: Tracer, call: Callable[..., Any], *arguments: Any) -> Any:
     """Return the result of the call, made with the tracer on."""
     before = sys.gettrace()
-    sys.settrace(tracer)
+    _set(tracer)
     try:
         return call(*arguments)
     finally:
-        sys.settrace(before)
+        _set(before)
+
+
+def _set(tracer: Tracer | None) -> None:
+    with suppress(RuntimeError):  # another thread sets its tracer at this moment: see stop_pausing()
+        sys.settrace(tracer)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterator, Mapping
+from types import SimpleNamespace
 from typing import Any
 
 from pytest_mcp_storage.report.escaping import one_line, visible
@@ -13,6 +14,23 @@ from pytest_mcp_storage.spec.outcome import Measurement, Outcome
 WIDTH = 88
 """Columns at which sentences are wrapped. Calls are not wrapped: white space in them may be the fault."""
 SIDES = ("expected", "returned", "differs in")
+
+
+class FailureText:
+    """The text of a failure, of which pytest's summary and JUnit's message take the first line.
+
+    pytest shows a plain text whole in its summary where ``CI`` is set, a second time.
+    """
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.reprcrash = SimpleNamespace(message=text.split("\n", 1)[0])
+
+    def __str__(self) -> str:
+        return self.text
+
+    def toterminal(self, out: Any) -> None:
+        out.line(self.text)
 
 
 def headline(clause: Clause, measured: Measurement) -> str:

@@ -23,7 +23,7 @@ from pytest_mcp_storage.session import ci, failures, leaks, options
 from pytest_mcp_storage.session.backends import resolve
 from pytest_mcp_storage.session.collection import ClauseItem, suite_nodes
 from pytest_mcp_storage.session.deviations import Deviation, DeviationsError, load_deviations
-from pytest_mcp_storage.session.formatting import explained
+from pytest_mcp_storage.session.formatting import FailureText, explained
 from pytest_mcp_storage.session.leaks import Leak
 from pytest_mcp_storage.session.loading import BackendNameError
 from pytest_mcp_storage.session.run import PATCHED, Run
@@ -125,6 +125,8 @@ class Judging:
 
     def collect_report(self, report: pytest.TestReport) -> None:
         """Collect a measurement, from this process or from a worker."""
+        if isinstance(report.longrepr, str) and (hasattr(report, "mcp") or hasattr(report, "mcp_leak")):
+            report.longrepr = FailureText(report.longrepr)  # type: ignore[assignment]
         if hasattr(report, "mcp_leak"):
             self._leaks.append(Leak(**report.mcp_leak))
         if hasattr(report, "mcp"):

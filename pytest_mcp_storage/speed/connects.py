@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 
+from pytest_mcp_storage.engine.tracing import stop_pausing
+
 EVENTS = frozenset({"socket.connect", "sqlite3.connect"})
 
 _counters: list[list[str]] = []
@@ -32,6 +34,7 @@ def connects() -> Iterator[list[str]]:
 def _listen() -> None:
     """Add the hook once: Python offers no way to remove it."""
     sys.addaudithook(_note)
+    stop_pausing()
 
 
 def _note(event: str, _: tuple[object, ...]) -> None:

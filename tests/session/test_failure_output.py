@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
@@ -41,6 +42,20 @@ def test_one_defect_is_explained_on_one_screen(repository: pytest.Pytester, monk
         broken_store="from pytest_mcp_storage.zoo.in_memory_store import InMemoryHarness as Harness\n"
     )
     assert repository.runpytest_subprocess("repro").parseoutcomes() == {"passed": 2}
+
+
+@pytest.mark.parametrize("workers", [(), ("-n1",)])
+def test_the_summary_of_a_ci_run_repeats_no_failure(
+    repository: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, workers: tuple[str, ...]
+) -> None:
+    monkeypatch.setenv("CI", "true")
+    result = repository.runpytest_subprocess(*RUN, *workers, "--mcp-clause=EX-3", "--junitxml=junit.xml")
+    result.stdout.fnmatch_lines(["FAILED test_mcp_*EX-3 (MUST): *"])
+    assert result.stdout.str().count("  contract: ") == result.parseoutcomes()["failed"]
+    junit = ElementTree.parse(repository.path / "junit.xml").getroot()
+    for failure in junit.iter("failure"):
+        assert "\n" not in failure.attrib["message"]
+        assert "contract: " in (failure.text or "")
 
 
 def test_a_failure_is_replayed_first_until_the_store_is_fixed(repository: pytest.Pytester) -> None:
