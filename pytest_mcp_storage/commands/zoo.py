@@ -24,7 +24,7 @@ from pytest_mcp_storage.zoo.run import KillResult, quietly, run_mutant
               "at standard.")  # fmt: skip
 @click.option("--seed", default=0, show_default=True, help="Hypothesis's seed.")
 @click.option("--signatures", is_flag=True, help="Write the kill signatures that diagnoses compare with, instead.")
-@click.option("--jobs", default=os.cpu_count() or 1, show_default=True, help="Processes at once.")
+@click.option("--jobs", default=2 * (os.cpu_count() or 1), show_default=True, help="Processes at once; many wait.")
 def zoo(names: tuple[str, ...], every: bool, seed: int, jobs: int, signatures: bool) -> None:
     """Run the clauses that must kill each mutant of the zoo, and all clauses against each conforming store.
 

@@ -84,7 +84,7 @@ class _Sequences:
         context, tier = self.context, self.context.tier.name
         available = operations_for(context.harness.capabilities, store_wide=context.store_is_ours)
         yield self._plan(2, tuple(available))
-        if self.storage.fast or context.tier.unhurried:
+        if tier != "smoke" and (self.storage.fast or context.tier.unhurried):
             yield self._plan(2, tuple(available), linked=True)
         if tier != "smoke":
             yield self._plan(3, tuple(each for each in available if each.core))
