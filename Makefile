@@ -7,12 +7,14 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 TIER   ?= standard
+# Two for each core: many tests wait for a server or for time to pass.
+WORKERS ?= $(shell expr 2 \* $$(nproc 2>/dev/null || getconf _NPROCESSORS_ONLN))
 
 # The tests start pytest some hundred times; with bytecode on the disk, a start takes half as long.
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help conformance conformance-all lowest zoo test lint types check tests containers contract pictures docs benchmarks mutation parts upstream release-check clean
+.PHONY: help conformance conformance-all lowest zoo test lint types check tests verdicts containers contract pictures docs benchmarks mutation parts upstream release-check clean
 
 help:  ## Show these lines
 	@awk '/^##@/ {print ""; print substr($$0, 5)} /^[a-z-]+:.*##/ {split($$0, a, /:.*## /); printf "  %-16s %s\n", a[1], a[2]}' $(MAKEFILE_LIST)
@@ -31,7 +33,7 @@ conformance: $(READY)  ## Judge memory, file, sqlite and supabase (TIER=smoke|st
 	$(JUDGE) --mcp-tier=$(TIER) --mcp-backend=memory --mcp-backend=file --mcp-backend=sqlite --mcp-backend=supabase
 
 conformance-all: $(READY)  ## Judge all five stores, two processes at once
-	$(JUDGE) --mcp-tier=$(TIER) -n 2 --mcp-backend=memory --mcp-backend=file --mcp-backend=sqlite --mcp-backend=redis \
+	$(JUDGE) --mcp-tier=$(TIER) -n $(WORKERS) --mcp-backend=memory --mcp-backend=file --mcp-backend=sqlite --mcp-backend=redis \
 	    --mcp-backend=supabase --mcp-strict
 
 LOWEST := build/lowest
@@ -70,10 +72,13 @@ types: $(READY)  ## mypy --strict
 	$(BIN)/mypy
 
 check: lint types  ## The loop of a contributor: lint, types, and every test that needs no server, browser, npm or second pytest
-	$(BIN)/python -m pytest -q -n 2 -p no:randomly -m "not (containers or server or npm or browser or slow)"
+	$(BIN)/python -m pytest -q -n 2 -p no:randomly -m "not (containers or server or npm or browser or slow or verdicts)"
 
 tests: $(READY)  ## The project's own tests
-	$(BIN)/python -m pytest -n 2 -p no:randomly -m "not containers"
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -p no:randomly -m "not (containers or verdicts)"
+
+verdicts: $(READY)  ## Whole verdicts on the examples that need a server, which `make tests` judges in part
+	$(BIN)/python -m pytest -p no:randomly -m verdicts
 
 containers: $(READY)  ## The servers as containers, on a real Docker engine; where there is none it says so
 	$(BIN)/python -m pytest -rs -p no:randomly -m containers

@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
-COMMAND = [sys.executable, "-P", "-m", "pytest", "--mcp-backend=sqlite", "--mcp-tier=smoke", "--hypothesis-seed=0"]
+COMMAND = [sys.executable, "-P", "-m", "pytest", "--mcp-backend=sqlite", "--mcp-tier=smoke", "--hypothesis-seed=0",
+           "--mcp-clause=RT,LC,DU"]  # fmt: skip
+"""The clauses also start worker processes, and read data files of the package."""
 
 
 def outcomes(folder: Path, python_path: str) -> dict[str, str]:
