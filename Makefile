@@ -77,7 +77,7 @@ check: lint types  ## The loop of a contributor: lint, types, and every test tha
 tests: $(READY)  ## The project's own tests
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -p no:randomly -m "not (containers or verdicts)"
 
-verdicts: $(READY)  ## Whole verdicts on the examples that need a server, which `make tests` judges in part
+verdicts: $(READY)  ## Whole verdicts on stores that need a server, which `make tests` judges in part
 	$(BIN)/python -m pytest -p no:randomly -m verdicts
 
 containers: $(READY)  ## The servers as containers, on a real Docker engine; where there is none it says so

@@ -68,6 +68,7 @@ def backend_on(stack: SupabaseStack) -> SupabaseStorageBackend:
     return SupabaseProjectBackend(stack.url, str(stack.service_role_key))
 
 
+@pytest.mark.verdicts
 def test_the_verdict_is_the_same(stack: SupabaseStack, tmp_path: Path) -> None:
     report = tmp_path / "report.json"
     with lite(stack) as second:
