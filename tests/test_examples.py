@@ -11,16 +11,25 @@ from typing import Any
 
 import pytest
 
+from tests.parts import NPM
+
 EXAMPLES = Path(__file__).parents[1] / "examples"
 LONGEST_EXAMPLE = 120
 
 
-SERVERS = ["postgresql_harness:AsyncpgHarness", "postgresql_harness:SqlAlchemyHarness", "valkey_harness:ValkeyHarness"]
+SERVERS = [
+    "postgresql_harness:AsyncpgHarness",
+    "postgresql_harness:SqlAlchemyHarness",
+    "valkey_harness:ValkeyHarness",
+    pytest.param("dynamodb_harness:DynamoDBHarness", marks=pytest.mark.npm),
+]
 QUICK = "--mcp-clause=RT-2,LC-12,LC-13,EX-11,EN-2,MX-5,DU-2,CO-6,CA-5,FA-1,HA-1"
 """A clause or two of each group that these harnesses can show."""
 
 
 def judged(tmp_path: Path, harness: str, *options: str) -> Any:
+    if "dynamodb" in harness:
+        NPM.require()
     folder = shutil.copytree(EXAMPLES / "servers", tmp_path / "mine", ignore=shutil.ignore_patterns("__pycache__"))
     command = [sys.executable, "-m", "pytest", "-q", "--mcp-tier=smoke", "--mcp-report=out.json"]
     command += [f"--mcp-backend={harness}", *options]
