@@ -41,8 +41,8 @@ try:
 except ImportError as error:
     raise ImportError("SessionKeyValue needs py-key-value: pip install 'pytest-mcp-storage[key-value]'") from error
 
-MOST_ATTEMPTS = 5
-"""How often ``put`` is tried while other callers create and delete the same key."""
+MOST_ATTEMPTS = 100
+"""How often ``put`` is tried while others create and delete the same key; at each attempt one of them succeeds."""
 
 Stored = tuple[dict[str, Any], float | None]
 """A value, and the moment at which it expires."""
