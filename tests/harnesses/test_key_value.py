@@ -82,6 +82,7 @@ def test_the_adapter_is_conformant_on_a_correct_store() -> None:
     assert failed(Plain, SOME) == []
 
 
+@pytest.mark.verdicts
 def test_a_store_of_ours_is_conformant_through_both_adapters() -> None:
     assert failed(sqlite, ["RT-1", "LC-3", "LC-8", "ID-1", "DU-1", "CO-4"]) == []
 
