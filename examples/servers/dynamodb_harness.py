@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import functools
 import json
 import subprocess
 from collections.abc import AsyncIterator, Iterator, Mapping
@@ -11,15 +10,14 @@ from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from typing import Any, Self
 
 from aiobotocore.config import AioConfig
-from aiobotocore.session import AioSession
 from dynamodb_store import DynamoDBBackend
+from dynamodb_table import SESSION
 
 from pytest_mcp_storage import BackendHarness, Capability
 from pytest_mcp_storage.faults import Fault, FaultProxy
 from pytest_mcp_storage.stacks.supabase.binaries import NpmPackage, npm_folder
 
 DYNALITE = NpmPackage("dynalite", "dynalite", "4.0.0")
-the_session = functools.cache(AioSession)  # it is slow to make
 TABLE = "mcp_sessions"
 # The server keeps its items in memory and prints its port. It ends with its input, also if this process is killed.
 SCRIPT = """
@@ -128,7 +126,7 @@ class DynamoDBHarness(BackendHarness):
         return cls(locator["port"])
 
     def _client(self) -> Any:
-        return the_session().create_client("dynamodb", **settings(self.port))
+        return SESSION.create_client("dynamodb", **settings(self.port))
 
 
 def key(identity: str, session_id: str) -> dict[str, Any]:

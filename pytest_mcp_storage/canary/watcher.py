@@ -67,7 +67,11 @@ class StoreWatcher:
             with suppress(Exception):  # an outage may end what the harness reads by, too
                 self._glance(await self._stored_bytes(), when)
             taken = time.perf_counter() - start
-            await _pause(over, 0 if taken < 0.001 else _REST * taken)
+            if taken < 0.001:
+                await asyncio.sleep(0)
+                continue
+            with suppress(TimeoutError):
+                await asyncio.wait_for(over.wait(), _REST * taken)
 
     def _glance(self, data: bytes, when: str) -> None:
         if data == self._seen:
@@ -82,10 +86,3 @@ class StoreWatcher:
             if self._tags.setdefault(iv, tag) != tag and iv not in self._planted and not self.repeated:
                 self.repeated = f"{when} two stored envelopes have the IV {iv.decode()}"
         self.envelopes = len(self._tags)
-
-
-async def _pause(over: asyncio.Event, seconds: float) -> None:
-    """Wait for so long, at least for one round of the loop, and no longer than until the end."""
-    await asyncio.sleep(0)
-    with suppress(TimeoutError):
-        await asyncio.wait_for(over.wait(), seconds)

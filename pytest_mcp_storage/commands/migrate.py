@@ -38,13 +38,13 @@ def migrate(source: str, target: str | None, move: bool, dry_run: bool) -> None:
 
 def _target(url: str, target: str | None) -> dict[str, str]:
     """Return the variables that choose the target; for Redis without a URL, with the source's server."""
-    from reference_backends.selection.factory import type_named
+    from reference_backends.core.settings import Settings
 
     environ = {name: value for name, value in os.environ.items() if value}
     environ["MCP_TS_STORAGE_STRICT"] = "1"
     if target is not None:
         environ["MCP_TS_STORAGE_TYPE"] = target
-    kind = type_named(environ)
+    kind = Settings(environ).store_type
     if kind == "memory":
         raise click.UsageError("sessions in memory end with this command: choose another target with --to")
     if kind == "redis":

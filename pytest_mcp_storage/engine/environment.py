@@ -56,7 +56,7 @@ class Environment:
         self.shared: dict[str, Any] = {}
         """What tests of several clauses measure once, by name."""
         self.planted: list[str] = []
-        """What tests have put into the store without the backend."""
+        """What tests have put into the store without the backend, until the observer takes it."""
         self._lost = 0
 
     def start(self) -> None:

@@ -111,7 +111,7 @@ def exercised(parts: Iterable[Arcs]) -> Exercised:
     for arcs in parts:
         for file, ran in arcs.items():
             merged.setdefault(file, set()).update((first, last) for first, last in ran["jumps"])
-            harness[str(Path(file).resolve())] = ran["harness"]
+            harness[file] = ran["harness"]
     existing = {file: jumps for file, jumps in merged.items() if jumps and Path(file).is_file()}
     if not existing:
         return Exercised()

@@ -30,7 +30,6 @@ class SealObserver:
     def __init__(self) -> None:
         self._watcher: StoreWatcher | None = None
         self._skip = 0
-        self._left_out = 0
 
     async def __call__(self, context: TestContext) -> list[Observation]:
         """Return what a test has left in the store that breaks a clause about secrets."""
@@ -38,9 +37,8 @@ class SealObserver:
             return []
         if self._watcher is None:
             self._watcher = StoreWatcher(context.harness.stored_bytes, Canaries())
-        for text in context.environment.planted[self._left_out :]:
-            self._watcher.leave_out(text)
-        self._left_out = len(context.environment.planted)
+        while context.environment.planted:
+            self._watcher.leave_out(context.environment.planted.pop())
         await self._compare(self._watcher)
         found = []
         if self._watcher.repeated:

@@ -104,11 +104,6 @@ storage: StorageBackend = LazyStorage(create_storage)
 """A store that chooses its backend from ``os.environ`` at its first call."""
 
 
-def type_named(environ: Environ) -> str:
-    """Return the value of ``MCP_TS_STORAGE_TYPE`` in lower case, known or not; empty text if it is not set."""
-    return Settings(environ).store_type
-
-
 def _shown(name: str, settings: Settings) -> str:
     """Return the name of a choice; for an unknown one the value that was set, if it is short enough to be a name."""
     wanted = settings.store_type

@@ -101,6 +101,6 @@ def test_an_import_hook_is_not_shown(tmp_path: Path, monkeypatch: pytest.MonkeyP
         (tmp_path / f"{name}.py").write_text(code)
     with pytest.raises(SyntaxError) as caught:
         import_module("mine_good")
-    told = [each.filename for each in without_import_system(traceback.extract_tb(caught.tb))]
-    assert __file__ not in told[1:], "the hook's own frame"
-    assert str(tmp_path / "mine_good.py") in told
+    files = [each.filename for each in without_import_system(traceback.extract_tb(caught.tb))]
+    assert __file__ not in files[1:], "the hook's own frame"
+    assert str(tmp_path / "mine_good.py") in files
