@@ -64,6 +64,12 @@ class JudgingHooks:
         node.workerinput[options.SEED] = self.judging.options.seed  # a hook of xdist
 
     @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_make_scheduler(self, config: pytest.Config, log: Any) -> Any:
+        from pytest_mcp_storage.session.distribution import scheduler
+
+        return scheduler(config, log, len(self.judging.options.backends))
+
+    @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:
         self.judging.collect_leftovers(node)  # a hook of xdist
 

@@ -15,7 +15,7 @@ import pytest
 from pytest_mcp_storage import BackendHarness, Capability, NotConformantError, judge, judge_sync, load_clauses
 from pytest_mcp_storage.harnesses.memory import MemoryHarness
 from pytest_mcp_storage.report.model import Report
-from reference_backends import Clock, MemoryStorageBackend, SessionData, StorageBackend
+from reference_backends import Clock, MemoryStorageBackend, SessionData, StorageBackend, StorageError
 
 SOME = ["RT-1", "LC", "EX-2", "MX-3", "DU-1", "FA-1"]
 
@@ -30,6 +30,7 @@ class Forgetful(MemoryStorageBackend):
 class ForgetfulHarness(BackendHarness):
     name = "forgetful"
     capabilities = frozenset({Capability.CLOCK})
+    store = Forgetful
     left = 0
 
     async def __aexit__(self, *exc: object) -> None:
@@ -42,7 +43,7 @@ class ForgetfulHarness(BackendHarness):
         clock: Clock | None = None,
         default_ttl: float | None = None,
     ) -> StorageBackend:
-        backend = Forgetful(**({} if clock is None else {"clock": clock}))
+        backend = self.store(**({} if clock is None else {"clock": clock}))
         await backend.init()
         return backend
 
@@ -51,6 +52,38 @@ def outcomes(report: dict[str, Any]) -> dict[str, Any]:
     (backend,) = report["backends"]
     rows = {row["id"]: (row["outcome"], row["message"], row["reproduce"]) for row in backend["clauses"]}
     return {**rows, "verdict": backend["verdict"], "capabilities": backend["capabilities"]}
+
+
+class Exclusive(Forgetful):
+    """Refuses a second handle, as an embedded database that is open already."""
+
+    is_open = False
+
+    async def init(self) -> None:
+        if Exclusive.is_open:
+            try:
+                raise OSError("the file is locked")
+            except OSError as error:
+                raise StorageError("cannot open") from error
+        Exclusive.is_open = True
+        await super().init()
+
+    async def disconnect(self) -> None:
+        Exclusive.is_open = False
+        await super().disconnect()
+
+
+class ExclusiveHarness(ForgetfulHarness):
+    """Says that two handles may be open at the same time."""
+
+    capabilities = frozenset({Capability.CLOCK, Capability.SHARED})
+    store = Exclusive
+
+
+def test_an_error_of_the_store_names_its_cause() -> None:
+    judged = judge_sync(ExclusiveHarness, tier="smoke", clauses=["HA-1"], seed=3)
+    (row,) = (row for row in judged.clauses if row.outcome.value == "failed")
+    assert any(note.startswith("caused by OSError: the file is locked, raised at ") for note in row.notes), row.notes
 
 
 @pytest.mark.parametrize("name", ["memory", "sqlite"])

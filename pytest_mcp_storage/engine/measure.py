@@ -140,7 +140,12 @@ def _judge(measurement: Measurement, error: Exception) -> None:
 
 
 def _place(error: BaseException | None) -> list[str]:
-    """Return the note that says where the store raised it; none for a :class:`StorageError`, which is deliberate."""
-    if error is None or isinstance(error, StorageError):
+    """Return the note that says where the store raised it. Of a :class:`StorageError`, which is deliberate: its cause."""
+    if not isinstance(error, StorageError):
+        place = error and raised_at(error)
+        return [f"raised at {place}"] if place else []
+    cause = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    if cause is None:
         return []
-    return [f"raised at {place}" for place in [raised_at(error)] if place]
+    place = raised_at(cause)
+    return [f"caused by {type(cause).__name__}: {cause}{place and f', raised at {place}'}"]

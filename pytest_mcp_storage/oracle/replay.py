@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import Any
 
@@ -13,6 +14,7 @@ from pytest_mcp_storage.engine.violation import Violation
 from pytest_mcp_storage.oracle.judge import Finding, Judge
 from pytest_mcp_storage.oracle.scenario import PASS, Scenario, Step
 from pytest_mcp_storage.spec.capabilities import Capability
+from pytest_mcp_storage.spec.describe import told
 from pytest_mcp_storage.spec.harness import NotMeasurable
 from reference_backends import SessionData
 
@@ -50,7 +52,8 @@ class Replay:
 
     async def _do(self, place: int, step: Step) -> None:
         if step.method == PASS:
-            await self.context.pass_time(step.seconds)
+            with _shows_nothing():
+                await self.context.pass_time(step.seconds)
             return
         opened = self.scenario.handles.get(step.handle, HandleOptions())
         handle = await self._handle(step.handle, opened)
@@ -76,7 +79,9 @@ class Replay:
         if name not in self._handles:
             if not self.context.can(Capability.SHARED):
                 await self._disconnect()
-            self._handles[name] = await self.context.open(*opened.keys, name=name, default_ttl=opened.default_ttl)
+            with _shows_nothing():
+                handle = await self.context.open(*opened.keys, name=name, default_ttl=opened.default_ttl)
+            self._handles[name] = handle
             self._handles[name].limit = LONGEST_CALL
         return self._handles[name]
 
@@ -108,6 +113,15 @@ class Replay:
             with suppress(Exception):
                 await handle.backend.disconnect()
         self.context.give_up(self._handles.values())
+
+
+@contextmanager
+def _shows_nothing() -> Iterator[None]:
+    """Turn what the harness raises, such as for a second handle, into a replay that shows nothing."""
+    try:
+        yield
+    except Exception as error:
+        raise NotMeasurable(f"the replay ended at {told(error)}") from error
 
 
 def handle_result(context: TestContext) -> object:

@@ -4,6 +4,7 @@
 - ``backends``: from the name of a backend to its harness.
 - ``loading``: from ``module:attribute`` to the object.
 - ``collection``: the clause tests as pytest items.
+- ``distribution``: which worker of xdist gets which test.
 - ``run``: the environments of one process, and their measurements.
 - ``judging``: what pytest's hooks call.
 - ``verdict``: from measurements to a report.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -11,7 +12,7 @@ from pytest_mcp_storage.engine.loop import SuiteLoop
 from pytest_mcp_storage.engine.measure import measure
 from pytest_mcp_storage.engine.tiers import TIERS
 from pytest_mcp_storage.oracle.reduction import reduce, still_fails
-from pytest_mcp_storage.oracle.scenario import Scenario
+from pytest_mcp_storage.oracle.scenario import Scenario, Step
 from pytest_mcp_storage.spec.clauses import load_clauses
 from pytest_mcp_storage.spec.outcome import Measurement, Outcome
 from pytest_mcp_storage.zoo.registry import all_mutants
@@ -88,3 +89,26 @@ def test_a_failure_that_the_model_cannot_see_keeps_its_recorded_history(loop: Su
     environment.stop()
     assert seen.scenario == {}
     assert len(seen.history) > 2
+
+
+def test_a_replay_whose_handle_cannot_be_opened_shows_nothing(loop: SuiteLoop) -> None:
+    from pytest_mcp_storage.engine.context import TestContext
+    from pytest_mcp_storage.oracle.replay import Replay
+    from pytest_mcp_storage.zoo.in_memory_store import InMemoryHarness
+
+    class RefusesASecondHandle(InMemoryHarness):
+        opened = 0
+
+        async def open(self, **options: Any) -> Any:
+            self.opened += 1
+            if self.opened > 1:
+                raise OSError("the file is locked")
+            return await super().open(**options)
+
+    environment = Environment("exclusive", RefusesASecondHandle, loop)
+    environment.start()
+    context = TestContext(environment, TIERS["smoke"], 0, destructive=True)
+    steps = tuple(Step(handle, "get_session", ("alice", "s1")) for handle in ("a", "b"))
+    assert loop.run(Replay(context, Scenario(steps)).run(), limit=10) == []
+    loop.run(context.tidy(), limit=10)
+    environment.stop()

@@ -39,10 +39,11 @@ def judge(suite_loop: SuiteLoop) -> Judge:
         name: str,
         *,
         tier: str = "smoke",
+        examples: int | None = None,
         seed: int = SEED,
         destructive: bool = True,
     ) -> list[Measurement]:
-        hurried = replace(TIERS[tier], shrinking=0)
+        hurried = replace(TIERS[tier], shrinking=0, examples=examples or TIERS[tier].examples)
         environment = Environment(getattr(harness, "name", ""), harness, suite_loop)
         environment.start()
         try:

@@ -54,7 +54,7 @@ def test_what_others_keep_in_memory_stays(judge: Judge, group: str) -> None:
             self.store = store
 
     asyncio.run(plant(Shared()))
-    seen = judge(Shared, group, tier="smoke", destructive=False)
+    seen = judge(Shared, group, examples=2, destructive=False)
     assert asyncio.run(kept(Shared())) == THEIRS
     assert Outcome.FAILED not in {each.outcome for each in seen}, seen
 
@@ -70,5 +70,5 @@ def test_what_others_keep_in_a_file_stays(judge: Judge, group: str, tmp_path: Pa
             self._folder, self._attached = tmp_path, True
 
     asyncio.run(plant(Shared()))
-    judge(Shared, group, tier="smoke", destructive=False)
+    judge(Shared, group, examples=2, destructive=False)
     assert asyncio.run(kept(Shared())) == THEIRS
