@@ -85,6 +85,7 @@ class SessionData(BaseModel):
     if not TYPE_CHECKING:  # type checkers take the signature of the constructor from the fields
 
         def __init__(self, **data: Any) -> None:
+            """Check the fields. Raise :class:`InvalidSessionError` if one is missing or not valid."""
             _checked(super().__init__, **data)
 
         # A mark of pydantic: validation fills the model directly instead of calling this __init__ again.
