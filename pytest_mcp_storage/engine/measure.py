@@ -140,7 +140,7 @@ def _judge(measurement: Measurement, error: Exception) -> None:
 
 
 def _place(error: BaseException | None) -> list[str]:
-    """Return the note that says where the store raised it; of a :class:`StorageError`, which is deliberate, its cause."""
+    """Return the note that says where the store raised it; of a ``StorageError``, which is deliberate, its cause."""
     if not isinstance(error, StorageError):
         place = error and raised_at(error)
         return [f"raised at {place}"] if place else []

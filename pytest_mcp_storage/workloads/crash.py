@@ -109,9 +109,13 @@ async def _open(context: TestContext, harness: BackendHarness) -> RecordingBacke
 async def _killed_at_work(
     context: TestContext, harness: BackendHarness, plan: Sequence[Step], rng: random.Random, callers: int
 ) -> list[Call]:
-    """Return the calls of a process that was killed: acknowledged ones, and those that may have been running."""
+    """Return the calls of a process that was killed: acknowledged ones, and those that may have been running.
+
+    A process that ended before the kill is followed by another one; its calls are part of what must be left.
+    """
     key = context.key if context.can(Capability.KEY) else None
     now = context.now() if context.can(Capability.CLOCK) else None
+    earlier: list[Call] = []
     for _ in range(ATTEMPTS):
         async with Worker(harness, plan, name="process", encryption_key=key, now=now, callers=callers) as worker:
             begun = time.monotonic_ns()
@@ -120,7 +124,9 @@ async def _killed_at_work(
                 acknowledged = await _until_killed(worker, rng.randrange(LATEST_KILL), rng.random())
             if len(acknowledged) < len(plan):
                 since = acknowledged[-1].end if acknowledged and callers == 1 else begun
-                return [*acknowledged, *(replace(call, start=since) for call in worker.unacknowledged())]
+                running = [replace(call, start=since) for call in worker.unacknowledged()]
+                return [*earlier, *acknowledged, *running]
+            earlier += acknowledged
     raise NotMeasurable(f"a process did {len(plan)} calls before it could be killed, {ATTEMPTS} times")
 
 

@@ -7,11 +7,14 @@ import json
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from pytest_mcp_storage import NotMeasurable, Outcome
 from pytest_mcp_storage.faults.damage import DAMAGES, Damage, inflict, is_json, is_sqlite, main_file
+from pytest_mcp_storage.faults.worker_client import Worker
+from pytest_mcp_storage.spec.call import Call
 from pytest_mcp_storage.spec.outcome import Measurement
 from pytest_mcp_storage.workloads import crash
 from pytest_mcp_storage.zoo.in_memory_store import InMemoryHarness
@@ -24,6 +27,22 @@ def test_what_a_store_cannot_show_is_not_applicable(judge: Judge) -> None:
     seen = {each.clause: each.outcome for each in judge(InMemoryHarness, "DU", tier="smoke")}
     assert seen.pop("DU-1") is Outcome.PASSED
     assert set(seen.values()) == {Outcome.NOT_APPLICABLE}
+
+
+@pytest.mark.parametrize("clause", ["DU-2", "DU-3"])
+def test_the_calls_of_a_process_that_ended_before_the_kill_count(
+    judge: Judge, monkeypatch: pytest.MonkeyPatch, clause: str
+) -> None:
+    until_killed, begun = crash._until_killed, []
+
+    async def late(worker: Worker, *moment: Any) -> list[Call]:
+        begun.append(worker)
+        return [call async for call in worker] if len(begun) == 1 else await until_killed(worker, *moment)
+
+    monkeypatch.setattr(crash, "_until_killed", late)
+    seen = judge(JsonStoreHarness, clause, seed=3)
+    assert len(begun) > 1
+    assert [each for each in seen if each.outcome is not Outcome.PASSED] == []
 
 
 def test_a_process_that_is_through_before_the_kill_proves_nothing(
