@@ -9,6 +9,7 @@ import pytest
 from pytest_mcp_storage import Capability, Outcome
 from pytest_mcp_storage.spec.outcome import Measurement
 from pytest_mcp_storage.zoo.in_memory_store import InMemoryBackend, InMemoryHarness
+from pytest_mcp_storage.zoo.registry import all_mutants
 from reference_backends import StorageBackend
 
 Judge = Callable[..., list[Measurement]]
@@ -69,3 +70,10 @@ def test_a_store_that_ignores_the_default_ttl_is_named_as_such(judge: Judge, cla
     failed = [each for each in judge(ignores, clause, tier="smoke") if each.outcome is Outcome.FAILED]
     assert any("and the store ignored it: after " in each.message for each in failed), failed
     assert all(each.should.endswith("don't declare DEFAULT_TTL") for each in failed if "ignored it" in each.message)
+
+
+def test_a_listing_that_shows_the_expired_is_not_taken_for_an_ignored_default(judge: Judge) -> None:
+    lists = next(each.harness for each in all_mutants() if each.name == "ListingForgetsExpiry")
+    messages = [each.message for each in judge(lists, "HA") if each.outcome is Outcome.FAILED]
+    assert any("other reads did not" in each for each in messages), messages
+    assert not any("ignored it" in each for each in messages)
