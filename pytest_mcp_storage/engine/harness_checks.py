@@ -11,6 +11,11 @@ from pytest_mcp_storage.spec.capabilities import Capability
 from pytest_mcp_storage.spec.harness import BackendHarness
 from reference_backends import StorageBackend
 
+
+class UnfitError(TypeError):
+    """A harness or a backend that can't be judged. The message says all: no traceback is needed."""
+
+
 METHODS = tuple(name for name in vars(StorageBackend) if not name.startswith("_"))
 """What every backend has."""
 BROUGHT = {Capability.KEY: "encryption_key", Capability.CLOCK: "clock", Capability.DEFAULT_TTL: "default_ttl"}
@@ -31,7 +36,7 @@ OF_CAPABILITY = {
 
 
 def check_class(harness: type[BackendHarness]) -> None:
-    """Raise ``TypeError`` for a harness class that cannot work, as far as the class itself shows it."""
+    """Raise :class:`UnfitError` for a harness class that cannot work, as far as the class itself shows it."""
     check_maker(harness)
     try:
         check_contexts(harness)
@@ -39,45 +44,48 @@ def check_class(harness: type[BackendHarness]) -> None:
             check_capabilities(harness.capabilities)
             check_open(harness, harness.capabilities)
     except TypeError as error:
-        raise TypeError(f"{harness.__name__}.{error}") from None
+        raise UnfitError(f"{harness.__name__}.{error}") from None
     if missing := missing_methods(harness):
-        raise TypeError(f"{harness.__name__} must define {', '.join(missing)}")
+        raise UnfitError(f"{harness.__name__} must define {', '.join(missing)}")
 
 
 def check_instance(harness: BackendHarness) -> None:
-    """Raise ``TypeError`` for what an instance has chosen for itself; the class's capabilities are checked before."""
+    """Raise :class:`UnfitError` for what an instance has chosen for itself; its class was checked before."""
     if not 0 < harness.default_ttl_seconds < math.inf:
-        raise TypeError(f"default_ttl_seconds is {harness.default_ttl_seconds!r}; set a number of seconds above 0")
+        raise UnfitError(f"default_ttl_seconds is {harness.default_ttl_seconds!r}; set a number of seconds above 0")
     if harness.capabilities is not getattr(type(harness), "capabilities", None):
         check_capabilities(harness.capabilities)
         check_open(type(harness), harness.capabilities)
 
 
 def check_backend(made: object, by: str) -> None:
-    """Raise ``TypeError`` for an object that is no backend, and name what is missing.
+    """Raise :class:`UnfitError` for an object that is no backend, and name what is missing.
 
     ``by``: what made it, as in ``open()``.
     """
     lacking = [f"{name}()" for name in METHODS if not callable(getattr(made, name, None))]
     if isinstance(made, BackendHarness):
-        raise TypeError(f"{by} returned a {type(made).__name__}, a harness: name its class instead")
+        raise UnfitError(f"{by} returned a {type(made).__name__}, a harness: name its class instead")
     if made is None:
-        raise TypeError(f"{by} returned None instead of a backend; return the opened backend")
+        raise UnfitError(f"{by} returned None instead of a backend; return the opened backend")
     if lacking:
-        raise TypeError(f"{by} returned a {type(made).__name__}, which is no backend: it lacks {', '.join(lacking)}")
+        raise UnfitError(
+            f"{by} returned a {type(made).__name__}, which is no backend: it lacks {', '.join(lacking)} "
+            "(help(reference_backends.StorageBackend) describes them)"
+        )
 
 
 def check_capabilities(declared: object) -> None:
-    """Raise ``TypeError`` for anything but a set of :class:`Capability`: a plain name would count as undeclared."""
+    """Raise :class:`UnfitError` for anything but a set of :class:`Capability`; a plain name would not count."""
     if not isinstance(declared, Set):
-        raise TypeError(f"capabilities must be a frozenset of Capability, not a {type(declared).__name__}")
+        raise UnfitError(f"capabilities must be a frozenset of Capability, not a {type(declared).__name__}")
     for each in declared:
         if not isinstance(each, Capability):
-            raise TypeError(f"capabilities holds {each!r}, which is no Capability; write Capability.KEY and the like")
+            raise UnfitError(f"capabilities holds {each!r}, which is no Capability; write Capability.KEY and the like")
 
 
 def check_maker(make: Callable[..., Any]) -> None:
-    """Raise ``TypeError`` for a class or function that can't be called without arguments, as the suite calls it."""
+    """Raise :class:`UnfitError` for a class or function that needs arguments: the suite passes none."""
     try:
         signature = inspect.signature(make)
     except (TypeError, ValueError):  # a function written in C may have no signature
@@ -86,11 +94,11 @@ def check_maker(make: Callable[..., Any]) -> None:
         signature.bind()
     except TypeError as error:
         name = getattr(make, "__name__", "the callable")
-        raise TypeError(f"{name} is called without arguments: {error}; give each a default value") from None
+        raise UnfitError(f"{name} is called without arguments: {error}; give each a default value") from None
 
 
 def check_open(harness: type[BackendHarness], declared: Set[Capability]) -> None:
-    """Raise ``TypeError`` if ``open()`` does not take what the suite passes: the store would be blamed for it."""
+    """Raise :class:`UnfitError` if ``open()`` does not take what the suite passes: the store would be blamed for it."""
     if not inspect.isfunction(inspect.getattr_static(harness, "open")):
         return
     signature = inspect.signature(harness.open)
@@ -100,15 +108,15 @@ def check_open(harness: type[BackendHarness], declared: Set[Capability]) -> None
             signature.bind(harness, **({argument: None} if argument else {}))
         except TypeError as error:
             given = f"{argument}=…" if argument else "no arguments"
-            raise TypeError(f"open() must be able to take {given}: {error}") from None
+            raise UnfitError(f"open() must be able to take {given}: {error}") from None
 
 
 def check_contexts(harness: type[BackendHarness]) -> None:
-    """Raise ``TypeError`` for a method without the decorator that makes it a context manager."""
+    """Raise :class:`UnfitError` for a method without the decorator that makes it a context manager."""
     for name in CONTEXTS:
         method = inspect.getattr_static(harness, name)
         if inspect.iscoroutinefunction(method) or inspect.isasyncgenfunction(method):
-            raise TypeError(f"{name}() must be a context manager; write @asynccontextmanager above it, and yield once")
+            raise UnfitError(f"{name}() must be a context manager; write @asynccontextmanager above it, and yield once")
 
 
 def missing_methods(harness: type[BackendHarness]) -> list[str]:

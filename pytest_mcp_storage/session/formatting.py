@@ -52,7 +52,7 @@ def explained(measured: Measurement, clause: Clause, backend: Mapping[str, Any],
     lines = [headline(clause, measured), *(_sentence(name, text) for name, text in rows if text)]
     if measured.history:
         lines += [f"  {_name_of_history(found)}:", *_numbered(measured.history)]
-    if measured.fault:
+    if measured.fault not in ("", measured.message):
         lines += ["  traceback:", textwrap.indent(visible(measured.fault.rstrip()), "    ")]
     return "\n".join([*lines, f"  reproduce: {visible(reproduce)}"])
 

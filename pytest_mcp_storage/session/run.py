@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from pytest_mcp_storage.engine.harness_checks import UnfitError
 from pytest_mcp_storage.engine.loop import SuiteLoop, patched_by
 from pytest_mcp_storage.session.backends import MakeHarness, described
 from pytest_mcp_storage.session.failures import Known, name_of
@@ -71,6 +72,9 @@ class Run:
         except NotMeasurable as error:
             self._refusals[backend] = error.reason
             return Measurement(clause.id, test.name, Outcome.NOT_MEASURED, error.reason)
+        except UnfitError as error:
+            why = self._refusals[backend] = f"backend {backend!r} can't be judged: {error}"
+            return Measurement(clause.id, test.name, Outcome.NOT_MEASURED, why, fault=why)
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # pytest.skip() too: a named backend is never skipped
