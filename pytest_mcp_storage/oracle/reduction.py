@@ -15,10 +15,12 @@ from typing import Any
 from pytest_mcp_storage.engine.context import TestContext
 from pytest_mcp_storage.engine.recording import History
 from pytest_mcp_storage.oracle.judge import LISTINGS, Finding
+from pytest_mcp_storage.oracle.plain_sequence import PLAIN
 from pytest_mcp_storage.oracle.printing import expected_text, history_of, recorded, returned, unmarked
 from pytest_mcp_storage.oracle.replay import Replay
 from pytest_mcp_storage.oracle.scenario import Scenario, scenario_of
 from pytest_mcp_storage.oracle.simplification import bold, fine
+from pytest_mcp_storage.spec.capabilities import Capability
 from pytest_mcp_storage.spec.outcome import Measurement
 
 LONGEST_REPLAY = 60.0
@@ -29,15 +31,22 @@ METHODS = (*WRITES, "get_session", *LISTINGS)
 
 
 def reduce(measurement: Measurement, history: History, context: TestContext) -> None:
-    """Give the measurement the smallest history that shows its failure, if a replay of the calls shows it too."""
+    """Give the measurement the smallest history that shows its failure, if a replay of the calls shows it too.
+
+    If the calls can't be replayed, or a replay shows nothing, a plain sequence of calls is tried: if a method that the
+    test observed is wrong there too, that history is shorter than any timeline. The finding is then marked as plain.
+    """
     scenario = scenario_of(history)
     search = Reduction(context, measurement.message)
     reduced = search.run(scenario) if scenario else None
+    plain = reduced is None and bool(search.named) and context.can(Capability.CLOCK)
+    if plain:
+        reduced = search.run(PLAIN)
     if reduced is not None:
         smallest, finding, mark = reduced
         measurement.history = history_of(smallest, finding, mark, search.raised)
         raised = [[place, name] for place, name in search.raised.items() if place != finding.place]
-        found = {**printed(finding, mark), "minimal": search.complete, "raised": raised}
+        found = {**printed(finding, mark), "minimal": search.complete, "raised": raised, "plain": plain}
         measurement.scenario = {**smallest.to_json(), "finding": found}
     elif measurement.history == history.lines():
         measurement.history = recorded(history)

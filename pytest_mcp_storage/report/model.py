@@ -56,6 +56,8 @@ class ClauseReport:
     """The smallest sequence of calls that shows the failure, as data; empty if no replay has confirmed one."""
     reproducer: str = ""
     """The file that ``--mcp-repro`` has written."""
+    stand_alone: str = ""
+    """The text of that file: a test that needs the store and pytest, and no test of the suite."""
 
     @property
     def advice(self) -> bool:
