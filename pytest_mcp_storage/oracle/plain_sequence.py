@@ -9,8 +9,9 @@ from pytest_mcp_storage.oracle.simplification import REQUIRED
 from reference_backends import SessionData
 
 HANDLE = "store"
-SHORT, LONG = SessionData(identity="alice", session_id="s1", **REQUIRED), SessionData(
-    identity="alice", session_id="s2", **REQUIRED
+SHORT, LONG = (
+    SessionData.model_validate({"identity": "alice", "session_id": session_id, **REQUIRED})
+    for session_id in ("s1", "s2")
 )
 
 

@@ -7,14 +7,13 @@ that was right often enough in the leave-one-out test over the zoo.
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from functools import cache
-from importlib.resources import files
 from typing import Any
 
+from pytest_mcp_storage.report.cause_classes import words_of
 from pytest_mcp_storage.report.model import BackendReport, Cause, ClauseReport
+from pytest_mcp_storage.report.signature_table import signatures
 from pytest_mcp_storage.report.similarity import Diagnosis, diagnose
 from pytest_mcp_storage.spec.clause_ids import natural
 from pytest_mcp_storage.spec.outcome import Outcome
@@ -72,10 +71,20 @@ def fault(clause: ClauseReport) -> str:
 
 
 def _known(found: Diagnosis, clauses: list[ClauseReport], mutant: Mapping[str, Any]) -> Cause:
+    """Return the cause of a known class. A fault that all confirmed failures show says more than the class."""
     ids = [each.id for each in clauses]
     first = next((id for id in mutant["clauses"] if id in ids), _simplest(clauses).id)
-    words = str(mutant["why"]).rstrip(".")
-    return Cause(words, ids, first, like=found.mutant, confidence=round(found.confidence, 2), calls=_calls(clauses))
+    faults = {fault(each) for each in clauses} - {""}
+    words = FAULTS.get(faults.pop(), "") if len(faults) == 1 else ""
+    return Cause(
+        words or words_of(found.cause),
+        ids,
+        first,
+        like=found.mutant,
+        why=str(mutant["why"]),
+        confidence=round(found.confidence, 2),
+        calls=_calls(clauses),
+    )
 
 
 def _unknown(name: str, clauses: list[ClauseReport]) -> Cause:
@@ -92,13 +101,3 @@ def _simplest(clauses: list[ClauseReport]) -> ClauseReport:
 
 def _calls(clauses: list[ClauseReport]) -> int:
     return min((len(each.history) for each in clauses if each.scenario), default=0)
-
-
-@cache
-def signatures() -> dict[str, Any]:
-    """Return the kill signatures of the zoo, as the command ``mcp-storage zoo --signatures`` has written them."""
-    file = files("pytest_mcp_storage").joinpath("zoo/signatures.json")
-    if not file.is_file():
-        return {"mutants": {}, "threshold": None}
-    table: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-    return table

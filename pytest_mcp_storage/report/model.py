@@ -116,7 +116,7 @@ class Cause:
     """What several failed clauses have in common.
 
     ``first``: the clause to fix first. ``like``: the mutant of the zoo that fails in the same way; empty if none is
-    near enough. ``calls``: the length of the shortest confirmed history.
+    near enough. ``why``: the mistake in that mutant. ``calls``: the length of the shortest confirmed history.
     """
 
     words: str
@@ -125,6 +125,7 @@ class Cause:
     like: str = ""
     confidence: float = 0.0
     calls: int = 0
+    why: str = ""
 
     @property
     def line(self) -> str:

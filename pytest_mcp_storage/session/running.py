@@ -16,7 +16,7 @@ AFTER = 3.0
 """Seconds that a test runs before it is shown."""
 EVERY = 1.0
 """Seconds between two updates."""
-NARROWEST = 12
+NARROWEST = 20
 """Columns below which nothing is shown."""
 STDOUT = 1
 ERASE = "\x1b[K"
@@ -83,8 +83,9 @@ class Running:
         if seconds < AFTER or room < NARROWEST:
             return
         took = f" {seconds:.0f} s" if seconds < 60 else f" {seconds // 60:.0f} min {seconds % 60:.0f} s"
-        text = f" {name[: max(0, room - len(took))]}{took}"[:room]
-        self._write(f"{SAVE}{text}{ERASE}{RESTORE}")
+        longest = room - len(took) - 1
+        shown = name if len(name) <= longest else f"{name[: longest - 1]}…"
+        self._write(f"{SAVE} {shown}{took}{ERASE}{RESTORE}")
         self._shown = True
 
     def erase(self) -> None:

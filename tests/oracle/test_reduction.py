@@ -88,3 +88,12 @@ def test_a_failure_that_the_model_cannot_see_keeps_its_recorded_history(loop: Su
     environment.stop()
     assert seen.scenario == {}
     assert len(seen.history) > 2
+
+
+def test_a_timeline_gives_way_to_a_plain_sequence_on_which_the_same_method_fails(loop: SuiteLoop) -> None:
+    """LC-7 makes calls whose arguments JSON can't hold, so they can't be replayed."""
+    seen, environment = failure(loop, "ServesUntilCleanup", "LC-7")
+    environment.stop()
+    assert seen.scenario["finding"]["plain"]
+    assert len(seen.history) == 2
+    assert seen.scenario["finding"]["method"] in seen.message
