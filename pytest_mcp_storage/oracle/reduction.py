@@ -26,6 +26,8 @@ from pytest_mcp_storage.spec.outcome import Measurement
 LONGEST_REPLAY = 60.0
 MOST_SECONDS = 2.0
 """Seconds that the reduction of a failure takes at most, unless the tier gives less."""
+FEW = 12
+"""Steps of a short scenario."""
 WRITES = ("create_session", "update_session", "remove_session", "clear_all", "cleanup_expired_sessions")
 METHODS = (*WRITES, "get_session", *LISTINGS)
 
@@ -91,7 +93,8 @@ class Reduction:
             return None
         self.wanted = found.what
         smallest = replace(scenario, steps=scenario.steps[: found.place + 1])
-        smallest = self._simpler(smallest, bold)
+        if len(smallest.steps) <= FEW:  # else each replay takes too long to try names and fields first
+            smallest = self._simpler(smallest, bold)
         smallest = self._fewer_steps(smallest)
         smallest = self._simpler(smallest, bold)
         smallest = self._simpler(self._fewer_steps(smallest), fine)
