@@ -9,7 +9,6 @@ class of the zoo, or half of the words of its reason. ``--calibrate`` writes the
 from __future__ import annotations
 
 import argparse
-import json
 from collections import defaultdict
 from collections.abc import Collection
 from pathlib import Path
@@ -27,20 +26,44 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kin", action="store_true", help="leave out the family of each mutant too")
     parser.add_argument("--calibrate", action="store_true", help="write the threshold into the table anew")
+    parser.add_argument("--docs", action="store_true", help="write the figures into docs/explaining-failures.md")
     parser.add_argument("--take", type=Path, metavar="FILE", help="take the signatures of this table")
     given = parser.parse_args()
     mutants = read_table(given.take or FILE)["mutants"]
     figures = calibrated(mutants, PRECISION)
     if given.calibrate or given.take:
         write_table(mutants, FILE)
-    print(json.dumps({"mutants": len(mutants), "of": len(all_mutants()), **figures}))
-    kin = families() if given.kin else {}
-    results = list(trials(mutants, lambda name: kin.get(name, ())))
-    sure = [each for each in results if each.confidence >= figures["threshold"]]
-    right = sum(each.right for each in sure)
-    print(f"printed: {len(sure)} of {len(results)}, right: {right} ({right / max(1, len(sure)):.1%})\n")
-    print("\n".join(by_class(results)))
+    alone = printed(list(trials(mutants)), figures["threshold"])
+    text = [f"{len(mutants)} of {len(all_mutants())} mutants, each left out in turn: {alone}.", ""]
+    if given.kin:
+        kin = families()
+        apart = printed(list(trials(mutants, lambda name: kin.get(name, ()))), figures["threshold"])
+        text = [
+            text[0],
+            f"With all that share a base class or half of the words of their reason left out too: {apart}.",
+            "",
+        ]
+    text += by_class(list(trials(mutants)))
+    print("\n".join(text))
+    if given.docs:
+        into_page("diagnosis", text)
     return 0 if figures["coverage"] >= 0.6 else 1
+
+
+def printed(results: list[Trial], threshold: float) -> str:
+    """Return in words how many mutants get a diagnosis, and how many of these are right."""
+    sure = [each for each in results if each.confidence >= threshold]
+    right = sum(each.right for each in sure)
+    return (f"{len(sure)} ({len(sure) / len(results):.0%}) get a diagnosis, "
+            f"of which {right} ({right / max(1, len(sure)):.0%}) are right")  # fmt: skip
+
+
+def into_page(name: str, lines: list[str]) -> None:
+    """Put lines between the marks of that name in the page of the documentation."""
+    page = Path(__file__).parents[1] / "docs/explaining-failures.md"
+    before, mark, rest = page.read_text(encoding="utf-8").partition(f"<!-- {name} -->\n")
+    _, end, after = rest.partition("<!-- end -->\n")
+    page.write_text("".join([before, mark, *(f"{line}\n" for line in lines), end, after]), encoding="utf-8")
 
 
 def by_class(results: list[Trial]) -> list[str]:
