@@ -18,10 +18,11 @@ from pytest_mcp_storage.oracle.judge import LISTINGS, Finding
 from pytest_mcp_storage.oracle.plain_sequence import PLAIN
 from pytest_mcp_storage.oracle.printing import expected_text, history_of, recorded, returned, unmarked
 from pytest_mcp_storage.oracle.replay import Replay
-from pytest_mcp_storage.oracle.scenario import Scenario, scenario_of
+from pytest_mcp_storage.oracle.scenario import Scenario, Step, scenario_of
 from pytest_mcp_storage.oracle.simplification import bold, fine
 from pytest_mcp_storage.spec.capabilities import Capability
 from pytest_mcp_storage.spec.outcome import Measurement
+from reference_backends import SessionData
 
 LONGEST_REPLAY = 60.0
 MOST_SECONDS = 2.0
@@ -95,6 +96,8 @@ class Reduction:
         smallest = replace(scenario, steps=scenario.steps[: found.place + 1])
         if len(smallest.steps) <= FEW:  # else each replay takes too long to try names and fields first
             smallest = self._simpler(smallest, bold)
+        else:
+            smallest = self._one_session(smallest)
         smallest = self._fewer_steps(smallest)
         smallest = self._simpler(smallest, bold)
         smallest = self._simpler(self._fewer_steps(smallest), fine)
@@ -110,6 +113,13 @@ class Reduction:
         """Return the finding that the clause's test observed: one whose method its message names, or else the first."""
         named = [each for each in findings if each.method in self.named]
         return next(iter(named or ([] if self.named else findings)), None)
+
+    def _one_session(self, scenario: Scenario) -> Scenario:
+        """Leave out the calls for other sessions at once, if the failure remains."""
+        mine = names_in(scenario.steps[-1])
+        steps = tuple(each for each in scenario.steps if names_in(each)[: len(mine)] in ((), mine))
+        candidate = replace(scenario, steps=steps)
+        return candidate if mine and self._same(candidate) else scenario
 
     def _fewer_steps(self, scenario: Scenario) -> Scenario:
         size = max(1, len(scenario.steps) // 2)
@@ -153,3 +163,11 @@ class Reduction:
         over = time.monotonic() > self._end
         self.complete = self.complete and not over
         return over
+
+
+def names_in(step: Step) -> tuple[Any, ...]:
+    """Return the identity and the session id that a call names, as far as it does."""
+    first = step.arguments[0] if step.arguments else None
+    if isinstance(first, SessionData):
+        return first.identity, first.session_id
+    return step.arguments[:2]

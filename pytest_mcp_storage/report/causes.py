@@ -71,19 +71,12 @@ def fault(clause: ClauseReport) -> str:
 
 
 def _known(found: Diagnosis, clauses: list[ClauseReport], mutant: Mapping[str, Any]) -> Cause:
-    """Return the cause of a known class. A fault that all confirmed failures show says more than the class."""
+    """Return a cause of a known class: the class is what was measured to be right."""
     ids = [each.id for each in clauses]
     first = next((id for id in mutant["clauses"] if id in ids), _simplest(clauses).id)
-    faults = {fault(each) for each in clauses} - {""}
-    words = FAULTS.get(faults.pop(), "") if len(faults) == 1 else ""
+    sure = round(found.confidence, 2)
     return Cause(
-        words or words_of(found.cause),
-        ids,
-        first,
-        like=found.mutant,
-        why=str(mutant["why"]),
-        confidence=round(found.confidence, 2),
-        calls=_calls(clauses),
+        words_of(found.cause), ids, first, like=found.mutant, why=mutant["why"], confidence=sure, calls=_calls(clauses)
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pprint
 import re
+import textwrap
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -19,9 +20,10 @@ PASS = "pass_time"  # noqa: S105
 SESSION = "$session"
 NUMBER = "$number"
 TEMPLATE = '''\
-"""{id}: {statement}
+"""{statement}
 
 {seen}
+
 Written by pytest-mcp-storage from a failing run. It fails until the store is fixed:
 
     pytest {file}
@@ -114,9 +116,8 @@ def source(backend: str, clause: Clause, seen: str, scenario: Mapping[str, Any],
     """Return the text of the test file."""
     lines = [line for place in range(len(scenario["steps"])) for line in _step(scenario, place, clause.id)]
     return TEMPLATE.format(
-        id=clause.id,
-        statement=_quoted(clause.statement),
-        seen=_quoted(seen),
+        statement=_quoted(f"{clause.id}: {clause.statement}"),
+        seen=_quoted(f"Seen: {seen}"),
         file=file,
         folder=folder,
         backend=backend,
@@ -126,7 +127,8 @@ def source(backend: str, clause: Clause, seen: str, scenario: Mapping[str, Any],
 
 
 def _quoted(text: str) -> str:
-    return text.replace("\\", "\\\\").replace('"""', "'''")
+    """Return text as lines of a docstring."""
+    return textwrap.fill(text, 100, break_long_words=False).replace("\\", "\\\\").replace('"""', "'''")
 
 
 def _step(scenario: Mapping[str, Any], place: int, clause: str) -> list[str]:

@@ -37,7 +37,7 @@ def test_one_defect_is_one_cause() -> None:
         [failed("EX-2", "get_session expired"), failed("EX-6", "get_session expired")], {"EX-2", "EX-6"}
     )
     assert (cause.clauses, cause.first) == (["EX-2", "EX-6"], "EX-2")
-    assert cause.line.startswith("expired sessions still count as live (like ServesExpired")
+    assert cause.line.startswith("expired sessions are still there (like ServesExpired")
     assert cause.why in ("Reads do not check expiry.", "Checks expiry in the job alone.")
 
 
