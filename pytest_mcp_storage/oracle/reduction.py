@@ -28,7 +28,7 @@ LONGEST_REPLAY = 60.0
 MOST_SECONDS = 2.0
 """Seconds that the reduction of a failure takes at most, unless the tier gives less."""
 FEW = 12
-"""Steps of a short scenario."""
+"""Steps of a short scenario. Each replay of a longer one takes too long to try names and fields first."""
 WRITES = ("create_session", "update_session", "remove_session", "clear_all", "cleanup_expired_sessions")
 METHODS = (*WRITES, "get_session", *LISTINGS)
 
@@ -94,10 +94,8 @@ class Reduction:
             return None
         self.wanted = found.what
         smallest = replace(scenario, steps=scenario.steps[: found.place + 1])
-        if len(smallest.steps) <= FEW:  # else each replay takes too long to try names and fields first
-            smallest = self._simpler(smallest, bold)
-        else:
-            smallest = self._one_session(smallest)
+        is_short = len(smallest.steps) <= FEW
+        smallest = self._simpler(smallest, bold) if is_short else self._one_session(smallest)
         smallest = self._fewer_steps(smallest)
         smallest = self._simpler(smallest, bold)
         smallest = self._simpler(self._fewer_steps(smallest), fine)
