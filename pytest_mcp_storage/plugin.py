@@ -82,6 +82,10 @@ class JudgingHooks:
             self.judging.collect(collector, report)
         return report
 
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> None:
+        self.judging.begin(session)
+
     @pytest.hookimpl(wrapper=True, trylast=True)  # innermost: other plugins see the measured outcome
     def pytest_runtest_makereport(
         self, item: pytest.Item, call: pytest.CallInfo[None]
@@ -104,5 +108,6 @@ class JudgingHooks:
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_terminal_summary(self, terminalreporter: Any) -> Generator[None, None, None]:
-        yield  # after pytest's own list of failures: the verdict is the last thing on the screen
+        with self.judging.one_failure_a_cause(terminalreporter):
+            yield  # after pytest's own list of failures: the verdict is the last thing on the screen
         self.judging.show(terminalreporter)

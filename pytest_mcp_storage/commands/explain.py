@@ -38,6 +38,7 @@ def _lines(backend: BackendReport) -> list[str]:
     for number, cause in enumerate(backend.causes, 1):
         first = by_id[cause.first]
         found += ["", f"{number}. {one_line(cause.line)}", f"   clauses: {one_line(backend.folded(cause.clauses))}"]
+        found += [f"   {one_line(cause.like)} is a broken store of the zoo: {one_line(cause.why)}"] if cause.why else []
         found += [f"   {first.id}: {one_line(first.message)}", *(f"     {one_line(line)}" for line in first.history)]
         found += [f"   reproduce: {visible(first.reproduce)}"] if first.reproduce else []
     return found

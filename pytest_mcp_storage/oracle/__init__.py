@@ -16,6 +16,7 @@
 - ``scenario``: a sequence of calls as plain data.
 - ``replay``: replays it on a fresh namespace of a store.
 - ``reduction``: reduces it to the fewest calls that show a failure.
+- ``plain_sequence``: the calls that are tried if those of a failure can't be replayed.
 - ``simplification``: simpler variants of it.
 - ``printing``: prints it.
 - ``linearizability``: whether an order of the calls explains it.

@@ -76,7 +76,7 @@ class Judge:
                 found = replace(found, kind=f"refused {self._reason(name)}")
         if not isinstance(result, Exception):
             self.model.created(session, self._ttl(step, opened))
-            self._sealed[name] = opened.keys
+            self._sealed[name] = opened.keys[:1]
         return found
 
     def _update_session(self, place: int, step: Step, opened: HandleOptions, result: object) -> Finding | None:
@@ -98,6 +98,7 @@ class Judge:
             found = self._plain(place, step, result)
         if not isinstance(result, Exception) and name in self.model.kept:
             self.model.updated(name, changes, self._ttl(step, opened))
+            self._sealed[name] = tuple({*self._sealed.get(name, ()), *opened.keys[:1]})
         return found
 
     def _remove_session(self, place: int, step: Step, opened: HandleOptions, result: object) -> Finding | None:
@@ -197,8 +198,8 @@ class Judge:
         return "expired" if name in self.model.kept else self._ended.get(name, "unknown")
 
     def _readable(self, name: SessionKey, opened: HandleOptions) -> bool:
-        sealed = self._sealed.get(name, ())
-        return not sealed or sealed[0] in opened.keys
+        """Say whether a handle has the keys that its session may be sealed with: an update adds its own."""
+        return set(self._sealed.get(name, ())) <= set(opened.keys)
 
     def _remove(self, name: SessionKey, how: str = "removed") -> None:
         if name in self.model.kept:

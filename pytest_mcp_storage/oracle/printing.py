@@ -41,8 +41,15 @@ def history_of(scenario: Scenario, finding: Finding, mark: str, raised: Mapping[
     return lines
 
 
-def recorded(history: History, most: int = 24) -> list[str]:
-    """Return a line for each entry of a history that could not be reduced; of a long one the beginning and the end."""
+LONGEST_PERIOD = 8
+"""The most calls in a group that is recognised when it is repeated."""
+
+
+def recorded(history: History, most: int = 16) -> list[str]:
+    """Return a line for each entry of a history that could not be reduced; of a long one the beginning and the end.
+
+    Calls that are made again and again are printed once, with their number.
+    """
     lines: list[str] = []
     several = len(history.handles) > 1
     for entry in history.entries:
@@ -55,11 +62,39 @@ def recorded(history: History, most: int = 24) -> list[str]:
             lines.append(line if entry.end and entry.result is None else f"{line}{ARROW}{answer}")
         else:
             lines.append(str(entry))
-    shown = [str(unmarked(line, history.mark)) for line in lines]
+    shown = folded([str(unmarked(line, history.mark)) for line in lines])
     if len(shown) <= most:
         return shown
     head = most // 4
     return [*shown[:head], f"… {len(shown) - most} calls …", *shown[head - most :]]
+
+
+def folded(lines: list[str]) -> list[str]:
+    """Return the lines with groups that are repeated at once printed once."""
+    found: list[str] = []
+    place = 0
+    while place < len(lines):
+        period, times = max(
+            ((period, _times(lines, place, period)) for period in range(1, LONGEST_PERIOD + 1)),
+            key=lambda each: (each[0] * (each[1] - 1), -each[0]),
+        )
+        if times < 3:  # the line about them would save nothing
+            found.append(lines[place])
+            place += 1
+            continue
+        found += lines[place : place + period]
+        found.append(f"… the same {times - 1} more times …" if period == 1 else
+                     f"… these {period} calls {times - 1} more times …")  # fmt: skip
+        place += period * times
+    return found
+
+
+def _times(lines: list[str], place: int, period: int) -> int:
+    """Count how often the group of lines at a place follows itself."""
+    group, times = lines[place : place + period], 1
+    while len(group) == period and lines[place + times * period : place + (times + 1) * period] == group:
+        times += 1
+    return times
 
 
 def call(step: Step, handles: dict[str, HandleOptions]) -> str:

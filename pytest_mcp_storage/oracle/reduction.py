@@ -15,29 +15,41 @@ from typing import Any
 from pytest_mcp_storage.engine.context import TestContext
 from pytest_mcp_storage.engine.recording import History
 from pytest_mcp_storage.oracle.judge import LISTINGS, Finding
+from pytest_mcp_storage.oracle.plain_sequence import PLAIN
 from pytest_mcp_storage.oracle.printing import expected_text, history_of, recorded, returned, unmarked
 from pytest_mcp_storage.oracle.replay import Replay
-from pytest_mcp_storage.oracle.scenario import Scenario, scenario_of
+from pytest_mcp_storage.oracle.scenario import Scenario, Step, scenario_of
 from pytest_mcp_storage.oracle.simplification import bold, fine
+from pytest_mcp_storage.spec.capabilities import Capability
 from pytest_mcp_storage.spec.outcome import Measurement
+from reference_backends import SessionData
 
 LONGEST_REPLAY = 60.0
 MOST_SECONDS = 2.0
 """Seconds that the reduction of a failure takes at most, unless the tier gives less."""
+FEW = 12
+"""Steps of a short scenario. Each replay of a longer one takes too long to try names and fields first."""
 WRITES = ("create_session", "update_session", "remove_session", "clear_all", "cleanup_expired_sessions")
 METHODS = (*WRITES, "get_session", *LISTINGS)
 
 
 def reduce(measurement: Measurement, history: History, context: TestContext) -> None:
-    """Give the measurement the smallest history that shows its failure, if a replay of the calls shows it too."""
+    """Give the measurement the smallest history that shows its failure, if a replay of the calls shows it too.
+
+    If the calls can't be replayed, or a replay shows nothing, a plain sequence of calls is tried: if a method that the
+    test observed is wrong there too, that history is shorter than any timeline. The finding is then marked as plain.
+    """
     scenario = scenario_of(history)
     search = Reduction(context, measurement.message)
     reduced = search.run(scenario) if scenario else None
+    plain = reduced is None and bool(search.named) and context.can(Capability.CLOCK)
+    if plain:
+        reduced = search.run(PLAIN)
     if reduced is not None:
         smallest, finding, mark = reduced
         measurement.history = history_of(smallest, finding, mark, search.raised)
         raised = [[place, name] for place, name in search.raised.items() if place != finding.place]
-        found = {**printed(finding, mark), "minimal": search.complete, "raised": raised}
+        found = {**printed(finding, mark), "minimal": search.complete, "raised": raised, "plain": plain}
         measurement.scenario = {**smallest.to_json(), "finding": found}
     elif measurement.history == history.lines():
         measurement.history = recorded(history)
@@ -82,7 +94,8 @@ class Reduction:
             return None
         self.wanted = found.what
         smallest = replace(scenario, steps=scenario.steps[: found.place + 1])
-        smallest = self._simpler(smallest, bold)
+        is_short = len(smallest.steps) <= FEW
+        smallest = self._simpler(smallest, bold) if is_short else self._one_session(smallest)
         smallest = self._fewer_steps(smallest)
         smallest = self._simpler(smallest, bold)
         smallest = self._simpler(self._fewer_steps(smallest), fine)
@@ -98,6 +111,13 @@ class Reduction:
         """Return the finding that the clause's test observed: one whose method its message names, or else the first."""
         named = [each for each in findings if each.method in self.named]
         return next(iter(named or ([] if self.named else findings)), None)
+
+    def _one_session(self, scenario: Scenario) -> Scenario:
+        """Leave out the calls for other sessions at once, if the failure remains."""
+        mine = names_in(scenario.steps[-1])
+        steps = tuple(each for each in scenario.steps if names_in(each)[: len(mine)] in ((), mine))
+        candidate = replace(scenario, steps=steps)
+        return candidate if mine and self._same(candidate) else scenario
 
     def _fewer_steps(self, scenario: Scenario) -> Scenario:
         size = max(1, len(scenario.steps) // 2)
@@ -141,3 +161,11 @@ class Reduction:
         over = time.monotonic() > self._end
         self.complete = self.complete and not over
         return over
+
+
+def names_in(step: Step) -> tuple[Any, ...]:
+    """Return the identity and the session id that a call names, as far as it does."""
+    first = step.arguments[0] if step.arguments else None
+    if isinstance(first, SessionData):
+        return first.identity, first.session_id
+    return step.arguments[:2]

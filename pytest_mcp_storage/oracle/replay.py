@@ -18,7 +18,7 @@ from pytest_mcp_storage.spec.describe import told
 from pytest_mcp_storage.spec.harness import NotMeasurable
 from reference_backends import SessionData
 
-LONGEST_CALL = 5.0
+LONGEST_CALL = 2.0
 """Seconds after which a call of a replay has timed out: the replay then shows nothing."""
 
 

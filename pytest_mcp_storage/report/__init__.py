@@ -9,6 +9,8 @@
 - ``badge``: an SVG badge.
 - ``causes``: groups failures by cause.
 - ``similarity``: compares failures with the mutants of the zoo.
+- ``cause_classes``: the classes of causes that a diagnosis names.
+- ``signature_table``: the mutants' failures, as they are stored.
 - ``fingerprint``: what distinguishes a failure from others.
 - ``labels``: the names and symbols of outcomes and verdicts.
 - ``escaping``: makes text from a store safe to show.

@@ -7,13 +7,13 @@ that was right often enough in the leave-one-out test over the zoo.
 
 from __future__ import annotations
 
-import json
+from collections import Counter
 from collections.abc import Iterable, Mapping
-from functools import cache
-from importlib.resources import files
 from typing import Any
 
+from pytest_mcp_storage.report.cause_classes import words_of
 from pytest_mcp_storage.report.model import BackendReport, Cause, ClauseReport
+from pytest_mcp_storage.report.signature_table import signatures
 from pytest_mcp_storage.report.similarity import Diagnosis, diagnose
 from pytest_mcp_storage.spec.clause_ids import natural
 from pytest_mcp_storage.spec.outcome import Outcome
@@ -46,29 +46,38 @@ def causes_of(failed: list[ClauseReport], measured: Iterable[str]) -> list[Cause
     causes: list[Cause] = []
     rest = failed
     if found is not None:
-        explained = [each for each in failed if each.id in table["mutants"][found.mutant]["failed"]]
+        explained = _explained(failed, table["mutants"][found.mutant]["failed"])
         if len(explained) > 1 or len(failed) == 1:
             causes.append(_known(found, explained, table["mutants"][found.mutant]))
             rest = [each for each in failed if each not in explained]
     groups: dict[str, list[ClauseReport]] = {}
     for each in rest:
-        groups.setdefault(fault(each.kind) if each.scenario else each.kind, []).append(each)
+        groups.setdefault(fault(each) or each.kind, []).append(each)
     causes += [_unknown(name, group) for name, group in groups.items()]
     return sorted(causes, key=lambda cause: -len(cause.clauses))
 
 
-def fault(kind: str) -> str:
-    """Return what a confirmed fault has in common with those of other methods."""
-    _, _, words = kind.partition(" ")
+def _explained(failed: list[ClauseReport], known: Mapping[str, str]) -> list[ClauseReport]:
+    """Return the clauses that fail a mutant too, and those with a fault of these: slow clauses are not in the table."""
+    faults = {fault(each) for each in failed if each.id in known} - {""}
+    return [each for each in failed if each.id in known or fault(each) in faults]
+
+
+def fault(clause: ClauseReport) -> str:
+    """Return what a confirmed fault has in common with those of other methods; empty if none was confirmed."""
+    words = str(clause.scenario["finding"]["kind"]) if clause.scenario else ""
     last = words.rpartition(" ")[2]
     return last if last in FAULTS else words
 
 
 def _known(found: Diagnosis, clauses: list[ClauseReport], mutant: Mapping[str, Any]) -> Cause:
+    """Return a cause of a known class: the class is what was measured to be right."""
     ids = [each.id for each in clauses]
     first = next((id for id in mutant["clauses"] if id in ids), _simplest(clauses).id)
-    words = str(mutant["why"]).rstrip(".")
-    return Cause(words, ids, first, like=found.mutant, confidence=round(found.confidence, 2), calls=_calls(clauses))
+    sure = round(found.confidence, 2)
+    return Cause(
+        words_of(found.cause), ids, first, like=found.mutant, why=mutant["why"], confidence=sure, calls=_calls(clauses)
+    )
 
 
 def _unknown(name: str, clauses: list[ClauseReport]) -> Cause:
@@ -78,19 +87,10 @@ def _unknown(name: str, clauses: list[ClauseReport]) -> Cause:
 
 
 def _simplest(clauses: list[ClauseReport]) -> ClauseReport:
-    """Return the clause with the shortest confirmed history; of equals the first of the contract."""
-    return min(clauses, key=lambda each: (not each.scenario, len(each.history), natural(each.id)))
+    """Return a clause with the shortest confirmed history: of the group with most clauses, and the first in that."""
+    groups = Counter(each.group for each in clauses)
+    return min(clauses, key=lambda each: (not each.scenario, -groups[each.group], len(each.history), natural(each.id)))
 
 
 def _calls(clauses: list[ClauseReport]) -> int:
     return min((len(each.history) for each in clauses if each.scenario), default=0)
-
-
-@cache
-def signatures() -> dict[str, Any]:
-    """Return the kill signatures of the zoo, as the command ``mcp-storage zoo --signatures`` has written them."""
-    file = files("pytest_mcp_storage").joinpath("zoo/signatures.json")
-    if not file.is_file():
-        return {"mutants": {}, "threshold": None}
-    table: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-    return table

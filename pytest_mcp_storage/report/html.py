@@ -83,6 +83,7 @@ def as_html(report: Report) -> str:
         signs=labels,
         breakable=breakable,
         seconds=seconds,
+        history_name=labels.history_name,
         style=Markup(style),  # noqa: S704  # the package's own
         script=Markup(script),  # noqa: S704
         style_hash=content_hash(style),

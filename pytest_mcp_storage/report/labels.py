@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from pytest_mcp_storage.report.escaping import one_line
 from pytest_mcp_storage.report.model import (
@@ -53,6 +55,15 @@ _VERDICTS = {
 def sign(clause: ClauseReport) -> Sign:
     """Return the label of a clause's outcome."""
     return ADVICE if clause.advice else _BY_OUTCOME[clause.outcome]
+
+
+def history_name(finding: Mapping[str, Any] | None) -> str:
+    """Return what a printed history is. ``finding``: what its replay has confirmed, if anything."""
+    if not finding:
+        return "history, as recorded"
+    if finding.get("plain"):
+        return "a plain sequence of calls that fails too"
+    return "smallest history" if finding["minimal"] else "history, reduced until the time ran out"
 
 
 def verdict(backend: BackendReport) -> Sign:

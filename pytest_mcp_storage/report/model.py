@@ -56,6 +56,8 @@ class ClauseReport:
     """The smallest sequence of calls that shows the failure, as data; empty if no replay has confirmed one."""
     reproducer: str = ""
     """The file that ``--mcp-repro`` has written."""
+    stand_alone: str = ""
+    """The text of that file: a test that needs the store and pytest, and no test of the suite."""
 
     @property
     def advice(self) -> bool:
@@ -114,7 +116,7 @@ class Cause:
     """What several failed clauses have in common.
 
     ``first``: the clause to fix first. ``like``: the mutant of the zoo that fails in the same way; empty if none is
-    near enough. ``calls``: the length of the shortest confirmed history.
+    near enough. ``why``: the mistake in that mutant. ``calls``: the length of the shortest confirmed history.
     """
 
     words: str
@@ -123,6 +125,7 @@ class Cause:
     like: str = ""
     confidence: float = 0.0
     calls: int = 0
+    why: str = ""
 
     @property
     def line(self) -> str:

@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-NEIGHBOURS = 5
+from pytest_mcp_storage.report.cause_classes import classes_of
+
+NEIGHBOURS = 7
+SHARPNESS = 4
+"""The power of a similarity that is its vote: the nearest mutants decide."""
 READS = ("get_session", "get_identity_sessions_data", "get_identity_mcp_sessions", "get_all_session_ids")
+
+Mutants = Mapping[str, Mapping[str, Any]]
 
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """The most similar mutant, the class of its cause (the clause that must kill it), and how sure that class is.
+    """The class of the cause, the most similar mutant of it, and how sure the class is.
 
     ``ranking``: the classes, the most probable first.
     """
@@ -25,47 +31,70 @@ class Diagnosis:
     ranking: tuple[str, ...]
 
 
+class Table:
+    """The features of the mutants, as far as their clauses were measured on the store in question."""
+
+    def __init__(self, mutants: Mutants, measured: Collection[str] | None = None) -> None:
+        self.classes = {name: classes_of(each["clauses"]) for name, each in mutants.items()}
+        self._known = {
+            name: features({id: kind for id, kind in each["failed"].items() if measured is None or id in measured})
+            for name, each in mutants.items()
+        }
+        counts = Counter(feature for each in self._known.values() for feature in each)
+        total = len(self._known) + 1
+        self._weights: defaultdict[str, float] = defaultdict(lambda: math.log(total))
+        self._weights.update({feature: math.log(total / count) for feature, count in counts.items()})
+
+    def nearest(self, failed: Mapping[str, str], without: Collection[str] = ()) -> Diagnosis | None:
+        """Return the most probable class. Its confidence is the best similarity times its share of the votes."""
+        mine = features(failed)
+        scores = sorted(
+            ((_similar(mine, each, self._weights), name) for name, each in self._known.items() if name not in without),
+            reverse=True,
+        )
+        best = [(score, name) for score, name in scores[:NEIGHBOURS] if score > 0]
+        if not best:
+            return None
+        votes: dict[str, float] = {}
+        for score, name in best:
+            for cause in self.classes[name]:
+                votes[cause] = votes.get(cause, 0) + score**SHARPNESS / len(self.classes[name])
+        ranking = tuple(sorted(votes, key=lambda cause: -votes[cause]))
+        top, mutant = next((score, name) for score, name in best if ranking[0] in self.classes[name])
+        confidence = math.sqrt(top) * votes[ranking[0]] / sum(votes.values())
+        return Diagnosis(mutant, ranking[0], confidence, ranking)
+
+
 def diagnose(failed: Mapping[str, str], measured: Collection[str], table: Mapping[str, Any]) -> Diagnosis | None:
     """Return what the failures are like; ``None`` below the confidence that the table asks for."""
     threshold = table.get("threshold")
     if threshold is None:
         return None
-    found = nearest(failed, measured, table["mutants"])
+    found = Table(table["mutants"], measured).nearest(failed)
     return found if found is not None and found.confidence >= threshold else None
-
-
-def nearest(failed: Mapping[str, str], measured: Collection[str], mutants: Mapping[str, Any]) -> Diagnosis | None:
-    """Return the most similar mutant. The confidence is its similarity times the share of its class."""
-    known = {
-        name: features({id: kind for id, kind in each["failed"].items() if id in measured})
-        for name, each in mutants.items()
-    }
-    counts = Counter(feature for each in known.values() for feature in each)
-    weights: defaultdict[str, float] = defaultdict(lambda: math.log(len(known) + 1))
-    weights.update({feature: math.log((len(known) + 1) / count) for feature, count in counts.items()})
-    mine = features(failed)
-    scores = sorted(((_similar(mine, each, weights), name) for name, each in known.items()), reverse=True)
-    best = [(score, name) for score, name in scores[:NEIGHBOURS] if score > 0]
-    if not best:
-        return None
-    votes: dict[str, float] = {}
-    for score, name in best:
-        cause = mutants[name]["clauses"][0]
-        votes[cause] = votes.get(cause, 0) + score**2
-    ranking = tuple(sorted(votes, key=lambda cause: -votes[cause]))
-    top = next((score, name) for score, name in best if mutants[name]["clauses"][0] == ranking[0])
-    return Diagnosis(top[1], ranking[0], top[0] * votes[ranking[0]] / sum(votes.values()), ranking)
 
 
 def features(failed: Mapping[str, str]) -> set[str]:
     """Return what is compared: the failed clauses, how each failed, and the faults apart from their clauses."""
     kinds = {id: _general(kind) for id, kind in failed.items()}
-    return {*kinds, *(f"{id} {kind}" for id, kind in kinds.items()), *(f"* {kind}" for kind in kinds.values())}
+    coarse = {id: _coarse(kind) for id, kind in kinds.items()}
+    return {
+        *kinds,
+        *(f"{id} {kind}" for id, kind in kinds.items()),
+        *(f"* {kind}" for kind in kinds.values()),
+        *(f"{id} {kind}" for id, kind in coarse.items()),
+        *(f"* {kind}" for kind in coarse.values()),
+    }
 
 
 def _general(kind: str) -> str:
     method, _, rest = kind.partition(" ")
     return f"read {rest}" if method in READS else kind
+
+
+def _coarse(kind: str) -> str:
+    """Return the first two words: ``read changed`` for each field."""
+    return " ".join(kind.split()[:2])
 
 
 def _similar(one: set[str], other: set[str], weights: Mapping[str, float]) -> float:
@@ -75,26 +104,46 @@ def _similar(one: set[str], other: set[str], weights: Mapping[str, float]) -> fl
     return both / either if either else 0.0
 
 
-def calibrated(mutants: Mapping[str, Any], precision: float) -> dict[str, float]:
-    """Return the threshold that gives this precision when each mutant is left out in turn, and what it costs.
+@dataclass(frozen=True)
+class Trial:
+    """The diagnosis of a mutant that was left out, and whether its class, or one of the first three, is right."""
+
+    mutant: str
+    cause: str
+    confidence: float
+    right: bool
+    among_three: bool
+
+
+def trials(mutants: Mutants, kin: Callable[[str], Collection[str]] = lambda name: (name,)) -> Iterator[Trial]:
+    """Leave out each mutant in turn, with its ``kin``, and yield what the others say about it."""
+    table = Table(mutants)
+    for name, each in mutants.items():
+        found = table.nearest(each["failed"], {name, *kin(name)})
+        known = table.classes[name]
+        if found is None:
+            yield Trial(name, known[0], 0.0, right=False, among_three=False)
+        else:
+            among = any(cause in known for cause in found.ranking[:3])
+            yield Trial(name, known[0], found.confidence, right=found.cause in known, among_three=among)
+
+
+def calibrated(mutants: Mutants, precision: float) -> dict[str, float]:
+    """Return the lowest threshold with this precision when each mutant is left out in turn, and what it costs.
 
     ``top1`` and ``top3``: the share of all mutants whose class is the first, or among the first three.
     """
-    results = []
-    top1 = top3 = 0
-    for name, each in mutants.items():
-        others = {key: value for key, value in mutants.items() if key != name}
-        found = nearest(each["failed"], {id for one in mutants.values() for id in one["failed"]}, others)
-        right = found is not None and found.cause in each["clauses"]
-        top1 += right
-        top3 += found is not None and any(cause in each["clauses"] for cause in found.ranking[:3])
-        results.append((found.confidence if found else 0.0, right))
-    results.sort(reverse=True)
+    results = sorted(trials(mutants), key=lambda each: -each.confidence)
     best = {"threshold": 1.01, "precision": 1.0, "coverage": 0.0}
     sure = 0
-    for count, (confidence, correct) in enumerate(results, 1):
-        sure += correct
-        if sure / count >= precision and (count == len(results) or results[count][0] < confidence):
-            best = {"threshold": confidence, "precision": sure / count, "coverage": count / len(results)}
-    total = max(len(mutants), 1)
-    return {**{key: round(value, 4) for key, value in best.items()}, "top1": top1 / total, "top3": top3 / total}
+    for count, trial in enumerate(results, 1):
+        sure += trial.right
+        ends = count == len(results) or results[count].confidence < trial.confidence
+        if ends and sure / count >= precision:
+            # Rounded down, so that the mutant at the threshold stays above it.
+            threshold = math.floor(trial.confidence * 10_000) / 10_000
+            best = {"threshold": threshold, "precision": sure / count, "coverage": count / len(results)}
+    total = max(len(results), 1)
+    best["top1"] = sum(each.right for each in results) / total
+    best["top3"] = sum(each.among_three for each in results) / total
+    return {key: round(value, 4) for key, value in best.items()}

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from pytest_mcp_storage.report import labels
 from pytest_mcp_storage.report.escaping import one_line
-from pytest_mcp_storage.report.model import BackendReport, ClauseReport, Exercised, Report
+from pytest_mcp_storage.report.model import MUST, BackendReport, ClauseReport, Exercised, Report
 from pytest_mcp_storage.spec.outcome import Outcome
 
 COLUMNS = (
@@ -112,13 +112,30 @@ def _table(report: Report, backend: BackendReport, width: int) -> Iterator[Line]
             (" " * names, {}),
             *((f"{column[heading]:>{each}}", {}) for column, each in zip(COLUMNS, widths, strict=True)),
         ]
+    good = _good_groups(report, backend) if backend.count(Outcome.FAILED, MUST) else []
+    if len(good) > 1:
+        rows = [clause for clause in backend.clauses if clause.group in good]
+        yield [(f"{_cut('  ' + one_line(', '.join(good)), names):<{names}}", {}), *_cells(rows, widths)]
     for group, title in report.groups.items():
         rows = [clause for clause in backend.clauses if clause.group == group]
-        if rows:
+        if rows and (group not in good or len(good) == 1):
             name = f"  {one_line(group):<4}{one_line(title)}"
-            shown = name if len(name) < names else f"{name[: names - 2]}…"
-            cells = (_cell(rows, column[0], each) for column, each in zip(COLUMNS, widths, strict=True))
-            yield [(f"{shown:<{names}}", {}), *cells]
+            yield [(f"{_cut(name, names):<{names}}", {}), *_cells(rows, widths)]
+
+
+def _good_groups(report: Report, backend: BackendReport) -> list[str]:
+    """Return the groups of which no clause failed. They share a row if another one failed."""
+    bad = {each.group for each in backend.clauses if each.outcome in (Outcome.FAILED, Outcome.DEVIATION)}
+    there = {each.group for each in backend.clauses}
+    return [group for group in report.groups if group in there - bad]
+
+
+def _cut(name: str, width: int) -> str:
+    return name if len(name) < width else f"{name[: width - 2]}…"
+
+
+def _cells(rows: list[ClauseReport], widths: list[int]) -> Iterator[Segment]:
+    return (_cell(rows, column[0], each) for column, each in zip(COLUMNS, widths, strict=True))
 
 
 def _cell(rows: list[ClauseReport], outcome: Outcome, width: int) -> Segment:
@@ -130,20 +147,39 @@ def _cell(rows: list[ClauseReport], outcome: Outcome, width: int) -> Segment:
 
 
 def _remarks(backend: BackendReport, width: int) -> list[Line]:
-    """Yield what did not pass, in one to three lines each; then why clauses were not measured or not applicable."""
+    """Yield what did not pass, in one to three lines each; then why clauses were not measured or not applicable.
+
+    What was judged in part, and code that no test ran, matter once nothing fails.
+    """
     found = [*_causes(backend, width), *_failures(backend, width)]
+    failing = backend.count(Outcome.FAILED, MUST) > 0
     for outcome, sign in ((Outcome.NOT_MEASURED, labels.UNMEASURED), (Outcome.NOT_APPLICABLE, labels.NOT_APPLICABLE)):
-        for reason, ids in backend.reasons(outcome).items():
+        reasons = backend.reasons(outcome)
+        if failing and outcome is Outcome.NOT_APPLICABLE:
+            reasons = _needed(reasons)
+        for reason, ids in reasons.items():
             start = f"  {sign.mark} {sign.words}: "
             found += _wrapped(start, f"{one_line(backend.folded(ids))}: {one_line(reason)}", width, COLOURS[sign.key])
-    for what, ids in backend.in_part().items():
-        found += _wrapped("  ½ judged in part: ", f"{one_line(backend.folded(ids))}: without {one_line(what)}", width,
-                          COLOURS["not-applicable"])  # fmt: skip
+    if not failing:
+        for what, ids in backend.in_part().items():
+            text = f"{one_line(backend.folded(ids))}: without {one_line(what)}"
+            found += _wrapped("  ½ judged in part: ", text, width, COLOURS["not-applicable"])
     if backend.undeclared:
         names = ", ".join(map(one_line, backend.undeclared))
         found += _wrapped("  + there, but not declared: ", names, width, {"yellow": True})
-    found += _not_exercised(backend.exercised, width)
+    if not failing:
+        found += _not_exercised(backend.exercised, width)
     return [[], *found] if found else []
+
+
+def _needed(reasons: dict[str, list[str]]) -> dict[str, list[str]]:
+    """Return the clauses that need a capability under one reason: all that is needed."""
+    needs = {reason: ids for reason, ids in reasons.items() if reason.startswith("needs ")}
+    if len(needs) < 2:
+        return reasons
+    names = sorted({name for reason in needs for name in reason.removeprefix("needs ").split(", ")})
+    others = {reason: ids for reason, ids in reasons.items() if reason not in needs}
+    return {**others, f"needs {', '.join(names)}": [id for ids in needs.values() for id in ids]}
 
 
 def _failures(backend: BackendReport, width: int) -> list[Line]:
@@ -164,17 +200,21 @@ def _failures(backend: BackendReport, width: int) -> list[Line]:
 
 
 def _causes(backend: BackendReport, width: int) -> list[Line]:
-    """Yield the causes of the failed clauses, if one cause has several."""
-    if not any(len(cause.clauses) > 1 for cause in backend.causes):
+    """Yield the causes of the failed clauses, if one cause has several or is known."""
+    if not any(len(cause.clauses) > 1 or cause.like for cause in backend.causes):
         return []
-    count, clauses = len(backend.causes), sum(len(cause.clauses) for cause in backend.causes)
-    found: list[Line] = [
-        [(f"  {count} {'cause' if count == 1 else 'causes'}, {clauses} failed clauses:", {"bold": True})]
-    ]
+    causes = counted(len(backend.causes), "cause")
+    clauses = counted(sum(len(cause.clauses) for cause in backend.causes), "failed clause")
+    found: list[Line] = [[(f"  {causes}, {clauses}:", {"bold": True})]]
     for number, cause in enumerate(backend.causes, 1):
         ids = one_line(backend.folded(cause.clauses))
         found += _wrapped(f"  {number}. ", f"{one_line(cause.line)} · {ids}", width, {"red": True}, most=None)
     return [*found, []]
+
+
+def counted(count: int, what: str) -> str:
+    """Return ``1 cause`` or ``2 causes``."""
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"
 
 
 def _not_exercised(exercised: Exercised, width: int) -> list[Line]:

@@ -14,6 +14,8 @@
 - ``reproducers``: a failure as a stand-alone test file.
 - ``failures``: failing examples in pytest's cache.
 - ``ci``: annotations and summary for GitHub Actions.
+- ``repeats``: failures whose cause another one shows.
+- ``running``: which clause is running, on a terminal.
 - ``fixtures``: ``mcp_backend`` and ``mcp_backend_harness``.
 - ``formatting``: a measurement as text.
 """

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import shutil
 import textwrap
 from collections.abc import Iterator, Mapping
 from types import SimpleNamespace
 from typing import Any
 
+from pytest_mcp_storage.report import labels
 from pytest_mcp_storage.report.escaping import one_line, visible
 from pytest_mcp_storage.spec.clauses import Clause
 from pytest_mcp_storage.spec.outcome import Measurement, Outcome
 
 WIDTH = 88
-"""Columns at which sentences are wrapped. Calls are not wrapped: white space in them may be the fault."""
+"""Columns at which sentences are wrapped in a wider terminal. Calls are not wrapped: white space in them may be the
+fault."""
+NARROWEST = 60
 SIDES = ("expected", "returned", "differs in")
 
 
@@ -51,7 +55,7 @@ def explained(measured: Measurement, clause: Clause, backend: Mapping[str, Any],
     rows += [("note", note) for note in measured.notes]
     lines = [headline(clause, measured), *(_sentence(name, text) for name, text in rows if text)]
     if measured.history:
-        lines += [f"  {_name_of_history(found)}:", *_numbered(measured.history)]
+        lines += [f"  {labels.history_name(found)}:", *_numbered(measured.history)]
     if measured.fault not in ("", measured.message):
         lines += ["  traceback:", textwrap.indent(visible(measured.fault.rstrip()), "    ")]
     return "\n".join([*lines, f"  reproduce: {visible(reproduce)}"])
@@ -65,12 +69,6 @@ def _sides(found: Mapping[str, Any] | None) -> list[tuple[str, str]]:
     return [("expected", str(found["expected_text"])), ("returned", str(found["returned"])), ("differs in", changed)]
 
 
-def _name_of_history(found: Mapping[str, Any] | None) -> str:
-    if not found:
-        return "history, as recorded"
-    return "smallest history" if found["minimal"] else "history, reduced until the time ran out"
-
-
 def _described(backend: Mapping[str, Any]) -> str:
     about = [backend["harness"]] if backend["harness"] not in ("", backend["name"]) else []
     about += [f"version {backend['version']}"] if backend["version"] != "unknown" else []
@@ -79,8 +77,9 @@ def _described(backend: Mapping[str, Any]) -> str:
 
 def _sentence(name: str, text: str) -> str:
     start = f"  {name + ':':<12}" if name in SIDES else f"  {name + ':':<11}"
+    width = min(WIDTH, max(NARROWEST, shutil.get_terminal_size().columns))
     return textwrap.fill(
-        one_line(text), WIDTH, initial_indent=start, subsequent_indent=" " * len(start), break_on_hyphens=False
+        one_line(text), width, initial_indent=start, subsequent_indent=" " * len(start), break_on_hyphens=False
     )
 
 

@@ -7,6 +7,8 @@ import gc
 import json
 import tracemalloc
 from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -15,17 +17,17 @@ import pytest
 
 from pytest_mcp_storage.engine.loop import patched_by
 from pytest_mcp_storage.report import terminal
-from pytest_mcp_storage.report.causes import add_causes, fault
-from pytest_mcp_storage.report.fingerprint import kind_of
+from pytest_mcp_storage.report.causes import add_causes
 from pytest_mcp_storage.report.model import Report
 from pytest_mcp_storage.report.write import write
-from pytest_mcp_storage.session import ci, failures, leaks, options
+from pytest_mcp_storage.session import ci, failures, leaks, options, repeats, running
 from pytest_mcp_storage.session.backends import resolve
 from pytest_mcp_storage.session.collection import ClauseItem, suite_nodes
 from pytest_mcp_storage.session.deviations import Deviation, DeviationsError, load_deviations
 from pytest_mcp_storage.session.formatting import FailureText, explained
 from pytest_mcp_storage.session.leaks import Leak
 from pytest_mcp_storage.session.loading import BackendNameError
+from pytest_mcp_storage.session.reproducers import add_reproducers
 from pytest_mcp_storage.session.run import PATCHED, Run
 from pytest_mcp_storage.session.suite_paths import suite_id
 from pytest_mcp_storage.session.verdict import judge, left_alone, passes
@@ -73,6 +75,8 @@ class Judging:
         self._left_behind: list[str] = []
         self._arcs: list[dict[str, Any]] = []
         self._written: list[Path] = []
+        self._hidden = 0
+        self._running: running.Running | None = None
         ids = {argument: suite_id(argument, config) for argument in config.args}
         self._wanted = [id for id in ids.values() if id is not None]
         self.stands_aside = not self._wanted and options.stands_aside(config)
@@ -90,6 +94,13 @@ class Judging:
         """Add the suite to what the session has collected."""
         if not self.stands_aside:
             report.result = [*(report.result or ()), *suite_nodes(session, self.run, self._wanted)]
+
+    def begin(self, session: pytest.Session) -> None:
+        """Before the first test: no line for each module of the suite, and on a terminal say which test runs."""
+        reporter = self.config.pluginmanager.get_plugin("terminalreporter")
+        if reporter is not None and session.items and all(isinstance(each, ClauseItem) for each in session.items):
+            reporter.showfspath = False
+        self._running = running.started(self.config)
 
     def attach_result(self, item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport) -> None:
         """Give the report of a clause test the measured outcome, and attach the measurement to it."""
@@ -161,7 +172,7 @@ class Judging:
         self.report.problems += [*leaks.problems(self._leaks), *self._left_behind]
         self._add_exercised(self.report)
         failures.keep(self.config, self._measured, self.options)
-        self._write_reproducers(self.report)
+        add_reproducers(self.report, self.run.clauses, self.options.repro, self.config.invocation_params.dir)
         for backend in self.report.backends:
             add_causes(backend)
         for path in self.options.reports:
@@ -174,6 +185,14 @@ class Judging:
         if session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED):
             good = passes(self.options, self.report)
             session.exitstatus = pytest.ExitCode.OK if good else pytest.ExitCode.TESTS_FAILED
+
+    @contextmanager
+    def one_failure_a_cause(self, reporter: Any) -> Iterator[None]:
+        """Meanwhile let pytest show one failure of each cause, unless the run is verbose."""
+        hidden = [] if self.report is None or reporter.verbosity > 0 else repeats.repeated(self.report, reporter)
+        self._hidden = len(hidden)
+        with repeats.hidden(hidden, reporter):
+            yield
 
     def show(self, reporter: Any) -> None:
         """Print the summary at the end of the run."""
@@ -190,11 +209,15 @@ class Judging:
             reporter.line(f"note: {remark}")
         for path in self._written:
             reporter.line(f"report: {path}")
+        for line in repeats.about(self.report, self._hidden):
+            reporter.line(line)
 
     def _say(self, text: str) -> None:
         """Print to the terminal, past pytest's capture; workers of xdist have none."""
         manager = self.config.pluginmanager
         reporter, capture = manager.get_plugin("terminalreporter"), manager.get_plugin("capturemanager")
+        if self._running is not None:
+            self._running.erase()
         if reporter is not None and capture is not None:
             with capture.global_and_fixture_disabled():
                 reporter.ensure_newline()
@@ -203,22 +226,11 @@ class Judging:
     def _once(self, item: ClauseItem, measured: Measurement, text: str) -> str:
         """Return the text of a failure; for a harness fault that was shown before, only a reference to it."""
         if measured.outcome is not Outcome.NOT_MEASURED:
-            return self._once_at_q(item, measured, text)
+            return text
         first = self._faults.setdefault((item.backend, measured.message), item.nodeid)
         if first == item.nodeid:
             return text
         return f"{measured.clause}: not measured: {measured.message}\n  the same fault as in {first}, shown there"
-
-    def _once_at_q(self, item: ClauseItem, measured: Measurement, text: str) -> str:
-        """Return two lines for a confirmed fault that was shown before, if the run is to be quiet."""
-        if self.config.option.verbose >= 0 or not measured.scenario:
-            return text
-        shared = fault(kind_of(measured.message, measured.scenario))
-        here = f"{measured.clause} ({item.test.name})"
-        first = self._faults.setdefault((item.backend, shared), here)
-        if first == here:
-            return text
-        return f"{text.splitlines()[0]}\n  the same fault as in {first}, shown there"
 
     def _leaked(self, item: ClauseItem, call: pytest.CallInfo[None], report: pytest.TestReport) -> str:
         """Note a failure of a clause test that is not its judgement. Return the text of the failure, or none."""
@@ -250,21 +262,6 @@ class Judging:
         parts = [*self._arcs, self.run.arcs()]
         for backend in report.backends:
             backend.exercised = exercised(part[backend.name] for part in parts if backend.name in part)
-
-    def _write_reproducers(self, report: Report) -> None:
-        """Write a test file for each failure that a replay has confirmed, if ``--mcp-repro`` names a folder."""
-        folder = self.options.repro
-        if folder is None:
-            return
-        from pytest_mcp_storage.session.reproducers import write_reproducer
-
-        here = self.config.invocation_params.dir
-        for backend in report.backends:
-            for row in backend.clauses:
-                if row.outcome in (Outcome.FAILED, Outcome.DEVIATION) and row.scenario:
-                    clause = self.run.clauses[row.id]
-                    path = write_reproducer(folder, backend.name, clause, row.message, row.scenario, here)
-                    row.reproducer = str(path.relative_to(here) if path.is_relative_to(here) else path)
 
     def _deviations(self) -> tuple[Deviation, ...]:
         if self.options.deviations is None:

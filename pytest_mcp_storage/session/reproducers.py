@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 import pprint
 import re
+import textwrap
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from pytest_mcp_storage.report.model import Report
 from pytest_mcp_storage.spec.clauses import Clause
+from pytest_mcp_storage.spec.outcome import Outcome
 from reference_backends import InvalidSessionError
 from reference_backends.core.validation import check_names
 
@@ -17,9 +20,10 @@ PASS = "pass_time"  # noqa: S105
 SESSION = "$session"
 NUMBER = "$number"
 TEMPLATE = '''\
-"""{id}: {statement}
+"""{statement}
 
 {seen}
+
 Written by pytest-mcp-storage from a failing run. It fails until the store is fixed:
 
     pytest {file}
@@ -87,36 +91,44 @@ def test_{name}():
 '''
 
 
-def write_reproducer(
-    folder: Path, backend: str, clause: Clause, seen: str, scenario: Mapping[str, Any], invoked_in: Path
-) -> Path:
-    """Write the test file of a failed clause below ``folder`` and return its path."""
-    slug = re.sub(r"\W+", "_", f"{backend}_{clause.id}").strip("_").lower()
-    path = folder / f"test_{slug}.py"
-    folder.mkdir(parents=True, exist_ok=True)
-    path.write_text(
-        source(backend, clause, seen, scenario, path.name, os.path.relpath(invoked_in, folder)), encoding="utf-8"
-    )
-    return path
+def add_reproducers(report: Report, clauses: Mapping[str, Clause], folder: Path | None, invoked_in: Path) -> None:
+    """Add a stand-alone test to each failure that a replay has confirmed. If ``folder`` is given, write it there too.
+
+    Without a folder, the test is to be saved in the folder that pytest was started in.
+    """
+    for backend in report.backends:
+        for row in backend.clauses:
+            if row.outcome in (Outcome.FAILED, Outcome.DEVIATION) and row.scenario:
+                file = f"test_{_slug(f'{backend.name}_{row.id}')}.py"
+                above = os.path.relpath(invoked_in, folder) if folder else "."
+                row.stand_alone = source(backend.name, clauses[row.id], row.message, row.scenario, file, above)
+                if folder:
+                    folder.mkdir(parents=True, exist_ok=True)
+                    (folder / file).write_text(row.stand_alone, encoding="utf-8")
+                    row.reproducer = os.path.relpath(folder / file, invoked_in)
+
+
+def _slug(text: str) -> str:
+    return re.sub(r"\W+", "_", text).strip("_").lower()
 
 
 def source(backend: str, clause: Clause, seen: str, scenario: Mapping[str, Any], file: str, folder: str) -> str:
     """Return the text of the test file."""
     lines = [line for place in range(len(scenario["steps"])) for line in _step(scenario, place, clause.id)]
     return TEMPLATE.format(
-        id=clause.id,
-        statement=_quoted(clause.statement),
-        seen=_quoted(seen),
+        statement=_quoted(f"{clause.id}: {clause.statement}"),
+        seen=_quoted(f"Seen: {seen}"),
         file=file,
         folder=folder,
         backend=backend,
         body="\n".join(f"            {line}" for line in lines),
-        name=re.sub(r"\W+", "_", clause.id).lower(),
+        name=_slug(clause.id),
     )
 
 
 def _quoted(text: str) -> str:
-    return text.replace("\\", "\\\\").replace('"""', "'''")
+    """Return text as lines of a docstring."""
+    return textwrap.fill(text, 100, break_long_words=False).replace("\\", "\\\\").replace('"""', "'''")
 
 
 def _step(scenario: Mapping[str, Any], place: int, clause: str) -> list[str]:

@@ -127,7 +127,7 @@ def _clause(
 def _outcome(options: Options, clause: Clause, mine: Sequence[Measurement]) -> tuple[Outcome, Measurement]:
     """Return the worst outcome of a clause's tests, and the measurement that shows it best.
 
-    Of several failures that is the first one whose smallest history was confirmed: the others need more to be read.
+    Of several failures that is the one with the shortest confirmed history: the others need more to be read.
     """
     nothing = Measurement(clause.id, "", Outcome.NOT_MEASURED)
     if clause.id not in options.selected:
@@ -135,7 +135,7 @@ def _outcome(options: Options, clause: Clause, mine: Sequence[Measurement]) -> t
         return Outcome.NOT_MEASURED, nothing
     for outcome in (Outcome.FAILED, Outcome.NOT_MEASURED):
         if found := [each for each in mine if each.outcome is outcome]:
-            return outcome, next((each for each in found if each.scenario), found[0])
+            return outcome, min(found, key=lambda each: (_effort(each), _place_of(each.test, clause)))
     if lost := [test for test in clause.tests if test not in {each.test for each in mine}]:
         nothing.message = "it did not run: deselected, interrupted or not collected"
         nothing.notes = [f"did not run: {', '.join(lost)}"]
@@ -144,6 +144,18 @@ def _outcome(options: Options, clause: Clause, mine: Sequence[Measurement]) -> t
         if each.outcome is Outcome.PASSED:
             return Outcome.PASSED, each
     return Outcome.NOT_APPLICABLE, mine[0]
+
+
+def _effort(failed: Measurement) -> tuple[int, int]:
+    """Return how much has to be read to see a failure: its own calls, a plain sequence, or the recorded calls."""
+    if not failed.scenario:
+        return 2, 0
+    return int(failed.scenario["finding"].get("plain", False)), len(failed.history)
+
+
+def _place_of(test: str, clause: Clause) -> int:
+    """Return the place of a test in its clause; tests of other clauses come last."""
+    return clause.tests.index(test) if test in clause.tests else len(clause.tests)
 
 
 def _not_judged(options: Options, capabilities: Iterable[str]) -> list[str]:

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import re
+
+from reference_backends import SessionData
+
+ABSENT = re.compile(r", \w+=None(?=[,)])")
+
 
 def told(got: object) -> str:
     """Return the outcome of a call in words."""
@@ -11,6 +17,8 @@ def told(got: object) -> str:
 
 
 def shortly(value: object, limit: int = 300) -> str:
-    """``repr``, cut to a length that a terminal bears."""
+    """Return ``repr``, of a session without its absent fields, cut to a length that a terminal bears."""
     text = repr(value)
+    if isinstance(value, SessionData):
+        text = ABSENT.sub("", text)
     return text if len(text) <= limit else f"{text[: limit - 20]}… ({len(text)} characters)"

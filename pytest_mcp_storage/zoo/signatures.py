@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import replace
 from multiprocessing import get_context
@@ -16,6 +16,7 @@ from pytest_mcp_storage.engine.measure import measure
 from pytest_mcp_storage.engine.tiers import TIERS
 from pytest_mcp_storage.oracle.reduction import reduce
 from pytest_mcp_storage.report.fingerprint import kind_of
+from pytest_mcp_storage.report.signature_table import expanded, packed
 from pytest_mcp_storage.report.similarity import calibrated
 from pytest_mcp_storage.spec.clauses import load_clauses
 from pytest_mcp_storage.spec.outcome import Outcome
@@ -59,15 +60,29 @@ def signature(name: str, *, seed: int = 0) -> dict[str, Any]:
     return {"clauses": list(mutant.clauses), "why": mutant.why, "failed": failed}
 
 
+def read_table(file: Path = FILE) -> dict[str, Any]:
+    """Return the table: the figures of its calibration, and by mutant its clauses and how each failed."""
+    table: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    return {**table, "mutants": {name: expanded(each) for name, each in table["mutants"].items()}}
+
+
+def write_table(mutants: Mapping[str, Any], file: Path = FILE) -> None:
+    """Write the signatures with the threshold that they give, a mutant a line."""
+    figures = json.dumps(calibrated(mutants, PRECISION))[1:-1]
+    lines = ",\n".join(
+        f"{json.dumps(name)}: {json.dumps(packed(each), ensure_ascii=False, separators=(',', ':'))}"
+        for name, each in mutants.items()
+    )
+    file.write_text(f'{{{figures},\n"mutants": {{\n{lines}\n}}}}\n', encoding="utf-8")
+
+
 def write_signatures(names: Iterable[str], *, jobs: int, file: Path = FILE) -> None:
     """Run these mutants and write their signatures, keeping those of the others that still exist."""
-    known = json.loads(file.read_text(encoding="utf-8"))["mutants"] if file.exists() else {}
+    known = read_table(file)["mutants"] if file.exists() else {}
     existing = [each.name for each in all_mutants()]
     with ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=quietly) as pool:
         running = {pool.submit(signature, name): name for name in names}
         for count, done in enumerate(as_completed(running), 1):
             known[running[done]] = done.result()
             if count % 10 == 0 or count == len(running):
-                kept = {name: known[name] for name in existing if name in known}
-                table = {**calibrated(kept, PRECISION), "mutants": kept}
-                file.write_text(json.dumps(table, indent=0, ensure_ascii=False) + "\n", encoding="utf-8")
+                write_table({name: known[name] for name in existing if name in known}, file)

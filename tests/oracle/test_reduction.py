@@ -112,3 +112,12 @@ def test_a_replay_whose_handle_cannot_be_opened_shows_nothing(loop: SuiteLoop) -
     assert loop.run(Replay(context, Scenario(steps)).run(), limit=10) == []
     loop.run(context.tidy(), limit=10)
     environment.stop()
+
+
+def test_a_timeline_gives_way_to_a_plain_sequence_on_which_the_same_method_fails(loop: SuiteLoop) -> None:
+    """LC-7 makes calls whose arguments JSON can't hold, so they can't be replayed."""
+    seen, environment = failure(loop, "ServesUntilCleanup", "LC-7")
+    environment.stop()
+    assert seen.scenario["finding"]["plain"]
+    assert len(seen.history) == 2
+    assert seen.scenario["finding"]["method"] in seen.message

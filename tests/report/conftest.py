@@ -24,6 +24,8 @@ HOSTILE = (
 )
 """Markup, Markdown, a mention, a link, controls, reversed text, a lone surrogate, an emoji, a line break."""
 
+STAND_ALONE = "def test_ex_2():\n    assert '<b>' == \"it's expired\"\n"
+
 
 def clause(id: str, outcome: Outcome = Outcome.PASSED, **fields: Any) -> ClauseReport:
     given: dict[str, Any] = {
@@ -75,7 +77,15 @@ def every_outcome() -> Report:
     seen = {"message": "get_session returned the session 1.2 s after its TTL of 1 s", "should": "return None"}
     rows = (
         clause("EX-1"),
-        clause("EX-2", Outcome.FAILED, history=history, notes=["left out: a half (needs KEY)"], **seen),
+        clause(
+            "EX-2",
+            Outcome.FAILED,
+            history=history,
+            notes=["left out: a half (needs KEY)"],
+            stand_alone=STAND_ALONE,
+            reproducer="repro/test_sqlite_ex_2.py",
+            **seen,
+        ),
         clause("EX-10", Outcome.DEVIATION, deviation="the server rounds; issue 12", history=history, **seen),
         clause("LC-1", Outcome.NOT_APPLICABLE, message="needs SHARED"),
         clause("LC-2", Outcome.NOT_MEASURED, message="the harness broke down: boom", fault="Traceback\n  boom"),
@@ -106,6 +116,8 @@ def hostile() -> Report:
             fault=HOSTILE,
             deviation=HOSTILE,
             reproduce=HOSTILE,
+            stand_alone=HOSTILE,
+            reproducer=HOSTILE,
         )
         for id, outcome, level in (
             ("EX-1", Outcome.FAILED, "MUST"),

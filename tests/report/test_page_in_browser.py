@@ -108,10 +108,34 @@ def test_each_outcome_says_why(open_page: Open, every_outcome: Report, clause: s
 def test_the_command_is_copied(open_page: Open, every_outcome: Report) -> None:
     page = open_page(every_outcome, permissions=["clipboard-read", "clipboard-write"])
     cell(page, "EX-2", "sqlite").click()
-    panel(page).get_by_role("button", name="Copy").click()
-    expect(panel(page).get_by_role("button", name="Copied")).to_be_visible()
+    command = panel(page).locator(".reproduce")
+    command.get_by_role("button", name="Copy").click()
+    expect(command.get_by_role("button", name="Copied")).to_be_visible()
     copied = page.evaluate("navigator.clipboard.readText()")
     assert copied == "pytest --mcp-backend=sqlite --mcp-clause=EX-2 --hypothesis-seed=7"
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_the_test_that_runs_alone_is_copied_with_the_keyboard_and_without_a_network(
+    open_page: Open, every_outcome: Report, width: int
+) -> None:
+    page = open_page(every_outcome, permissions=["clipboard-read", "clipboard-write"], offline=True,
+                     viewport={"width": width, "height": 800})  # fmt: skip
+    cell(page, "EX-2", "sqlite").click()
+    summary = panel(page).locator("summary")
+    expect(summary).to_contain_text("repro/test_sqlite_ex_2.py")
+    summary.focus()
+    page.keyboard.press("Enter")
+    alone = panel(page).locator(".file")
+    expect(alone.locator("code")).to_be_visible()
+    for _ in range(3):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.matches('.file button')"):
+            break
+    page.keyboard.press("Enter")
+    expect(alone.get_by_role("button", name="Copied")).to_be_focused()
+    assert page.evaluate("navigator.clipboard.readText()") == every_outcome.backends[0].clauses[1].stand_alone
+    assert page.evaluate("document.querySelector('.panel:popover-open').scrollWidth") <= width
 
 
 def test_the_keyboard_reaches_every_cell_and_tab_passes_the_matrix_in_one_step(
@@ -213,6 +237,8 @@ def test_hostile_text_is_shown_and_does_nothing(open_page: Open, hostile: Report
     assert panel(page).locator("p.statement").text_content() == shown
     assert panel(page).locator("pre").text_content() == shown
     assert panel(page).locator(".reproduce code").text_content() == shown
+    assert panel(page).locator(".file code").text_content() == shown
+    assert panel(page).locator("summary code").text_content() == shown
     assert panel(page).locator("ol.history > li > span").all_text_contents() == [shown]
     assert page.locator("thead th").nth(1).text_content() == shown
     assert page.evaluate("window.pwned") is None

@@ -44,13 +44,46 @@ def test_one_defect_is_explained_on_one_screen(repository: pytest.Pytester, monk
     assert repository.runpytest_subprocess("repro").parseoutcomes() == {"passed": 2}
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(("options", "most"), [((), 60), (("-q",), 40)])
+def test_one_defect_takes_one_screen(
+    repository: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...], most: int
+) -> None:
+    monkeypatch.delenv("CI", raising=False)
+    monkeypatch.setenv("COLUMNS", "80")
+    whole = [option for option in RUN if option != CLAUSES]
+    result = repository.runpytest_subprocess(*whole, "--hypothesis-seed=1", *options)
+    result.stdout.fnmatch_lines(["*1 cause, * failed clauses:", "*fix EX-2 first*", "note: * -v shows all"])
+    assert len(result.outlines) <= most, result.stdout.str()
+    sentences = [
+        line for line in result.outlines if not line.startswith(("_", "FAILED", "  reproduce", "broken_store:"))
+    ]
+    assert max(map(len, sentences)) <= 80
+
+
+def test_each_cause_is_shown_once_and_every_failure_with_v(repository: pytest.Pytester) -> None:
+    once = repository.runpytest_subprocess(*RUN, "--mcp-clause=EX-3")
+    failed = once.parseoutcomes()["failed"]
+    assert failed > 1
+    assert once.stdout.str().count("  contract: ") == once.stdout.str().count("FAILED ") == 1
+    every = repository.runpytest_subprocess(*RUN, "--mcp-clause=EX-3", "-v")
+    assert every.stdout.str().count("  contract: ") == every.parseoutcomes()["failed"] == failed
+
+
+def test_a_run_that_passes_takes_one_line_for_each_backend_at_q(repository: pytest.Pytester) -> None:
+    options = ("--mcp-backend=memory", "--mcp-backend=sqlite", "--mcp-tier=smoke", "--mcp-clause=LC-2", "-q")
+    lines = repository.runpytest_subprocess(*options, "-p", "no:randomly", "--mcp-no-coverage").outlines
+    start = next(place for place, line in enumerate(lines) if "MCP storage conformance" in line)
+    assert [line.partition(":")[0] for line in lines[start + 1 : -1]] == ["memory", "sqlite"]
+
+
 @pytest.mark.parametrize("workers", [(), ("-n1",)])
 def test_the_summary_of_a_ci_run_repeats_no_failure(
     repository: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, workers: tuple[str, ...]
 ) -> None:
     monkeypatch.setenv("CI", "true")
-    result = repository.runpytest_subprocess(*RUN, *workers, "--mcp-clause=EX-3", "--junitxml=junit.xml")
-    result.stdout.fnmatch_lines(["FAILED test_mcp_*EX-3 (MUST): *"])
+    result = repository.runpytest_subprocess(*RUN, *workers, "-v", "--mcp-clause=EX-3", "--junitxml=junit.xml")
+    result.stdout.fnmatch_lines(["FAILED *test_mcp_*EX-3 (MUST): *"])
     assert result.stdout.str().count("  contract: ") == result.parseoutcomes()["failed"]
     junit = ElementTree.parse(repository.path / "junit.xml").getroot()
     for failure in junit.iter("failure"):

@@ -61,7 +61,7 @@
     home.tabIndex = 0;
   });
 
-  // Copy the command; if the clipboard can't be used, select the command instead.
+  // Copy a command or a test; if the clipboard can't be used, select the text instead.
   const copy = async (box, button) => {
     const code = box.querySelector("code");
     try {
@@ -73,14 +73,14 @@
     }
   };
   const prepare = (panel) => {
-    const box = panel.querySelector(".reproduce");
-    if (!box || box.querySelector("button")) return;
-    const button = document.createElement("button");
-    button.type = "button";
-    button.textContent = "Copy";
-    button.setAttribute("aria-live", "polite");
-    button.addEventListener("click", () => copy(box, button));
-    box.append(button);
+    for (const box of panel.querySelectorAll(".copied:not(:has(button))")) {
+      const button = document.createElement("button");
+      button.type = "button";
+      button.textContent = "Copy";
+      button.setAttribute("aria-live", "polite");
+      button.addEventListener("click", () => copy(box, button));
+      box.append(button);
+    }
   };
 
   // matrix.html#EX-2@sqlite opens that cell; opening a cell puts its address into the bar.
