@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -20,6 +21,8 @@ from reference_backends import SessionData
 
 LONGEST_CALL = 2.0
 """Seconds after which a call of a replay has timed out: the replay then shows nothing."""
+ALL_CALLS = 4.0
+"""Seconds that the calls of a replay take together at most; for a store that waits for a lock in each of them."""
 
 
 class Replay:
@@ -32,6 +35,7 @@ class Replay:
         self.findings: list[Finding] = []
         self.raised: dict[int, str] = {}
         """The errors of the store, by the place of their call."""
+        self._spent = 0.0
         self._handles: dict[str, RecordingBackend] = {}
         self._judges: dict[str, Judge] = {}
         self._created: set[tuple[str, str]] = set()
@@ -60,6 +64,7 @@ class Replay:
         marked = self._marked(step)
         options = {} if step.ttl is None else {"ttl": step.ttl}
         result: object
+        begun = time.monotonic()
         try:
             result = await getattr(handle, step.method)(*marked.arguments, **options)
         except (NotMeasurable, Overdue):
@@ -69,6 +74,9 @@ class Replay:
         except Exception as error:
             result = error
             self.raised[place] = type(error).__name__
+        self._spent += time.monotonic() - begun
+        if self._spent > ALL_CALLS:
+            raise NotMeasurable("the store is too slow to be replayed")
         judge = self._judges.setdefault(
             "" if self.context.one_store else step.handle, Judge(self.context.now, self.context.default_ttl)
         )

@@ -37,7 +37,7 @@ from pathlib import Path
 
 import pytest
 
-sys.path[:0] = [str(Path(__file__).resolve().parent / {folder!r})]
+sys.path.append(str(Path(__file__).resolve().parent / {folder!r}))
 
 from pytest_mcp_storage import Capability
 from pytest_mcp_storage.session.backends import resolve

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from typing import Any
 
@@ -121,3 +122,27 @@ def test_a_timeline_gives_way_to_a_plain_sequence_on_which_the_same_method_fails
     assert seen.scenario["finding"]["plain"]
     assert len(seen.history) == 2
     assert seen.scenario["finding"]["method"] in seen.message
+
+
+def test_a_store_that_waits_in_each_call_ends_its_replay(loop: SuiteLoop, monkeypatch: pytest.MonkeyPatch) -> None:
+    from pytest_mcp_storage.engine.context import TestContext
+    from pytest_mcp_storage.oracle import replay
+    from pytest_mcp_storage.zoo.in_memory_store import InMemoryBackend, InMemoryHarness
+
+    calls: list[str] = []
+
+    class Waits(InMemoryBackend):
+        async def get_session(self, identity: str, session_id: str) -> Any:
+            calls.extend([session_id] * session_id.startswith("s"))
+            await asyncio.sleep(0.02)
+            return await super().get_session(identity, session_id)
+
+    monkeypatch.setattr(replay, "ALL_CALLS", 0.05)
+    environment = Environment("waits", type("WaitsHarness", (InMemoryHarness,), {"backend": Waits}), loop)
+    environment.start()
+    context = TestContext(environment, TIERS["smoke"], 0, destructive=True)
+    steps = tuple(Step("store", "get_session", ("alice", f"s{number}")) for number in range(50))
+    assert loop.run(replay.Replay(context, Scenario(steps)).run(), limit=10) == []
+    assert len(calls) < 5
+    loop.run(context.tidy(), limit=10)
+    environment.stop()
