@@ -49,7 +49,15 @@ def _one_handle(scenario: Scenario) -> Iterator[Scenario]:
             yield one
     for name, opened in scenario.handles.items():
         if opened.keys or opened.default_ttl is not None:
-            yield replace(scenario, handles={**scenario.handles, name: HandleOptions()})
+            yield _without_options(scenario, name)
+
+
+def _without_options(scenario: Scenario, name: str) -> Scenario:
+    """Return the scenario with that handle opened without options, and named for it: ``store_of_2_keys`` has none."""
+    plain = "keyless" if scenario.handles[name].keys and "keyless" not in scenario.handles else name
+    steps = tuple(replace(step, handle=plain) if step.handle == name else step for step in scenario.steps)
+    others = {each: opened for each, opened in scenario.handles.items() if each != name}
+    return replace(scenario, steps=steps, handles={**others, plain: HandleOptions()})
 
 
 def _plain_sessions(scenario: Scenario) -> Iterator[Scenario]:

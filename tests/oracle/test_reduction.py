@@ -11,9 +11,11 @@ import pytest
 from pytest_mcp_storage.engine.environment import Environment
 from pytest_mcp_storage.engine.loop import SuiteLoop
 from pytest_mcp_storage.engine.measure import measure
+from pytest_mcp_storage.engine.recording import HandleOptions
 from pytest_mcp_storage.engine.tiers import TIERS
 from pytest_mcp_storage.oracle.reduction import reduce, still_fails
 from pytest_mcp_storage.oracle.scenario import Scenario, Step
+from pytest_mcp_storage.oracle.simplification import bold
 from pytest_mcp_storage.spec.clauses import load_clauses
 from pytest_mcp_storage.spec.outcome import Measurement, Outcome
 from pytest_mcp_storage.zoo.registry import all_mutants
@@ -146,3 +148,12 @@ def test_a_store_that_waits_in_each_call_ends_its_replay(loop: SuiteLoop, monkey
     assert len(calls) < 5
     loop.run(context.tidy(), limit=10)
     environment.stop()
+
+
+def test_a_handle_that_needs_no_key_is_not_named_for_its_keys() -> None:
+    handles = {"store": HandleOptions(), "store_of_1_keys": HandleOptions(("5e" * 32,))}
+    steps = tuple(Step(name, "get_session", ("alice", "s1")) for name in handles)
+    plain = [each for each in bold(Scenario(steps, handles)) if len(each.handles) == 2]
+    assert [[step.handle for step in each.steps] for each in plain if each.handles.keys() != handles.keys()] == [
+        ["store", "keyless"]
+    ]
