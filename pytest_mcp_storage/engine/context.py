@@ -51,6 +51,8 @@ class TestContext(ExampleNames):
         self.destructive = destructive
         self.history = History()
         self.notes: list[str] = []
+        self.cancelled = ""
+        """The last call that the test cancelled, in words."""
         self._handles: list[RecordingBackend] = []
         self._others: list[RecordingBackend] = []
         """Handles on other stores, or with fewer rights."""

@@ -62,9 +62,11 @@ def measure(
     measurement.examples = executor.examples
     measurement.notes += context.notes
     if executor.failure is not None:
-        _judge(measurement, executor.failure)
+        _judge(measurement, executor.failure, context)
         measurement.history = executor.history
     replayable = measurement.outcome is Outcome.FAILED and not isinstance(executor.failure, (NoReturn, TimeoutError))
+    if context.cancelled and blamed(executor.failure):
+        replayable = False  # what a cancelled call left behind would fail a replay too, from its first call on
     if reduce and replayable and executor.recorded and not environment.hung:
         again = TestContext(environment, tier, seed, destructive=destructive)
         try:
@@ -111,7 +113,7 @@ def tidy(context: TestContext, *, limit: float) -> None:
             raise
 
 
-def _judge(measurement: Measurement, error: Exception) -> None:
+def _judge(measurement: Measurement, error: Exception, context: TestContext) -> None:
     """Say what an exception means: the store's failure, the harness's fault, or nothing measured."""
     method = blamed(error)
     if isinstance(error, NotMeasurable):
@@ -129,6 +131,8 @@ def _judge(measurement: Measurement, error: Exception) -> None:
         measurement.outcome, measurement.message = Outcome.FAILED, f"{method} {told(error)}"
         measurement.should = "not raise that"
         measurement.notes += _place(error)
+        if context.cancelled:
+            measurement.notes.append(f"before it, {context.cancelled}: see what that call leaves behind (CA-2)")
     elif isinstance(error, TimeoutError):
         measurement.outcome, measurement.message = Outcome.FAILED, f"the store hung: {error}"
         measurement.should = "answer"

@@ -93,7 +93,9 @@ async def interrupted(context: TestContext, what: str, call: Call, at: int, *, a
         task.cancel()
         limit = f"{context.harness.time_limit:g} s"
         raise Violation(f"{what} and did not end within {limit}", should="end with CancelledError, or with its result")
-    return task.result()
+    ending = task.result()
+    context.cancelled = what if ending.cancelled else context.cancelled
+    return ending
 
 
 async def _caller(call: Call, at: int, answered: bool) -> Ending:

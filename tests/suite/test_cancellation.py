@@ -18,6 +18,7 @@ from pytest_mcp_storage.spec.outcome import Measurement
 from pytest_mcp_storage.workloads.cancellation import moments
 from pytest_mcp_storage.zoo.in_memory_store import InMemoryBackend, InMemoryHarness, Rows
 from pytest_mcp_storage.zoo.mutants import cancellation, cancelled_callers
+from reference_backends import StorageUnavailableError
 
 Judge = Callable[..., list[Measurement]]
 
@@ -81,3 +82,27 @@ def test_of_many_the_first_the_last_and_others_each_time(context: TestContext) -
 def test_deep_tries_all_of_them(context: TestContext) -> None:
     context.tier = replace(context.tier, faults=25)
     assert len(moments(context, 60)) == 60
+
+
+class _LeavesItsLock(InMemoryBackend):
+    """Raises in every call after a cancelled one, as SQLite does while a cursor of a cancelled call is open."""
+
+    async def request(self, work: Callable[[Rows], Any]) -> Any:
+        if getattr(self.store, "locked", False):
+            raise StorageUnavailableError("database is locked")
+        try:
+            await asyncio.sleep(0)
+        except asyncio.CancelledError:
+            setattr(self.store, "locked", True)  # noqa: B010
+            raise
+        return await super().request(work)
+
+
+@pytest.mark.parametrize("clause", ["CA-1", "CA-3", "CA-4"])
+def test_what_a_cancelled_call_leaves_behind_is_not_blamed_on_the_next_call_alone(judge: Judge, clause: str) -> None:
+    harness = type("LeavesItsLock", (InMemoryHarness,), {"backend": _LeavesItsLock})
+    failed = [each for each in judge(harness, clause) if each.outcome is Outcome.FAILED]
+    assert any("was cancelled" in f"{each.message} {each.notes}" for each in failed)
+    blaming = [each for each in failed if each.message.startswith(("create_session raised", "init raised"))]
+    assert all("was cancelled at its suspension point" in str(each.notes) for each in blaming), blaming
+    assert not any(each.scenario for each in blaming)
