@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 
-def told(got: object) -> str:
+def describe(got: object) -> str:
     """Return the outcome of a call in words."""
     if isinstance(got, BaseException):
         return f"raised {type(got).__name__}: {got}"
-    return f"returned {shortly(got)}"
+    return f"returned {short_repr(got)}"
 
 
-def shortly(value: object, limit: int = 300) -> str:
+def short_repr(value: object, limit: int = 300) -> str:
     """``repr``, cut to a length that a terminal bears."""
     text = repr(value)
     return text if len(text) <= limit else f"{text[: limit - 20]}… ({len(text)} characters)"

@@ -16,7 +16,7 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import Any, Self
 
-from pytest_mcp_storage.stacks.environment import without_libpq
+from pytest_mcp_storage.stacks.environment_variables import without_libpq
 from reference_backends.core.errors import StorageSetupError, StorageUnavailableError
 
 

@@ -45,7 +45,7 @@ _REWRITE = "UPDATE mcp_sessions SET data = ? WHERE sessionId = ? AND identity = 
 _DELETE = "DELETE FROM mcp_sessions WHERE sessionId = ? AND identity = ?"
 _DELETE_ALL = "DELETE FROM mcp_sessions"
 _DELETE_EXPIRED = "DELETE FROM mcp_sessions WHERE expiresAt <= ?"
-_ADOPT = "UPDATE mcp_sessions SET expiresAt = ? WHERE expiresAt IS NULL"
+_SET_MISSING_EXPIRIES = "UPDATE mcp_sessions SET expiresAt = ? WHERE expiresAt IS NULL"
 _OF_CALLS = (
     _FIND,
     _FIND_ALL,
@@ -65,15 +65,15 @@ _OLD_MARK = "DROP TABLE IF EXISTS mcp_sessions_remnants"
 
 
 class SessionTable(Engine):
-    """The engine of the SQLite store; ``stamp`` is the expiry of rows that have none.
+    """The engine of the SQLite store; ``default_expiry`` is the expiry of rows that have none.
 
     SQLite keeps a table of the locks that a process holds. After a fork the child has a copy of it but not the locks,
     so it would write without any. So connections are closed before a fork; the next call opens a new one.
     """
 
-    def __init__(self, path: Path, stamp: Callable[[], int]) -> None:
+    def __init__(self, path: Path, default_expiry: Callable[[], int]) -> None:
         self._path = path
-        self._stamp = stamp
+        self._default_expiry = default_expiry
         self._connection: sqlite3.Connection | None = None
         self._status: os.stat_result | None = None
         self._lock = threading.RLock()
@@ -161,7 +161,7 @@ class SessionTable(Engine):
         self._execute(_DELETE_ALL)
 
     def delete_expired(self, now: int) -> None:
-        self._execute(_ADOPT, (self._stamp(),))
+        self._execute(_SET_MISSING_EXPIRIES, (self._default_expiry(),))
         self._execute(_DELETE_EXPIRED, (now,))
 
     def compact(self) -> None:
@@ -211,7 +211,7 @@ class SessionTable(Engine):
         with self.writing():
             for sql in _OF_CALLS:
                 self._execute(f"EXPLAIN {sql}", (None,) * sql.count("?"))
-            self._execute(_ADOPT, (self._stamp(),))
+            self._execute(_SET_MISSING_EXPIRIES, (self._default_expiry(),))
             [(version,)] = self._execute("PRAGMA user_version")
             self._execute(f"PRAGMA user_version = {version}")
 

@@ -89,7 +89,7 @@ class SupabaseStorageBackend(BaseBackend):
         self._client = _asynchronous(client)
         self._table = SupabaseTable(client, time_limit, name=table, api_key=api_key)
         self._sealed_columns = (SECRETS if seal_all else CREDENTIALS) if self._codec.seals else ()
-        self._introduced = False
+        self._role_checked = False
         self._key_variable = "a public key (SUPABASE_PUBLISHABLE_KEY, SUPABASE_ANON_KEY)"
 
     async def init(self) -> None:
@@ -97,13 +97,13 @@ class SupabaseStorageBackend(BaseBackend):
 
         Raise ``StorageSetupError``, ``ConfigurationError`` for a key that is refused, ``StorageUnavailableError``.
         """
-        if not self._introduced and self._acts_as_anon():
+        if not self._role_checked and self._acts_as_anon():
             logger.warning(
                 "[mcp-storage] supabase: %s is used for server-side storage, and row-level security "
                 "hides every row from it; use SUPABASE_SECRET_KEY or SUPABASE_SERVICE_ROLE_KEY, or sign in",
                 self._key_variable,
             )
-        self._introduced = True
+        self._role_checked = True
         self._table.in_use = False
         await verify(self._table)
         self._table.in_use = True
@@ -131,7 +131,7 @@ class SupabaseStorageBackend(BaseBackend):
         self, identity: str, session_id: str, changes: SessionUpdate, ttl: float | None = None
     ) -> None:
         identity, session_id = check_names(identity, session_id)
-        named = self._codec.harden(check_changes(changes))
+        named = self._codec.seal_clear(check_changes(changes))
         row = changed_columns(named) | {"expires_at": expiry(self._expiry(ttl))}
         self._require_open()
         kept = [column for column in self._sealed_columns if column not in row]
@@ -139,10 +139,10 @@ class SupabaseStorageBackend(BaseBackend):
         stored = await self._table.change(self._live(request, identity, session_id))
         if stored is None:
             raise not_live(session_id)
-        if kept and (not stored or self._codec.harden(stored) is not stored):
+        if kept and (not stored or self._codec.seal_clear(stored) is not stored):
             # A secret is stored in clear (MX-5). If others change the session all the time, their updates seal it.
             with contextlib.suppress(_ChangedMeanwhile):
-                await self._rewrite(identity, session_id, self._codec.harden)
+                await self._rewrite(identity, session_id, self._codec.seal_clear)
 
     async def get_session(self, identity: str, session_id: str) -> SessionData | None:
         identity, session_id = check_names(identity, session_id)

@@ -13,10 +13,10 @@ from postgrest import APIResponse
 from postgrest.types import CountMethod, ReturnMethod
 
 from reference_backends.core.errors import ConfigurationError, StorageError, StorageSetupError
-from reference_backends.supabase.answers import Caller, not_postgrest, refusal_of, refused
 from reference_backends.supabase.credentials import Credentials
 from reference_backends.supabase.errors import FAULTS, typed_error
 from reference_backends.supabase.http_environment import proxy_of
+from reference_backends.supabase.refusals import Caller, not_postgrest, refusal_of, refused
 from reference_backends.supabase.role import role_of
 from reference_backends.supabase.rows import TABLE, Row
 

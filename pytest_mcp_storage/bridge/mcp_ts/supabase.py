@@ -27,11 +27,11 @@ MIGRATION = "20260330195700_install_mcp_sessions.sql"
 GRANTED_BY_DEFAULT = "grant all on public.mcp_sessions to anon, authenticated, service_role"
 """What projects granted on a new table when upstream's migration was written; it grants nothing itself."""
 
-AWAY = {
+BREAK = {
     "missing": "public.mcp_sessions rename to mcp_away",
     "old": "public.mcp_sessions rename column client_id to mcp_away",
 }
-BACK = {
+RESTORE = {
     "missing": "public.mcp_away rename to mcp_sessions",
     "old": "public.mcp_sessions rename column mcp_away to client_id",
 }
@@ -103,12 +103,12 @@ class UpstreamProject(SupabaseHarness):
     @asynccontextmanager
     async def unprepared(self, how: Literal["missing", "old"]) -> AsyncIterator[None]:
         """Rename the table or its last column in the block: upstream reads its project's variables only once."""
-        await self._behind.execute(f"alter table {AWAY[how]}")
+        await self._behind.execute(f"alter table {BREAK[how]}")
         await self._reloaded(usable=False)
         try:
             yield
         finally:
-            await self._behind.execute(f"alter table {BACK[how]}")
+            await self._behind.execute(f"alter table {RESTORE[how]}")
             await self._reloaded(usable=True)
 
     @classmethod
@@ -155,7 +155,7 @@ class McpTsSupabase(McpTsHarness):
     store: ClassVar[str] = "supabase"
     packages: ClassVar[Sequence[str]] = ("@supabase/supabase-js",)
     node_options: ClassVar[Sequence[str]] = ("--experimental-websocket",)  # supabase-js needs it before Node 22
-    proves_each: ClassVar[bool] = True
+    checks_each_open: ClassVar[bool] = True
     capabilities = (SupabaseHarness.capabilities | {Capability.LOST_ANSWER}) - {
         Capability.DEFAULT_TTL,
         Capability.FAIL_STEP,

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_mcp_storage.stacks.polling import poll
 from pytest_mcp_storage.stacks.servers import Note
+from pytest_mcp_storage.stacks.supabase.database_schema import BARE, PREPARED, install
 from pytest_mcp_storage.stacks.supabase.keys import ProjectKeys, key_kind
-from pytest_mcp_storage.stacks.supabase.schema import BARE, PREPARED, install
 from pytest_mcp_storage.stacks.supabase.servers import Upstream
 from pytest_mcp_storage.stacks.supabase.stack import Say
 from pytest_mcp_storage.stacks.supabase.supervisor_client import SupervisedServer

@@ -12,7 +12,7 @@ from reference_backends.supabase.backend import SEALING_ATTEMPTS
 
 
 @pytest.mark.parametrize("seal_all", [False, True])
-async def test_an_update_seals_what_still_lies_in_clear(
+async def test_an_update_seals_what_is_in_clear(
     stack: SupabaseStack, sql: Any, seal_all: bool, session: Any, key: str, in_clear: Any, wire: Any, backend_on: Any
 ) -> None:
     async with (
@@ -46,7 +46,7 @@ async def test_one_secret_in_clear_is_enough_to_be_sealed(
         assert "clear" not in stored
 
 
-async def test_an_update_beside_the_sealing_is_kept(
+async def test_an_update_during_the_sealing_is_kept(
     stack: SupabaseStack, sql: Any, session: Any, key: str, wire: Any, backend_on: Any
 ) -> None:
     """Between the read and the write another handle replaces the clear tokens. They must not come back."""

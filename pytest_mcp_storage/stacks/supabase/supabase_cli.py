@@ -13,18 +13,18 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from pytest_mcp_storage.stacks.environment import supabase_cli_environment
+from pytest_mcp_storage.stacks.environment_variables import supabase_cli_environment
 from pytest_mcp_storage.stacks.processes import free_port
 from pytest_mcp_storage.stacks.servers import Note
 from pytest_mcp_storage.stacks.signing import private_jwk
 from pytest_mcp_storage.stacks.supabase.binaries import supabase_program
+from pytest_mcp_storage.stacks.supabase.database_schema import migrations
 from pytest_mcp_storage.stacks.supabase.docker import check_docker
+from pytest_mcp_storage.stacks.supabase.given_project import UrlServer
 from pytest_mcp_storage.stacks.supabase.keys import ProjectKeys
-from pytest_mcp_storage.stacks.supabase.schema import migrations
 from pytest_mcp_storage.stacks.supabase.servers import Upstream
 from pytest_mcp_storage.stacks.supabase.stack import MAX_ROWS, Say, StackServer, SupabaseStack
 from pytest_mcp_storage.stacks.supabase.supervisor_client import SupervisedServer
-from pytest_mcp_storage.stacks.supabase.url import GivenServer
 from reference_backends.core.errors import StorageSetupError
 
 STATUS_LIMIT = 30.0
@@ -81,7 +81,7 @@ def start(*, environ: Mapping[str, str] | None = None, say: Say = lambda text: N
     configuration = _configuration(Path.cwd())
     if configuration is not None and (reported := _status(program)) is not None:
         say(f"Supabase stack: using the project that is up at {reported['API_URL']}")
-        return GivenServer(_stack(reported, signing_key(configuration)))
+        return UrlServer(_stack(reported, signing_key(configuration)))
     say("Supabase stack: supabase start (the first time it pulls its images, which takes minutes)")
     return SupervisedServer("cli", f"{__name__}:CliServers", {"program": str(program)}, say=say, makes_stores=False)
 
