@@ -228,7 +228,7 @@ class SupabaseHarness(BackendHarness):
 
         created = self._created
 
-        class Noting(SupabaseStorageBackend):
+        class RecordingCreates(SupabaseStorageBackend):
             """Records the sessions that it creates, so that they can be removed from a shared project."""
 
             async def create_session(self, session: SessionData, ttl: float | None = None) -> None:
@@ -246,7 +246,7 @@ class SupabaseHarness(BackendHarness):
                     created.update(ours)
                     raise
 
-        backend = (SupabaseStorageBackend if self.dedicated else Noting)(client, seal_all=True, **options)
+        backend = (SupabaseStorageBackend if self.dedicated else RecordingCreates)(client, seal_all=True, **options)
         await backend.init()
         return backend
 

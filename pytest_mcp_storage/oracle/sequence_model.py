@@ -71,7 +71,7 @@ class Expected:
         return not self.absent
 
     @property
-    def dead(self) -> bool:
+    def ended(self) -> bool:
         """Whether it must not be returned."""
         return not self.sessions
 
@@ -110,7 +110,7 @@ class SequenceModel:
             return None
         if seen is None:
             return None if expected.absent else (Symptom.MISSING, "nothing")
-        if expected.dead:
+        if expected.ended:
             return Symptom.SHOWN, "a session that is not live"
         found = [difference(seen, each) for each in expected.sessions]
         if not all(found):

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from pytest_mcp_storage.report.write import RENDERERS
+
 if TYPE_CHECKING:
     from pytest_mcp_storage.engine.tiers import Tier
     from pytest_mcp_storage.spec.clauses import Clause
 
-REPORT_ENDINGS = (".json", ".html", ".md", ".svg")
 TIER_NAMES = ("smoke", "standard", "deep")
 DEFAULT_TIER = "standard"
 PROVIDERS = ("auto", "url", "native", "docker", "cli")
@@ -208,8 +209,8 @@ def _seed(config: pytest.Config) -> int:
 
 def _writable(config: pytest.Config, name: str) -> Path:
     path = config.invocation_params.dir / name
-    if path.suffix not in REPORT_ENDINGS:
-        raise pytest.UsageError(f"--mcp-report {name}: the ending must be one of {', '.join(REPORT_ENDINGS)}")
+    if path.suffix not in RENDERERS:
+        raise pytest.UsageError(f"--mcp-report {name}: the ending must be one of {', '.join(RENDERERS)}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -22,7 +22,7 @@ from pytest_mcp_storage.oracle.generators import changes, families, sessions
 from pytest_mcp_storage.oracle.store_model import ROUNDING
 from pytest_mcp_storage.spec.describe import describe
 from pytest_mcp_storage.spec.harness import BackendHarness, NotMeasurable
-from pytest_mcp_storage.workloads.crash import assert_survives_a_kill, comings_and_goings, large_updates
+from pytest_mcp_storage.workloads.crash import assert_survives_a_kill, creates_and_removals, large_updates
 from reference_backends import SessionData, StorageSetupError
 
 LARGE = "x" * 256 * 1024
@@ -110,7 +110,7 @@ async def test_everything_acknowledged_outlives_its_process(context: TestContext
     async with context.another_store(will_be_killed=True) as harness:
         for number in range(context.tier.kills):
             rng = random.Random(f"{context.seed} {number}")
-            plan = comings_and_goings(kept, rng)
+            plan = creates_and_removals(kept, rng)
             await assert_survives_a_kill(context, harness, kept, plan, rng, callers=1 + 3 * (number % 2))
 
 

@@ -138,7 +138,9 @@ async def test_what_is_stored_can_be_seen(context: TestContext) -> None:
                     f"stored_fields() returned {sorted(fields)} and no {field}", should="show tokens, headers"
                 )
             if fields[field] == getattr(session, field) and not canary.found_in(after):
-                raise Violation(f"stored_bytes() does not show {field} that lie in clear", should="show everything")
+                raise Violation(
+                    f"stored_bytes() does not show {field} that are stored in clear", should="show everything"
+                )
 
 
 @clause_test("HA-1", needs=[Capability.AT_REST])

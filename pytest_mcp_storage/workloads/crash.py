@@ -37,7 +37,7 @@ ATTEMPTS = 3
 """How often a worker may finish its plan before the kill."""
 
 
-def comings_and_goings(sessions: Sequence[SessionData], rng: random.Random) -> list[Step]:
+def creates_and_removals(sessions: Sequence[SessionData], rng: random.Random) -> list[Step]:
     """Return creates, updates and removals of these sessions; every value is written once."""
     plan = []
     for place in range(STEPS):

@@ -167,7 +167,7 @@ class Loss:
                 got = await call
         else:
             task = asyncio.ensure_future(call)
-            await _linger(usual * self.share)
+            await _wait_without_answer(usual * self.share)
             async with losing:
                 got = await task
         await back(self.context, store, session)
@@ -190,7 +190,7 @@ def losses(context: TestContext, count: int | None = None) -> Iterator[Loss]:
         yield Loss(context, number, rng.uniform(0, 1.1))
 
 
-async def _linger(seconds: float) -> None:
+async def _wait_without_answer(seconds: float) -> None:
     """Let others run for this long, at a finer resolution than the loop's timers."""
     until = time.monotonic() + seconds
     while time.monotonic() < until:  # noqa: ASYNC110 - nothing sets an event: the moment is what counts

@@ -139,10 +139,14 @@ def read_status(text: str) -> dict[str, str]:
     return known
 
 
+def _keys(reported: Mapping[str, str]) -> dict[str, str | None]:
+    return {attribute: reported.get(name) for name, attribute in KEYS.items()}
+
+
 def _stack(reported: Mapping[str, str], signing_key: str | None) -> SupabaseStack:
     return SupabaseStack(
         url=reported["API_URL"],
-        **{attribute: reported.get(name) for name, attribute in KEYS.items()},
+        **_keys(reported),
         database_url=reported["DB_URL"],
         signing_key=signing_key,
         provider="cli",
@@ -183,8 +187,7 @@ class CliServers:
         if self.used or not migrated or max_rows != MAX_ROWS:
             raise StorageSetupError("the cli provider has one store, with the migrations: use --mcp-supabase=native")
         self.used = True
-        keys = {attribute: self.reported.get(name) for name, attribute in KEYS.items()}
-        return Upstream(self.reported["API_URL"], self.reported["DB_URL"], keys)
+        return Upstream(self.reported["API_URL"], self.reported["DB_URL"], _keys(self.reported))
 
     async def ready(self, name: str) -> None:
         """``supabase start`` has waited for it."""

@@ -114,7 +114,7 @@ class Player(FaultySteps):
         expected = self.model.expected(slot)
         got = await outcome_of(handle.create_session(session, ttl))
         if isinstance(got, SessionExistsError):
-            if expected.dead:
+            if expected.ended:
                 clause = violations.of_a_refused_create(self.model, slot, self.steps)
                 raise self.violation(
                     clause, "REFUSED", f"create_session {describe(got)}", "create it: no such session is live"
@@ -147,7 +147,7 @@ class Player(FaultySteps):
             return  # a store that reads before it writes may refuse
         if isinstance(got, Exception):
             raise self.unexpected("update_session", got)
-        if expected.dead:
+        if expected.ended:
             clause = violations.of_an_accepted_update(self.model, slot)
             raise self.violation(clause, "ACCEPTED", "update_session took a session that is not live",
                                   "raise SessionNotFoundError")  # fmt: skip
@@ -178,7 +178,7 @@ class Player(FaultySteps):
             return
         for slot in self.model.slots.values():
             expected = self.model.expected(slot)
-            if not (expected.dead and expected.expired) or slot.forgotten:
+            if not (expected.ended and expected.expired) or slot.forgotten:
                 continue
             try:
                 await self.context.harness.stored_fields(*slot.name)

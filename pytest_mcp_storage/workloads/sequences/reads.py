@@ -104,9 +104,9 @@ class Reads:
         clause, counts = LISTINGS[method], Counter(seen)
         for slot in slots:
             expected, session_id = self.model.expected(slot), slot.name[1]
-            if slot.forgotten or (not expected.dead and not expected.live):
+            if slot.forgotten or (not expected.ended and not expected.live):
                 continue
-            if expected.dead and session_id in counts:
+            if expected.ended and session_id in counts:
                 raise self.misread(Symptom.SHOWN, slot, f"{method} returned {session_id!r}")
             if expected.live and session_id not in counts:
                 await self.check(slot, reader)  # perhaps it is not only this read that does not find it
