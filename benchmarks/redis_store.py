@@ -90,7 +90,7 @@ class Plain:
     async def update(self, number: int) -> None:
         member = layout.member(IDS[number % STORED])
         keys = [self.keys.session("alice", member), self.keys.index("alice")]
-        fields = layout.fields(self.codec.harden(dict(CHANGES)))
+        fields = layout.fields(self.codec.seal_clear(dict(CHANGES)))
         await self._run(scripts.UPDATE, keys, NOW, EXPIRY, BOUND, member, int(self.codec.seals), 0, *fields)
 
     async def list(self, number: int) -> object:

@@ -18,8 +18,8 @@ from xml.etree import ElementTree
 
 import yaml
 
+from pytest_mcp_storage.bridge.backend_names import MCP_TS_STORES
 from pytest_mcp_storage.bridge.mcp_ts.package import SDK, VERSIONS
-from pytest_mcp_storage.bridge.names import MCP_TS_STORES
 from pytest_mcp_storage.report.merge import merge
 from pytest_mcp_storage.report.model import BackendReport, Report
 from pytest_mcp_storage.report.write import write
@@ -266,15 +266,15 @@ def _failures(judged: Sequence[Judged]) -> Iterator[str]:
         yield ""
         yield f"### mcp-ts:{one.store}"
         yield ""
-        told: set[str] = set()
+        reported: set[str] = set()
         for failure in one.failures:
             title, _, rest = failure.text.partition("\n")
             title = f"{title} (deep tier)" if failure.deep else title
-            if failure.clause in told:
+            if failure.clause in reported:
                 yield f"- {_html(_cut(title))}"
                 yield ""
                 continue
-            told.add(failure.clause)
+            reported.add(failure.clause)
             yield f"<details><summary>{_html(_cut(title))}</summary>"
             yield ""
             yield f"`{failure.test}`"

@@ -24,7 +24,7 @@ from pytest_mcp_storage.suite import suite_tests
 SMOKE = replace(TIERS["smoke"], shrinking=0)
 """Don't shrink: nobody reads the example that kills a mutant."""
 
-GLANCE = replace(SMOKE, examples=2, steps=5, listed=50, clearing=50, ids=2000)
+QUICK_TIER = replace(SMOKE, examples=2, steps=5, listed=50, clearing=50, ids=2000)
 """Enough for most mutants. The others get the complete tier."""
 
 SEED = 0
@@ -56,8 +56,8 @@ def main() -> int:
     """Run a few examples on the first store, then the complete tier on all of them."""
     first, *further = sys.argv[1:]
     answered: set[str] = set()
-    for backend, tier in ((first, GLANCE), (first, SMOKE), *((each, SMOKE) for each in further)):
-        if wrong := judge(backend, tier, set() if tier is GLANCE else answered):
+    for backend, tier in ((first, QUICK_TIER), (first, SMOKE), *((each, SMOKE) for each in further)):
+        if wrong := judge(backend, tier, set() if tier is QUICK_TIER else answered):
             print(wrong)
             return 1
     return 0

@@ -25,9 +25,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "mcp_conformance(clause): a test of the MCP storage contract, by clause id")
-    if options.only_tells(config):
+    if options.only_prints(config):
         return
-    options.refuse_slip(config)
+    options.refuse_misspelled(config)
     if not options.names_given(config):
         options.refuse_without_backend(config)
         return

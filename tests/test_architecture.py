@@ -21,7 +21,7 @@ LONGEST = 300
 """Lines of a module."""
 LONGEST_OF_TESTS = 400
 """Lines of a module that tests, or breaks, a clause group."""
-ENTRIES = {"reference_backends": 15, "pytest_mcp_storage": 20}
+ENTRIES = {"reference_backends": 14, "pytest_mcp_storage": 20}
 """The most entries of a package's folder."""
 
 MODULES = {

@@ -205,7 +205,7 @@ def make():
 """
 
 
-def test_a_failure_is_told_with_history_and_how_to_see_it_again(pytester: pytest.Pytester) -> None:
+def test_a_failure_is_reported_with_its_history_and_command(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(careless=BROKEN_STORE)
     result = run(pytester, "--mcp-backend=careless:CarelessHarness", "--mcp-clause=LC-8", "--mcp-tier=smoke")
     assert result.ret == 1

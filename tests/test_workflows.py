@@ -15,7 +15,7 @@ import yaml
 
 from pytest_mcp_storage.cli import COMMANDS
 from pytest_mcp_storage.stacks.signing import private_jwk
-from pytest_mcp_storage.stacks.supabase import cli
+from pytest_mcp_storage.stacks.supabase import supabase_cli
 from pytest_mcp_storage.stacks.supabase.binaries import NpmPackage, npm_folder
 from pytest_mcp_storage.stacks.supabase.stack import VARIABLES, SupabaseStack
 from tests.parts import NPM
@@ -40,12 +40,12 @@ def test_the_users_workflow_judges_every_bundled_store_by_options_that_exist() -
     text = WORKFLOWS["docs/ci/conformance.yml"].read_text()
     (job,) = yaml.safe_load(text)["jobs"].values()
     assert job["strategy"]["matrix"]["backend"] == ["memory", "file", "sqlite", "redis", "supabase"]
-    told = subprocess.run(
+    reported = subprocess.run(
         [sys.executable, "-m", "pytest", "--help"], capture_output=True, text=True, check=True, cwd=ROOT
     )
     options = set(re.findall(r"--mcp-[a-z]+(?:-[a-z]+)*", text))
     assert options == {"--mcp-backend", "--mcp-report", "--mcp-supabase", "--mcp-allow-destructive"}
-    assert [option for option in options if option not in told.stdout] == []
+    assert [option for option in options if option not in reported.stdout] == []
     assert set(re.findall(r"mcp-storage (\S+)\n", text)) == {"supabase-init"} <= set(COMMANDS)
 
 
@@ -88,7 +88,7 @@ def test_a_project_is_started_and_handed_on_by_names_that_the_command_line_knows
     assert stack.database_url
     if keys == "es256":
         assert private_jwk(str(stack.signing_key)) == json.loads(
-            str(cli.signing_key(tmp_path / "supabase/config.toml"))
+            str(supabase_cli.signing_key(tmp_path / "supabase/config.toml"))
         )
     else:
         assert stack.jwt_secret

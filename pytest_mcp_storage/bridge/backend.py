@@ -8,7 +8,7 @@ from typing import Any
 
 from pytest_mcp_storage.bridge.borrowed import LONGEST, BorrowedObjects, mutable
 from pytest_mcp_storage.bridge.errors import ForeignAnswerError
-from pytest_mcp_storage.bridge.values import UNDEFINED, mark
+from pytest_mcp_storage.bridge.marks import UNDEFINED, mark
 from pytest_mcp_storage.bridge.wire import Wire
 from reference_backends import Clock, InvalidSessionError, SessionData, SessionUpdate
 from reference_backends.core.record import FIELD_NAMES, WIRE_NAMES
@@ -28,7 +28,7 @@ class BridgeBackend:
         self._wire = wire
         self.handle = handle
         self._clock = clock
-        self._lent = BorrowedObjects(wire, handle, enabled=shares_objects)
+        self._borrowed = BorrowedObjects(wire, handle, enabled=shares_objects)
         self._ids: deque[str] = deque()
         self._next_ids = 1
 
@@ -50,38 +50,38 @@ class BridgeBackend:
         return session_id
 
     async def create_session(self, session: SessionData, ttl: float | None = None) -> None:
-        number = self._lent.number()
+        number = self._borrowed.number()
         await self._do("createSession", session=to_foreign(session), **_given(lend=number, ttl=ttl))
-        self._lent.watch(number, mutable(session), lambda: to_foreign(session))
+        self._borrowed.watch(number, mutable(session), lambda: to_foreign(session))
 
     async def update_session(
         self, identity: str, session_id: str, changes: SessionUpdate, ttl: float | None = None
     ) -> None:
         named = _foreign_changes(changes)
         mark(named)  # an update is not validated yet, and the JSON encoder would turn the key 1 into "1" silently
-        number = self._lent.number()
+        number = self._borrowed.number()
         await self._do(
             "updateSession", identity=identity, sessionId=session_id, changes=named, **_given(lend=number, ttl=ttl)
         )
-        self._lent.watch(number, [changes], lambda: _foreign_changes(changes))
+        self._borrowed.watch(number, [changes], lambda: _foreign_changes(changes))
 
     async def get_session(self, identity: str, session_id: str) -> SessionData | None:
-        number = self._lent.number()
+        number = self._borrowed.number()
         answer = await self._ask("getSession", identity=identity, sessionId=session_id, **_given(lend=number))
         if answer is None:
             return None
         session = from_foreign(answer, "getSession")
-        self._lent.watch(number, mutable(session), lambda: to_foreign(session))
+        self._borrowed.watch(number, mutable(session), lambda: to_foreign(session))
         return session
 
     async def get_identity_sessions_data(self, identity: str) -> list[SessionData]:
-        number = self._lent.number()
+        number = self._borrowed.number()
         answer = await self._ask("getIdentitySessionsData", identity=identity, **_given(lend=number))
         sessions = [from_foreign(item, "getIdentitySessionsData") for item in _list(answer, "getIdentitySessionsData")]
         listed = tuple(sessions)
         if len(listed) <= LONGEST:
             objects = [item for session in listed for item in mutable(session)]
-            self._lent.watch(number, objects, lambda: [to_foreign(session) for session in listed])
+            self._borrowed.watch(number, objects, lambda: [to_foreign(session) for session in listed])
         return sessions
 
     async def get_identity_mcp_sessions(self, identity: str) -> list[str]:
@@ -104,7 +104,7 @@ class BridgeBackend:
         await self._do("disconnect")
 
     async def _ask(self, call: str, **arguments: Any) -> Any:
-        await self._lent.settle()
+        await self._borrowed.settle()
         return await self._wire.call(call, **self._common(), **arguments)
 
     async def _do(self, call: str, **arguments: Any) -> None:

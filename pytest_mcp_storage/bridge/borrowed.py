@@ -61,11 +61,11 @@ class BorrowedObjects:
 
     async def settle(self) -> None:
         """Send the bridge what the caller has changed since."""
-        for lent in list(self._watched):
-            now = _state(lent.objects)
-            if now is not None and now != lent.seen:
-                lent.seen = now
-                await self._wire.call("alter", handle=self._handle, lent=lent.number, value=lent.whole())
+        for borrowed in list(self._watched):
+            now = _state(borrowed.objects)
+            if now is not None and now != borrowed.seen:
+                borrowed.seen = now
+                await self._wire.call("alter", handle=self._handle, lent=borrowed.number, value=borrowed.whole())
 
 
 def mutable(session: SessionData) -> list[Any]:

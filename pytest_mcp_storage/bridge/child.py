@@ -69,7 +69,7 @@ class Child:
         os.set_blocking(self._stdin, False)
         os.set_blocking(self._stdout, False)
         self._reading = True
-        self._swept = False
+        self._helpers_ended = False
 
     @property
     def pid(self) -> int:
@@ -117,15 +117,15 @@ class Child:
             self._read()
         return bool(ready)
 
-    def obituary(self) -> str:
+    def exit_report(self) -> str:
         """Return how the process ended, if it has, and the last lines of its stderr, for the end of a message."""
         if not self._reading:
             with contextlib.suppress(subprocess.TimeoutExpired):
-                self._process.wait(0.5)  # its stdout closes shortly before it ends
+                self._process.wait(0.5)  # its stdout closes short_repr before it ends
         code = self._process.poll()
         if code is not None:
             self._end_helpers()
-        how = "" if code is None else f" It ended {_manner(code)}."
+        how = "" if code is None else f" It ended {_exit_text(code)}."
         lines = self._last_errors()
         return how + (f" Its stderr ends:\n{lines}" if lines else " Its stderr is empty.")
 
@@ -147,7 +147,7 @@ class Child:
         """Return the beginning of an incomplete line."""
         return bytes(self._head)
 
-    def hang_up(self) -> None:
+    def close_pipes(self) -> None:
         """Close its stdin and stdout: a bridge that still runs can then clean up."""
         self.close_input()
         self._reading = False
@@ -159,7 +159,7 @@ class Child:
 
         Return True if it ended by itself.
         """
-        self.hang_up()
+        self.close_pipes()
         left = True
         try:
             self._process.wait(grace)
@@ -175,8 +175,8 @@ class Child:
 
         Do that only once, as soon as the process has ended: later the number may belong to another group.
         """
-        if not self._swept:
-            self._swept = True
+        if not self._helpers_ended:
+            self._helpers_ended = True
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self._process.pid, signal.SIGKILL)
 
@@ -230,7 +230,7 @@ class Child:
         return "\n".join(f"  {line}" for line in lines)
 
 
-def _manner(code: int) -> str:
+def _exit_text(code: int) -> str:
     if code >= 0:
         return f"with status {code}"
     try:

@@ -33,7 +33,7 @@ class Hello:
     """Whether the bridge repeats on the backend's objects what callers change in theirs, by ``alter``."""
 
 
-async def shake_hands(wire: Wire) -> Hello:
+async def exchange_hello(wire: Wire) -> Hello:
     """Send ``hello`` and return the answer. Raises ``BridgeFault`` for another version or an invalid answer."""
     answer = await wire.call("hello", limit=wire.limits.start, protocol=PROTOCOL, maxLine=LONGEST_LINE)
     if not isinstance(answer, dict):

@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Literal, Self
 
 from pytest_mcp_storage.bridge.backend import BridgeBackend, to_foreign
 from pytest_mcp_storage.bridge.errors import BridgeFault
-from pytest_mcp_storage.bridge.handshake import Hello, shake_hands
+from pytest_mcp_storage.bridge.handshake import Hello, exchange_hello
 from pytest_mcp_storage.bridge.wire import Limits, Observer, Wire
 from pytest_mcp_storage.spec.capabilities import Capability
 from pytest_mcp_storage.spec.harness import BackendHarness
@@ -83,7 +83,7 @@ class StdioHarness(BackendHarness):
         """Start the program and exchange ``hello``."""
         self._wire = Wire(self.command, self.limits, self.env, self.observer)
         try:
-            self.hello = await shake_hands(self._wire)
+            self.hello = await exchange_hello(self._wire)
         except BaseException:
             self.stop()
             raise

@@ -13,7 +13,7 @@ from typing import Any
 
 from pytest_mcp_storage.bridge.child import Child
 from pytest_mcp_storage.bridge.errors import BridgeFault, error_of
-from pytest_mcp_storage.bridge.values import read_line, write_line
+from pytest_mcp_storage.bridge.marks import read_line, write_line
 from pytest_mcp_storage.spec.harness import NotMeasurable
 
 LONGEST_LINE = 64 * 2**20
@@ -21,7 +21,7 @@ LONGEST_LINE = 64 * 2**20
 
 LEVELS = {"DEBUG": logging.DEBUG, "INFO": logging.INFO, "WARNING": logging.WARNING, "ERROR": logging.ERROR}
 SHOWN = 80
-TOLD = 600
+REPORTED = 600
 """The most characters of a fault, without the end of stderr."""
 
 Observer = Callable[[bytes], None]
@@ -143,9 +143,9 @@ class Wire:
     def break_off(self, what: str) -> None:
         """Let every further call raise a fault that says ``what`` the bridge did. The first fault is kept."""
         if self._fault is None:
-            what = what if len(what) <= TOLD else f"{what[:TOLD]}…"  # it may contain a megabyte from the bridge
-            self._fault = f"the bridge `{' '.join(self.command)}` {what}.{self._child.obituary()}"
-            self._child.hang_up()
+            what = what if len(what) <= REPORTED else f"{what[:REPORTED]}…"  # it may contain a megabyte from the bridge
+            self._fault = f"the bridge `{' '.join(self.command)}` {what}.{self._child.exit_report()}"
+            self._child.close_pipes()
         for waiting in self._waiting.values():
             if not waiting.future.done():
                 waiting.future.set_exception(BridgeFault(self._fault))

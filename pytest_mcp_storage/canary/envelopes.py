@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.ciphers.algorithms import AES
 from cryptography.hazmat.primitives.ciphers.modes import GCM
 
 from pytest_mcp_storage.spec.comparison import first_difference
-from pytest_mcp_storage.spec.describe import shortly
+from pytest_mcp_storage.spec.describe import short_repr
 
 IV_BYTES = 12
 TAG_BYTES = 16
@@ -67,7 +67,7 @@ def flaw(stored: object, value: Any, key: str) -> str:
     """Return why ``stored`` is not the envelope of a JSON value under this key, in words; empty if it is."""
     envelope = parse(stored)
     if envelope is None:
-        return f"{shortly(stored, 120)}, which is not {FORM}"
+        return f"{short_repr(stored, 120)}, which is not {FORM}"
     plain = opened(envelope, key)
     if plain is None:
         return "an envelope that AES-256-GCM with the key, and no associated data, does not open"

@@ -49,7 +49,7 @@ class StoreWatcher:
     async def watching(self, when: str) -> AsyncIterator[None]:
         """Look at the store again and again inside the context, for what is there for a moment only."""
         start = time.perf_counter()
-        self._glance(await self._stored_bytes(), when)
+        self._scan_quickly(await self._stored_bytes(), when)
         if time.perf_counter() - start > _SLOW:
             yield
             return
@@ -65,7 +65,7 @@ class StoreWatcher:
         while not over.is_set():
             start = time.perf_counter()
             with suppress(Exception):  # an outage may end what the harness reads by, too
-                self._glance(await self._stored_bytes(), when)
+                self._scan_quickly(await self._stored_bytes(), when)
             taken = time.perf_counter() - start
             if taken < 0.001:
                 await asyncio.sleep(0)
@@ -73,7 +73,7 @@ class StoreWatcher:
             with suppress(TimeoutError):
                 await asyncio.wait_for(over.wait(), _REST * taken)
 
-    def _glance(self, data: bytes, when: str) -> None:
+    def _scan_quickly(self, data: bytes, when: str) -> None:
         if data == self._seen:
             return
         self._seen = data

@@ -15,12 +15,12 @@ from pytest_mcp_storage.harnesses.redis import RedisHarness
 from pytest_mcp_storage.harnesses.supabase import CHOICE_VARIABLE, SupabaseHarness
 from pytest_mcp_storage.session.backends import BUNDLED, MakeHarness, resolve
 from pytest_mcp_storage.session.loading import BackendNameError
+from pytest_mcp_storage.speed.console_table import show
 from pytest_mcp_storage.speed.page import as_html
 from pytest_mcp_storage.speed.result import BenchResult
 from pytest_mcp_storage.speed.run import STEPS_OF_A_STORE
 from pytest_mcp_storage.speed.run import bench as measure
 from pytest_mcp_storage.speed.store import Store
-from pytest_mcp_storage.speed.table import show
 
 GIVEN = {"redis": "REDIS_URL", "supabase": "SUPABASE_URL"}
 """The variables that lead these stores to a server of yours: it is measured only if you name the store."""

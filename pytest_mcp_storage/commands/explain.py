@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from pytest_mcp_storage.report.causes import add_causes
-from pytest_mcp_storage.report.escaping import one_line, visible
+from pytest_mcp_storage.report.escaping import one_line, printable
 from pytest_mcp_storage.report.model import BackendReport, Report, ReportError
 
 
@@ -40,5 +40,5 @@ def _lines(backend: BackendReport) -> list[str]:
         found += ["", f"{number}. {one_line(cause.line)}", f"   clauses: {one_line(backend.folded(cause.clauses))}"]
         found += [f"   {one_line(cause.like)} is a broken store of the zoo: {one_line(cause.why)}"] if cause.why else []
         found += [f"   {first.id}: {one_line(first.message)}", *(f"     {one_line(line)}" for line in first.history)]
-        found += [f"   reproduce: {visible(first.reproduce)}"] if first.reproduce else []
+        found += [f"   reproduce: {printable(first.reproduce)}"] if first.reproduce else []
     return found

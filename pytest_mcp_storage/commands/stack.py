@@ -53,7 +53,7 @@ def up(provider: Choice, port: int, detach: bool) -> None:
     for ending in (signal.SIGTERM, signal.SIGINT):
         signal.signal(ending, lambda *_: ended.set())
     elsewhere = {name: value for name, value in os.environ.items() if name != "SUPABASE_URL"}
-    with state.holding() as announce, start_stack(provider, environ=elsewhere, say=_say) as server:
+    with state.exclusive() as announce, start_stack(provider, environ=elsewhere, say=_say) as server:
         store = server.store("mcp", port=port)
         announce(store)
         click.echo(f'{store.url} is up. In another shell: eval "$(mcp-storage stack env)"')

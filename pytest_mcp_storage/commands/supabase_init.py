@@ -11,7 +11,7 @@ from pathlib import Path
 
 import click
 
-from pytest_mcp_storage.stacks.supabase.schema import migrations
+from pytest_mcp_storage.stacks.supabase.database_schema import migrations
 from reference_backends.supabase.push import installed_major, push
 
 TABLE = "mcp_sessions"

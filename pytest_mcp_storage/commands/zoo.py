@@ -43,10 +43,10 @@ def zoo(names: tuple[str, ...], every: bool, seed: int, jobs: int, signatures: b
     console = Console()
     results = {result.mutant: result for result in _results(chosen, seed=seed, every=every, jobs=jobs, console=console)}
     console.print(_matrix([results[name] for name in chosen]))
-    problems = [*_holes(results.values()), *(() if names else _unguarded())]
+    problems = [*_unexpected(results.values()), *(() if names else _without_mutant())]
     for problem in problems:
         console.print(problem, style="red", highlight=False, soft_wrap=True)
-    console.print(f"{'; '.join(_told(list(results.values())))}; seed {seed}", soft_wrap=True)
+    console.print(f"{'; '.join(_totals(list(results.values())))}; seed {seed}", soft_wrap=True)
     raise SystemExit(1 if problems else 0)
 
 
@@ -66,11 +66,9 @@ def _results(names: list[str], *, seed: int, every: bool, jobs: int, console: Co
         task = progress.add_task("running", total=len(names))
         # Conforming stores are last in the list and run every clause. They start first, so that no process is idle
         # at the end.
-        under_way = {
-            pool.submit(run_mutant, name, tiers=tiers, seed=seed, every=every): name for name in reversed(names)
-        }
-        for done in as_completed(under_way):
-            progress.update(task, advance=1, description=f"run {under_way[done]}")
+        running = {pool.submit(run_mutant, name, tiers=tiers, seed=seed, every=every): name for name in reversed(names)}
+        for done in as_completed(running):
+            progress.update(task, advance=1, description=f"run {running[done]}")
             yield done.result()
 
 
@@ -91,7 +89,7 @@ def _matrix(results: Sequence[KillResult]) -> Table:
     return table
 
 
-def _holes(results: Iterable[KillResult]) -> Iterator[str]:
+def _unexpected(results: Iterable[KillResult]) -> Iterator[str]:
     for result in results:
         if result.named and not result.killed:
             missed = ", ".join(sorted(set(result.named) - set(result.by)))
@@ -102,7 +100,7 @@ def _holes(results: Iterable[KillResult]) -> Iterator[str]:
             yield f"{result.mutant} is conforming, and could not be measured: {'; '.join(result.faults)}"
 
 
-def _told(results: list[KillResult]) -> Iterator[str]:
+def _totals(results: list[KillResult]) -> Iterator[str]:
     broken = [result for result in results if result.named]
     if broken:
         killed = [result for result in broken if result.killed]
@@ -114,8 +112,8 @@ def _told(results: list[KillResult]) -> Iterator[str]:
         yield f"{passed} of {len(conforming)} conforming ones passed"
 
 
-def _unguarded() -> Iterator[str]:
-    guarded = {clause for each in all_mutants() for clause in each.clauses}
+def _without_mutant() -> Iterator[str]:
+    covered = {clause for each in all_mutants() for clause in each.clauses}
     for clause in load_clauses():
-        if clause.id not in guarded:
+        if clause.id not in covered:
             yield f"{clause.id} ({clause.level.value}) has no broken store"

@@ -15,13 +15,13 @@
 - ``tracing``: the loop that can trace a store's calls, and nothing around them.
 - ``suspensions``: cancels a call at one of its suspension points.
 - ``timeouts``: how long a call may take.
-- ``leftovers``: removes sessions that a store kept under other names.
+- ``renamed_sessions``: removes sessions that a store kept under other names.
 - ``resources``: threads, descriptors and processes that this process holds.
 - ``tiers``: how many examples and steps each tier runs.
 - ``exercised``: which branches of a store's code were run.
 - ``source_constants``: the constants that a store's source names.
 - ``source_files``: the source files of a store.
 - ``observing``: what an observer of every test reports: a clause that a test of another clause has seen broken.
-- ``names``: the names that an example uses, so that examples and processes don't meet on one store.
+- ``example_names``: the names that an example uses, so that examples and processes don't meet on one store.
 - ``at_rest``: what the store holds of a session, as the harness shows it (AT_REST).
 """

@@ -51,7 +51,7 @@ class ClauseTest:
         """Return how many examples this test gets on this backend, for each set of parameters."""
         if self.waits and Capability.CLOCK not in environment.harness.capabilities:
             return 1
-        count = tier.examples if tier.unhurried else max(4, round(tier.examples * environment.pace))
+        count = tier.examples if tier.every_example else max(4, round(tier.examples * environment.pace))
         return ceil(min(count, self.at_most or count) / len(self.parameters))
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 
 from pytest_mcp_storage.engine.environment import Environment
-from pytest_mcp_storage.engine.leftovers import names_in, remove_renamed
 from pytest_mcp_storage.engine.recording import LONGEST_CALL, History, RecordingBackend
+from pytest_mcp_storage.engine.renamed_sessions import names_in, remove_renamed
 from pytest_mcp_storage.engine.timeouts import Overdue, ended
-from pytest_mcp_storage.spec.describe import shortly
+from pytest_mcp_storage.spec.describe import short_repr
 from reference_backends import SessionData
 
 
@@ -18,7 +18,7 @@ class Cleanup:
     def __init__(self, environment: Environment, process: str) -> None:
         self.environment = environment
         self.process = process
-        self.patience = LONGEST_CALL
+        self.time_limit = LONGEST_CALL
         """Seconds that each call gets."""
         self.unrecorded: list[SessionData] = []
         """Sessions that were written without the recording."""
@@ -35,33 +35,33 @@ class Cleanup:
         """
         if self.environment.harness.dedicated:
             if handles:
-                await self.patiently(handles[-1].backend.init)
-                await self.patiently(handles[-1].backend.clear_all)
+                await self.attempt(handles[-1].backend.init)
+                await self.attempt(handles[-1].backend.clear_all)
             return ""
         written = self._written(histories)
         if not handles and written:
-            await self.patiently(open_handle)
+            await self.attempt(open_handle)
         if not handles:
             return ""
         backend = handles[-1].backend
-        await self.patiently(backend.init)
+        await self.attempt(backend.init)
         for name in written:
-            await self.patiently(backend.remove_session, *name)
+            await self.attempt(backend.remove_session, *name)
         if self.environment.hung:
             return ""
         results = [call.result for history in histories for call in history.calls()]
-        left = await remove_renamed(backend, self.patiently, written, names_in(results), self.process)
+        left = await remove_renamed(backend, self.attempt, written, names_in(results), self.process)
         if not left:
             return ""
-        count = f"{len(left)} sessions of this test are left in the store, such as {shortly(left[0])}"
+        count = f"{len(left)} sessions of this test are left in the store, such as {short_repr(left[0])}"
         return f"{count}: the store keeps them under names that they were not written under"
 
-    async def patiently(self, call: Callable[..., Awaitable[object]], *arguments: str) -> None:
+    async def attempt(self, call: Callable[..., Awaitable[object]], *arguments: str) -> None:
         """Call the store and ignore its result, unless it has hung before; the environment learns if it hangs."""
         if self.environment.hung:
             return
         try:
-            await ended("the end", call, *arguments, limit=self.patience)
+            await ended("the end", call, *arguments, limit=self.time_limit)
         except Overdue:
             self.environment.hung = True
 

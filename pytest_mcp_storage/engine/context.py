@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_mcp_storage.engine.cleanup import Cleanup
 from pytest_mcp_storage.engine.clock import SuiteClock
 from pytest_mcp_storage.engine.environment import Environment
-from pytest_mcp_storage.engine.names import PROCESS, ExampleNames
+from pytest_mcp_storage.engine.example_names import PROCESS, ExampleNames
 from pytest_mcp_storage.engine.recording import (
     LONGEST_CALL,
     UNREPEATABLE,
@@ -24,7 +24,7 @@ from pytest_mcp_storage.engine.timeouts import Overdue, in_time
 from pytest_mcp_storage.engine.violation import NoReturn
 from pytest_mcp_storage.spec.call import Call
 from pytest_mcp_storage.spec.capabilities import Capability
-from pytest_mcp_storage.spec.describe import shortly
+from pytest_mcp_storage.spec.describe import short_repr
 from pytest_mcp_storage.spec.harness import BackendHarness
 from pytest_mcp_storage.spec.outcome import LEFT_OUT
 from reference_backends import SessionData, StorageBackend
@@ -129,7 +129,7 @@ class TestContext(ExampleNames):
         """Replace a stored field with ``value`` without the backend (AT_REST)."""
         if not self.can(Capability.SHARED):
             await self._close_holders()
-        self.history.note(f"… the stored {field} of {session.session_id!r} is replaced by {shortly(value)} …")
+        self.history.note(f"… the stored {field} of {session.session_id!r} is replaced by {short_repr(value)} …")
         self.planted.add((session.identity, session.session_id))
         self.environment.planted.append(str(value))
         await self.harness.replace_stored_field(session.identity, session.session_id, field, value)
@@ -143,7 +143,7 @@ class TestContext(ExampleNames):
     async def _close_what_was_opened_before(self) -> None:
         """Close the handles of earlier examples: a store that is not SHARED may allow one handle at a time."""
         for handle in self._opened_before:
-            await self._cleanup.patiently(handle.backend.disconnect)
+            await self._cleanup.attempt(handle.backend.disconnect)
         self._opened_before.clear()
 
     async def open(
@@ -184,7 +184,7 @@ class TestContext(ExampleNames):
 
     def give_up(self, handles: Iterable[RecordingBackend]) -> None:
         """Do not use these handles again: a call on one of them did not return, so the next may not either."""
-        self._cleanup.patience = self.harness.time_limit
+        self._cleanup.time_limit = self.harness.time_limit
         for kept in (self._handles, self._further, self._opened_now):
             kept[:] = [each for each in kept if each not in handles]
 
@@ -264,7 +264,7 @@ class TestContext(ExampleNames):
         note = await self._cleanup.remove_sessions(self._handles, self._histories, self.open)
         self.notes += [note] if note else []
         for handle in [*self._handles, *self._others]:
-            await self._cleanup.patiently(handle.backend.disconnect)
+            await self._cleanup.attempt(handle.backend.disconnect)
 
     def remember(self, sessions: Iterable[SessionData]) -> None:
         """Remember sessions that were written without the recording: they are removed when the test ends."""

@@ -31,7 +31,7 @@ MOMENTS = 150
 """Moments of an example at which a task may overtake others; later ones keep the order."""
 
 
-class Enough(BaseException):
+class OutOfTime(BaseException):
     """Ends an execution that has used its time; Hypothesis passes it on."""
 
 
@@ -60,7 +60,7 @@ class Executor:
                 self._execute_examples()
             else:
                 self._once()
-        except Enough:
+        except OutOfTime:
             pass
         except (Exception, pytest.fail.Exception) as error:
             if timeout := _timeout_in(error):
@@ -71,9 +71,9 @@ class Executor:
                 self.failure = error
 
     def begin(self) -> None:
-        """Start an example. Raise :class:`Enough` if the time for shrinking has passed."""
+        """Start an example. Raise :class:`OutOfTime` if the time for shrinking has passed."""
         if time.monotonic() > self._deadline:
-            raise Enough
+            raise OutOfTime
         self.examples += 1
         self.context.begin()
 
@@ -87,7 +87,7 @@ class Executor:
             raise
         except pytest.fail.Exception as error:  # raised here by a signal: errors of the store are contained
             self.failure, self.history = EndedByTimeout(str(error)), self.context.history.lines()
-            raise Enough from None  # Hypothesis would take it for the store's failure and try it again
+            raise OutOfTime from None  # Hypothesis would take it for the store's failure and try it again
         except Exception as error:
             self._keep(error)
             raise

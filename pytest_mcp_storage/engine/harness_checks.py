@@ -18,7 +18,7 @@ class UnfitError(TypeError):
 
 METHODS = tuple(name for name in vars(StorageBackend) if not name.startswith("_"))
 """What every backend has."""
-BROUGHT = {Capability.KEY: "encryption_key", Capability.CLOCK: "clock", Capability.DEFAULT_TTL: "default_ttl"}
+ARGUMENTS = {Capability.KEY: "encryption_key", Capability.CLOCK: "clock", Capability.DEFAULT_TTL: "default_ttl"}
 """The argument of ``open`` that each of them brings."""
 CONTEXTS = ("outage", "lost_answer", "unprepared")
 """The methods of a harness that are context managers."""
@@ -102,8 +102,8 @@ def check_open(harness: type[BackendHarness], declared: Set[Capability]) -> None
     if not inspect.isfunction(inspect.getattr_static(harness, "open")):
         return
     signature = inspect.signature(harness.open)
-    brought = [argument for capability, argument in BROUGHT.items() if capability in declared]
-    for argument in ("", *brought):
+    passed = [argument for capability, argument in ARGUMENTS.items() if capability in declared]
+    for argument in ("", *passed):
         try:
             signature.bind(harness, **({argument: None} if argument else {}))
         except TypeError as error:

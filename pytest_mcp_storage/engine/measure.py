@@ -15,7 +15,7 @@ from pytest_mcp_storage.engine.tiers import Tier
 from pytest_mcp_storage.engine.timeouts import GRACE
 from pytest_mcp_storage.engine.violation import NoReturn, Violation
 from pytest_mcp_storage.spec.clauses import Clause
-from pytest_mcp_storage.spec.describe import told
+from pytest_mcp_storage.spec.describe import describe
 from pytest_mcp_storage.spec.harness import HarnessFault, NotMeasurable
 from pytest_mcp_storage.spec.outcome import Measurement, Outcome
 from pytest_mcp_storage.spec.tracebacks import called_in, raised_at, traceback_of
@@ -128,7 +128,7 @@ def _judge(measurement: Measurement, error: Exception, context: TestContext) -> 
         measurement.outcome, measurement.message, measurement.should = Outcome.FAILED, error.seen, error.should
         measurement.notes += _place(error.__cause__)
     elif method:
-        measurement.outcome, measurement.message = Outcome.FAILED, f"{method} {told(error)}"
+        measurement.outcome, measurement.message = Outcome.FAILED, f"{method} {describe(error)}"
         measurement.should = "not raise that"
         measurement.notes += _place(error)
         if context.cancelled:
@@ -139,7 +139,7 @@ def _judge(measurement: Measurement, error: Exception, context: TestContext) -> 
     else:
         measurement.outcome = Outcome.NOT_MEASURED
         method = called_in(error)
-        measurement.message = f"the harness or the suite broke down: {method and f'{method}() '}{told(error)}"
+        measurement.message = f"the harness or the suite broke down: {method and f'{method}() '}{describe(error)}"
         measurement.fault = traceback_of(error)
 
 

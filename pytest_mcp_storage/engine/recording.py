@@ -12,7 +12,7 @@ from pytest_mcp_storage.engine.timeouts import GRACE, Overdue, in_time
 from pytest_mcp_storage.engine.tracing import traced
 from pytest_mcp_storage.engine.violation import NoReturn, Violation
 from pytest_mcp_storage.spec.call import Call
-from pytest_mcp_storage.spec.describe import told
+from pytest_mcp_storage.spec.describe import describe
 from pytest_mcp_storage.spec.harness import NotMeasurable
 from reference_backends import SessionData, SessionUpdate, StorageBackend
 
@@ -165,17 +165,17 @@ class RecordingBackend:
         return _list_of(str, seen, "get_all_session_ids")
 
     async def clear_all(self) -> None:
-        self._check_spared("clear_all")
+        self._refuse_store_wide("clear_all")
         await self._call("clear_all", self.backend.clear_all)
 
     async def cleanup_expired_sessions(self) -> None:
-        self._check_spared("cleanup_expired_sessions")
+        self._refuse_store_wide("cleanup_expired_sessions")
         await self._call("cleanup_expired_sessions", self.backend.cleanup_expired_sessions)
 
     async def disconnect(self) -> None:
         await self._call("disconnect", self.backend.disconnect)
 
-    def _check_spared(self, method: str) -> None:
+    def _refuse_store_wide(self, method: str) -> None:
         if self._protects_others:
             raise NotMeasurable(f"{method} touches the whole store, {OTHERS_DATA}")
 
@@ -203,7 +203,7 @@ class RecordingBackend:
             raise
         except BaseException as error:  # SystemExit would end the suite's loop, and pytest.skip() the test
             call.result, call.end = error, time.monotonic_ns()
-            raise Violation(f"{method} {told(error)}", should="raise no more than an Exception") from error
+            raise Violation(f"{method} {describe(error)}", should="raise no more than an Exception") from error
         finally:
             call.waiting = False
         call.end = time.monotonic_ns()

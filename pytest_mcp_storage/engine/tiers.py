@@ -12,8 +12,8 @@ class Tier:
     ``listed``, ``clearing``, ``ids``: how many sessions ID-6 lists and LC-10 clears (of a slow store fewer), and how
     many ids LC-13 draws.
     ``kills``: how many processes DU-2 and DU-3 kill; ``faults``: how often FA-1 to FA-3 go through every method.
-    ``patience``: seconds after which a slow store gets no more sessions for a large listing.
-    ``unhurried``: slow stores get every example too.
+    ``filling_time``: seconds after which a slow store gets no more sessions for a large listing.
+    ``every_example``: slow stores get every example too.
     """
 
     name: str
@@ -25,8 +25,8 @@ class Tier:
     ids: int
     kills: int
     faults: int
-    unhurried: bool = False
-    patience: float = 300.0
+    every_example: bool = False
+    filling_time: float = 300.0
 
 
 TIERS = {
@@ -42,7 +42,7 @@ TIERS = {
             ids=10_000,
             kills=1,
             faults=1,
-            patience=10,
+            filling_time=10,
         ),
         Tier(
             "standard",
@@ -54,7 +54,7 @@ TIERS = {
             ids=100_000,
             kills=5,
             faults=2,
-            patience=60,
+            filling_time=60,
         ),
         Tier(
             "deep",
@@ -66,7 +66,7 @@ TIERS = {
             ids=100_000,
             kills=200,
             faults=25,
-            unhurried=True,
+            every_example=True,
         ),
     )
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Sequence
 from typing import Any
 
-from pytest_mcp_storage.spec.describe import told
+from pytest_mcp_storage.spec.describe import describe
 from pytest_mcp_storage.spec.harness import NotMeasurable
 
 
@@ -44,5 +44,5 @@ async def assert_raises(expected: type[Exception], call: Awaitable[Any], *, doin
     got = await outcome_of(call)
     if not isinstance(got, expected):
         cause = got if isinstance(got, Exception) else None
-        raise Violation(f"{doing} {told(got)}", should=f"raise {expected.__name__}") from cause
+        raise Violation(f"{doing} {describe(got)}", should=f"raise {expected.__name__}") from cause
     return got

@@ -63,8 +63,8 @@ def main_file(files: Sequence[Path]) -> Path:
 def parts(files: Sequence[Path]) -> list[Path]:
     """Return the main file, and files with content that do not share its name, as its logs and locks do."""
     main = main_file(files)
-    beside = (path for path in files if main.name not in path.name)
-    return [main, *(path for path in beside if path.is_file() and path.stat().st_size)]
+    others = (path for path in files if main.name not in path.name)
+    return [main, *(path for path in others if path.is_file() and path.stat().st_size)]
 
 
 def inflict(damage: Damage, files: Sequence[Path]) -> dict[Path, bytes]:

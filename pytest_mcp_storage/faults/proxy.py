@@ -68,7 +68,7 @@ class FaultProxy:
         self._fault: Fault | None = None
         self._after = 0
         self._once = False
-        self._lines: set[_Line] = set()
+        self._connections: set[_Connection] = set()
         self._held: socket.socket | None = None
         self._server: asyncio.Server | None = None
 
@@ -81,7 +81,7 @@ class FaultProxy:
 
     async def __aexit__(self, *exc: object) -> None:
         self._stop_listening()
-        connecting = [line.connecting for line in self._lines]
+        connecting = [connection.connecting for connection in self._connections]
         for task in connecting:
             task.cancel()
         await asyncio.gather(*connecting, return_exceptions=True)
@@ -102,16 +102,16 @@ class FaultProxy:
             self._stop_listening()
             self._cut_all()
         elif not after and not once:
-            for line in self._lines:
-                line.fate = fault
+            for connection in self._connections:
+                connection.fault = fault
 
     async def heal(self) -> None:
         """End the fault. Connections without a response are reset, so that their clients stop waiting."""
         self._fault, self._after = None, 0
-        for line in list(self._lines):
-            if line.robbed:
-                line.cut()
-            line.fate = None
+        for connection in list(self._connections):
+            if connection.dropped:
+                connection.cut()
+            connection.fault = None
         if self._server is None:
             await self._listen()
 
@@ -124,7 +124,7 @@ class FaultProxy:
         finally:
             await self.heal()
 
-    def _next_fate(self, request: bytes) -> Fault | None:
+    def _next_fault(self, request: bytes) -> Fault | None:
         """Return what happens to the request that begins with these bytes."""
         self.requests += 1
         if self._fault is None or self.exempt(request):
@@ -139,7 +139,9 @@ class FaultProxy:
 
     async def _listen(self) -> None:
         loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(lambda: _Line(self), sock=_bound(self.host, self.port), backlog=512)
+        self._server = await loop.create_server(
+            lambda: _Connection(self), sock=_bound(self.host, self.port), backlog=512
+        )
 
     def _stop_listening(self) -> None:
         if self._server is not None:
@@ -147,27 +149,27 @@ class FaultProxy:
             self._server = None
 
     def _cut_all(self) -> None:
-        for line in list(self._lines):
-            line.cut()
+        for connection in list(self._connections):
+            connection.cut()
 
 
-class _Line(asyncio.Protocol):
+class _Connection(asyncio.Protocol):
     """One client's connection, with the one to the server behind it."""
 
     def __init__(self, proxy: FaultProxy) -> None:
         self.proxy = proxy
-        self.fate: Fault | None = None
-        self.robbed = False
+        self.fault: Fault | None = None
+        self.dropped = False
         """Whether the proxy has dropped something of this connection."""
         self.client: asyncio.Transport | None = None
         self.server: asyncio.Transport | None = None
-        self._asking = False
+        self._in_request = False
         self._waiting: deque[tuple[float, bytes]] = deque()
         """What is to be forwarded, and when."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.client = cast(asyncio.Transport, transport)
-        self.proxy._lines.add(self)
+        self.proxy._connections.add(self)
         self.connecting = asyncio.ensure_future(self._connect())
 
     async def _connect(self) -> None:
@@ -183,13 +185,13 @@ class _Line(asyncio.Protocol):
             self._forward(loop.time())
 
     def data_received(self, data: bytes) -> None:
-        if not self._asking:
-            self._asking = True
-            self.fate = self.proxy._next_fate(data)
-        if self.fate is Fault.DROP_REQUEST:
+        if not self._in_request:
+            self._in_request = True
+            self.fault = self.proxy._next_fault(data)
+        if self.fault is Fault.DROP_REQUEST:
             self.cut()
-        elif self.fate is Fault.SWALLOW_REQUEST:
-            self.robbed = True
+        elif self.fault is Fault.SWALLOW_REQUEST:
+            self.dropped = True
         elif self.server is not None and not self.proxy.delay and not self._waiting:
             self.server.write(data)
         else:
@@ -210,12 +212,12 @@ class _Line(asyncio.Protocol):
             self.server.close()
 
     def answered(self, data: bytes) -> None:
-        self._asking = False
-        if self.fate is Fault.DROP_ANSWER:
+        self._in_request = False
+        if self.fault is Fault.DROP_ANSWER:
             self.cut()
-        elif self.fate in (Fault.SWALLOW_ANSWER, Fault.SWALLOW_REQUEST):
-            self.robbed = True
-        elif self.fate is Fault.DELAY_ANSWER:
+        elif self.fault in (Fault.SWALLOW_ANSWER, Fault.SWALLOW_REQUEST):
+            self.dropped = True
+        elif self.fault is Fault.DELAY_ANSWER:
             asyncio.get_running_loop().call_later(LATE, self._answer, data)
         else:
             self._answer(data)
@@ -234,7 +236,7 @@ class _Line(asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         self.client = None
-        self.proxy._lines.discard(self)
+        self.proxy._connections.discard(self)
         if self.server is not None:
             self._forward(0)
 
@@ -251,26 +253,26 @@ class _Line(asyncio.Protocol):
 
 
 class _Answers(asyncio.Protocol):
-    """The server's side of a line."""
+    """The server's side of a connection."""
 
-    def __init__(self, line: _Line) -> None:
-        self.line = line
+    def __init__(self, connection: _Connection) -> None:
+        self.connection = connection
 
     def data_received(self, data: bytes) -> None:
-        self.line.answered(data)
+        self.connection.answered(data)
 
     def connection_lost(self, error: Exception | None) -> None:
-        self.line.server = None
-        if self.line.client is not None:
-            self.line.client.close()
+        self.connection.server = None
+        if self.connection.client is not None:
+            self.connection.client.close()
 
     def pause_writing(self) -> None:
-        if self.line.client is not None:
-            self.line.client.pause_reading()
+        if self.connection.client is not None:
+            self.connection.client.pause_reading()
 
     def resume_writing(self) -> None:
-        if self.line.client is not None:
-            self.line.client.resume_reading()
+        if self.connection.client is not None:
+            self.connection.client.resume_reading()
 
 
 def _bound(host: str, port: int) -> socket.socket:

@@ -79,28 +79,28 @@ class Worker:
                 for step in self.plan
             ],
         }  # fmt: skip
-        self._told: set[int] = set()
+        self._reported: set[int] = set()
         self._killed = False
         self._finished = False
 
     async def __aenter__(self) -> Self:
         self._stderr = tempfile.TemporaryFile("a+b")  # noqa: SIM115 - closed by __aexit__
         self._process = _started(self._stderr)
-        self._told_lines = asyncio.StreamReader(limit=LONGEST_LINE)
-        protocol = asyncio.StreamReaderProtocol(self._told_lines)
+        self._output = asyncio.StreamReader(limit=LONGEST_LINE)
+        protocol = asyncio.StreamReaderProtocol(self._output)
         self._pipe, _ = await asyncio.get_running_loop().connect_read_pipe(lambda: protocol, self._process.stdout)
         try:
             async with asyncio.timeout(START_LIMIT):
                 await asyncio.to_thread(self._send, json.dumps(self._order))
-                ready = await self._told_lines.readline()
+                ready = await self._output.readline()
         except BaseException:
             await self.__aexit__()
             raise
-        told = json.loads(ready) if ready.endswith(b"\n") else {}
-        if "ready" in told:
+        report = json.loads(ready) if ready.endswith(b"\n") else {}
+        if "ready" in report:
             return self
-        place = f" (raised at {told['at']})" if told.get("at") else ""
-        words = f"{told['failed']}{place}" if "failed" in told else await self._last_words()
+        place = f" (raised at {report['at']})" if report.get("at") else ""
+        words = f"{report['failed']}{place}" if "failed" in report else await self._last_words()
         await self.__aexit__()
         raise WorkerError(f"{self.name} did not start: {words}")
 
@@ -133,17 +133,17 @@ class Worker:
 
         A call's ``result`` is what it returned, or the exception that it raised.
         """
-        while line := await self._told_lines.readline():
+        while line := await self._output.readline():
             if not line.endswith(b"\n"):
                 break  # cut off by the kill: that call was not reported
-            told = json.loads(line)
-            if "done" in told:
+            report = json.loads(line)
+            if "done" in report:
                 self._finished = True
                 return
-            self._told.add(told["place"])
-            step = self.plan[told["place"]]
-            result = outcome_from_json(step.method, told)
-            yield Call(self.name, step.method, step.arguments, step.ttl, told["start"], told["end"], result)
+            self._reported.add(report["place"])
+            step = self.plan[report["place"]]
+            result = outcome_from_json(step.method, report)
+            yield Call(self.name, step.method, step.arguments, step.ttl, report["start"], report["end"], result)
         if not self._killed:
             raise WorkerError(f"{self.name} ended before its plan: {await self._last_words()}")
 
@@ -152,8 +152,8 @@ class Worker:
 
         Call it after the iteration.
         """
-        untold = [step for place, step in enumerate(self.plan) if place not in self._told]
-        return [Call(self.name, step.method, step.arguments, step.ttl, 0) for step in untold[: self.callers]]
+        unreported = [step for place, step in enumerate(self.plan) if place not in self._reported]
+        return [Call(self.name, step.method, step.arguments, step.ttl, 0) for step in unreported[: self.callers]]
 
     def _send(self, line: str) -> None:
         assert self._process.stdin is not None

@@ -37,9 +37,9 @@ async def main() -> None:
         await harness.__aenter__()
         backend = await _open(harness, order)
     except Exception as error:
-        tell({"failed": f"{type(error).__name__}: {error}", "at": raised_at(error)})
+        report({"failed": f"{type(error).__name__}: {error}", "at": raised_at(error)})
         raise
-    tell({"ready": time.monotonic_ns()})
+    report({"ready": time.monotonic_ns()})
     await orders.readline()
     orphaned = asyncio.ensure_future(_end_with(orders))
     plan = enumerate(order["plan"])
@@ -47,7 +47,7 @@ async def main() -> None:
     await backend.disconnect()
     await harness.__aexit__(None, None, None)
     orphaned.cancel()
-    tell({"done": time.monotonic_ns()})
+    report({"done": time.monotonic_ns()})
 
 
 def _attached(order: dict[str, Any]) -> BackendHarness:
@@ -81,7 +81,7 @@ async def _caller(backend: StorageBackend, plan: Iterator[tuple[int, dict[str, A
         except Exception as error:
             result = error
         end = time.monotonic_ns()
-        tell({"place": place, "start": start, "end": end, **outcome_to_json(result)})
+        report({"place": place, "start": start, "end": end, **outcome_to_json(result)})
 
 
 async def _end_with(orders: asyncio.StreamReader) -> None:
@@ -89,7 +89,7 @@ async def _end_with(orders: asyncio.StreamReader) -> None:
     os._exit(1)
 
 
-def tell(message: dict[str, Any]) -> None:
+def report(message: dict[str, Any]) -> None:
     """Write one whole line into the pipe: it arrives even if the next instruction is never reached."""
     line = memoryview(json.dumps(message).encode() + b"\n")
     while line:

@@ -10,6 +10,6 @@
 - ``supabase_database``: the database of a Supabase project, without PostgREST.
 - ``key_value``: any py-key-value store.
 - ``key_value_backend``: sessions kept in a py-key-value store.
-- ``options``: the options that a harness passes to its backend.
+- ``backend_options``: the options that a harness passes to its backend.
 - ``supabase_server``: the server of this process's Supabase stores, and what a project can't do.
 """

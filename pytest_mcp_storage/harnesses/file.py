@@ -6,8 +6,8 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from pytest_mcp_storage.harnesses.backend_options import backend_options
 from pytest_mcp_storage.harnesses.folder import SECRETS, FolderHarness
-from pytest_mcp_storage.harnesses.options import backend_options
 
 if TYPE_CHECKING:
     from reference_backends import Clock, FileStorageBackend
@@ -39,10 +39,10 @@ class FileHarness(FolderHarness):
     async def replace_stored_field(self, identity: str, session_id: str, field: str, value: Any) -> None:
         rows = self._rows()
         _row(rows, identity, session_id)[SECRETS[field]] = value
-        beside = self.path.with_name("planted.json")
-        beside.touch(mode=0o600)
-        beside.write_text(json.dumps(rows))
-        beside.replace(self.path)
+        temporary = self.path.with_name("planted.json")
+        temporary.touch(mode=0o600)
+        temporary.write_text(json.dumps(rows))
+        temporary.replace(self.path)
 
     def _rows(self) -> list[dict[str, Any]]:
         rows: list[dict[str, Any]] = json.loads(self.path.read_bytes())

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar
 
-from pytest_mcp_storage.harnesses.options import backend_options
+from pytest_mcp_storage.harnesses.backend_options import backend_options
 from pytest_mcp_storage.spec.capabilities import Capability
 from pytest_mcp_storage.spec.harness import BackendHarness
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 from urllib.parse import quote
 
 from pytest_mcp_storage.faults.proxy import OF_ONE_REQUEST, Fault, FaultProxy
-from pytest_mcp_storage.harnesses.options import backend_options
+from pytest_mcp_storage.harnesses.backend_options import backend_options
 from pytest_mcp_storage.spec.capabilities import Capability
 from pytest_mcp_storage.spec.harness import BackendHarness, NotMeasurable
 

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import quote
 
+from pytest_mcp_storage.harnesses.backend_options import backend_options
 from pytest_mcp_storage.harnesses.folder import SECRETS, FolderHarness
-from pytest_mcp_storage.harnesses.options import backend_options
 
 if TYPE_CHECKING:
     from reference_backends import Clock, SqliteStorageBackend

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from pytest_mcp_storage.faults import Fault, FaultProxy
 from pytest_mcp_storage.faults.proxy import OF_ONE_REQUEST
-from pytest_mcp_storage.harnesses.options import backend_options
+from pytest_mcp_storage.harnesses.backend_options import backend_options
 from pytest_mcp_storage.harnesses.supabase_clients import Clients
 from pytest_mcp_storage.harnesses.supabase_database import Database
 from pytest_mcp_storage.harnesses.supabase_server import out_of_reach, server_of
@@ -160,17 +160,17 @@ class SupabaseHarness(BackendHarness):
         """Let ``open`` use another database in the block: without the table, or with one that lacks a column."""
         assert self._server is not None
         usual = self._in_use
-        self._stack = spare = await asyncio.to_thread(self._server.store, migrated=how == "old")
+        self._stack = own_stack = await asyncio.to_thread(self._server.store, migrated=how == "old")
         try:
             if how == "old":
-                assert spare.database_url is not None
-                database = await Database.connect(spare.database_url, owned=spare.owned)
+                assert own_stack.database_url is not None
+                database = await Database.connect(own_stack.database_url, owned=own_stack.owned)
                 await database.execute("alter table public.mcp_sessions drop column client_id")
                 await database.close()
             yield
         finally:
             self._stack = usual
-            await asyncio.to_thread(self._server.drop, spare)
+            await asyncio.to_thread(self._server.drop, own_stack)
 
     def locator(self) -> Mapping[str, Any]:
         """Return the project's URL and the key that ``open`` uses."""
@@ -228,7 +228,7 @@ class SupabaseHarness(BackendHarness):
 
         created = self._created
 
-        class Noting(SupabaseStorageBackend):
+        class RecordingCreates(SupabaseStorageBackend):
             """Records the sessions that it creates, so that they can be removed from a shared project."""
 
             async def create_session(self, session: SessionData, ttl: float | None = None) -> None:
@@ -246,7 +246,7 @@ class SupabaseHarness(BackendHarness):
                     created.update(ours)
                     raise
 
-        backend = (SupabaseStorageBackend if self.dedicated else Noting)(client, seal_all=True, **options)
+        backend = (SupabaseStorageBackend if self.dedicated else RecordingCreates)(client, seal_all=True, **options)
         await backend.init()
         return backend
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pytest_mcp_storage.stacks.environment import libpq_variables, libpq_variables_ignored
+from pytest_mcp_storage.stacks.environment_variables import libpq_variables, libpq_variables_ignored
 from reference_backends.core.errors import ConfigurationError
 from reference_backends.core.record import SECRETS
 from reference_backends.supabase.rows import TABLE

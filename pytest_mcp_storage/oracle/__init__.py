@@ -5,7 +5,7 @@
 - ``edge_texts``: values made from a text or number that a store's source names.
 - ``confusables``: names that a careless key, pattern or collation treats as the same.
 - ``limits``: the contract's numbers.
-- ``model``: the sessions that a store should hold.
+- ``store_model``: the sessions that a store should hold.
 - ``machine``: state machines that compare a store with the model.
 - ``mixed_key_machine``: state machines over handles with different keys.
 - ``operations``: what planned sequences are made of.

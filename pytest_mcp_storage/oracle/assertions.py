@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pytest_mcp_storage.engine.context import TestContext
 from pytest_mcp_storage.engine.recording import RecordingBackend
 from pytest_mcp_storage.engine.violation import Violation
-from pytest_mcp_storage.oracle.model import SessionKey
+from pytest_mcp_storage.oracle.store_model import SessionKey
 from pytest_mcp_storage.spec.comparison import difference
 from reference_backends import SessionData
 
@@ -17,7 +17,7 @@ JUST_BEFORE = 0.02
 
 
 @dataclass(frozen=True)
-class View:
+class ReadResults:
     """A session as each of the four reads returns it. ``all_ids`` is ``None`` if that read was left out."""
 
     got: SessionData | None
@@ -54,7 +54,7 @@ class View:
         return ""
 
 
-async def view(context: TestContext, store: RecordingBackend, name: SessionKey) -> View:
+async def read_all(context: TestContext, store: RecordingBackend, name: SessionKey) -> ReadResults:
     """Call each read; list all ids only if the store is ours, since there may be a million others.
 
     Session ids must differ between identities.
@@ -65,7 +65,7 @@ async def view(context: TestContext, store: RecordingBackend, name: SessionKey) 
     ids = await store.get_identity_mcp_sessions(identity)
     all_ids = await store.get_all_session_ids() if context.store_is_ours else None
     mine = [each for each in listed if each.session_id == session_id]
-    return View(got, mine, ids.count(session_id), None if all_ids is None else all_ids.count(session_id))
+    return ReadResults(got, mine, ids.count(session_id), None if all_ids is None else all_ids.count(session_id))
 
 
 async def assert_shows(
@@ -84,7 +84,7 @@ async def assert_shows(
     """
     expected = [(session, session) for session in live] + [(session, None) for session in gone]
     for session, state in expected:
-        seen = await view(context, store, (session.identity, session.session_id))
+        seen = await read_all(context, store, (session.identity, session.session_id))
         if found := seen.differs(state):
             raise Violation(f"{when} {found}", should=should)
 

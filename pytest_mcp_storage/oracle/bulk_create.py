@@ -33,7 +33,7 @@ async def create_many(
     plain = {"tokens": {"access_token": "t"}, "headers": None, "client_information": None}
     many: list[SessionData] = []
     enough = count if least is None else min(least, count)
-    end = time.monotonic() + context.tier.patience
+    end = time.monotonic() + context.tier.filling_time
     while len(many) < enough or (len(many) < count and time.monotonic() < end):
         numbers = range(len(many), min(len(many) + AT_ONCE, count))
         names = [_names(context, session, first + number, identities) for number in numbers]
@@ -43,7 +43,7 @@ async def create_many(
         many += batch
     if len(many) < count:
         context.leave_out(
-            f"more than {len(many)} sessions at once: creating them took over {context.tier.patience:g} s"
+            f"more than {len(many)} sessions at once: creating them took over {context.tier.filling_time:g} s"
         )
     whose = "an identity each" if identities else repr(session.identity)
     context.history.note(f"… create_session of {len(many)} sessions of {whose} …")

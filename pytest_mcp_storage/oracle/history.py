@@ -8,7 +8,7 @@ from typing import Any
 
 from pytest_mcp_storage.engine.violation import Violation
 from pytest_mcp_storage.oracle.linearizability import BOUND, Fields, Kind, Operation, frozen, is_linearizable
-from pytest_mcp_storage.oracle.model import SessionKey
+from pytest_mcp_storage.oracle.store_model import SessionKey
 from pytest_mcp_storage.oracle.timeline import brief, timeline
 from pytest_mcp_storage.spec.call import Call
 from pytest_mcp_storage.spec.comparison import FIELDS

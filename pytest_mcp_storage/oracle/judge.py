@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from pytest_mcp_storage.engine.recording import HandleOptions
-from pytest_mcp_storage.oracle.model import Model, Presence, SessionKey
 from pytest_mcp_storage.oracle.scenario import Step
+from pytest_mcp_storage.oracle.store_model import Liveness, Model, SessionKey
 from pytest_mcp_storage.spec.comparison import difference
 from reference_backends import InvalidSessionError, SessionData, SessionExistsError, SessionNotFoundError
 from reference_backends.core.validation import check_changes, check_names, check_session, check_ttl
@@ -65,12 +65,12 @@ class Judge:
             return _raises(place, step, result, InvalidSessionError)
         session: SessionData = step.arguments[0]
         name = session.identity, session.session_id
-        presence = self.model.presence(name)
+        liveness = self.model.liveness(name)
         found = None
-        if presence is Presence.LIVE:
+        if liveness is Liveness.LIVE:
             found = _raises(place, step, result, SessionExistsError)
         elif not (isinstance(result, SessionExistsError)
-                  and (presence is Presence.UNSURE or self.model.id_is_taken(name))):  # fmt: skip
+                  and (liveness is Liveness.UNSURE or self.model.id_is_taken(name))):  # fmt: skip
             found = self._plain(place, step, result)
             if found and isinstance(result, SessionExistsError):
                 found = replace(found, kind=f"refused {self._reason(name)}")
@@ -85,14 +85,14 @@ class Judge:
         if _refused(lambda: [check_names(*name), check_changes(changes), *_checked_ttl(step.ttl)]):
             refusals = (InvalidSessionError, SessionNotFoundError)
             return None if isinstance(result, refusals) else _raises(place, step, result, InvalidSessionError)
-        presence = self.model.presence(name)
+        liveness = self.model.liveness(name)
         if not self._readable(name, opened):
             found = None
-        elif presence is Presence.GONE:
+        elif liveness is Liveness.GONE:
             found = _raises(place, step, result, SessionNotFoundError)
             if found and not isinstance(result, Exception):
                 found = replace(found, kind=f"accepted {self._reason(name)}")
-        elif presence is Presence.UNSURE and isinstance(result, SessionNotFoundError):
+        elif liveness is Liveness.UNSURE and isinstance(result, SessionNotFoundError):
             found = None
         else:
             found = self._plain(place, step, result)
@@ -125,9 +125,9 @@ class Judge:
         name: SessionKey = step.arguments[:2]
         if not self._readable(name, opened):
             return None
-        presence = self.model.presence(name)
+        liveness = self.model.liveness(name)
         kept = self.model.kept.get(name)
-        expected = {"session": _fields(kept.session) if kept and presence is not Presence.GONE else None}
+        expected = {"session": _fields(kept.session) if kept and liveness is not Liveness.GONE else None}
         if isinstance(result, Exception):
             return Finding(place, step.method, f"raised {type(result).__name__}", expected, result)
         kind = self._wrong(result, name)
@@ -139,7 +139,7 @@ class Judge:
         identity = step.arguments[0]
         if not all(self._readable(name, opened) for name in self.model.kept if name[0] == identity):
             return None
-        live = self.model.of(identity, Presence.LIVE)
+        live = self.model.of(identity, Liveness.LIVE)
         expected = {"sessions": [_fields(each) for each in live.values()]}
         if not isinstance(result, list):
             return _odd(place, step, result, expected)
@@ -164,8 +164,8 @@ class Judge:
     def _ids(
         self, place: int, step: Step, result: object, mine: Callable[[str], bool], *, only: bool
     ) -> Finding | None:
-        live = [name for name in self.model.kept if mine(name[0]) and self.model.presence(name) is Presence.LIVE]
-        may = {name[1] for name in self.model.kept if mine(name[0]) and self.model.presence(name) is not Presence.GONE}
+        live = [name for name in self.model.kept if mine(name[0]) and self.model.liveness(name) is Liveness.LIVE]
+        may = {name[1] for name in self.model.kept if mine(name[0]) and self.model.liveness(name) is not Liveness.GONE}
         gone = {name[1]: name for name in (*self.model.kept, *self._ended) if mine(name[0]) and name[1] not in may}
         expected = {"ids" if only else "among": [session_id for _, session_id in live], "not": sorted(gone)}
         if not isinstance(result, list):
@@ -185,12 +185,12 @@ class Judge:
 
     def _wrong(self, got: object, name: SessionKey) -> str:
         """Return how a session that was read differs, in one or two words; empty if it does not."""
-        presence = self.model.presence(name)
-        if presence is Presence.GONE:
+        liveness = self.model.liveness(name)
+        if liveness is Liveness.GONE:
             return self._reason(name) if got is not None else ""
         kept = self.model.kept[name].session
         if got is None:
-            return "missing" if presence is Presence.LIVE else ""
+            return "missing" if liveness is Liveness.LIVE else ""
         found = difference(got, kept) if isinstance(got, SessionData) else "type"
         return f"changed {found.split()[0].partition('.')[0].partition('[')[0]}" if found else ""
 

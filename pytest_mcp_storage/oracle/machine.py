@@ -13,9 +13,9 @@ from pytest_mcp_storage.engine.executor import Executor
 from pytest_mcp_storage.engine.recording import RecordingBackend
 from pytest_mcp_storage.engine.violation import Violation, outcome_of
 from pytest_mcp_storage.oracle.generators import changes, sessions, ttls
-from pytest_mcp_storage.oracle.model import Model, Presence, SessionKey
+from pytest_mcp_storage.oracle.store_model import Liveness, Model, SessionKey
 from pytest_mcp_storage.spec.comparison import difference
-from pytest_mcp_storage.spec.describe import told
+from pytest_mcp_storage.spec.describe import describe
 from reference_backends import SessionData, SessionExistsError, SessionNotFoundError
 
 IDENTITIES = st.sampled_from(["alice", "alice2", "a:b"])
@@ -49,15 +49,15 @@ class SessionMachine(RuleBasedStateMachine):
     ) -> None:
         """Create a session like ``content``, and compare: refused if it is live, accepted if it is not."""
         session = content.model_copy(update={"identity": name[0], "session_id": name[1]})
-        presence = self.model.presence(name)
+        liveness = self.model.liveness(name)
         got = await outcome_of(store.create_session(session, ttl))
         refused = isinstance(got, SessionExistsError)
         if isinstance(got, Exception) and not refused:
             raise got
-        may_refuse = presence is not Presence.GONE or self.model.id_is_taken(name)
+        may_refuse = liveness is not Liveness.GONE or self.model.id_is_taken(name)
         if refused and not may_refuse:
-            raise Violation(f"create_session {told(got)}", should="take it: no such session is live")
-        if not refused and presence is Presence.LIVE:
+            raise Violation(f"create_session {describe(got)}", should="take it: no such session is live")
+        if not refused and liveness is Liveness.LIVE:
             raise Violation("create_session accepted a session that is live", should="raise SessionExistsError")
         if not refused:
             self.model.created(session, ttl)
@@ -66,14 +66,14 @@ class SessionMachine(RuleBasedStateMachine):
         self, store: RecordingBackend, name: SessionKey, named: dict[str, Any], ttl: float | None = None
     ) -> None:
         """Update, and compare: accepted if the session is live, refused if it is not."""
-        presence = self.model.presence(name)
+        liveness = self.model.liveness(name)
         got = await outcome_of(store.update_session(*name, named, ttl))
         refused = isinstance(got, SessionNotFoundError)
         if isinstance(got, Exception) and not refused:
             raise got
-        if refused and presence is Presence.LIVE:
-            raise Violation(f"update_session {told(got)}", should="change it: the session is live")
-        if not refused and presence is Presence.GONE:
+        if refused and liveness is Liveness.LIVE:
+            raise Violation(f"update_session {describe(got)}", should="change it: the session is live")
+        if not refused and liveness is Liveness.GONE:
             raise Violation("update_session accepted a session that is not live", should="raise SessionNotFoundError")
         if not refused:
             self.model.updated(name, named, ttl)
@@ -85,19 +85,19 @@ class SessionMachine(RuleBasedStateMachine):
 
     async def get(self, store: RecordingBackend, name: SessionKey, *, whole: bool = True) -> None:
         """Read the session, and compare; not ``whole``: only whether it exists."""
-        presence = self.model.presence(name)
+        liveness = self.model.liveness(name)
         seen = await store.get_session(*name)
-        if presence is Presence.GONE and seen is not None:
+        if liveness is Liveness.GONE and seen is not None:
             raise Violation("get_session returned a session that is not live", should="return None")
-        if presence is Presence.LIVE:
+        if liveness is Liveness.LIVE:
             found = difference(seen, self.model.kept[name].session) if whole or seen is None else ""
             if found:
                 raise Violation(f"get_session returned {found}", should="return what the calls before it stored")
 
     async def listing(self, store: RecordingBackend, identity: str, *, whole: bool = True) -> None:
         """Read both listings of an identity, and compare."""
-        live = self.model.of(identity, Presence.LIVE)
-        allowed = self.model.of(identity, Presence.LIVE, Presence.UNSURE)
+        live = self.model.of(identity, Liveness.LIVE)
+        allowed = self.model.of(identity, Liveness.LIVE, Liveness.UNSURE)
         ids = await store.get_identity_mcp_sessions(identity)
         data = await store.get_identity_sessions_data(identity)
         for method, seen in (

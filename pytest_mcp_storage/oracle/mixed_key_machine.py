@@ -12,8 +12,8 @@ from pytest_mcp_storage.engine.recording import RecordingBackend
 from pytest_mcp_storage.engine.violation import Violation
 from pytest_mcp_storage.oracle.generators import changes, sessions
 from pytest_mcp_storage.oracle.machine import SessionMachine
-from pytest_mcp_storage.oracle.model import Presence, SessionKey
 from pytest_mcp_storage.oracle.sequence_model import Sealed
+from pytest_mcp_storage.oracle.store_model import Liveness, SessionKey
 from reference_backends import DecryptionError, SessionData
 
 CREDENTIALS = frozenset({"tokens", "headers"})
@@ -70,9 +70,9 @@ class MixedKeyMachine(SessionMachine):
         return await self.context.holder(*([self.context.key] if keyed else []))
 
     async def _creates(self, name: SessionKey, content: SessionData, keyed: bool) -> None:
-        was_gone = self.model.presence(name) is Presence.GONE
+        was_gone = self.model.liveness(name) is Liveness.GONE
         await self.create(await self._holder(keyed), name, content)
-        if was_gone and self.model.presence(name) is Presence.LIVE:
+        if was_gone and self.model.liveness(name) is Liveness.LIVE:
             self.sealed[name] = {field: _written(field, keyed) for field in SECRETS}
             for of in {True, False} if self.context.one_store else {keyed}:
                 self.created[of].append(name)
@@ -81,10 +81,10 @@ class MixedKeyMachine(SessionMachine):
         try:
             await self.update(await self._holder(keyed), name, named)
         except DecryptionError:
-            if keyed or self._lies([name]) is Sealed.NO:
+            if keyed or self._sealing([name]) is Sealed.NO:
                 raise
             return  # a store that reads before it writes may refuse
-        if self.model.presence(name) is Presence.LIVE:
+        if self.model.liveness(name) is Liveness.LIVE:
             now = self.sealed[name]
             for field in SECRETS:
                 if field in named:
@@ -102,34 +102,34 @@ class MixedKeyMachine(SessionMachine):
             await self.get(store, name)
             await self.listing(store, name[0])
             return
-        beside = [(name[0], session_id) for session_id in self.model.of(name[0], Presence.LIVE)]
+        others = [(name[0], session_id) for session_id in self.model.of(name[0], Liveness.LIVE)]
         await self._ids_without_key(store, name[0])
-        await self._reads_without_key(self.get(store, name), self._lies([name]))
-        await self._reads_without_key(self.listing(store, name[0]), self._lies(beside))
+        await self._reads_without_key(self.get(store, name), self._sealing([name]))
+        await self._reads_without_key(self.listing(store, name[0]), self._sealing(others))
 
     async def _ids_without_key(self, store: RecordingBackend, identity: str) -> None:
         """Compare the ids: no key is needed to list them, so none may be missing if a session can't be decrypted."""
-        live = sorted(self.model.of(identity, Presence.LIVE))
+        live = sorted(self.model.of(identity, Liveness.LIVE))
         ids = sorted(await store.get_identity_mcp_sessions(identity))
         if ids != live:
             raise Violation(f"without a key get_identity_mcp_sessions returned {ids}", should=f"be {live}, each once")
 
-    async def _reads_without_key(self, read: Awaitable[None], lies: Sealed) -> None:
+    async def _reads_without_key(self, read: Awaitable[None], stored: Sealed) -> None:
         try:
             await read
         except DecryptionError:
-            if lies is Sealed.NO:
+            if stored is Sealed.NO:
                 raise
         else:
-            if lies is Sealed.YES:
+            if stored is Sealed.YES:
                 raise Violation("a handle without a key read a sealed session", should="raise DecryptionError")
 
-    def _lies(self, names: Iterable[SessionKey]) -> Sealed:
+    def _sealing(self, names: Iterable[SessionKey]) -> Sealed:
         """Return how the secrets of these sessions are stored, taken together."""
         found = {
             self.sealed[name][field]
             for name in names
-            if self.model.presence(name) is Presence.LIVE
+            if self.model.liveness(name) is Liveness.LIVE
             for field in SECRETS
             if getattr(self.model.kept[name].session, field) is not None
         }
@@ -201,7 +201,7 @@ class RotationMachine(SessionMachine):
 
     async def _reads(self, identity: str) -> None:
         store = await self._holder()
-        for session_id in self.model.of(identity, Presence.LIVE):
+        for session_id in self.model.of(identity, Liveness.LIVE):
             await self.get(store, (identity, session_id))
         await self.listing(store, identity)
 

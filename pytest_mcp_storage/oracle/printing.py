@@ -10,7 +10,7 @@ from pytest_mcp_storage.oracle.judge import Finding
 from pytest_mcp_storage.oracle.scenario import PASS, Scenario, Step
 from pytest_mcp_storage.oracle.simplification import REQUIRED
 from pytest_mcp_storage.spec.call import Call
-from pytest_mcp_storage.spec.describe import shortly, told
+from pytest_mcp_storage.spec.describe import describe, short_repr
 from reference_backends import SessionData
 
 ARROW = "  →  "
@@ -108,7 +108,7 @@ def call(step: Step, handles: dict[str, HandleOptions]) -> str:
 def short(value: Any) -> str:
     """Return a value as text; of a session its names, and the fields that differ from the plain one."""
     if not isinstance(value, SessionData):
-        return shortly(value, 120)
+        return short_repr(value, 120)
     fields = value.model_dump(warnings=False)
     return session_text({name: each for name, each in fields.items() if each is not None})
 
@@ -121,7 +121,7 @@ def session_text(fields: dict[str, Any]) -> str:
         for name, each in fields.items()
         if name not in ("identity", "session_id") and REQUIRED.get(name) != each
     }
-    shown = ", ".join(f"{name}={shortly(each, 80)}" for name, each in rest.items())
+    shown = ", ".join(f"{name}={short_repr(each, 80)}" for name, each in rest.items())
     return f"{names} {{{shown}}}" if rest else names
 
 
@@ -139,15 +139,15 @@ def expected_text(expected: dict[str, Any]) -> str:
         case {"ids": ids}:
             return repr(ids)
         case {"among": ids, "not": gone}:
-            parts = [f"a list with {shortly(ids)}"] if ids else ["a list"]
-            return " and ".join([*parts, *([f"without {shortly(gone)}"] if gone else [])])
-    return shortly(expected)
+            parts = [f"a list with {short_repr(ids)}"] if ids else ["a list"]
+            return " and ".join([*parts, *([f"without {short_repr(gone)}"] if gone else [])])
+    return short_repr(expected)
 
 
 def returned(result: Any, mark: str) -> str:
     """Return the result of a call as text, without the mark of its example."""
     if isinstance(result, BaseException):
-        text = told(result)
+        text = describe(result)
     elif isinstance(result, list):
         text = f"[{', '.join(map(short, result[:5]))}{', …' if len(result) > 5 else ''}]"
     else:

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
-from pytest_mcp_storage.oracle.model import ROUNDING, Kept, SessionKey
 from pytest_mcp_storage.oracle.operations import BY_NAME, Operation
+from pytest_mcp_storage.oracle.store_model import ROUNDING, SessionKey, StoredSession
 from pytest_mcp_storage.spec.comparison import difference
 from reference_backends import SessionData
 
@@ -44,7 +44,7 @@ class Slot:
     """A session of a run. ``possible``: what the store may hold; one thing, unless a call ended without an answer."""
 
     name: SessionKey
-    possible: list[Kept | None] = field(default_factory=lambda: [None])
+    possible: list[StoredSession | None] = field(default_factory=lambda: [None])
     gone: Gone = Gone.UNKNOWN
     sealed: Sealed = Sealed.YES
     last: Operation = BY_NAME["create"]
@@ -71,7 +71,7 @@ class Expected:
         return not self.absent
 
     @property
-    def dead(self) -> bool:
+    def ended(self) -> bool:
         """Whether it must not be returned."""
         return not self.sessions
 
@@ -110,7 +110,7 @@ class SequenceModel:
             return None
         if seen is None:
             return None if expected.absent else (Symptom.MISSING, "nothing")
-        if expected.dead:
+        if expected.ended:
             return Symptom.SHOWN, "a session that is not live"
         found = [difference(seen, each) for each in expected.sessions]
         if not all(found):
@@ -129,12 +129,12 @@ class SequenceModel:
         """Note an update that was accepted."""
         slot.possible = self.after_update(slot, changes, ttl)
 
-    def after_update(self, slot: Slot, changes: dict[str, Any], ttl: float | None) -> list[Kept | None]:
+    def after_update(self, slot: Slot, changes: dict[str, Any], ttl: float | None) -> list[StoredSession | None]:
         """Return what the slot may hold after an update of what it may hold now."""
         sessions = self.expected(slot).sessions
         return [self._kept(each.model_copy(update=changes), ttl) for each in sessions]
 
-    def uncertain(self, slot: Slot, after: list[Kept | None]) -> None:
+    def uncertain(self, slot: Slot, after: list[StoredSession | None]) -> None:
         """Note a call that ended without an answer."""
         slot.possible = [*slot.possible, *after]
 
@@ -143,5 +143,5 @@ class SequenceModel:
         slot.possible = [None] if len(slot.possible) == 1 else [*slot.possible, None]
         slot.gone = gone
 
-    def _kept(self, session: SessionData, ttl: float | None) -> Kept:
-        return Kept(session.model_copy(deep=True), self.now() + (self.default_ttl if ttl is None else ttl))
+    def _kept(self, session: SessionData, ttl: float | None) -> StoredSession:
+        return StoredSession(session.model_copy(deep=True), self.now() + (self.default_ttl if ttl is None else ttl))

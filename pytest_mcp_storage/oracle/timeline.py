@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pytest_mcp_storage.spec.call import Call
-from pytest_mcp_storage.spec.describe import shortly, told
+from pytest_mcp_storage.spec.describe import describe, short_repr
 from reference_backends import SessionData
 
 WIDTH = 24
@@ -43,7 +43,7 @@ def brief(call: Call, session_id: str) -> str:
         case "create_session":
             shown = _shown(given[0], session_id)
         case "update_session":
-            shown = shortly(given[2], 120)
+            shown = short_repr(given[2], 120)
         case _:
             shown = ""
     answer = _answer(call.result, session_id) if call.end else "no answer"
@@ -52,7 +52,7 @@ def brief(call: Call, session_id: str) -> str:
 
 def _answer(result: object, session_id: str) -> str:
     if isinstance(result, BaseException):
-        return told(result)
+        return describe(result)
     if isinstance(result, list):
         mine = [item for item in result if item == session_id or getattr(item, "session_id", None) == session_id]
         return f"[{', '.join(_shown(item, session_id) for item in mine) or 'without it'}] of {len(result)}"
@@ -62,8 +62,8 @@ def _answer(result: object, session_id: str) -> str:
 def _shown(value: object, session_id: str) -> str:
     if isinstance(value, SessionData):
         fields = {field: getattr(value, field) for field in TELLING}
-        return shortly({field: content for field, content in fields.items() if content is not None}, 160)
-    return "it" if value == session_id else shortly(value, 120)
+        return short_repr({field: content for field, content in fields.items() if content is not None}, 160)
+    return "it" if value == session_id else short_repr(value, 120)
 
 
 def _bar(call: Call, first: int, last: int) -> str:

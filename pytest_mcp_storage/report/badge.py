@@ -38,8 +38,8 @@ def as_badge(report: Report) -> str:
     """Return an SVG of one line. Several backends share it: how many are conformant, in the colour of the worst."""
     label, message = _label(report), _message(report)
     colour = COLOURS[_worst(report)]
-    told = "; ".join(f"{each.shown}: {_in_full(report, each)}" for each in report.backends)
-    title = one_line(f"MCP storage conformance {report.revision}: {told or 'nothing was judged'}")
+    details = "; ".join(f"{each.shown}: {_in_full(report, each)}" for each in report.backends)
+    title = one_line(f"MCP storage conformance {report.revision}: {details or 'nothing was judged'}")
     left, right = width_of(label) + 2 * MARGIN, width_of(message) + 2 * MARGIN
     return f"""\
 <svg xmlns="http://www.w3.org/2000/svg" width="{left + right}" height="{HEIGHT}" role="img" \

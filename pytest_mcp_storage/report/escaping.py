@@ -15,7 +15,7 @@ _UNSEEN = re.compile(
 )
 
 
-def visible(text: str) -> str:
+def printable(text: str) -> str:
     """Return the text with each invisible character, or one that controls a terminal, escaped as Python does it.
 
     Tabs, line feeds and the joiners inside emoji stay.
@@ -25,7 +25,7 @@ def visible(text: str) -> str:
 
 def one_line(text: str) -> str:
     """Return the same in one line: line ends and tabs become single spaces."""
-    return visible(" ".join(part for part in map(str.strip, re.split(r"[\r\n\t]+", text)) if part))
+    return printable(" ".join(part for part in map(str.strip, re.split(r"[\r\n\t]+", text)) if part))
 
 
 def _escape(character: str) -> str:

@@ -15,7 +15,7 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from pytest_mcp_storage.report import labels
-from pytest_mcp_storage.report.escaping import visible
+from pytest_mcp_storage.report.escaping import printable
 from pytest_mcp_storage.report.model import BackendReport, ClauseReport, Report
 from pytest_mcp_storage.spec.clause_ids import natural
 
@@ -31,11 +31,11 @@ class Cell:
     clause: ClauseReport | None
 
     @property
-    def sign(self) -> labels.Sign:
+    def label(self) -> labels.Label:
         """Return how the matrix shows it."""
         if self.clause is None:
-            return labels.Sign("absent", "", "not in this run", "")
-        return labels.sign(self.clause)
+            return labels.Label("absent", "", "not in this run", "")
+        return labels.label(self.clause)
 
     @property
     def calls(self) -> list[tuple[str, str]]:
@@ -57,7 +57,7 @@ class Row:
     def clean(self) -> bool:
         """Say whether the row needs no attention."""
         quiet = (labels.PASSED.key, labels.NOT_APPLICABLE.key, "absent")
-        return all(cell.sign.key in quiet for cell in self.cells)
+        return all(cell.label.key in quiet for cell in self.cells)
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ def as_html(report: Report) -> str:
     page: str = _template().render(
         report=report,
         bands=list(bands(report)),
-        signs=labels,
+        labels=labels,
         breakable=breakable,
         seconds=seconds,
         history_name=labels.history_name,
@@ -94,7 +94,7 @@ def as_html(report: Report) -> str:
 
 def breakable(name: str) -> Markup:
     """Return a backend's name that may break after a dot, a colon or a slash."""
-    return Markup("<wbr>").join(re.split(r"(?<=[.:/])", visible(name)))
+    return Markup("<wbr>").join(re.split(r"(?<=[.:/])", printable(name)))
 
 
 def seconds(count: float) -> str:
@@ -144,7 +144,7 @@ def _template() -> Any:
 
 def shown(value: Any) -> Any:
     """Make invisible characters of each text visible; the template escapes the result."""
-    return value if isinstance(value, Markup) or not isinstance(value, str) else visible(value)
+    return value if isinstance(value, Markup) or not isinstance(value, str) else printable(value)
 
 
 def _read(name: str) -> str:

@@ -19,7 +19,7 @@ from pytest_mcp_storage.spec.outcome import Outcome
 
 
 @dataclass(frozen=True)
-class Sign:
+class Label:
     """``key``: for style sheets; ``mark``: one character; ``words``: in full; ``meaning``: a line of the legend."""
 
     key: str
@@ -28,12 +28,12 @@ class Sign:
     meaning: str
 
 
-PASSED = Sign("passed", "✓", "passed", "every test of the clause passed")
-FAILED = Sign("failed", "✗", "failed", "the store broke a MUST; a history of calls shows it")
-ADVICE = Sign("advice", "!", "failed SHOULD", "a SHOULD was broken; it fails the run only with --mcp-strict")
-DEVIATION = Sign("deviation", "D", "deviation", "broken, and listed as known with a reason")
-NOT_APPLICABLE = Sign("not-applicable", "–", "not applicable", "the harness does not declare what the clause needs")
-UNMEASURED = Sign("not-measured", "?", "not measured", "unknown; a MUST that was not measured prevents a good verdict")
+PASSED = Label("passed", "✓", "passed", "every test of the clause passed")
+FAILED = Label("failed", "✗", "failed", "the store broke a MUST; a history of calls shows it")
+ADVICE = Label("advice", "!", "failed SHOULD", "a SHOULD was broken; it fails the run only with --mcp-strict")
+DEVIATION = Label("deviation", "D", "deviation", "broken, and listed as known with a reason")
+NOT_APPLICABLE = Label("not-applicable", "–", "not applicable", "the harness does not declare what the clause needs")
+UNMEASURED = Label("not-measured", "?", "not measured", "unknown; a MUST that was not measured prevents a good verdict")
 
 LEGEND = (PASSED, FAILED, ADVICE, DEVIATION, NOT_APPLICABLE, UNMEASURED)
 
@@ -45,14 +45,16 @@ _BY_OUTCOME = {
     Outcome.NOT_MEASURED: UNMEASURED,
 }
 _VERDICTS = {
-    CONFORMANT: Sign("passed", "✓", "conformant", "every applicable MUST was measured and passed"),
-    WITH_DEVIATIONS: Sign("deviation", "D", "conformant with deviations", "the same, except for the listed deviations"),
-    NOT_CONFORMANT: Sign("failed", "✗", "not conformant", "a MUST was broken"),
-    NOT_MEASURED: Sign("not-measured", "?", "not measured", "nothing failed, but some MUST was not measured"),
+    CONFORMANT: Label("passed", "✓", "conformant", "every applicable MUST was measured and passed"),
+    WITH_DEVIATIONS: Label(
+        "deviation", "D", "conformant with deviations", "the same, except for the listed deviations"
+    ),
+    NOT_CONFORMANT: Label("failed", "✗", "not conformant", "a MUST was broken"),
+    NOT_MEASURED: Label("not-measured", "?", "not measured", "nothing failed, but some MUST was not measured"),
 }
 
 
-def sign(clause: ClauseReport) -> Sign:
+def label(clause: ClauseReport) -> Label:
     """Return the label of a clause's outcome."""
     return ADVICE if clause.advice else _BY_OUTCOME[clause.outcome]
 
@@ -66,9 +68,9 @@ def history_name(finding: Mapping[str, Any] | None) -> str:
     return "smallest history" if finding["minimal"] else "history, reduced until the time ran out"
 
 
-def verdict(backend: BackendReport) -> Sign:
+def verdict(backend: BackendReport) -> Label:
     """Return the label of a backend's verdict; an unknown verdict is shown as it is."""
-    unknown = Sign("not-measured", "?", backend.verdict.replace("_", " "), "a verdict of another version of the suite")
+    unknown = Label("not-measured", "?", backend.verdict.replace("_", " "), "a verdict of another version of the suite")
     return _VERDICTS.get(backend.verdict, unknown)
 
 
@@ -87,7 +89,7 @@ def extent(backend: BackendReport, tier: str = "", *, most: int | None = None) -
     return "; ".join(filter(None, said))
 
 
-def counts(backend: BackendReport) -> dict[Sign, int]:
+def counts(backend: BackendReport) -> dict[Label, int]:
     """Count each label of the legend among the backend's clauses; labels that don't occur are left out."""
-    found = [sign(clause) for clause in backend.clauses]
+    found = [label(clause) for clause in backend.clauses]
     return {each: found.count(each) for each in LEGEND if each in found}

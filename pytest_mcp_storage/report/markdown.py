@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 from pytest_mcp_storage.report import labels
-from pytest_mcp_storage.report.escaping import one_line, visible
+from pytest_mcp_storage.report.escaping import one_line, printable
 from pytest_mcp_storage.report.model import BackendReport, ClauseReport, Report
 from pytest_mcp_storage.spec.outcome import Outcome
 
@@ -49,12 +49,12 @@ def _head(report: Report) -> Iterator[str]:
     yield f"### MCP storage conformance, revision {plain(report.revision)}"
     yield ""
     counts = [labels.counts(backend) for backend in report.backends]
-    counted = [sign for sign in labels.LEGEND if any(sign in each for each in counts)]
-    yield "| backend | verdict | " + " | ".join(sign.words for sign in counted) + " |"
+    counted = [label for label in labels.LEGEND if any(label in each for each in counts)]
+    yield "| backend | verdict | " + " | ".join(label.words for label in counted) + " |"
     yield "| :-- | :-- |" + " --: |" * len(counted)
     for backend, count in zip(report.backends, counts, strict=True):
         verdict = labels.verdict(backend)
-        cells = " | ".join(str(count.get(sign, "·")) for sign in counted)
+        cells = " | ".join(str(count.get(label, "·")) for label in counted)
         extent = labels.extent(backend, report.tier)
         words = f"{verdict.words} ({extent})" if extent else verdict.words
         yield f"| {code(backend.shown)} | {verdict.mark} {plain(words)} | {cells} |"
@@ -88,7 +88,7 @@ def _details(report: Report) -> Iterator[str]:
 
 
 def _broken(backend: BackendReport, clause: ClauseReport) -> str:
-    sign = labels.sign(clause)
+    label = labels.label(clause)
     rows = [f"- **{name}** {plain(text)}" for name, text in (
         ("clause", clause.statement), ("should", clause.should), ("known, because", clause.deviation),
         *(("note", note) for note in clause.notes)) if text]  # fmt: skip
@@ -100,8 +100,8 @@ def _broken(backend: BackendReport, clause: ClauseReport) -> str:
     if lines:
         body += "\n\n" + _fenced("\n".join(f"{n:>2}  {line}" for n, line in enumerate(lines, start=1)), "text")
     if clause.reproduce:
-        body += "\n\n" + _fenced(visible(clause.reproduce), "sh")
-    title = f"{sign.mark} {code(backend.name)} {plain(clause.id)} ({plain(clause.level)}): {plain(clause.message)}"
+        body += "\n\n" + _fenced(printable(clause.reproduce), "sh")
+    title = f"{label.mark} {code(backend.name)} {plain(clause.id)} ({plain(clause.level)}): {plain(clause.message)}"
     return _folded(title, body)
 
 

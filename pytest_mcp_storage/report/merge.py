@@ -23,8 +23,8 @@ def merge(reports: Sequence[tuple[str, Report]]) -> tuple[Report, list[str]]:
     for name, report in reports:
         revisions.setdefault(report.revision, name)
     if len(revisions) > 1:
-        told = ", ".join(f"{name} by {revision}" for revision, name in revisions.items())
-        raise ReportError(f"these runs are judged by different revisions of the contract ({told}); a matrix compares "
+        listed = ", ".join(f"{name} by {revision}" for revision, name in revisions.items())
+        raise ReportError(f"these runs are judged by different revisions of the contract ({listed}); a matrix compares "
                           "verdicts on one: run again with the same --mcp-revision")  # fmt: skip
     kept: dict[str, tuple[str, BackendReport]] = {}
     remarks: list[str] = []

@@ -80,15 +80,15 @@ def lines(report: Report, width: int | None = None, *, brief: bool = False) -> l
 
 def verdict(backend: BackendReport, tier: str, *, problems: int = 0) -> Segment:
     """Return the verdict line of a backend."""
-    sign = labels.verdict(backend)
+    label = labels.verdict(backend)
     counts = [f"{count} {each.words}" for each, count in labels.counts(backend).items()]
     counts += [backend.exercised.words] if counts and backend.exercised.words else []
     extent = labels.extent(backend, tier)
     inside = "; ".join(filter(None, [extent, ", ".join(counts) or "nothing was judged"]))
-    text = f"{one_line(backend.name)}: {one_line(sign.words).upper()} ({inside})"
+    text = f"{one_line(backend.name)}: {one_line(label.words).upper()} ({inside})"
     if problems and extent:  # a good verdict alone would hide that the exit code is not 0
         text += f", but the run fails: {problems} problem{'s' if problems > 1 else ''}, above"
-    return text, {**COLOURS[sign.key], "bold": True}
+    return text, {**COLOURS[label.key], "bold": True}
 
 
 def _heading(report: Report, backend: BackendReport) -> Iterator[Line]:
@@ -142,7 +142,7 @@ def _cell(rows: list[ClauseReport], outcome: Outcome, width: int) -> Segment:
     found = [row for row in rows if row.outcome is outcome]
     if not found:
         return f"{'·':>{width}}", {"light": True}
-    worst = next(sign for sign in (labels.FAILED, *labels.LEGEND) if sign in map(labels.sign, found))
+    worst = next(label for label in (labels.FAILED, *labels.LEGEND) if label in map(labels.label, found))
     return f"{len(found):>{width}}", COLOURS[worst.key]
 
 
@@ -153,13 +153,13 @@ def _remarks(backend: BackendReport, width: int) -> list[Line]:
     """
     found = [*_causes(backend, width), *_failures(backend, width)]
     failing = backend.count(Outcome.FAILED, MUST) > 0
-    for outcome, sign in ((Outcome.NOT_MEASURED, labels.UNMEASURED), (Outcome.NOT_APPLICABLE, labels.NOT_APPLICABLE)):
+    for outcome, label in ((Outcome.NOT_MEASURED, labels.UNMEASURED), (Outcome.NOT_APPLICABLE, labels.NOT_APPLICABLE)):
         reasons = backend.reasons(outcome)
         if failing and outcome is Outcome.NOT_APPLICABLE:
             reasons = _needed(reasons)
         for reason, ids in reasons.items():
-            start = f"  {sign.mark} {sign.words}: "
-            found += _wrapped(start, f"{one_line(backend.folded(ids))}: {one_line(reason)}", width, COLOURS[sign.key])
+            start = f"  {label.mark} {label.words}: "
+            found += _wrapped(start, f"{one_line(backend.folded(ids))}: {one_line(reason)}", width, COLOURS[label.key])
     if not failing:
         for what, ids in backend.in_part().items():
             text = f"{one_line(backend.folded(ids))}: without {one_line(what)}"
@@ -190,12 +190,12 @@ def _failures(backend: BackendReport, width: int) -> list[Line]:
         if clause.outcome is Outcome.FAILED and clause.id in shared:
             continue  # the line of its cause names it
         if clause.outcome in (Outcome.FAILED, Outcome.DEVIATION):
-            sign = labels.sign(clause)
-            start = f"  {sign.mark} {one_line(clause.id)} ({one_line(clause.level)}): "
+            label = labels.label(clause)
+            start = f"  {label.mark} {one_line(clause.id)} ({one_line(clause.level)}): "
             if clause.outcome is Outcome.DEVIATION:
-                found += _wrapped(start, one_line(f"known: {clause.deviation}"), width, COLOURS[sign.key])
+                found += _wrapped(start, one_line(f"known: {clause.deviation}"), width, COLOURS[label.key])
             else:
-                found += _seen_and_expected(start, clause, width, COLOURS[sign.key])
+                found += _seen_and_expected(start, clause, width, COLOURS[label.key])
     return found
 
 

@@ -6,8 +6,10 @@ import json
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from pytest_mcp_storage.report.model import Report
+if TYPE_CHECKING:
+    from pytest_mcp_storage.report.model import Report
 
 RENDERERS = {
     ".json": "pytest_mcp_storage.report.write:as_json",

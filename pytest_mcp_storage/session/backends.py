@@ -69,7 +69,7 @@ def path_of(name: str) -> str:
 
 
 def _stdio_harness(command: str) -> MakeHarness:
-    from pytest_mcp_storage.bridge.names import stdio_harness
+    from pytest_mcp_storage.bridge.backend_names import stdio_harness
 
     try:
         return stdio_harness(command)
@@ -87,7 +87,7 @@ def _key_value_harness(name: str, factory: Any) -> MakeHarness:
 
 
 def _mcp_ts_path(store: str) -> str:
-    from pytest_mcp_storage.bridge.names import mcp_ts_path
+    from pytest_mcp_storage.bridge.backend_names import mcp_ts_path
 
     try:
         return mcp_ts_path(store)

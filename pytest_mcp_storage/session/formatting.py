@@ -9,7 +9,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from pytest_mcp_storage.report import labels
-from pytest_mcp_storage.report.escaping import one_line, visible
+from pytest_mcp_storage.report.escaping import one_line, printable
 from pytest_mcp_storage.spec.clauses import Clause
 from pytest_mcp_storage.spec.outcome import Measurement, Outcome
 
@@ -57,8 +57,8 @@ def explained(measured: Measurement, clause: Clause, backend: Mapping[str, Any],
     if measured.history:
         lines += [f"  {labels.history_name(found)}:", *_numbered(measured.history)]
     if measured.fault not in ("", measured.message):
-        lines += ["  traceback:", textwrap.indent(visible(measured.fault.rstrip()), "    ")]
-    return "\n".join([*lines, f"  reproduce: {visible(reproduce)}"])
+        lines += ["  traceback:", textwrap.indent(printable(measured.fault.rstrip()), "    ")]
+    return "\n".join([*lines, f"  reproduce: {printable(reproduce)}"])
 
 
 def _sides(found: Mapping[str, Any] | None) -> list[tuple[str, str]]:

@@ -79,20 +79,20 @@ class Judging:
         self._running: running.Running | None = None
         ids = {argument: suite_id(argument, config) for argument in config.args}
         self._wanted = [id for id in ids.values() if id is not None]
-        self.stands_aside = not self._wanted and options.stands_aside(config)
+        self.stays_out = not self._wanted and options.stays_out(config)
         config.args[:] = [argument for argument in config.args if ids[argument] is None]
 
     def header(self) -> str:
         """Return the line about this run in pytest's header."""
         names = ", ".join(self.options.backends)
-        if self.stands_aside:
+        if self.stays_out:
             return f"mcp-storage: tests are named, so {names} is not judged; add --mcp-backend to judge it in this run"
         slow = " · tracemalloc is on, which makes the suite about 25 times slower" if tracemalloc.is_tracing() else ""
         return f"mcp-storage: judging {names} · tier {self.options.tier.name} · seed {self.options.seed}{slow}"
 
     def collect(self, session: pytest.Session, report: pytest.CollectReport) -> None:
         """Add the suite to what the session has collected."""
-        if not self.stands_aside:
+        if not self.stays_out:
             report.result = [*(report.result or ()), *suite_nodes(session, self.run, self._wanted)]
 
     def begin(self, session: pytest.Session) -> None:
@@ -166,7 +166,7 @@ class Judging:
             output[LEFT_BEHIND] = self._left_behind
             output[ARCS] = json.dumps(self.run.arcs())
             return
-        if self.config.option.collectonly or self.stands_aside:
+        if self.config.option.collectonly or self.stays_out:
             return
         self.report = judge(self.options, self.deviations, self._measured, self._described)
         self.report.problems += [*leaks.problems(self._leaks), *self._left_behind]

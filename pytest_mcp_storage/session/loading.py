@@ -69,6 +69,6 @@ def _traceback(error: BaseException) -> str:
     rest = [each for each in frames if each.filename not in ours]
     if not rest and not isinstance(error, SyntaxError):
         return ""
-    told = traceback.TracebackException.from_exception(error)
-    told.stack = traceback.StackSummary.from_list(rest)
-    return "".join(told.format())
+    summary = traceback.TracebackException.from_exception(error)
+    summary.stack = traceback.StackSummary.from_list(rest)
+    return "".join(summary.format())

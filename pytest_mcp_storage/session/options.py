@@ -11,17 +11,18 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from pytest_mcp_storage.report.write import RENDERERS
+
 if TYPE_CHECKING:
     from pytest_mcp_storage.engine.tiers import Tier
     from pytest_mcp_storage.spec.clauses import Clause
 
-REPORT_ENDINGS = (".json", ".html", ".md", ".svg")
 TIER_NAMES = ("smoke", "standard", "deep")
 DEFAULT_TIER = "standard"
 PROVIDERS = ("auto", "url", "native", "docker", "cli")
 REPEATED = ("--mcp-revision", "--mcp-supabase")
 """Options that say what was judged and how: a command that reproduces a failure must repeat them."""
-SLIP = "mcp_backend"
+MISSPELLED = "mcp_backend"
 """A common mistake for ``mcp_backends``. Pytest would only warn, and a run that judges nothing would pass."""
 SEED = "mcp_seed"
 """The key under which xdist's workers receive the seed."""
@@ -84,7 +85,7 @@ def register(parser: pytest.Parser) -> None:
     add("--mcp-no-coverage", action="store_true", help="do not measure which branches of the store were exercised")
     add("--mcp-supabase", choices=PROVIDERS, help="how the Supabase stack is found or started (default: auto)")
     parser.addini("mcp_backends", "backends to judge if --mcp-backend is not given", type="args", default=[])
-    parser.addini(SLIP, "refused: the name is mcp_backends", type="args", default=[])
+    parser.addini(MISSPELLED, "refused: the name is mcp_backends", type="args", default=[])
     parser.addini("mcp_tier", "the default of --mcp-tier", default=DEFAULT_TIER)
     parser.addini("mcp_deviations", "the default of --mcp-deviations", default="")
     parser.addini("mcp_strict", "the default of --mcp-strict", type="bool", default=False)
@@ -95,13 +96,13 @@ def names_given(config: pytest.Config) -> tuple[str, ...]:
     return tuple(dict.fromkeys(config.getoption("--mcp-backend") or config.getini("mcp_backends")))
 
 
-def only_tells(config: pytest.Config) -> bool:
+def only_prints(config: pytest.Config) -> bool:
     """Say whether pytest is asked only for information: then nothing is judged, and no backend is looked up."""
     asked = ("help", "version", "markers", "showfixtures", "show_fixtures_per_test", "cacheshow")
     return any(config.getoption(name, None) for name in asked)
 
 
-def stands_aside(config: pytest.Config) -> bool:
+def stays_out(config: pytest.Config) -> bool:
     """Say whether the suite stays out of the run: the user passed files or node ids, and none of our options.
 
     Backends in the ini file are for plain ``pytest``; a user who names a test wants that one. A folder does not count,
@@ -119,10 +120,10 @@ def folders(config: pytest.Config) -> tuple[Path, ...]:
     return tuple(dict.fromkeys((config.invocation_params.dir, _of_the_ini(config), config.rootpath)))
 
 
-def refuse_slip(config: pytest.Config) -> None:
+def refuse_misspelled(config: pytest.Config) -> None:
     """Raise ``pytest.UsageError`` if the ini file has the option's name instead of the ini value's."""
-    if config.getini(SLIP):
-        raise pytest.UsageError(f"{SLIP} in the ini file: the name there is mcp_backends")
+    if config.getini(MISSPELLED):
+        raise pytest.UsageError(f"{MISSPELLED} in the ini file: the name there is mcp_backends")
 
 
 def refuse_without_backend(config: pytest.Config) -> None:
@@ -208,8 +209,8 @@ def _seed(config: pytest.Config) -> int:
 
 def _writable(config: pytest.Config, name: str) -> Path:
     path = config.invocation_params.dir / name
-    if path.suffix not in REPORT_ENDINGS:
-        raise pytest.UsageError(f"--mcp-report {name}: the ending must be one of {', '.join(REPORT_ENDINGS)}")
+    if path.suffix not in RENDERERS:
+        raise pytest.UsageError(f"--mcp-report {name}: the ending must be one of {', '.join(RENDERERS)}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -152,12 +152,12 @@ def _step(scenario: Mapping[str, Any], place: int, clause: str) -> list[str]:
         return [*lines, "with contextlib.suppress(Exception):", f"    {call}"] if refused else [*lines, call]
     return [
         *lines,
-        f"# {clause}: this call must {_must(finding['expected'])}.",
+        f"# {clause}: this call must {_expectation(finding['expected'])}.",
         *_asserted(call, finding["expected"], _is_invalid(step)),
     ]
 
 
-def _must(expected: Mapping[str, Any]) -> str:
+def _expectation(expected: Mapping[str, Any]) -> str:
     match expected:
         case {"raises": name}:
             return f"raise {name}"

@@ -146,8 +146,8 @@ class Run:
             try:
                 environment.stop()
             except (Exception, KeyboardInterrupt) as error:  # Ctrl-C again: the report is written nevertheless
-                told = f"{type(error).__name__}: {error}".removesuffix(": ")
-                problems.append(f"the store of {environment.name} was not destroyed: {told}")
+                reason = f"{type(error).__name__}: {error}".removesuffix(": ")
+                problems.append(f"the store of {environment.name} was not destroyed: {reason}")
         self._environments.clear()
         if self._loop is not None:
             with suppress(KeyboardInterrupt):

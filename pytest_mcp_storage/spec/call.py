@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from pytest_mcp_storage.spec.describe import shortly, told
+from pytest_mcp_storage.spec.describe import describe, short_repr
 from reference_backends import SessionData
 
 
@@ -38,13 +38,13 @@ class Call:
 def _shown(value: object) -> str:
     if isinstance(value, SessionData):
         fields = value.model_dump(warnings=False)  # a broken store may put anything there
-        return f"SessionData({shortly({k: v for k, v in fields.items() if v is not None}, 400)})"
-    return shortly(value)
+        return f"SessionData({short_repr({k: v for k, v in fields.items() if v is not None}, 400)})"
+    return short_repr(value)
 
 
 def _answer(result: object) -> str:
     if isinstance(result, BaseException):
-        return told(result)
+        return describe(result)
     if isinstance(result, list):
         return f"[{', '.join(_shown(item) for item in result[:5])}{', …' if len(result) > 5 else ''}] ({len(result)})"
     return _shown(result)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pytest_mcp_storage.spec.describe import shortly
+from pytest_mcp_storage.spec.describe import short_repr
 from reference_backends import SessionData
 
 FIELDS = set(SessionData.model_fields)
@@ -33,7 +33,7 @@ def first_difference(seen: Any, expected: Any, place: str = "") -> str:
             if key not in seen:
                 return f"{inner} missing"
             if key not in expected:
-                return f"{inner} = {shortly(seen[key], 80)} where nothing was stored"
+                return f"{inner} = {short_repr(seen[key], 80)} where nothing was stored"
             if found := first_difference(seen[key], expected[key], inner):
                 return found
         return ""
@@ -42,7 +42,7 @@ def first_difference(seen: Any, expected: Any, place: str = "") -> str:
             return f"{here} with {len(seen)} items in place of {len(expected)}"
         pairs = enumerate(zip(seen, expected, strict=True))
         return next((found for i, pair in pairs if (found := first_difference(*pair, f"{here}[{i}]"))), "")
-    return "" if _same(seen, expected) else f"{here} = {shortly(seen, 120)} in place of {shortly(expected, 120)}"
+    return "" if _same(seen, expected) else f"{here} = {short_repr(seen, 120)} in place of {short_repr(expected, 120)}"
 
 
 def _same(seen: object, expected: object) -> bool:

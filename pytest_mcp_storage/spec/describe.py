@@ -9,14 +9,14 @@ from reference_backends import SessionData
 ABSENT = re.compile(r", \w+=None(?=[,)])")
 
 
-def told(got: object) -> str:
+def describe(got: object) -> str:
     """Return the outcome of a call in words."""
     if isinstance(got, BaseException):
         return f"raised {type(got).__name__}: {got}"
-    return f"returned {shortly(got)}"
+    return f"returned {short_repr(got)}"
 
 
-def shortly(value: object, limit: int = 300) -> str:
+def short_repr(value: object, limit: int = 300) -> str:
     """Return ``repr``, of a session without its absent fields, cut to a length that a terminal bears."""
     text = repr(value)
     if isinstance(value, SessionData):

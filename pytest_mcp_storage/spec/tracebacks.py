@@ -24,10 +24,10 @@ def raised_at(error: BaseException) -> str:
     codes = [(frame.f_code, line) for frame, line in traceback.walk_tb(error.__traceback__)]
     frames = [(Path(code.co_filename), line, code.co_name) for code, line in codes]
     last_of_ours = max((number for number, (path, *_) in enumerate(frames) if path.is_relative_to(OURS)), default=-1)
-    told = [f"{_near(path)}:{line} in {function}" for path, line, function in frames[last_of_ours + 1 :]]
-    if len(told) > MOST:
-        told[MOST // 2 : -(MOST // 2)] = ["…"]
-    return " → ".join(told)
+    shown = [f"{_near(path)}:{line} in {function}" for path, line, function in frames[last_of_ours + 1 :]]
+    if len(shown) > MOST:
+        shown[MOST // 2 : -(MOST // 2)] = ["…"]
+    return " → ".join(shown)
 
 
 def called_in(error: BaseException) -> str:
@@ -40,23 +40,23 @@ def called_in(error: BaseException) -> str:
 
 def traceback_of(error: BaseException) -> str:
     """Return the traceback without the frames of the suite and of what it runs on; whole if none are left."""
-    told = traceback.TracebackException.from_exception(error)
-    if not any(_hide(each) for each in _chain(told)):
-        told = traceback.TracebackException.from_exception(error)
-    return "".join(told.format())
+    summary = traceback.TracebackException.from_exception(error)
+    if not any(_hide(each) for each in _chain(summary)):
+        summary = traceback.TracebackException.from_exception(error)
+    return "".join(summary.format())
 
 
-def _chain(told: traceback.TracebackException | None) -> Iterator[traceback.TracebackException]:
-    while told is not None:
-        yield told
-        told = told.__cause__ or (None if told.__suppress_context__ else told.__context__)
+def _chain(summary: traceback.TracebackException | None) -> Iterator[traceback.TracebackException]:
+    while summary is not None:
+        yield summary
+        summary = summary.__cause__ or (None if summary.__suppress_context__ else summary.__context__)
 
 
-def _hide(told: traceback.TracebackException) -> bool:
+def _hide(summary: traceback.TracebackException) -> bool:
     """Take the frames of others away, and say whether any frame is left."""
-    kept = [each for each in without_import_system(told.stack) if not _of_others(each.filename)]
-    told.stack = traceback.StackSummary.from_list(kept)
-    return bool(told.stack)
+    kept = [each for each in without_import_system(summary.stack) if not _of_others(each.filename)]
+    summary.stack = traceback.StackSummary.from_list(kept)
+    return bool(summary.stack)
 
 
 def without_import_system(frames: Iterable[traceback.FrameSummary]) -> Iterator[traceback.FrameSummary]:

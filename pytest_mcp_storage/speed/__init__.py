@@ -8,7 +8,7 @@
 - ``run``: all stores in one run, in turns, within a number of seconds.
 - ``result``: what was measured, as data.
 - ``words``: what was measured, in words: growth, connections.
-- ``table``: the result for the terminal.
+- ``console_table``: the result for the terminal.
 - ``page``: the result as one HTML page.
 - ``plot``: the growth as SVG.
 """

@@ -6,7 +6,7 @@
 - ``servers``: what the supervisor needs of them.
 - ``processes``: child processes that end with their parent.
 - ``polling``: waiting for a server that starts.
-- ``environment``: the environment variables that programs and connections see.
+- ``environment_variables``: the environment variables that programs and connections see.
 - ``signing``: users' tokens.
 - ``folders``: the cache folder, and a folder for each run.
 """

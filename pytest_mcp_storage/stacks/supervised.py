@@ -14,9 +14,9 @@ import sys
 import tempfile
 import threading
 from collections.abc import Callable, Mapping
-from typing import Any, Self
+from typing import Any
 
-from pytest_mcp_storage.stacks.environment import without_libpq
+from pytest_mcp_storage.stacks.environment_variables import without_libpq
 from reference_backends.core.errors import StorageSetupError, StorageUnavailableError
 
 
@@ -44,12 +44,6 @@ class Supervised:
         except BaseException:
             self.close()
             raise
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self.close()
 
     def ask(self, action: str, **arguments: Any) -> dict[str, Any]:
         """Return the supervisor's answer. Raises :class:`StorageSetupError` with its message if it can't do that."""

@@ -134,7 +134,7 @@ async def standard_input() -> asyncio.StreamReader:
     return reader
 
 
-async def keep() -> None:
+async def main() -> None:
     """Read the order, and run the servers in a folder for this run until the input ends."""
     note = Note(send)
     requests = await standard_input()
@@ -144,14 +144,14 @@ async def keep() -> None:
     watch = asyncio.create_task(orphaned(os.getppid(), requests))
     try:
         with run_folder(in_memory=order["in_memory"]) as folder:
-            await hold(order, folder, note, requests)
+            await run_servers(order, folder, note, requests)
     except Exception as error:
         send({"error": describe(error)})
     finally:
         watch.cancel()
 
 
-async def hold(order: Mapping[str, Any], folder: Path, note: Note, requests: asyncio.StreamReader) -> None:
+async def run_servers(order: Mapping[str, Any], folder: Path, note: Note, requests: asyncio.StreamReader) -> None:
     """Start the servers of the order, answer requests, and end the servers."""
     keys = ProjectKeys.generate(order["keys"]) if order["keys"] else None
     module, _, name = order["servers"].partition(":")
@@ -169,4 +169,4 @@ async def hold(order: Mapping[str, Any], folder: Path, note: Note, requests: asy
 
 
 if __name__ == "__main__":
-    asyncio.run(keep())
+    asyncio.run(main())

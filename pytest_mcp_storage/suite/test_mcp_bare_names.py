@@ -10,10 +10,10 @@ from pytest_mcp_storage.engine.recording import RecordingBackend
 from pytest_mcp_storage.engine.violation import Violation, outcome_of
 from pytest_mcp_storage.oracle.bulk_create import create_many
 from pytest_mcp_storage.oracle.generators import ABSENT, sessions
-from pytest_mcp_storage.oracle.model import SessionKey
 from pytest_mcp_storage.oracle.name_catalogue import BARE_NAMES, JOINED, RISKY_NAMES
+from pytest_mcp_storage.oracle.store_model import SessionKey
 from pytest_mcp_storage.spec.comparison import difference
-from pytest_mcp_storage.spec.describe import shortly
+from pytest_mcp_storage.spec.describe import short_repr
 from reference_backends import SessionData, SessionExistsError
 
 SHIFT = 7
@@ -57,7 +57,7 @@ async def test_bare_names_are_all_listed(context: TestContext, session: SessionD
         listed = await store.get_identity_mcp_sessions("alice")
         if sorted(listed) != sorted(names):
             wrong = sorted({*listed} ^ {*names})
-            raise Violation(f"the listing of {len(names)} ids is wrong in {shortly(wrong)}", should="be exact")
+            raise Violation(f"the listing of {len(names)} ids is wrong in {short_repr(wrong)}", should="be exact")
         await store.disconnect()
 
 
@@ -78,7 +78,7 @@ async def test_no_bare_name_reads_anothers_session(context: TestContext, session
             )
             for name in strange:
                 if name not in pairs and (seen := await store.get_session(*name)) is not None:
-                    raise Violation(f"get_session{name} returned {shortly(seen)}", should="return None")
+                    raise Violation(f"get_session{name} returned {short_repr(seen)}", should="return None")
         await store.disconnect()
 
 
@@ -135,7 +135,9 @@ async def _assert_reads(store: RecordingBackend, live: dict[SessionKey, SessionD
                 if expected is not None and (found := difference(each, expected)):
                     raise Violation(f"the listing of {identity!r} returned {found}", should="return its own session")
         if sorted(listed) != sorted(ids):
-            raise Violation(f"{identity!r} lists {shortly(sorted(listed))}", should=f"list {shortly(sorted(ids))}")
+            raise Violation(
+                f"{identity!r} lists {short_repr(sorted(listed))}", should=f"list {short_repr(sorted(ids))}"
+            )
         for name in ((identity, each) for each in ids):
             if found := difference(await store.get_session(*name), live[name]):
                 raise Violation(f"get_session{name} returned {found}", should="return that name's session")

@@ -12,7 +12,7 @@ from pytest_mcp_storage.engine.context import TestContext
 from pytest_mcp_storage.engine.violation import Violation
 from pytest_mcp_storage.oracle.assertions import assert_gone, assert_live, assert_shows, shown_by
 from pytest_mcp_storage.oracle.generators import changes, sessions
-from pytest_mcp_storage.oracle.model import ROUNDING
+from pytest_mcp_storage.oracle.store_model import ROUNDING
 from pytest_mcp_storage.spec.capabilities import Capability
 from pytest_mcp_storage.workloads.attempts import METHODS, Attempt, attempt, may_be_called
 from pytest_mcp_storage.workloads.callers import Action, plans

@@ -10,7 +10,7 @@ from pytest_mcp_storage.engine.clause_tests import clause_test, every
 from pytest_mcp_storage.engine.context import TestContext
 from pytest_mcp_storage.oracle.assertions import assert_gone, assert_live, assert_shows, shown_by
 from pytest_mcp_storage.oracle.generators import changes, sessions
-from pytest_mcp_storage.oracle.model import ROUNDING
+from pytest_mcp_storage.oracle.store_model import ROUNDING
 from pytest_mcp_storage.spec.capabilities import Capability
 from pytest_mcp_storage.workloads.callers import VALUES, Action, plans
 from pytest_mcp_storage.workloads.contention import (
@@ -63,7 +63,7 @@ async def test_concurrent_updates_of_different_fields_are_all_kept(
     context: TestContext, session: SessionData, updaters: int, times: int
 ) -> None:
     callers = named([await context.store()], 1 + updaters)
-    await assert_keeps_every_update(context, callers, session, times=times, beside_create=False)
+    await assert_keeps_every_update(context, callers, session, times=times, during_create=False)
 
 
 @clause_test("CO-2", shuffled=True, session=sessions(), updaters=UPDATERS, times=TIMES)
@@ -71,7 +71,7 @@ async def test_updates_beside_a_create_are_kept_or_refused(
     context: TestContext, session: SessionData, updaters: int, times: int
 ) -> None:
     callers = named([await context.store()], 1 + updaters)
-    await assert_keeps_every_update(context, callers, session, times=times, beside_create=True)
+    await assert_keeps_every_update(context, callers, session, times=times, during_create=True)
 
 
 @clause_test("CO-2", shuffled=True, session=sessions(), updaters=UPDATERS)
@@ -204,7 +204,7 @@ async def test_updates_of_different_fields_are_all_kept_across_handles(
     context: TestContext, session: SessionData, updaters: int, times: int
 ) -> None:
     callers = named(await context.handles(HANDLES), 1 + updaters)
-    await assert_keeps_every_update(context, callers, session, times=times, beside_create=False)
+    await assert_keeps_every_update(context, callers, session, times=times, during_create=False)
 
 
 @clause_test("CO-5", shuffled=True, session=sessions(), actions=plans())

@@ -9,11 +9,11 @@ from pytest_mcp_storage.engine.clause_tests import clause_test, every
 from pytest_mcp_storage.engine.context import TestContext
 from pytest_mcp_storage.engine.recording import RecordingBackend
 from pytest_mcp_storage.engine.violation import Violation
-from pytest_mcp_storage.oracle.assertions import assert_gone, assert_live, assert_shows, shown_by, view
+from pytest_mcp_storage.oracle.assertions import assert_gone, assert_live, assert_shows, read_all, shown_by
 from pytest_mcp_storage.oracle.edge_cases import EDGE_CASES, EMPTY, FILLED
 from pytest_mcp_storage.oracle.generators import ABSENT, OPTIONAL_FIELDS, sessions
 from pytest_mcp_storage.oracle.history import subject
-from pytest_mcp_storage.oracle.model import ROUNDING
+from pytest_mcp_storage.oracle.store_model import ROUNDING
 from pytest_mcp_storage.oracle.timeline import timeline
 from pytest_mcp_storage.spec.capabilities import Capability
 from pytest_mcp_storage.workloads.callers import all_at_once, at_once, has_failed
@@ -65,7 +65,7 @@ async def test_updates_of_every_field_at_once_are_all_kept(
         ]
         await all_at_once(work)
         for each, named in zip(family, changes, strict=True):
-            seen = await view(context, stores[0], (each.identity, each.session_id))
+            seen = await read_all(context, stores[0], (each.identity, each.session_id))
             if found := seen.differs(each.model_copy(update=named)):
                 raise Violation(
                     f"after updates of every field at once {found}",
@@ -176,7 +176,7 @@ async def test_calls_on_other_sessions_undo_no_update(context: TestContext, sess
         await all_at_once([*updates[:number], *others, *updates[number:]])
         live = [kept.model_copy(update=fields), created, updated.model_copy(update={"server_name": "other"})]
         for each, expected in (*((each, each) for each in live), (removed, None)):
-            if found := (await view(context, first, (each.identity, each.session_id))).differs(expected):
+            if found := (await read_all(context, first, (each.identity, each.session_id))).differs(expected):
                 raise Violation(
                     f"after calls on several sessions at once {found}",
                     should="keep what each call did",
@@ -192,7 +192,7 @@ async def test_updates_at_once_set_the_ttl_that_all_ask_for(
     if not context.can(Capability.CLOCK):
         return context.leave_out("updates at once with one TTL (needs CLOCK)")
     stores = await context.handles(handles if context.can(Capability.SHARED) else 1)
-    born = context.now()
+    written_at = context.now()
     ends: dict[int, tuple[SessionData, float]] = {}
     for number, ttl in enumerate((60, None, 100_000)):
         each = session.model_copy(update={"session_id": context.session_id(f"{number}")})
@@ -202,8 +202,8 @@ async def test_updates_at_once_set_the_ttl_that_all_ask_for(
         await all_at_once([stores[n % len(stores)].update_session(*name, c, ttl) for n, c in enumerate(changes)])
         ends[number] = (each, context.default_ttl if ttl is None else ttl)
     for each, end in ends.values():
-        await context.pass_time(born + end - 1 - context.now())
-        await assert_live(context, stores[0], each, until=born + end)
+        await context.pass_time(written_at + end - 1 - context.now())
+        await assert_live(context, stores[0], each, until=written_at + end)
         await context.pass_time(1 + ROUNDING)
         await assert_gone(stores[0], each, why=f"the TTL of {end} s that every update asked for has passed")
     return None
@@ -232,7 +232,7 @@ async def test_removals_creates_and_renewals_at_once_leave_whole_sessions(
         ]
     raise_failures(await at_once(work))
     for each in family:
-        seen = await view(context, stores[0], (each.identity, each.session_id))
+        seen = await read_all(context, stores[0], (each.identity, each.session_id))
         candidates = [None, *(each.model_copy(update=shape) for shape in shapes)]
         if all(seen.differs(one) for one in candidates):
             raise Violation(

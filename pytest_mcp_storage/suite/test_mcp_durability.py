@@ -19,10 +19,10 @@ from pytest_mcp_storage.faults.damage import DAMAGES, inflict, main_file, parts
 from pytest_mcp_storage.oracle.assertions import assert_shows
 from pytest_mcp_storage.oracle.edge_cases import FILLED
 from pytest_mcp_storage.oracle.generators import changes, families, sessions
-from pytest_mcp_storage.oracle.model import ROUNDING
-from pytest_mcp_storage.spec.describe import told
+from pytest_mcp_storage.oracle.store_model import ROUNDING
+from pytest_mcp_storage.spec.describe import describe
 from pytest_mcp_storage.spec.harness import BackendHarness, NotMeasurable
-from pytest_mcp_storage.workloads.crash import assert_survives_a_kill, comings_and_goings, large_updates
+from pytest_mcp_storage.workloads.crash import assert_survives_a_kill, creates_and_removals, large_updates
 from reference_backends import SessionData, StorageSetupError
 
 LARGE = "x" * 256 * 1024
@@ -110,7 +110,7 @@ async def test_everything_acknowledged_outlives_its_process(context: TestContext
     async with context.another_store(will_be_killed=True) as harness:
         for number in range(context.tier.kills):
             rng = random.Random(f"{context.seed} {number}")
-            plan = comings_and_goings(kept, rng)
+            plan = creates_and_removals(kept, rng)
             await assert_survives_a_kill(context, harness, kept, plan, rng, callers=1 + 3 * (number % 2))
 
 
@@ -205,7 +205,7 @@ async def _filled(context: TestContext, harness: BackendHarness, kept: Sequence[
 async def _assert_refuses(context: TestContext, harness: BackendHarness, what: str) -> None:
     got = await outcome_of(_open(context, harness))
     if not isinstance(got, StorageSetupError):
-        seen = told(got) if isinstance(got, Exception) else "raised nothing"
+        seen = describe(got) if isinstance(got, Exception) else "raised nothing"
         raise Violation(f"opening the store whose file was {what} {seen}", should="raise StorageSetupError")
 
 
@@ -222,8 +222,8 @@ def _assert_private(harness: BackendHarness, when: str) -> None:
     """Assert that the store's files, and those next to the main one with its name, are readable by the owner alone."""
     files = list(harness.files())
     main = main_file(files)
-    beside = [path for path in main.parent.iterdir() if main.name in path.name]
-    for path in {*files, *beside}:
+    others = [path for path in main.parent.iterdir() if main.name in path.name]
+    for path in {*files, *others}:
         if path.is_file() and (mode := stat.S_IMODE(path.stat().st_mode)) & HIDDEN:
             raise Violation(f"{when} {path.name} has the mode {mode:04o}", should="be 0600, side files included")
 

@@ -15,11 +15,11 @@ from pytest_mcp_storage.engine.recording import RecordingBackend
 from pytest_mcp_storage.engine.violation import Violation, assert_raises, outcome_of
 from pytest_mcp_storage.oracle.generators import ABSENT, CREDENTIALS, changes, sessions
 from pytest_mcp_storage.spec.comparison import difference
-from pytest_mcp_storage.spec.describe import shortly, told
+from pytest_mcp_storage.spec.describe import describe, short_repr
 from reference_backends import ConfigurationError, DecryptionError, SessionData, StorageError
 
 CLIENT_SECRETS = ("code_verifier", "client_information")
-PATIENCE = 3
+ATTEMPTS = 3
 THIRD_KEY = "3c" * 32
 
 guarded = sessions(**CREDENTIALS)
@@ -65,7 +65,7 @@ async def test_other_text_is_refused_without_a_key_too(context: TestContext, ses
     for text in (*OTHER_TEXTS, *(label + rest for label in LABELS)):
         await context.plant(session, field, text)
         await _assert_refuses_to_read(
-            await context.holder(), session, f"without a key of {shortly(text, 80)} in {field}"
+            await context.holder(), session, f"without a key of {short_repr(text, 80)} in {field}"
         )
     return None
 
@@ -85,7 +85,7 @@ async def envelope_of(context: TestContext, session: SessionData, field: str) ->
     stored = (await row_of(context, session))[field]
     envelope = parse(stored)
     if envelope is None:
-        raise Violation(f"{field} are stored as {shortly(stored, 120)}", should="be an envelope, as EN-2 says")
+        raise Violation(f"{field} are stored as {short_repr(stored, 120)}", should="be an envelope, as EN-2 says")
     return envelope
 
 
@@ -165,7 +165,7 @@ async def test_reading_what_cannot_be_read_changes_nothing(
     await context.plant(session, "tokens", before["tokens"])
     seen = await outcome_of((await context.holder(context.key)).get_session(session.identity, session.session_id))
     if isinstance(seen, Exception) or difference(seen, session):
-        raise Violation(f"the session, once its envelope was put back, {told(seen)}", should="be read as before")
+        raise Violation(f"the session, once its envelope was put back, {describe(seen)}", should="be read as before")
 
 
 @clause_test("EN-6", at_most=15, session=guarded)
@@ -183,7 +183,9 @@ async def test_the_right_key_still_reads_after_a_wrong_one(context: TestContext,
         seen = await outcome_of((await context.holder(context.key)).get_session(session.identity, session.session_id))
         expected = session.model_copy(update={"active": getattr(seen, "active", None)})
         if isinstance(seen, Exception) or difference(seen, expected):
-            raise Violation(f"after the calls of {holder} the right key's get_session {told(seen)}", should="read it")
+            raise Violation(
+                f"after the calls of {holder} the right key's get_session {describe(seen)}", should="read it"
+            )
     return None
 
 
@@ -199,7 +201,7 @@ async def test_an_envelope_is_not_sealed_once_more(context: TestContext, session
     seen = await outcome_of((await context.holder(context.key)).get_session(session.identity, session.session_id))
     if getattr(seen, "tokens", None) != session.tokens:
         raise Violation(
-            f"once a wrong key had updated tokens to the envelope the right key's get_session {told(seen)}",
+            f"once a wrong key had updated tokens to the envelope the right key's get_session {describe(seen)}",
             should="refuse text in the place of tokens, and keep them readable",
         )
     return None
@@ -208,7 +210,7 @@ async def test_an_envelope_is_not_sealed_once_more(context: TestContext, session
 async def _try_to_read(context: TestContext, store: RecordingBackend, session: SessionData) -> None:
     """Call every read, often enough for a store that removes a session after some failures."""
     for method, *arguments in (*_reads(store, session), (store.get_identity_mcp_sessions, session.identity)):
-        for _ in range(PATIENCE):
+        for _ in range(ATTEMPTS):
             await outcome_of(method(*arguments))
     if context.store_is_ours:
         await outcome_of(store.get_all_session_ids())
@@ -257,7 +259,9 @@ async def _assert_lists_ids(context: TestContext, store: RecordingBackend, famil
         seen["get_all_session_ids"] = await outcome_of(store.get_all_session_ids())
     for method, ids in seen.items():
         if isinstance(ids, Exception) or not expected <= set(ids):
-            raise Violation(f"{method}, with a session that can't be decrypted, {told(ids)}", should="list its id too")
+            raise Violation(
+                f"{method}, with a session that can't be decrypted, {describe(ids)}", should="list its id too"
+            )
 
 
 async def _assert_names_one(store: RecordingBackend, unreadable: list[SessionData]) -> None:
@@ -275,7 +279,7 @@ async def _assert_reads_beside(store: RecordingBackend, readable: list[SessionDa
     for session in readable:
         seen = await outcome_of(store.get_session(session.identity, session.session_id))
         if isinstance(seen, Exception) or difference(seen, session):
-            raise Violation(f"get_session of its neighbour {told(seen)}", should="return that session")
+            raise Violation(f"get_session of its neighbour {describe(seen)}", should="return that session")
 
 
 @clause_test("EN-9", at_most=25, session=guarded, named=elsewhere, ttl=every(None, 9_000))

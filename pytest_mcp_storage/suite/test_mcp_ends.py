@@ -15,9 +15,9 @@ from pytest_mcp_storage.oracle.assertions import JUST_BEFORE, assert_gone, asser
 from pytest_mcp_storage.oracle.bulk_create import create_many
 from pytest_mcp_storage.oracle.generators import sessions
 from pytest_mcp_storage.oracle.limits import LONGEST_TTL
-from pytest_mcp_storage.oracle.model import ROUNDING
+from pytest_mcp_storage.oracle.store_model import ROUNDING
 from pytest_mcp_storage.spec.capabilities import Capability
-from pytest_mcp_storage.spec.describe import shortly
+from pytest_mcp_storage.spec.describe import short_repr
 from reference_backends import SessionData
 
 MANY = {"smoke": 130, "standard": 1_101, "deep": 2_501}
@@ -48,7 +48,7 @@ async def test_no_listing_shows_one_of_many_expired_sessions(context: TestContex
         if sorted(ids) != expected:
             raise Violation(
                 f"{method} returned {len(ids)} ids, of {len(ended)} expired sessions and {len(lasting)} live ones: "
-                f"{shortly(sorted(ids), 120)}",
+                f"{short_repr(sorted(ids), 120)}",
                 should=f"be {expected}",
             )
 
@@ -61,13 +61,13 @@ async def test_cleanup_leaves_what_is_about_to_end(context: TestContext, session
     store = await context.store()
     for number, (left, ttl) in enumerate(product(LEFT, (3_600.25, 7_200))):
         each = session.model_copy(update={"session_id": context.session_id(f"{number}")})
-        born = context.now()
+        written_at = context.now()
         await store.create_session(each, 10 if renewed else ttl)
         if renewed:
             await store.update_session(each.identity, each.session_id, {}, ttl)
         await context.pass_time(ttl - left)
         await store.cleanup_expired_sessions()
-        await assert_live(context, store, each, until=born + ttl)
+        await assert_live(context, store, each, until=written_at + ttl)
         await context.pass_time(left + ROUNDING)
         await store.cleanup_expired_sessions()
         await assert_shows(context, store, gone=[each], when="after cleanup", should="show nothing of it")
@@ -83,12 +83,12 @@ async def test_every_ttl_within_the_bounds_is_taken(context: TestContext, sessio
             session.model_copy(update={"session_id": context.session_id(f"{name} {number}")}) for name in "cu"
         )
         changes = ({}, {"server_name": "new"})[number % 2]
-        born = context.now()
+        written_at = context.now()
         await store.create_session(created, ttl)
         await store.create_session(updated)
         await store.update_session(updated.identity, updated.session_id, changes, ttl)
         for each in created, updated:
-            if await store.get_session(each.identity, each.session_id) is None and context.now() < born + ttl:
+            if await store.get_session(each.identity, each.session_id) is None and context.now() < written_at + ttl:
                 raise Violation(f"get_session returned nothing after a write with ttl={ttl!r}", should="take it")
 
 
@@ -112,10 +112,10 @@ async def test_sessions_end_on_time_when_wall_clocks_change(context: TestContext
         for before, ttl in product((1_800, 5_400), (1_800, 3_600, 7_200)):
             await context.pass_time(max(0.0, change - before - context.now()) if before > 1_800 else 0.0)
             each = session.model_copy(update={"session_id": context.session_id(f"{place} {before} {ttl}")})
-            born = context.now()
+            written_at = context.now()
             await store.create_session(each, ttl)
             await context.pass_time(ttl - 1)
-            await assert_live(context, store, each, until=born + ttl)
+            await assert_live(context, store, each, until=written_at + ttl)
             await context.pass_time(1 + ROUNDING)
             await assert_gone(store, each, why=f"its TTL of {ttl} s has passed, whatever wall clocks show")
     return None

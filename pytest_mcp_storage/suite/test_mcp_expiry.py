@@ -26,7 +26,7 @@ from pytest_mcp_storage.oracle.confusables import known_confusables
 from pytest_mcp_storage.oracle.edge_cases import FILLED
 from pytest_mcp_storage.oracle.generators import ABSENT, families, sessions, ttls
 from pytest_mcp_storage.oracle.machine import ExpiryMachine
-from pytest_mcp_storage.oracle.model import ROUNDING
+from pytest_mcp_storage.oracle.store_model import ROUNDING
 from pytest_mcp_storage.spec.capabilities import Capability
 from pytest_mcp_storage.workloads.callers import all_at_once
 from reference_backends import SessionData, SessionNotFoundError
@@ -41,14 +41,14 @@ def batches() -> st.SearchStrategy[list[tuple[SessionData, float]]]:
 async def test_a_session_lives_until_its_ttl_has_passed(context: TestContext, session: SessionData, ttl: float) -> None:
     store = await context.store()
     ttl = context.ttl(ttl)
-    born = context.now()
+    written_at = context.now()
     await store.create_session(session, ttl)
-    await assert_live(context, store, session, until=born + ttl)
+    await assert_live(context, store, session, until=written_at + ttl)
     await context.pass_time(ttl * 0.6)
-    await assert_live(context, store, session, until=born + ttl)
+    await assert_live(context, store, session, until=written_at + ttl)
     if context.can(Capability.CLOCK):
         await context.pass_time(ttl * 0.4 - JUST_BEFORE)
-        await assert_live(context, store, session, until=born + ttl)
+        await assert_live(context, store, session, until=written_at + ttl)
 
 
 @clause_test("EX-2", waits=True, at_most=20, family=families(max_size=3), ttl=ttls())
@@ -113,7 +113,7 @@ async def test_an_expired_id_can_be_created_anew(
     await store.create_session(old, ttl)
     await shown_by(store, old)  # a cache has these now
     await context.pass_time(ttl + ROUNDING)
-    born = context.now()
+    written_at = context.now()
     await store.create_session(new, 3600)
     should = "show the new session, and nothing of the old one"
     await assert_shows(context, store, [new], when="after the new create", should=should)
@@ -122,7 +122,7 @@ async def test_an_expired_id_can_be_created_anew(
         await assert_shows(context, store, [new], when="after the new create and cleanup", should=should)
     if context.can(Capability.CLOCK):
         await context.pass_time(1800)
-    await assert_live(context, store, new, until=born + 3600)
+    await assert_live(context, store, new, until=written_at + 3600)
 
 
 @clause_test("EX-4", waits=True, old=sessions(), new=sessions(), ttl=ttls())
@@ -250,7 +250,7 @@ async def _confusables(
 ) -> tuple[list[SessionData], list[SessionData], float]:
     """Return of each pair of confusables the one whose TTL has passed, the other, and the end of the latter's TTL."""
     store = await context.store()
-    ttl, born = context.ttl(60) + 2, context.now()
+    ttl, written_at = context.ttl(60) + 2, context.now()
     pairs = [
         [
             session.model_copy(
@@ -264,7 +264,7 @@ async def _confusables(
         await store.create_session(brief, ttl)
         await store.create_session(lasting, 3600)
     await context.pass_time(ttl + ROUNDING)
-    return [brief for brief, _ in pairs], [lasting for _, lasting in pairs], born + 3600
+    return [brief for brief, _ in pairs], [lasting for _, lasting in pairs], written_at + 3600
 
 
 async def _assert_tells_apart(
@@ -318,20 +318,20 @@ async def test_neighbours_expire_each_in_its_own_time(
     store = await context.store()
     identity = batch[0][0].identity
     family = [(session.model_copy(update={"identity": identity}), context.ttl(ttl)) for session, ttl in batch]
-    born = context.now()
+    written_at = context.now()
     for session, ttl in family:
         await store.create_session(session, ttl)
     renewed = family[0][0].model_copy(update={"session_id": context.session_id("the neighbour that is renewed")})
     await store.create_session(renewed, 500_000)
     await store.update_session(identity, renewed.session_id, {}, 500_000)
     for session, ttl in sorted(family, key=lambda each: each[1]):
-        created = context.now() if not context.can(Capability.CLOCK) else born
-        await context.pass_time(max(0.0, born + ttl + ROUNDING - created))
+        created = context.now() if not context.can(Capability.CLOCK) else written_at
+        await context.pass_time(max(0.0, written_at + ttl + ROUNDING - created))
         await assert_gone(store, session, why=f"its own TTL of {ttl:.12g} s has passed")
         for other, longer in family:
-            if born + longer > context.now():
-                await assert_live(context, store, other, until=born + longer)
-    await assert_live(context, store, renewed, until=born + 500_000)
+            if written_at + longer > context.now():
+                await assert_live(context, store, other, until=written_at + longer)
+    await assert_live(context, store, renewed, until=written_at + 500_000)
 
 
 @clause_test("EX-10", waits=True, at_most=1, session=sessions())
@@ -350,13 +350,13 @@ async def test_expiry_survives_a_new_open(context: TestContext, session: Session
     ttl = context.ttl(ttl)
     brief = session.model_copy(update={"session_id": f"brief {session.session_id}"})
     first = await context.open()
-    born = context.now()
+    written_at = context.now()
     await first.create_session(session, ttl)
     await first.create_session(brief, ttl / 4)
     await first.disconnect()
     await context.pass_time(ttl / 2)
     second = await context.open()
-    await assert_live(context, second, session, until=born + ttl)
+    await assert_live(context, second, session, until=written_at + ttl)
     await context.pass_time(ttl / 2 + ROUNDING)
     for each in session, brief:
         await assert_gone(second, each, why="its TTL has passed since it was created, part of it while closed")

@@ -12,7 +12,7 @@ from pytest_mcp_storage.engine.recording import RecordingBackend
 from pytest_mcp_storage.engine.violation import Violation, outcome_of
 from pytest_mcp_storage.oracle.assertions import assert_shows
 from pytest_mcp_storage.oracle.generators import changes, sessions
-from pytest_mcp_storage.spec.describe import told
+from pytest_mcp_storage.spec.describe import describe
 from pytest_mcp_storage.workloads.attempts import METHODS, may_be_called
 from pytest_mcp_storage.workloads.callers import at_once
 from pytest_mcp_storage.workloads.failing_steps import HOWS, fail_each_step
@@ -37,7 +37,7 @@ COMMAND = re.compile(
 """What a message that names a command holds, judged leniently: a phrase in backticks, a program that sets tables up, or
 a word that asks for it (and not one that says what could not be done)."""
 
-CROWD = 2
+CALLERS = 2
 """How often each method is called at once in an outage: more calls than a pool has connections."""
 
 
@@ -83,7 +83,7 @@ async def test_disconnect_does_not_fail_for_an_outage(context: TestContext, sess
         got = await in_time(context, store.disconnect)
     if got is not None:
         raise Violation(
-            f"disconnect while the store could not be reached {told(got)}",
+            f"disconnect while the store could not be reached {describe(got)}",
             should="return within the time limit: its caller can do nothing about it",
         )
 
@@ -99,7 +99,7 @@ async def test_the_same_handle_works_after_an_outage(
     calls = [*every_call(context, store, session, named).values()]
     for turn in range(context.tier.faults):
         async with context.harness.outage():
-            await at_once([in_time(context, call) for call in CROWD * calls])
+            await at_once([in_time(context, call) for call in CALLERS * calls])
         await back(context, store, session)
         changed = {**named, "server_name": f"turn {turn}"}
         await assert_works(context, "update_session", partial(store.update_session, *name, changed))
@@ -120,7 +120,7 @@ async def test_a_create_without_an_answer_is_done_or_not(context: TestContext, s
         new = session.model_copy(update={"session_id": f"{session.session_id} {turn.number}"})
         got = await turn.unanswered(store, new, "create_session", new)
         states = {"there": new} if got is None else {"there": new, "missing": None}
-        after = f"a create whose answer was lost ({told(got)})"
+        after = f"a create whose answer was lost ({describe(got)})"
         if await assert_whole(context, store, new, states, after=after) == "missing":
             await store.create_session(new)
             await assert_shows(context, store, [new], when="created anew after a lost answer", should="be there once")
@@ -134,7 +134,7 @@ async def test_a_create_without_an_answer_leaves_no_half(context: TestContext, s
     for turn in losses(context):
         new = session.model_copy(update={"session_id": f"{session.session_id} {turn.number}"})
         got = await turn.ask(store, session, "create_session", new)
-        after = f"a create whose answer was lost ({told(got)})"
+        after = f"a create whose answer was lost ({describe(got)})"
         await assert_whole(context, store, new, {"there": new, "missing": None}, after=after)
 
 
@@ -151,7 +151,7 @@ async def test_an_update_without_an_answer_is_done_or_not(
         got = await turn.unanswered(store, session, "update_session", *name, changed)
         new = session.model_copy(update=changed)
         states = {"new": new} if got is None else {"new": new, "old": session}
-        after = f"an update whose answer was lost ({told(got)})"
+        after = f"an update whose answer was lost ({describe(got)})"
         if await assert_whole(context, store, session, states, after=after) == "new":
             session = new
 
@@ -164,7 +164,7 @@ async def test_a_removal_without_an_answer_is_done_or_not(context: TestContext, 
         await store.create_session(old)
         got = await turn.unanswered(store, old, "remove_session", old.identity, old.session_id)
         states = {"gone": None} if got is None else {"gone": None, "there": old}
-        await assert_whole(context, store, old, states, after=f"a removal whose answer was lost ({told(got)})")
+        await assert_whole(context, store, old, states, after=f"a removal whose answer was lost ({describe(got)})")
 
 
 @clause_test("FA-3", at_most=1, session=sessions())
@@ -183,7 +183,7 @@ async def test_a_clearance_without_an_answer_leaves_no_half(context: TestContext
             states: dict[str, SessionData | None] = {"there": each}
             if method == "clear_all":
                 states = {"gone": None} if got is None else {"gone": None, "there": each}
-            await assert_whole(context, store, each, states, after=f"{method} whose answer was lost ({told(got)})")
+            await assert_whole(context, store, each, states, after=f"{method} whose answer was lost ({describe(got)})")
 
 
 @clause_test("FA-4")
@@ -205,7 +205,7 @@ async def _assert_asks_for_setup(context: TestContext, how: Literal["missing", "
         got = await outcome_of(_open(context))
     opening = f"opening a store whose table is {how}"
     if not isinstance(got, StorageSetupError):
-        seen = told(got) if isinstance(got, Exception) else "raised nothing"
+        seen = describe(got) if isinstance(got, Exception) else "raised nothing"
         raise Violation(f"{opening} {seen}", should="raise StorageSetupError")
     if not COMMAND.search(str(got)):
         raise Violation(f"{opening} said {str(got)!r}", should="name the command that sets it up")

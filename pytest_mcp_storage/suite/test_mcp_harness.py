@@ -13,10 +13,10 @@ from pytest_mcp_storage.engine.harness_checks import implemented
 from pytest_mcp_storage.engine.violation import Violation, outcome_of
 from pytest_mcp_storage.faults.damage import main_file
 from pytest_mcp_storage.oracle.assertions import assert_gone, assert_live, assert_shows
-from pytest_mcp_storage.oracle.model import ROUNDING
+from pytest_mcp_storage.oracle.store_model import ROUNDING
 from pytest_mcp_storage.spec.capabilities import Capability
 from pytest_mcp_storage.spec.comparison import difference
-from pytest_mcp_storage.spec.describe import told
+from pytest_mcp_storage.spec.describe import describe
 from pytest_mcp_storage.spec.harness import BackendHarness
 from pytest_mcp_storage.spec.outcome import UNDECLARED
 from pytest_mcp_storage.workloads.declarations import (
@@ -138,7 +138,9 @@ async def test_what_is_stored_can_be_seen(context: TestContext) -> None:
                     f"stored_fields() returned {sorted(fields)} and no {field}", should="show tokens, headers"
                 )
             if fields[field] == getattr(session, field) and not canary.found_in(after):
-                raise Violation(f"stored_bytes() does not show {field} that lie in clear", should="show everything")
+                raise Violation(
+                    f"stored_bytes() does not show {field} that are stored in clear", should="show everything"
+                )
 
 
 @clause_test("HA-1", needs=[Capability.AT_REST])
@@ -154,7 +156,7 @@ async def test_what_is_shown_follows_the_store(context: TestContext) -> None:
     await store.remove_session(*name)
     got = await outcome_of(context.harness.stored_fields(*name))
     if not isinstance(got, LookupError):
-        raise Violation(f"stored_fields() of a removed session {told(got)}", should="raise LookupError")
+        raise Violation(f"stored_fields() of a removed session {describe(got)}", should="raise LookupError")
 
 
 @clause_test("HA-1", needs=[Capability.AT_REST])
@@ -298,7 +300,7 @@ async def test_another_process_finds_the_store(context: TestContext) -> None:
         await again.disconnect()
         got = await work_of_a_process(context, harness, session)
         if isinstance(got, Exception) or difference(got, session):
-            raise Violation(f"in another process get_session {told(got)}", should="find the store: CRASH")
+            raise Violation(f"in another process get_session {describe(got)}", should="find the store: CRASH")
 
 
 @clause_test("HA-1", needs=[Capability.ROW_SECURITY])
@@ -308,24 +310,24 @@ async def test_users_are_signed_in(context: TestContext) -> None:
     alices, bobs = fresh(context, identity=alice), fresh(context, identity=bob)
     for session in (alices, bobs):
         await service.create_session(session)
-    views = []
+    reads_by_user = []
     for user in (alice, bob, None):
         store = await outcome_of(context.open_as(user))
         if isinstance(store, Exception):
-            views.append([False, False])
+            reads_by_user.append([False, False])
             continue
         seen = [await outcome_of(store.get_session(each.identity, each.session_id)) for each in (alices, bobs)]
-        views.append([not isinstance(each, Exception) and each is not None for each in seen])
-    if not views[0][0] or not views[1][1]:
+        reads_by_user.append([not isinstance(each, Exception) and each is not None for each in seen])
+    if not reads_by_user[0][0] or not reads_by_user[1][1]:
         raise Violation("open_as(user) does not see the user's own session", should="sign that user in")
-    if all(all(seen) for seen in views):
+    if all(all(seen) for seen in reads_by_user):
         raise Violation("open_as() sees everybody's sessions for every user", should="sign that user in, and no other")
     row = fresh(context, identity=alice)
     got = await outcome_of(context.harness.write_row_as(alice, row, alice))
     if isinstance(got, Exception) and not isinstance(got, StorageError):
         raise got
     if not await is_there(service, row):
-        raise Violation(f"write_row_as() of a user's own row {told(got)}, and it is not there", should="write it")
+        raise Violation(f"write_row_as() of a user's own row {describe(got)}, and it is not there", should="write it")
 
 
 @clause_test("HA-1")

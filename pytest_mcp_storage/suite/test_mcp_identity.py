@@ -16,9 +16,9 @@ from pytest_mcp_storage.oracle.confusables import TwoNames, confusables, hardly_
 from pytest_mcp_storage.oracle.edge_cases import EDGE_CASE_NAMES, EDGE_CASES, EMPTY, FILLED, TEXT_FIELDS
 from pytest_mcp_storage.oracle.generators import ABSENT, families, sessions
 from pytest_mcp_storage.oracle.machine import ListingMachine
-from pytest_mcp_storage.oracle.model import ROUNDING, SessionKey
+from pytest_mcp_storage.oracle.store_model import ROUNDING, SessionKey
 from pytest_mcp_storage.spec.comparison import difference
-from pytest_mcp_storage.spec.describe import told
+from pytest_mcp_storage.spec.describe import describe
 from reference_backends import SessionData, SessionExistsError
 
 MORE_THAN_A_PAGE = 1100
@@ -49,12 +49,12 @@ async def test_the_listing_returns_awkward_sessions_whole(context: TestContext, 
     store = await context.store()
     long = dict.fromkeys(TEXT_FIELDS, "0123456789é👩" * 6000)
     for number, shape in enumerate((FILLED, EMPTY, ABSENT, EDGE_CASES, long)):
-        awkward = session.model_copy(update={**shape, "identity": context.identity(f"{number}")})
-        await store.create_session(awkward)
-        for seen in await store.get_identity_sessions_data(awkward.identity):
-            if found := difference(seen, awkward):
+        edge_case = session.model_copy(update={**shape, "identity": context.identity(f"{number}")})
+        await store.create_session(edge_case)
+        for seen in await store.get_identity_sessions_data(edge_case.identity):
+            if found := difference(seen, edge_case):
                 raise Violation(f"get_identity_sessions_data returned {found}", should="return each session whole")
-        await store.remove_session(awkward.identity, awkward.session_id)
+        await store.remove_session(edge_case.identity, edge_case.session_id)
 
 
 @clause_test("ID-1")
@@ -190,7 +190,7 @@ async def test_one_session_id_under_two_identities(
         return
     if isinstance(got, Exception):
         raise Violation(
-            f"creating the id under another identity {told(got)}", should="raise SessionExistsError, or work"
+            f"creating the id under another identity {describe(got)}", should="raise SessionExistsError, or work"
         )
     await assert_reads(context, store, [session, other], when="after both creates")
     for each in session, other:
@@ -208,7 +208,7 @@ async def test_one_session_id_under_two_identities_ends_twice(context: TestConte
     store = await context.store()
     brief = session.model_copy(update={"identity": context.identity("another")})
     ttl = context.ttl(60)
-    born = context.now()
+    written_at = context.now()
     await store.create_session(brief, ttl)
     refused = isinstance(await outcome_of(store.create_session(session, 3600)), SessionExistsError)
     if not refused:
@@ -216,7 +216,7 @@ async def test_one_session_id_under_two_identities_ends_twice(context: TestConte
     await context.pass_time(ttl + ROUNDING)
     await assert_absent(store, brief, why="its own TTL has passed; the other identity does not matter")
     if not refused:
-        await assert_live(context, store, session, until=born + 3600)
+        await assert_live(context, store, session, until=written_at + 3600)
 
 
 async def assert_reads(
@@ -274,8 +274,8 @@ async def test_listings_are_complete_past_any_page_size(context: TestContext, se
         ("get_identity_sessions_data", [each.session_id for each in data]),
     ):
         if set(seen) != expected or len(seen) != len(expected):
-            told_ = f"{len(seen)} ids, {len(set(seen))} of them different"
-            raise Violation(f"{method} returned {told_}", should=f"be all {len(expected)}, each once")
+            listed_ = f"{len(seen)} ids, {len(set(seen))} of them different"
+            raise Violation(f"{method} returned {listed_}", should=f"be all {len(expected)}, each once")
 
 
 @clause_test("ID-6", at_most=1, session=sessions())
@@ -335,5 +335,5 @@ async def test_all_ids_are_complete_past_a_thousand(context: TestContext, sessio
     }
     seen = [each for each in await store.get_all_session_ids() if each not in before]
     if set(seen) != expected or len(seen) != len(expected):
-        told_ = f"{len(seen)} new ids, {len(set(seen))} of them different"
-        raise Violation(f"get_all_session_ids returned {told_}", should=f"be all {len(expected)}, each once")
+        listed_ = f"{len(seen)} new ids, {len(set(seen))} of them different"
+        raise Violation(f"get_all_session_ids returned {listed_}", should=f"be all {len(expected)}, each once")

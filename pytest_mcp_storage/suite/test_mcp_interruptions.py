@@ -15,10 +15,10 @@ from pytest_mcp_storage.engine.violation import Violation
 from pytest_mcp_storage.oracle.assertions import assert_gone, assert_shows
 from pytest_mcp_storage.oracle.edge_cases import FILLED
 from pytest_mcp_storage.oracle.generators import sessions
-from pytest_mcp_storage.oracle.model import ROUNDING
+from pytest_mcp_storage.oracle.store_model import ROUNDING
 from pytest_mcp_storage.spec.capabilities import Capability
 from pytest_mcp_storage.spec.comparison import difference
-from pytest_mcp_storage.spec.describe import told
+from pytest_mcp_storage.spec.describe import describe
 from pytest_mcp_storage.workloads.outages import back, first_answer, in_time
 from reference_backends import SessionData
 
@@ -128,7 +128,7 @@ async def test_the_first_answer_after_an_outage_is_its_own(context: TestContext,
             method, first, right = firsts[(number + place) % len(firsts)]
             got = await first_answer(context, first)
             if isinstance(got, Exception) or not right(got):
-                raise Violation(f"the first {method} after a fault {told(got)}", should="get its own answer")
+                raise Violation(f"the first {method} after a fault {describe(got)}", should="get its own answer")
     await store.disconnect()
 
 

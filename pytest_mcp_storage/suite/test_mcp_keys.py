@@ -7,7 +7,7 @@ from pytest_mcp_storage.engine.context import TestContext
 from pytest_mcp_storage.engine.violation import Violation, assert_raises
 from pytest_mcp_storage.oracle.generators import CREDENTIALS, sessions, texts
 from pytest_mcp_storage.spec.comparison import difference
-from pytest_mcp_storage.spec.describe import shortly
+from pytest_mcp_storage.spec.describe import short_repr
 from reference_backends import ConfigurationError, SessionData
 
 NO_KEYS = (
@@ -37,7 +37,9 @@ async def _assert_refuses_the_key(context: TestContext, bad: str) -> None:
         ((one, bad), "the second key"),
         ((one, bad, other), "the middle key"),
     ):
-        await assert_raises(ConfigurationError, context.open(*keys), doing=f"opening with {which} {shortly(bad, 80)}")
+        await assert_raises(
+            ConfigurationError, context.open(*keys), doing=f"opening with {which} {short_repr(bad, 80)}"
+        )
 
 
 @clause_test("EN-8", at_most=4, session=sessions(**CREDENTIALS))

@@ -16,7 +16,7 @@ from pytest_mcp_storage.oracle.bulk_create import create_many
 from pytest_mcp_storage.oracle.edge_cases import EDGE_CASE_NAMES, EMPTY, FILLED
 from pytest_mcp_storage.oracle.generators import ABSENT, OPTIONAL_FIELDS, REQUIRED_FIELDS, changes, families, sessions
 from pytest_mcp_storage.oracle.machine import LifeCycleMachine
-from pytest_mcp_storage.oracle.model import ROUNDING
+from pytest_mcp_storage.oracle.store_model import ROUNDING
 from pytest_mcp_storage.spec.capabilities import Capability
 from pytest_mcp_storage.spec.comparison import difference
 from pytest_mcp_storage.workloads.other_key import sessions_of_another_key

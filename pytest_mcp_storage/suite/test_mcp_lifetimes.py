@@ -16,10 +16,10 @@ from pytest_mcp_storage.engine.violation import Violation, assert_raises, outcom
 from pytest_mcp_storage.oracle.assertions import JUST_BEFORE, assert_gone, assert_live
 from pytest_mcp_storage.oracle.generators import changes, sessions, ttls
 from pytest_mcp_storage.oracle.limits import LONGEST_TTL
-from pytest_mcp_storage.oracle.model import ROUNDING
+from pytest_mcp_storage.oracle.store_model import ROUNDING
 from pytest_mcp_storage.spec.capabilities import Capability
 from pytest_mcp_storage.spec.comparison import difference
-from pytest_mcp_storage.spec.describe import told
+from pytest_mcp_storage.spec.describe import describe
 from pytest_mcp_storage.spec.harness import NotMeasurable
 from pytest_mcp_storage.workloads.declarations import assert_default_ttl_is_used, with_default_ttl
 from reference_backends import InvalidSessionError, SessionData, SessionUpdate
@@ -37,12 +37,12 @@ BAD_TTLS = (
 @clause_test("EX-6", waits=True, session=sessions())
 async def test_the_default_ttl_is_twelve_hours(context: TestContext, session: SessionData) -> None:
     store = await context.store()
-    born = context.now()
+    written_at = context.now()
     await store.create_session(session)
-    await assert_live(context, store, session, until=born + context.default_ttl)
+    await assert_live(context, store, session, until=written_at + context.default_ttl)
     if context.can(Capability.CLOCK):
         await context.pass_time(context.default_ttl - 0.5)
-        await assert_live(context, store, session, until=born + context.default_ttl)
+        await assert_live(context, store, session, until=written_at + context.default_ttl)
         await context.pass_time(0.5 + ROUNDING)
         await assert_gone(store, session, why=f"the default TTL of {context.default_ttl:,.12g} s has passed")
 
@@ -50,10 +50,10 @@ async def test_the_default_ttl_is_twelve_hours(context: TestContext, session: Se
 @clause_test("EX-6", waits=True, at_most=2, session=sessions())
 async def test_a_ttl_of_none_is_the_default(context: TestContext, session: SessionData) -> None:
     store = await context.store()
-    born = context.now()
+    written_at = context.now()
     context.remember([session])
     await _assert_takes_none(context, store.backend.create_session(session, ttl=None), doing="creating")
-    await assert_live(context, store, session, until=born + context.default_ttl)
+    await assert_live(context, store, session, until=written_at + context.default_ttl)
     if context.can(Capability.CLOCK):
         await context.pass_time(context.default_ttl + ROUNDING)
         await assert_gone(store, session, why="ttl=None means the default TTL, which has passed")
@@ -63,7 +63,7 @@ async def _assert_takes_none(context: TestContext, call: Awaitable[None], *, doi
     """Call with ``ttl=None`` explicitly, past the recording, which leaves the argument out."""
     context.history.note(f"… {doing} with ttl=None …")
     if isinstance(got := await outcome_of(call), Exception):
-        raise Violation(f"{doing} with ttl=None {told(got)}", should="do what it does without ttl")
+        raise Violation(f"{doing} with ttl=None {describe(got)}", should="do what it does without ttl")
 
 
 @clause_test("EX-6", waits=True, at_most=10, needs=[Capability.DEFAULT_TTL], session=sessions(), default=ttls())
@@ -73,13 +73,13 @@ async def test_a_handle_may_have_another_default_ttl(
     default = context.ttl(default)
     if (store := await with_default_ttl(context, default)) is None:
         return
-    born = context.now()
+    written_at = context.now()
     await store.create_session(session)
-    await assert_live(context, store, session, until=born + default)
+    await assert_live(context, store, session, until=written_at + default)
     if context.can(Capability.CLOCK):
         await context.pass_time(default - JUST_BEFORE)
-        await assert_live(context, store, session, until=born + default)
-    await context.pass_time(max(0.0, born + default + ROUNDING - context.now()))
+        await assert_live(context, store, session, until=written_at + default)
+    await context.pass_time(max(0.0, written_at + default + ROUNDING - context.now()))
     await assert_default_ttl_is_used(store, session, default)
 
 
@@ -90,15 +90,15 @@ async def test_the_default_ttl_is_that_of_the_handle_that_creates(context: TestC
         return
     brief, long = pair
     lasting = session.model_copy(update={"session_id": f"lasting {session.session_id}"})
-    born = context.now()
+    written_at = context.now()
     await brief.create_session(session)
     await long.create_session(lasting)
     for handle in pair:
-        await assert_live(context, handle, session, until=born + ttl)
+        await assert_live(context, handle, session, until=written_at + ttl)
     await context.pass_time(ttl + ROUNDING)
     for handle in pair:
         await assert_gone(handle, session, why=f"the creating handle's default TTL of {ttl:.12g} s has passed")
-        await assert_live(context, handle, lasting, until=born + LONG)
+        await assert_live(context, handle, lasting, until=written_at + LONG)
 
 
 async def _brief_and_long(context: TestContext, ttl: float) -> tuple[RecordingBackend, RecordingBackend] | None:
@@ -116,10 +116,10 @@ async def test_an_update_with_ttl_sets_it_anew(
 ) -> None:
     store = await context.store()
     first, second = context.ttl(first), context.ttl(second)
-    born = context.now()
+    written_at = context.now()
     await store.create_session(session, first)
     await context.pass_time(first * 0.1)
-    if not context.can(Capability.CLOCK) and context.now() > born + first * 0.8:
+    if not context.can(Capability.CLOCK) and context.now() > written_at + first * 0.8:
         raise NotMeasurable("the store was too slow to update a session before its TTL of 1 to 2 s had passed")
     renewed = context.now()
     await store.update_session(session.identity, session.session_id, named, second)
@@ -234,9 +234,9 @@ async def test_a_ttl_that_makes_no_sense_is_refused(context: TestContext, sessio
 @clause_test("EX-8", at_most=1, session=sessions())
 async def test_the_longest_ttl_is_taken(context: TestContext, session: SessionData) -> None:
     store = await context.store()
-    born = context.now()
+    written_at = context.now()
     await store.create_session(session, LONGEST_TTL)
-    await assert_live(context, store, session, until=born + LONGEST_TTL)
+    await assert_live(context, store, session, until=written_at + LONGEST_TTL)
 
 
 WRITES: tuple[SessionUpdate | None, ...] = (None, {}, {"server_name": "renewed"})
@@ -257,12 +257,12 @@ async def test_ten_years_are_kept_as_given(
     context: TestContext, session: SessionData, write: SessionUpdate | None
 ) -> None:
     store = await context.store()
-    born = context.now()
+    written_at = context.now()
     await _written(store, session, write, TEN_YEARS)
-    await assert_live(context, store, session, until=born + TEN_YEARS)
+    await assert_live(context, store, session, until=written_at + TEN_YEARS)
     if context.can(Capability.CLOCK):
         await context.pass_time(TEN_YEARS - 1)
-        await assert_live(context, store, session, until=born + TEN_YEARS)
+        await assert_live(context, store, session, until=written_at + TEN_YEARS)
         await context.pass_time(1 + ROUNDING)
         await assert_gone(store, session, why="its TTL of ten years has passed")
 
@@ -273,10 +273,10 @@ async def test_a_fraction_of_a_second_is_honoured(
 ) -> None:
     store = await context.store()
     ttl = 1 + part
-    born = context.now()
+    written_at = context.now()
     await _written(store, session, write, ttl)
     await context.pass_time(ttl - 0.02 if context.can(Capability.CLOCK) else 1.0)
-    await assert_live(context, store, session, until=born + ttl)
+    await assert_live(context, store, session, until=written_at + ttl)
     await context.pass_time(0.02 + ROUNDING if context.can(Capability.CLOCK) else part + ROUNDING)
     await assert_gone(store, session, why=f"its TTL of {ttl:.12g} s has passed")
 
@@ -290,10 +290,10 @@ async def test_less_than_a_second_is_honoured(
         ttl: session.model_copy(update={"session_id": f"{ttl} {session.session_id}"}) for ttl in (0.75, 0.25, 0.0004)
     }
     for ttl, each in brief.items():
-        born = context.now()
+        written_at = context.now()
         await _written(store, each, write, ttl)
         if context.can(Capability.CLOCK) or ttl > FINEST:
-            await assert_live(context, store, each, until=born + ttl)
+            await assert_live(context, store, each, until=written_at + ttl)
     await context.pass_time(max(brief) + ROUNDING)
     for ttl, each in brief.items():
         await assert_gone(store, each, why=f"its TTL of {ttl:.12g} s has passed")

@@ -13,7 +13,7 @@ from pytest_mcp_storage.oracle.entropy import entropy
 from pytest_mcp_storage.oracle.generators import sessions
 from pytest_mcp_storage.oracle.limits import LONGEST_NAME
 from pytest_mcp_storage.spec.comparison import difference
-from pytest_mcp_storage.spec.describe import told
+from pytest_mcp_storage.spec.describe import describe
 from reference_backends import InvalidSessionError, SessionData, SessionNotFoundError
 
 LEAST_LENGTH = 12
@@ -67,7 +67,7 @@ async def test_a_name_that_no_session_can_have_finds_nothing(context: TestContex
             got = await outcome_of(method(*arguments))
             if not isinstance(got, (InvalidSessionError, SessionNotFoundError)) and got != unknown:
                 doing = f"{method.__name__} with {spoilt!r} after a name of {len(each.identity)} characters"
-                raise Violation(f"{doing} {told(got)}", should="refuse it, or find nothing")
+                raise Violation(f"{doing} {describe(got)}", should="refuse it, or find nothing")
     live = [session, longest]
     await assert_shows(
         context, store, live, when="after calls with impossible names", should="leave the sessions there"

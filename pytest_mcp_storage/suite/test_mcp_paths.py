@@ -15,7 +15,7 @@ from pytest_mcp_storage.engine.recording import History
 from pytest_mcp_storage.engine.violation import Violation
 from pytest_mcp_storage.oracle.generators import CREDENTIALS, sessions
 from pytest_mcp_storage.spec.capabilities import Capability
-from pytest_mcp_storage.spec.describe import shortly
+from pytest_mcp_storage.spec.describe import short_repr
 from pytest_mcp_storage.spec.harness import BackendHarness
 from pytest_mcp_storage.workloads.paths import PATHS, SHARED_PATHS, Path
 from pytest_mcp_storage.workloads.walk import Walk
@@ -148,5 +148,5 @@ async def _in_clear(walk: Walk, when: str) -> str:
             value = stored.get(name)
             envelope = parse(value)
             if value is not None and not (envelope and any(opened(envelope, key) is not None for key in walk.keys)):
-                return f"{when} {name} are stored as {shortly(value, 120)}"
+                return f"{when} {name} are stored as {short_repr(value, 120)}"
     return ""

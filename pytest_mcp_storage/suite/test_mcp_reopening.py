@@ -13,7 +13,7 @@ from pytest_mcp_storage.engine.violation import Violation, outcome_of
 from pytest_mcp_storage.oracle.assertions import assert_gone, assert_live, assert_shows
 from pytest_mcp_storage.oracle.edge_cases import FILLED
 from pytest_mcp_storage.oracle.generators import CREDENTIALS, sessions
-from pytest_mcp_storage.oracle.model import ROUNDING
+from pytest_mcp_storage.oracle.store_model import ROUNDING
 from pytest_mcp_storage.spec.capabilities import Capability
 from pytest_mcp_storage.spec.harness import NotMeasurable
 from reference_backends import ConfigurationError, SessionData
@@ -84,7 +84,7 @@ async def _assert_ttls_hold(
     context: TestContext, store: RecordingBackend, session: SessionData, default: float
 ) -> None:
     """Create and renew with each TTL; each session is live until its end by the clock, and gone after it."""
-    born = context.now()
+    written_at = context.now()
     ends: dict[float, list[SessionData]] = {}
     for number, ttl in enumerate(TTLS):
         for renewed in (False, True):
@@ -94,9 +94,9 @@ async def _assert_ttls_hold(
                 await store.update_session(each.identity, each.session_id, {}, ttl)
             ends.setdefault(default if ttl is None else ttl, []).append(each)
     for end, those in sorted(ends.items()):
-        await context.pass_time(born + end - 1 - context.now())
+        await context.pass_time(written_at + end - 1 - context.now())
         for each in those:
-            await assert_live(context, store, each, until=born + end)
+            await assert_live(context, store, each, until=written_at + end)
         await context.pass_time(1 + ROUNDING)
         for each in those:
             await assert_gone(store, each, why=f"its TTL of {end:.12g} s has passed since a write after init")

@@ -8,7 +8,7 @@ from pytest_mcp_storage.engine.resources import taken
 from pytest_mcp_storage.engine.violation import Violation
 from pytest_mcp_storage.oracle.generators import sessions
 from pytest_mcp_storage.spec.capabilities import Capability
-from pytest_mcp_storage.spec.describe import told
+from pytest_mcp_storage.spec.describe import describe
 from pytest_mcp_storage.workloads.attempts import attempt
 from pytest_mcp_storage.workloads.callers import at_once
 from pytest_mcp_storage.workloads.cancellation import handles_of_its_own
@@ -88,11 +88,13 @@ async def test_a_crowd_is_answered_over_few_connections(context: TestContext, se
         await store.create_session(session)
         for method in methods:
             one = attempt(method, session, {"server_name": session.server_name or "it"})
-            crowd = at_once([one.call(store) for _ in range(CALLERS)])
-            results, most = await answered(context, crowd, f"{CALLERS} concurrent calls of {method}")
+            concurrent = at_once([one.call(store) for _ in range(CALLERS)])
+            results, most = await answered(context, concurrent, f"{CALLERS} concurrent calls of {method}")
             for got in results:
                 if isinstance(got, Exception):
-                    raise Violation(f"of {CALLERS} concurrent calls one of {method} {told(got)}", should="answer all")
+                    raise Violation(
+                        f"of {CALLERS} concurrent calls one of {method} {describe(got)}", should="answer all"
+                    )
             if most > MOST_CONNECTIONS:
                 raise Violation(f"{CALLERS} concurrent calls took {most} connections", should="share a bounded number")
 

@@ -119,12 +119,12 @@ async def test_every_awkward_value_survives(context: TestContext, session: Sessi
     objects = {"tokens": EDGE_CASE_JSON, "client_information": EDGE_CASE_JSON}
     for sealed in (True, False):
         store = await context.store(sealed=sealed)
-        awkward = session.model_copy(update={**objects, "session_id": f"{sealed}{session.session_id}"})
-        await store.create_session(awkward)
+        edge_case = session.model_copy(update={**objects, "session_id": f"{sealed}{session.session_id}"})
+        await store.create_session(edge_case)
         for _ in range(2):
-            if found := difference(await store.get_session(awkward.identity, awkward.session_id), awkward):
+            if found := difference(await store.get_session(edge_case.identity, edge_case.session_id), edge_case):
                 raise Violation(f"get_session returned {found}", should="return the values as they were")
-            await store.update_session(awkward.identity, awkward.session_id, objects)
+            await store.update_session(edge_case.identity, edge_case.session_id, objects)
 
 
 @clause_test("RT-3", at_most=1, session=sessions())

@@ -11,7 +11,7 @@ from pytest_mcp_storage.engine.violation import Violation, outcome_of
 from pytest_mcp_storage.oracle.assertions import assert_shows
 from pytest_mcp_storage.oracle.generators import changes, sessions
 from pytest_mcp_storage.spec.comparison import difference
-from pytest_mcp_storage.spec.describe import told
+from pytest_mcp_storage.spec.describe import describe
 from pytest_mcp_storage.workloads.row_security import (
     assert_finds_nothing,
     assert_keeps,
@@ -172,7 +172,7 @@ async def test_user_ids_need_not_be_uuids(context: TestContext, session: Session
         mine, other = owned(session, user, f" {place}"), owned(session, user, f" {place} other")
         got = await outcome_of(_works_for(context, user, mine, other, named))
         if isinstance(got, (StorageError, Violation)):
-            seen = got.seen if isinstance(got, Violation) else told(got)
+            seen = got.seen if isinstance(got, Violation) else describe(got)
             raise Violation(f"for the user id {user!r}: {seen}", should="work: user ids need not be UUIDs")
         if isinstance(got, Exception):
             raise got

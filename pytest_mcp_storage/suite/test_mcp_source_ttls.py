@@ -9,7 +9,7 @@ from pytest_mcp_storage.engine.context import TestContext
 from pytest_mcp_storage.oracle.assertions import JUST_BEFORE, assert_gone, assert_live
 from pytest_mcp_storage.oracle.generators import sessions
 from pytest_mcp_storage.oracle.limits import LONGEST_TTL
-from pytest_mcp_storage.oracle.model import ROUNDING
+from pytest_mcp_storage.oracle.store_model import ROUNDING
 from pytest_mcp_storage.spec.capabilities import Capability
 from reference_backends import SessionData
 
@@ -32,9 +32,9 @@ async def test_ttls_that_the_source_names_are_kept_as_given(context: TestContext
         await store.create_session(each, 5 if renewed else ttl)
         if renewed:
             await store.update_session(*name, {"active": True}, ttl)
-        born = context.now()
+        written_at = context.now()
         await context.pass_time(ttl - JUST_BEFORE)
-        await assert_live(context, store, each, until=born + ttl)
+        await assert_live(context, store, each, until=written_at + ttl)
         await context.pass_time(JUST_BEFORE + ROUNDING)
         await assert_gone(store, each, why=f"its TTL of {ttl} s has passed")
         await store.remove_session(*name)

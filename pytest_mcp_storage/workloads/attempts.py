@@ -9,7 +9,7 @@ from typing import Any
 from pytest_mcp_storage.engine.context import TestContext
 from pytest_mcp_storage.engine.recording import RecordingBackend
 from pytest_mcp_storage.spec.comparison import difference
-from pytest_mcp_storage.spec.describe import told
+from pytest_mcp_storage.spec.describe import describe
 from reference_backends import SessionData
 
 WRITES = ("create_session", "update_session", "renewal", "remove_session", "clear_all", "cleanup_expired_sessions")
@@ -54,13 +54,15 @@ class Attempt:
             case "get_session":
                 return _unlike(result, session)
             case "get_identity_sessions_data":
-                return _unlike(result[0], session) if isinstance(result, list) and len(result) == 1 else told(result)
+                return (
+                    _unlike(result[0], session) if isinstance(result, list) and len(result) == 1 else describe(result)
+                )
             case "get_identity_mcp_sessions":
-                return "" if result == [session.session_id] else told(result)
+                return "" if result == [session.session_id] else describe(result)
             case "get_all_session_ids":
                 there = isinstance(result, list) and result.count(session.session_id) == 1
                 return "" if there else f"returned a list without {session.session_id!r}"
-        return "" if result is None else told(result)
+        return "" if result is None else describe(result)
 
 
 def attempt(method: str, session: SessionData, changes: Mapping[str, Any], ttl: float | None = None) -> Attempt:
@@ -103,6 +105,6 @@ def may_be_called(context: TestContext, method: str) -> bool:
 
 def _unlike(result: object, session: SessionData) -> str:
     if not isinstance(result, SessionData):
-        return told(result)
+        return describe(result)
     found = difference(result, session)
     return found and f"returned {found}"

@@ -14,8 +14,8 @@ from pytest_mcp_storage.engine.recording import RecordingBackend
 from pytest_mcp_storage.engine.suspensions import Interrupted
 from pytest_mcp_storage.engine.timeouts import Overdue
 from pytest_mcp_storage.engine.violation import Violation
-from pytest_mcp_storage.oracle.assertions import view
-from pytest_mcp_storage.spec.describe import told
+from pytest_mcp_storage.oracle.assertions import read_all
+from pytest_mcp_storage.spec.describe import describe
 from pytest_mcp_storage.workloads import outages
 from pytest_mcp_storage.workloads.attempts import Attempt
 from reference_backends import SessionData
@@ -53,7 +53,7 @@ class Ending:
         return not isinstance(self.result, BaseException)
 
     def __str__(self) -> str:
-        return "was cancelled" if self.cancelled else told(self.result)
+        return "was cancelled" if self.cancelled else describe(self.result)
 
 
 def place(method: str, at: int, answered: bool) -> str:
@@ -68,7 +68,7 @@ def moments(context: TestContext, count: int) -> list[int]:
     The first and the last are always included; the others differ from example to example.
     """
     tier = context.tier
-    most = max(4, round((2 + 4 * tier.faults) * (1 if tier.unhurried else context.environment.pace)))
+    most = max(4, round((2 + 4 * tier.faults) * (1 if tier.every_example else context.environment.pace)))
     if count <= most:
         return list(range(1, count + 1))
     between = random.Random(f"{context.seed} {context.number}").sample(range(2, count), most - 2)
@@ -164,7 +164,7 @@ async def assert_one_of(
     while True:
         agreed = set(allowed)
         for store in stores:
-            seen = await _viewed(context, store, attempt.session, after)
+            seen = await _read_results(context, store, attempt.session, after)
             differences = {name: seen.differs(state) for name, state in allowed.items()}
             agreed &= {name for name, difference in differences.items() if not difference}
             found = found if agreed else f"{store.name}: {'; '.join(filter(None, differences.values()))}"
@@ -177,9 +177,9 @@ async def assert_one_of(
         await asyncio.sleep(PAUSE)
 
 
-async def _viewed(context: TestContext, store: RecordingBackend, session: SessionData, after: str) -> Any:
+async def _read_results(context: TestContext, store: RecordingBackend, session: SessionData, after: str) -> Any:
     name = session.identity, session.session_id
-    got = await answer(context, "a read", lambda: view(context, store, name), after=after)
+    got = await answer(context, "a read", lambda: read_all(context, store, name), after=after)
     if isinstance(got, Exception):
         raise got
     return got

@@ -12,7 +12,7 @@ from pytest_mcp_storage.engine.context import TestContext
 from pytest_mcp_storage.engine.recording import RecordingBackend
 from pytest_mcp_storage.engine.violation import Violation
 from pytest_mcp_storage.oracle.bulk_create import create_many
-from pytest_mcp_storage.oracle.model import ROUNDING
+from pytest_mcp_storage.oracle.store_model import ROUNDING
 from pytest_mcp_storage.spec.capabilities import Capability
 from pytest_mcp_storage.workloads.callers import all_at_once
 from reference_backends import SessionData
@@ -28,21 +28,21 @@ MOST = 1_100
 
 
 @dataclass
-class Life:
+class Lifespan:
     """From when to when a session may have been live, in nanoseconds; 0: from the beginning, or no end so far."""
 
-    born: int = 0
-    surely_born: int = 0
-    dying: int = 0
-    dead: int = 0
+    creating: int = 0
+    created: int = 0
+    removing: int = 0
+    removed: int = 0
 
-    def may_be_shown(self, start: int, end: int) -> bool:
+    def may_be_listed(self, start: int, end: int) -> bool:
         """Say whether it may have been live at some moment of a listing."""
-        return self.born <= end and not (self.dead and self.dead < start)
+        return self.creating <= end and not (self.removed and self.removed < start)
 
-    def assert_shown(self, start: int, end: int) -> bool:
+    def must_be_listed(self, start: int, end: int) -> bool:
         """Say whether it was live throughout."""
-        return bool(self.surely_born) and self.surely_born <= start and not (self.dying and self.dying <= end)
+        return bool(self.created) and self.created <= start and not (self.removing and self.removing <= end)
 
 
 class Churn:
@@ -52,8 +52,8 @@ class Churn:
         self.context = context
         self.store = store
         self.session = session
-        self.lives: dict[str, Life] = {}
-        self._doomed: list[SessionData] = []
+        self.lifespans: dict[str, Lifespan] = {}
+        self._to_remove: list[SessionData] = []
         self._expiring: list[str] = []
         self._ended = False
 
@@ -64,14 +64,14 @@ class Churn:
 
     async def _begin(self) -> None:
         many = await create_many(self.context, self.store, self.session, min(MOST, self.context.tier.clearing))
-        self._doomed = many[1::SHARE]
+        self._to_remove = many[1::SHARE]
         for each in many:
-            self.lives[each.session_id] = Life(surely_born=1)
+            self.lifespans[each.session_id] = Lifespan(created=1)
         if self.context.can(Capability.CLOCK):
-            for each in self._doomed[::2]:
+            for each in self._to_remove[::2]:
                 await self.store.backend.update_session(each.identity, each.session_id, {}, ttl=60)
                 self._expiring.append(each.session_id)
-            self._doomed = self._doomed[1::2]
+            self._to_remove = self._to_remove[1::2]
 
     async def _list(self, lister: RecordingBackend, reads: Sequence[str]) -> None:
         while True:
@@ -88,13 +88,13 @@ class Churn:
     def _judge(self, read: str, start: int, end: int, shown: list[object]) -> None:
         ids = Counter(each.session_id if isinstance(each, SessionData) else each for each in shown)
         while_others = f"{read} while other sessions came and went"
-        for session_id, life in self.lives.items():
+        for session_id, lifespan in self.lifespans.items():
             count = ids.pop(session_id, 0)
             if count > 1:
                 raise Violation(f"{while_others} showed {session_id!r} {count} times", should=SHOULD)
-            if count and not life.may_be_shown(start, end):
+            if count and not lifespan.may_be_listed(start, end):
                 raise Violation(f"{while_others} showed {session_id!r}, which was not live", should=SHOULD)
-            if not count and life.assert_shown(start, end):
+            if not count and lifespan.must_be_listed(start, end):
                 raise Violation(f"{while_others} did not show {session_id!r}, which was live", should=SHOULD)
         if ids and read != "get_all_session_ids":
             raise Violation(f"{while_others} showed {next(iter(ids))!r}, which nobody created", should=SHOULD)
@@ -109,32 +109,32 @@ class Churn:
         """Remove sessions and create others in turn, let those with an end expire, and then only create."""
         for created in range(EACH):
             await self._create(f"{'az'[created % 2]} {number}.{created}")
-            if self._doomed:
-                await self._remove(self._doomed.pop(0))
+            if self._to_remove:
+                await self._remove(self._to_remove.pop(0))
             if number == 0 and created == EACH // 2 and self._expiring:
                 await self._expire()
-        while self._doomed:
-            await self._remove(self._doomed.pop(0))
+        while self._to_remove:
+            await self._remove(self._to_remove.pop(0))
         for created in range(EACH, 2 * EACH):
             await self._create(f"{'az'[created % 2]} {number}.{created}")
 
     async def _create(self, name: str) -> None:
         new = self.session.model_copy(update={"session_id": self.context.session_id(name)})
         self.context.remember([new])
-        life = self.lives[new.session_id] = Life(born=time.monotonic_ns())
+        lifespan = self.lifespans[new.session_id] = Lifespan(creating=time.monotonic_ns())
         await self.store.backend.create_session(new)
-        life.surely_born = time.monotonic_ns()
+        lifespan.created = time.monotonic_ns()
 
     async def _remove(self, session: SessionData) -> None:
-        life = self.lives[session.session_id]
-        life.dying = time.monotonic_ns()
+        lifespan = self.lifespans[session.session_id]
+        lifespan.removing = time.monotonic_ns()
         await self.store.backend.remove_session(session.identity, session.session_id)
-        life.dead = time.monotonic_ns()
+        lifespan.removed = time.monotonic_ns()
 
     async def _expire(self) -> None:
         expiring, self._expiring = self._expiring, []
         for session_id in expiring:
-            self.lives[session_id].dying = time.monotonic_ns()
+            self.lifespans[session_id].removing = time.monotonic_ns()
         await self.context.pass_time(60 + ROUNDING)
         for session_id in expiring:
-            self.lives[session_id].dead = time.monotonic_ns()
+            self.lifespans[session_id].removed = time.monotonic_ns()

@@ -9,9 +9,9 @@ from functools import partial
 from pytest_mcp_storage.engine.context import TestContext
 from pytest_mcp_storage.engine.recording import RecordingBackend
 from pytest_mcp_storage.engine.violation import Violation
-from pytest_mcp_storage.oracle.assertions import view
+from pytest_mcp_storage.oracle.assertions import read_all
 from pytest_mcp_storage.oracle.history import assert_linearizable
-from pytest_mcp_storage.spec.describe import told
+from pytest_mcp_storage.spec.describe import describe
 from pytest_mcp_storage.workloads.attempts import Attempt, attempt
 from pytest_mcp_storage.workloads.callers import STORE_WIDE, VALUES, Action, contested, has_failed, steps
 from pytest_mcp_storage.workloads.cancellation import Ending, interrupted, place
@@ -91,7 +91,9 @@ async def assert_stays_one_history(
             what = place(step.method, at, answered=False) if at else step.method
             ending = await interrupted(context, what, partial(getattr(caller, step.method), *step.arguments), at)
             if has_failed(ending.result) or (ending.cancelled and not at):
-                raise Violation(f"{step.method} next to cancelled calls {told(ending.result)}", should="be answered")
+                raise Violation(
+                    f"{step.method} next to cancelled calls {describe(ending.result)}", should="be answered"
+                )
 
     callers = [stores[number % len(stores)].called(f"caller{number + 1}") for number in range(len(plans))]
     results = await asyncio.gather(*map(carry_out, callers, plans), return_exceptions=True)
@@ -99,5 +101,5 @@ async def assert_stays_one_history(
         if isinstance(result, BaseException):
             raise result
     for each in those:
-        await view(context, callers[0], (each.identity, each.session_id))
+        await read_all(context, callers[0], (each.identity, each.session_id))
     assert_linearizable(context.history.calls())

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from pytest_mcp_storage.engine.context import TestContext
 from pytest_mcp_storage.engine.recording import RecordingBackend
 from pytest_mcp_storage.engine.violation import Violation
-from pytest_mcp_storage.oracle.assertions import assert_shows, view
+from pytest_mcp_storage.oracle.assertions import assert_shows, read_all
 from pytest_mcp_storage.oracle.history import assert_linearizable
-from pytest_mcp_storage.oracle.model import ROUNDING
+from pytest_mcp_storage.oracle.store_model import ROUNDING
 from pytest_mcp_storage.oracle.timeline import timeline
 from pytest_mcp_storage.spec.capabilities import Capability
 from pytest_mcp_storage.spec.harness import BackendHarness
@@ -55,11 +55,11 @@ async def let_expire(context: TestContext, store: RecordingBackend, session: Ses
     Return whether it has expired, judged by a second session: a read of this one might delete it.
     """
     ttl = context.ttl(1)
-    beside = session.model_copy(update={"session_id": context.session_id("beside")})
-    for each in (session, beside):
+    other = session.model_copy(update={"session_id": context.session_id("beside")})
+    for each in (session, other):
         await store.create_session(each, ttl)
     await context.pass_time(ttl + ROUNDING)
-    if await store.get_session(beside.identity, beside.session_id) is None:
+    if await store.get_session(other.identity, other.session_id) is None:
         return True
     context.leave_out("creates over an expired session: the store shows those, which is for EX-2 to say")
     return False
@@ -95,30 +95,30 @@ async def assert_keeps_every_update(
     session: SessionData,
     *,
     times: int,
-    beside_create: bool = False,
+    during_create: bool = False,
     ttl: float | None = None,
     renewing: bool = False,
 ) -> None:
     """Let each caller update a separate field, this many times: every acknowledged update must be there at the end.
 
-    ``beside_create``: the session is created at the same time; updates that come too early are refused. ``ttl``: of
+    ``during_create``: the session is created at the same time; updates that come too early are refused. ``ttl``: of
     each update; ``renewing``: after each comes another that names no field.
     """
     creator, *updaters = callers
-    if not beside_create:
+    if not during_create:
         await creator.create_session(session)
     fields = list(VALUES)[: len(updaters)]
     work = [_update(each, session, field, times, ttl, renewing) for each, field in zip(updaters, fields, strict=False)]
-    await all_at_once([creator.create_session(session), *work] if beside_create else work)
+    await all_at_once([creator.create_session(session), *work] if during_create else work)
     expected = session
     for call in context.history.calls():
         if call.method == "update_session" and call.result is None:
             expected = expected.model_copy(update=call.arguments[2])
-    seen = await view(context, creator, (session.identity, session.session_id))
+    seen = await read_all(context, creator, (session.identity, session.session_id))
     if found := seen.differs(expected):
-        beside = "a create and updates" if beside_create else "updates"
+        concurrent = "a create and updates" if during_create else "updates"
         raise Violation(
-            f"after {beside} of different fields at once {found}",
+            f"after {concurrent} of different fields at once {found}",
             should="keep every update that was acknowledged",
             history=timeline(context.history.calls(), session.session_id),
         )
@@ -140,7 +140,7 @@ async def assert_lets_removal_win(
     await remover.create_session(session)
     work = [_update(each, session, field, 2, ttl, renewing) for each, field in zip(updaters, VALUES, strict=False)]
     await all_at_once([*work, remover.remove_session(session.identity, session.session_id)])
-    if found := (await view(context, remover, (session.identity, session.session_id))).differs(None):
+    if found := (await read_all(context, remover, (session.identity, session.session_id))).differs(None):
         raise Violation(
             f"after a removal next to updates {found}",
             should="be gone: no update may bring a removed session back",
@@ -158,7 +158,7 @@ async def assert_clears_whole_sessions(
     creates = [creator.create_session(each) for creator, each in zip(creators, many, strict=True)]
     await all_at_once([*creates, clearer.clear_all()])
     for each in many:
-        seen = await view(context, clearer, (each.identity, each.session_id))
+        seen = await read_all(context, clearer, (each.identity, each.session_id))
         if (found := seen.differs(each)) and seen.differs(None):
             raise Violation(
                 f"after creates next to a clear_all {found}, and another read shows it",
@@ -182,7 +182,7 @@ async def assert_one_history(
     ]
     await carry_out(callers, calls)
     for each in those:
-        await view(context, callers[0], (each.identity, each.session_id))
+        await read_all(context, callers[0], (each.identity, each.session_id))
     assert_linearizable(context.history.calls())
 
 

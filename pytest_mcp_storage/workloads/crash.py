@@ -16,11 +16,11 @@ from pytest_mcp_storage.engine.context import TestContext
 from pytest_mcp_storage.engine.recording import RecordingBackend
 from pytest_mcp_storage.engine.violation import Violation
 from pytest_mcp_storage.faults.worker_client import Step, Worker
-from pytest_mcp_storage.oracle.assertions import view
+from pytest_mcp_storage.oracle.assertions import read_all
 from pytest_mcp_storage.oracle.history import assert_linearizable
 from pytest_mcp_storage.spec.call import Call
 from pytest_mcp_storage.spec.capabilities import Capability
-from pytest_mcp_storage.spec.describe import told
+from pytest_mcp_storage.spec.describe import describe
 from pytest_mcp_storage.spec.harness import BackendHarness, NotMeasurable
 from pytest_mcp_storage.workloads.callers import VALUES, has_failed
 from reference_backends import SessionData
@@ -37,7 +37,7 @@ ATTEMPTS = 3
 """How often a worker may finish its plan before the kill."""
 
 
-def comings_and_goings(sessions: Sequence[SessionData], rng: random.Random) -> list[Step]:
+def creates_and_removals(sessions: Sequence[SessionData], rng: random.Random) -> list[Step]:
     """Return creates, updates and removals of these sessions; every value is written once."""
     plan = []
     for place in range(STEPS):
@@ -82,7 +82,7 @@ async def assert_survives_a_kill(
     store = await _open(context, harness)
     try:
         for session in sessions:
-            await view(context, store, (session.identity, session.session_id))
+            await read_all(context, store, (session.identity, session.session_id))
         assert_linearizable([*context.history.calls()[before:], *calls])
     except Violation as violation:
         raise Violation(
@@ -137,7 +137,9 @@ async def _until_killed(worker: Worker, count: int, share: float) -> list[Call]:
     killing = asyncio.get_running_loop().call_later(0.05 * share, worker.kill) if count == 0 else None
     async for call in worker:
         if has_failed(call.result):
-            raise Violation(f"in a process that is killed later {call.method} {told(call.result)}", should="not raise")
+            raise Violation(
+                f"in a process that is killed later {call.method} {describe(call.result)}", should="not raise"
+            )
         acknowledged.append(call)
         if len(acknowledged) == count:
             each = (time.monotonic() - started) / count

@@ -8,7 +8,7 @@ from pytest_mcp_storage.engine.context import TestContext
 from pytest_mcp_storage.engine.recording import RecordingBackend
 from pytest_mcp_storage.engine.suspensions import Interrupted
 from pytest_mcp_storage.engine.violation import Violation
-from pytest_mcp_storage.spec.describe import told
+from pytest_mcp_storage.spec.describe import describe
 from pytest_mcp_storage.workloads.attempts import Attempt
 
 SHOULD = "end with CancelledError, or with its result if it had been done"
@@ -33,7 +33,7 @@ async def assert_ends_by_its_deadline(
         raise Violation(f"{where}, and the task that waited for it was cancelled", should=SHOULD)
     error = task.exception()
     if error is not None:
-        raise Violation(f"{where}, and {told(error)}", should=SHOULD)
+        raise Violation(f"{where}, and {describe(error)}", should=SHOULD)
     if found := task.result():
         raise Violation(f"{where}, and {found}", should=SHOULD)
 

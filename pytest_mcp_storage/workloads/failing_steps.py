@@ -7,10 +7,10 @@ from pytest_mcp_storage.engine.recording import RecordingBackend
 from pytest_mcp_storage.engine.timeouts import Overdue
 from pytest_mcp_storage.engine.violation import Violation
 from pytest_mcp_storage.oracle.assertions import assert_gone, assert_live
-from pytest_mcp_storage.oracle.model import ROUNDING
+from pytest_mcp_storage.oracle.store_model import ROUNDING
 from pytest_mcp_storage.spec.capabilities import Capability
 from pytest_mcp_storage.spec.comparison import difference
-from pytest_mcp_storage.spec.describe import told
+from pytest_mcp_storage.spec.describe import describe
 from pytest_mcp_storage.spec.harness import NotMeasurable
 from pytest_mcp_storage.workloads.attempts import Attempt, attempt
 from pytest_mcp_storage.workloads.cancellation import assert_one_of
@@ -60,7 +60,7 @@ async def fail_each_step(context: TestContext, session: SessionData, method: str
 
 def _check_answer(tried: Attempt, what: str, got: object) -> None:
     if isinstance(got, Exception) and not isinstance(got, StorageUnavailableError):
-        seen = "did not return in time" if isinstance(got, Overdue) else told(got)
+        seen = "did not return in time" if isinstance(got, Overdue) else describe(got)
         raise Violation(f"{what} {seen}", should="raise StorageUnavailableError, or succeed")
     if not isinstance(got, Exception) and (found := _wrong(tried, got)):
         raise Violation(f"{what} {found}", should="return what is stored, or raise StorageUnavailableError")
@@ -71,7 +71,7 @@ def _wrong(tried: Attempt, got: object) -> str:
     if not isinstance(got, list):
         return tried.wrong(got)
     ids = [each.session_id if isinstance(each, SessionData) else each for each in got]
-    return "" if ids.count(tried.session.session_id) == 1 else told(got)
+    return "" if ids.count(tried.session.session_id) == 1 else describe(got)
 
 
 async def _check_expiry(

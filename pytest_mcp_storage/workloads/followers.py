@@ -9,7 +9,7 @@ from pytest_mcp_storage.engine.context import TestContext
 from pytest_mcp_storage.engine.recording import RecordingBackend
 from pytest_mcp_storage.engine.violation import Violation
 from pytest_mcp_storage.spec.comparison import difference
-from pytest_mcp_storage.spec.describe import told
+from pytest_mcp_storage.spec.describe import describe
 from pytest_mcp_storage.workloads.cancellation import answer
 from reference_backends import SessionData, SessionExistsError, SessionNotFoundError
 
@@ -41,7 +41,7 @@ class Followers:
         for what, call, is_its_own in followers[first:] + followers[:first]:
             got = await answer(self.context, what, call, after=after)
             if not is_its_own(got):
-                raise Violation(f"after {after} {what} {told(got)}", should="get its own answer")
+                raise Violation(f"after {after} {what} {describe(got)}", should="get its own answer")
 
     def _about_the_session(self, store: RecordingBackend) -> list[Follower]:
         name = self.session.identity, self.session.session_id

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from pytest_mcp_storage.engine.context import TestContext
 from pytest_mcp_storage.engine.violation import Violation
 from pytest_mcp_storage.faults.worker_client import Step, Worker
-from pytest_mcp_storage.oracle.assertions import assert_shows, view
+from pytest_mcp_storage.oracle.assertions import assert_shows, read_all
 from pytest_mcp_storage.oracle.history import assert_linearizable, subject
 from pytest_mcp_storage.oracle.timeline import timeline
 from pytest_mcp_storage.spec.call import Call
 from pytest_mcp_storage.spec.capabilities import Capability
-from pytest_mcp_storage.spec.describe import told
+from pytest_mcp_storage.spec.describe import describe
 from pytest_mcp_storage.workloads.callers import ACTIONS, STORE_WIDE, VALUES, Action, all_at_once, has_failed, steps
 from reference_backends import SessionData
 
@@ -65,7 +65,7 @@ async def assert_holds_across_processes(context: TestContext, session: SessionDa
             context, store, [_updated(fixture.shared)], when=when, should="keep every acknowledged update"
         )
         for each in fixture.free:
-            await view(context, store, (each.identity, each.session_id))
+            await read_all(context, store, (each.identity, each.session_id))
         assert_linearizable([*calls, *context.history.calls()[earlier:]])
     finally:
         with suppress(Exception):  # other processes don't know what these write
@@ -109,15 +109,15 @@ async def _work(context: TestContext, plans: Sequence[Sequence[Step]]) -> list[C
         await all_at_once([stack.enter_async_context(worker) for worker in workers])
         for worker in workers:
             worker.go()
-        told_of = await all_at_once([_told(worker) for worker in workers])
-    return sorted((call for calls in told_of for call in calls), key=lambda call: call.end)
+        reported = await all_at_once([_calls_of(worker) for worker in workers])
+    return sorted((call for calls in reported for call in calls), key=lambda call: call.end)
 
 
-async def _told(worker: Worker) -> list[Call]:
+async def _calls_of(worker: Worker) -> list[Call]:
     calls = []
     async for call in worker:
         if has_failed(call.result):
-            raise Violation(f"in a process of several {call.method} {told(call.result)}", should="not raise that")
+            raise Violation(f"in a process of several {call.method} {describe(call.result)}", should="not raise that")
         calls.append(call)
     return calls
 

@@ -12,7 +12,7 @@ from pytest_mcp_storage.engine.context import TestContext
 from pytest_mcp_storage.engine.observing import Observation
 from pytest_mcp_storage.oracle.generators import CREDENTIALS
 from pytest_mcp_storage.spec.capabilities import Capability
-from pytest_mcp_storage.spec.describe import shortly
+from pytest_mcp_storage.spec.describe import short_repr
 from reference_backends import SessionData
 
 MOST_ROWS = 40
@@ -67,7 +67,7 @@ class SealObserver:
                 continue
             for field in CREDENTIALS:
                 if stored.get(field) is not None and parse(stored[field]) is None:
-                    return f"{field} of {session_id!r} are stored as {shortly(stored[field], 120)}"
+                    return f"{field} of {session_id!r} are stored as {short_repr(stored[field], 120)}"
         return ""
 
 

@@ -13,8 +13,8 @@ from pytest_mcp_storage.engine.context import TestContext
 from pytest_mcp_storage.engine.recording import RecordingBackend
 from pytest_mcp_storage.engine.timeouts import Overdue
 from pytest_mcp_storage.engine.violation import Violation, outcome_of
-from pytest_mcp_storage.oracle.assertions import View, view
-from pytest_mcp_storage.spec.describe import told
+from pytest_mcp_storage.oracle.assertions import ReadResults, read_all
+from pytest_mcp_storage.spec.describe import describe
 from reference_backends import SessionData, StorageError, StorageUnavailableError
 
 PAUSE = 0.02
@@ -74,7 +74,7 @@ async def assert_unavailable(context: TestContext, method: str, call: Callable[[
     if isinstance(got, StorageUnavailableError):
         return
     limit = f"{context.harness.time_limit:g} s"
-    seen = f"did not return within {limit}" if isinstance(got, Overdue) else told(got)
+    seen = f"did not return within {limit}" if isinstance(got, Overdue) else describe(got)
     raise Violation(
         f"while the store could not be reached {method} {seen}",
         should=f"raise StorageUnavailableError within {limit}",
@@ -85,7 +85,7 @@ async def assert_works(context: TestContext, method: str, call: Callable[[], Awa
     """Assert that the call returns within the time limit, now that the store is back. Raise :class:`Violation`."""
     got = await in_time(context, call)
     if isinstance(got, Exception):
-        seen = "did not return in time" if isinstance(got, Overdue) else told(got)
+        seen = "did not return in time" if isinstance(got, Overdue) else describe(got)
         raise Violation(f"on the same handle after an outage {method} {seen}", should="work as before")
 
 
@@ -105,7 +105,7 @@ async def back(context: TestContext, store: RecordingBackend, session: SessionDa
     """Wait until the handle works again. Raise :class:`Violation` if it does not within the time limit."""
     got = await first_answer(context, lambda: store.get_session(session.identity, session.session_id))
     if isinstance(got, NO_ANSWER):
-        seen = "did not return" if isinstance(got, Overdue) else told(got)
+        seen = "did not return" if isinstance(got, Overdue) else describe(got)
         raise Violation(
             f"{context.harness.time_limit:g} s after the store was back get_session {seen}",
             should="answer: the same handle works again",
@@ -129,7 +129,7 @@ async def assert_whole(
     """
     started = time.monotonic()
     while True:
-        seen: View = await view(context, store, (session.identity, session.session_id))
+        seen: ReadResults = await read_all(context, store, (session.identity, session.session_id))
         differences = {name: seen.differs(state) for name, state in allowed.items()}
         for name, found in differences.items():
             if not found:
@@ -167,7 +167,7 @@ class Loss:
                 got = await call
         else:
             task = asyncio.ensure_future(call)
-            await _linger(usual * self.share)
+            await _wait_without_answer(usual * self.share)
             async with losing:
                 got = await task
         await back(self.context, store, session)
@@ -190,7 +190,7 @@ def losses(context: TestContext, count: int | None = None) -> Iterator[Loss]:
         yield Loss(context, number, rng.uniform(0, 1.1))
 
 
-async def _linger(seconds: float) -> None:
+async def _wait_without_answer(seconds: float) -> None:
     """Let others run for this long, at a finer resolution than the loop's timers."""
     until = time.monotonic() + seconds
     while time.monotonic() < until:  # noqa: ASYNC110 - nothing sets an event: the moment is what counts
@@ -205,4 +205,4 @@ def _assert_typed(method: str, got: object) -> None:
     if isinstance(got, Overdue):
         raise Violation(f"{method} whose answer was lost did not return in time", should="raise StorageError in time")
     if isinstance(got, Exception) and not isinstance(got, StorageError):
-        raise Violation(f"{method} whose answer was lost {told(got)}", should="raise StorageUnavailableError")
+        raise Violation(f"{method} whose answer was lost {describe(got)}", should="raise StorageUnavailableError")

@@ -15,8 +15,8 @@ from pytest_mcp_storage.engine.timeouts import in_time
 from pytest_mcp_storage.engine.violation import outcome_of
 from pytest_mcp_storage.oracle.edge_cases import EMPTY
 from pytest_mcp_storage.oracle.generators import ABSENT
-from pytest_mcp_storage.oracle.model import ROUNDING
 from pytest_mcp_storage.oracle.name_catalogue import RISKY_NAMES
+from pytest_mcp_storage.oracle.store_model import ROUNDING
 from pytest_mcp_storage.spec.capabilities import Capability
 from pytest_mcp_storage.workloads.walk import Walk, named
 

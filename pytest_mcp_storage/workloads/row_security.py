@@ -12,7 +12,7 @@ from pytest_mcp_storage.engine.context import TestContext
 from pytest_mcp_storage.engine.recording import RecordingBackend
 from pytest_mcp_storage.engine.violation import Violation, outcome_of
 from pytest_mcp_storage.spec.comparison import difference
-from pytest_mcp_storage.spec.describe import told
+from pytest_mcp_storage.spec.describe import describe
 from reference_backends import SessionData, StorageError, StorageUnavailableError
 
 
@@ -52,7 +52,7 @@ async def written(context: TestContext, user: str | None, session: SessionData, 
     """Say whether the store accepted a row from that user, without the backend."""
     got = await outcome_of(context.harness.write_row_as(user, session, owner))
     context.history.note(
-        f"… {user or 'nobody'} writes a row of {session.identity!r} with user_id {owner!r}: {told(got)} …"
+        f"… {user or 'nobody'} writes a row of {session.identity!r} with user_id {owner!r}: {describe(got)} …"
     )
     if isinstance(got, Exception) and (isinstance(got, StorageUnavailableError) or not isinstance(got, StorageError)):
         raise got
@@ -63,7 +63,7 @@ async def assert_refused(call: Awaitable[Any], *, doing: str) -> None:
     """Assert that the call raises :class:`StorageError`, and not because the store can't be reached."""
     got = await outcome_of(call)
     if isinstance(got, StorageUnavailableError) or not isinstance(got, StorageError):
-        raise Violation(f"{doing} {told(got)}", should="raise StorageError")
+        raise Violation(f"{doing} {describe(got)}", should="raise StorageError")
 
 
 async def assert_finds_nothing(call: Awaitable[Any], empty: Any, *, doing: str) -> None:
@@ -72,7 +72,7 @@ async def assert_finds_nothing(call: Awaitable[Any], empty: Any, *, doing: str) 
     if isinstance(got, StorageError) and not isinstance(got, StorageUnavailableError):
         return
     if got != empty:
-        raise Violation(f"{doing} {told(got)}", should="raise StorageError, or answer as if the store were empty")
+        raise Violation(f"{doing} {describe(got)}", should="raise StorageError, or answer as if the store were empty")
 
 
 async def assert_lists_exactly(store: RecordingBackend, user: str, expected: SessionData, *, after: str) -> None:

@@ -10,7 +10,7 @@ from pytest_mcp_storage.engine.context import TestContext
 from pytest_mcp_storage.engine.recording import RecordingBackend
 from pytest_mcp_storage.engine.violation import Violation, outcome_of
 from pytest_mcp_storage.spec.comparison import difference
-from pytest_mcp_storage.spec.describe import told
+from pytest_mcp_storage.spec.describe import describe
 from pytest_mcp_storage.workloads.callers import all_at_once
 from reference_backends import SessionData, SessionExistsError, SessionNotFoundError
 
@@ -59,7 +59,7 @@ class Tenant:
         self._count += 1
         mark = f"{self._prefix}.{self._count}"
         new = self._session.model_copy(update={"session_id": mark, "tokens": {"access_token": mark}})
-        self._must(await outcome_of(self.store.create_session(new)), None, "create_session")
+        self._assert_answer(await outcome_of(self.store.create_session(new)), None, "create_session")
         self._mine[mark] = new
 
     async def _get(self) -> None:
@@ -82,19 +82,21 @@ class Tenant:
             raise self._wrong("get_identity_mcp_sessions", got)
 
     async def _unknown(self) -> None:
-        self._must(await outcome_of(self.store.get_session(self.identity, self.unknown)), None, "get_session")
+        self._assert_answer(await outcome_of(self.store.get_session(self.identity, self.unknown)), None, "get_session")
 
     async def _update(self) -> None:
         self._count += 1
         for session_id in list(self._mine)[-1:]:
             changes = {"server_name": f"{self._prefix} {self._count}"}
             got = await outcome_of(self.store.update_session(self.identity, session_id, changes))
-            self._must(got, None, "update_session")
+            self._assert_answer(got, None, "update_session")
             self._mine[session_id] = self._mine[session_id].model_copy(update=changes)
 
     async def _renew(self) -> None:
         for session_id in list(self._mine)[:1]:
-            self._must(await outcome_of(self.store.update_session(self.identity, session_id, {})), None, "a renewal")
+            self._assert_answer(
+                await outcome_of(self.store.update_session(self.identity, session_id, {})), None, "a renewal"
+            )
 
     async def _again(self) -> None:
         for session in list(self._mine.values())[:1]:
@@ -110,15 +112,17 @@ class Tenant:
     async def _remove(self) -> None:
         for session_id in list(self._mine)[1:2]:
             del self._mine[session_id]
-            self._must(await outcome_of(self.store.remove_session(self.identity, session_id)), None, "remove_session")
+            self._assert_answer(
+                await outcome_of(self.store.remove_session(self.identity, session_id)), None, "remove_session"
+            )
 
-    def _must(self, got: object, expected: object, method: str) -> None:
+    def _assert_answer(self, got: object, expected: object, method: str) -> None:
         if got != expected:
             raise self._wrong(method, got)
 
     def _wrong(self, method: str, got: object) -> Violation:
         return Violation(
-            f"while other identities were in use, {method} for identity {self.identity!r} {told(got)}",
+            f"while other identities were in use, {method} for identity {self.identity!r} {describe(got)}",
             should="answer for that identity, as if it were alone",
         )
 

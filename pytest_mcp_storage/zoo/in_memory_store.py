@@ -9,8 +9,8 @@ from collections.abc import AsyncIterator, Callable, Mapping, MutableMapping, Se
 from contextlib import asynccontextmanager
 from typing import Any, ClassVar, Literal, NamedTuple, TypeVar, Unpack
 
-from pytest_mcp_storage.harnesses.options import backend_options
-from pytest_mcp_storage.oracle.model import SessionKey
+from pytest_mcp_storage.harnesses.backend_options import backend_options
+from pytest_mcp_storage.oracle.store_model import SessionKey
 from pytest_mcp_storage.spec.capabilities import Capability
 from pytest_mcp_storage.spec.harness import BackendHarness
 from reference_backends import (
@@ -48,7 +48,7 @@ class InMemoryStore:
         self.rows: Rows = {}
         self.state: Literal["ready", "missing", "old"] = "ready"
         self.cut = False
-        self.mute = False
+        self.loses_answers = False
         self.failing: tuple[int, How] | None = None
         """Which of the next requests fails, and how."""
         self.rng = random.Random(1)
@@ -59,7 +59,7 @@ class InMemoryStore:
         Raises ``ConnectionError`` if the store can't be reached, or if the answer is lost.
         """
         fault = self._fault()
-        await self.way()
+        await self.pause()
         if self.cut or fault == "refused":
             raise ConnectionRefusedError("the store is cut off")
         if fault == "conflict":
@@ -67,10 +67,10 @@ class InMemoryStore:
         try:
             return self.done(work)
         finally:
-            await self.way()
+            await self.pause()
             if fault == "late":
                 await asyncio.sleep(LATE)
-            if self.mute or fault == "lost":
+            if self.loses_answers or fault == "lost":
                 raise ConnectionResetError("the answer was lost")
 
     def _fault(self) -> How | None:
@@ -81,7 +81,7 @@ class InMemoryStore:
         self.failing = (left - 1, how) if left > 1 else None
         return how if left == 1 else None
 
-    async def way(self) -> None:
+    async def pause(self) -> None:
         """Wait for one direction of the round trip, with a random delay, so that requests overtake each other."""
         for _ in range(self.rng.choice((1, 1, 1, 2, 4))):
             await asyncio.sleep(0)
@@ -272,11 +272,11 @@ class InMemoryHarness(BackendHarness):
 
     @asynccontextmanager
     async def lost_answer(self) -> AsyncIterator[None]:
-        self.store.mute = True
+        self.store.loses_answers = True
         try:
             yield
         finally:
-            self.store.mute = False
+            self.store.loses_answers = False
 
     @asynccontextmanager
     async def fail_request(self, k: int, how: How) -> AsyncIterator[None]:

@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import ClassVar, TypeVar
 
+from pytest_mcp_storage.harnesses.backend_options import backend_options
 from pytest_mcp_storage.harnesses.file import FileHarness
-from pytest_mcp_storage.harnesses.options import backend_options
 from pytest_mcp_storage.zoo.in_memory_store import InMemoryBackend, InMemoryStore, Row, Rows
 from reference_backends import Clock, StorageSetupError
 from reference_backends.core.record import from_wire, to_wire

@@ -14,7 +14,7 @@ MODULES: dict[str, tuple[str, ...]] = {
     "LC": ("life_cycle", "updates", "refusals", "caches", "reopening"),
     "ID": ("identity", "names", "bare_names"),
     "EX": ("expiry", "evictions", "lifetimes", "renewals", "defaults", "joined", "indexes", "sequences"),
-    "EN": ("secrets", "remnants", "telling", "envelopes", "encryption", "trust", "unreadable", "touching"),
+    "EN": ("secrets", "remnants", "disclosures", "envelopes", "encryption", "trust", "unreadable", "touching"),
     "MX": ("mixed",),
     "DU": ("durability",),
     "CO": ("concurrency", "company", "contention"),

@@ -27,7 +27,7 @@ from pytest_mcp_storage.zoo.run import quietly
 FILE = Path(__file__).with_name("signatures.json")
 SLOW = ("LC-10", "LC-13", "ID-6", "CO-5", "CO-6", "CO-7", "CA-", "RE-", "DU-2", "DU-3", "FA-", "RS-")
 """Clauses and groups that take seconds on any store: they are run only on the mutants that they must kill."""
-GLANCE = replace(TIERS["smoke"], examples=6, steps=12, shrinking=0.4, listed=1100, clearing=300, ids=10_000)
+QUICK_TIER = replace(TIERS["smoke"], examples=6, steps=12, shrinking=0.4, listed=1100, clearing=300, ids=10_000)
 """A tier that is enough for a signature: how a clause fails differs little between tiers."""
 
 
@@ -48,7 +48,7 @@ def signature(name: str, *, seed: int = 0) -> dict[str, Any]:
             if clause.id.startswith(SLOW) and clause.id not in mutant.clauses:
                 continue
             for test in clause.tests:
-                seen = measure(tests[test], clause, environment, GLANCE, seed, destructive=True, reduce=reduce)
+                seen = measure(tests[test], clause, environment, QUICK_TIER, seed, destructive=True, reduce=reduce)
                 if seen.outcome is Outcome.FAILED:
                     failed[clause.id] = kind_of(seen.message, seen.scenario)
                     break

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 _NO_ROUTE = {errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN, errno.EADDRNOTAVAIL}
 
 
-def obstacle(error: BaseException) -> str:
+def connect_problem(error: BaseException) -> str:
     """Return the reason, to be appended to the name of the server; empty if the error shows none."""
     for cause in _causes(error):
         if reason := _reason(cause):

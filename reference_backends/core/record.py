@@ -45,9 +45,9 @@ class RecordCodec:
 
     def record(self, session: SessionData) -> Record:
         """Return the record of a validated session. It shares the session's objects."""
-        return self.harden({field: value for field, value in session.__dict__.items() if value is not None})
+        return self.seal_clear({field: value for field, value in session.__dict__.items() if value is not None})
 
-    def harden(self, record: Record) -> Record:
+    def seal_clear(self, record: Record) -> Record:
         """Return the record with every secret in clear sealed (MX-2, MX-5); ``None`` values stay.
 
         Return the record itself if there is nothing to seal.
@@ -66,7 +66,9 @@ class RecordCodec:
         Fields that are not a session's belong to another program and stay unchanged.
         """
         merged = {**record, **changes}
-        return self._hardened({key: value for key, value in merged.items() if value is not None or key not in FIELDS})
+        return self._sealed_clear(
+            {key: value for key, value in merged.items() if value is not None or key not in FIELDS}
+        )
 
     def resealed(self, record: Record) -> Record:
         """Return the record with every secret sealed under the first key; the record itself if nothing changes.
@@ -84,7 +86,7 @@ class RecordCodec:
             secret = self._resealed(record, "client_secret", old, object)
             fresh["client_information"] = information if secret is old else {**information, "client_secret": secret}
         changed = any(fresh[field] is not record[field] for field in fresh)
-        return self._hardened({**record, **fresh} if changed else record)
+        return self._sealed_clear({**record, **fresh} if changed else record)
 
     def session(self, record: Mapping[str, Any]) -> SessionData:
         """Return the session in a record.
@@ -120,10 +122,10 @@ class RecordCodec:
             fields["client_information"] = {**information, "client_secret": secret}
         return fields
 
-    def _hardened(self, record: Record) -> Record:
-        """Return :meth:`harden` of a stored record. Raise :class:`StorageError` if it cannot be sealed."""
+    def _sealed_clear(self, record: Record) -> Record:
+        """Return :meth:`seal_clear` of a stored record. Raise :class:`StorageError` if it cannot be sealed."""
         try:
-            return self.harden(record)
+            return self.seal_clear(record)
         except InvalidSessionError as error:
             reason = str(error)
         raise _damaged(record, reason)

@@ -93,10 +93,10 @@ class Settings:
         """Raise :class:`ConfigurationError` if ``SUPABASE_URL`` is set without a key."""
         if "SUPABASE_URL" in self and self.first(SERVICE_KEYS + PUBLIC_KEYS) is None:
             raise ConfigurationError(
-                f"SUPABASE_URL is set without a key: set {' or '.join(SERVICE_KEYS)}{self.clues()}"
+                f"SUPABASE_URL is set without a key: set {' or '.join(SERVICE_KEYS)}{self.hints()}"
             )
 
-    def clues(self) -> str:
+    def hints(self) -> str:
         """Return hints about variables that are set but not used, to be appended to an error."""
         found = []
         key = self.first(SERVICE_KEYS + PUBLIC_KEYS)

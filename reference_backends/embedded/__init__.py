@@ -5,5 +5,4 @@
 - ``rows``: a record as the JSON text of a row.
 - ``filesystem``: private files, replaced atomically.
 - ``polling``: waiting for a lock that another process holds.
-- ``fork``: hooks that run when the process forks.
 """

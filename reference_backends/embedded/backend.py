@@ -19,7 +19,7 @@ from reference_backends.embedded.worker import STORE_TIME_LIMIT, Scopes, Worker
 COMPACTING_TIME_LIMIT = 3600.0
 """Seconds that ``compact`` may take to rewrite the files."""
 
-Stamp = Callable[[], int]
+DefaultExpiry = Callable[[], int]
 """Returns the expiry, in ms since the epoch, for a row that has none."""
 
 
@@ -94,7 +94,7 @@ class EmbeddedStorage(BaseBackend):
     all.
     """
 
-    def __init__(self, build: Callable[[Stamp], Engine], **options: Unpack[BackendOptions]) -> None:
+    def __init__(self, build: Callable[[DefaultExpiry], Engine], **options: Unpack[BackendOptions]) -> None:
         super().__init__(**options)
         clock, lifetime = self._clock, self._default_ttl  # not ``self``: the engine must not reference the handle
         self._build = partial(build, lambda: math.ceil((clock() + lifetime) * 1000))

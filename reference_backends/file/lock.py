@@ -9,7 +9,6 @@ from pathlib import Path
 
 from reference_backends.core.errors import StorageUnavailableError
 from reference_backends.embedded.filesystem import create_private
-from reference_backends.embedded.fork import watch_forks
 from reference_backends.embedded.polling import attempts
 
 
@@ -17,14 +16,14 @@ class FileLock:
     """``with lock:`` holds ``flock`` on the file at ``path``, which is created if it is missing and never removed.
 
     It raises :class:`StorageUnavailableError` if another handle holds the lock for more than ``timeout`` seconds. The
-    kernel releases the lock when the process ends in any way. A child of a fork does not keep it. POSIX only.
+    kernel releases the lock when the process ends in any way, except for one case: a child that was forked during a
+    write keeps the lock of a parent that is killed in that write, until the child ends. POSIX only.
     """
 
     def __init__(self, path: Path, timeout: float) -> None:
         self._path = path
         self._timeout = timeout
         self._descriptor: int | None = None
-        watch_forks(self)
 
     def __enter__(self) -> None:
         for _ in attempts(self._timeout):
@@ -52,14 +51,6 @@ class FileLock:
             with contextlib.suppress(OSError):
                 os.close(self._descriptor)
             self._descriptor = None
-
-    def before_fork(self) -> None:
-        """Do nothing: a parent that is writing keeps the lock."""
-
-    def after_fork(self, *, in_child: bool) -> None:
-        """Close the child's copy. Otherwise the child would keep the lock of a parent that is killed."""
-        if in_child:
-            self.close()
 
     def _is_in_place(self, descriptor: int) -> bool:
         try:

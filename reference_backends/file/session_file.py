@@ -43,14 +43,14 @@ class Entry(NamedTuple):
 
 
 class SessionFile(Engine):
-    """The engine of the file store; ``stamp`` is the expiry of rows that have none."""
+    """The engine of the file store; ``default_expiry`` is the expiry of rows that have none."""
 
-    def __init__(self, path: Path, stamp: Callable[[], int]) -> None:
+    def __init__(self, path: Path, default_expiry: Callable[[], int]) -> None:
         self._path = path
-        self._stamp = stamp
+        self._default_expiry = default_expiry
         self._lock: FileLock | None = None
         self._entries: dict[str, dict[str, Entry]] = {}
-        self._unstamped = False
+        self._lacks_expiries = False
         self._changed = False
         self._held: HeldFile | None = None
 
@@ -71,7 +71,7 @@ class SessionFile(Engine):
         if self._lock is not None:
             self._lock.close()
             self._lock = None
-        self._arrange([])
+        self._set_entries([])
         self._held = None
 
     @contextmanager
@@ -80,7 +80,7 @@ class SessionFile(Engine):
             self._refresh()
         except OSError as error:
             raise filesystem.storage_error(error, self._path) from error
-        if self._unstamped:
+        if self._lacks_expiries:
             with self.writing():
                 pass
         yield
@@ -92,7 +92,7 @@ class SessionFile(Engine):
         try:
             with self._lock:
                 self._refresh()
-                self._adopt()
+                self._set_missing_expiries()
                 yield
                 if self._changed:
                     self._save()
@@ -145,7 +145,7 @@ class SessionFile(Engine):
     def delete_expired(self, now: int) -> None:
         live = [entry for entry in self._all() if entry.live(now)]
         self._changed = self._changed or len(live) < sum(map(len, self._entries.values()))
-        self._arrange(live)
+        self._set_entries(live)
 
     def compact(self) -> None:
         """Do nothing: each write replaces the whole file."""
@@ -161,7 +161,7 @@ class SessionFile(Engine):
             file_content.remove_leftovers(self._path)
             with contextlib.suppress(FileNotFoundError):
                 self._load(may_be_empty=is_first)
-                self._adopt()
+                self._set_missing_expiries()
             self._save()  # also if nothing changed, to find out now whether writes work
         filesystem.warn_if_exposed(self._path)
 
@@ -179,17 +179,17 @@ class SessionFile(Engine):
             entries = _as_array(content)
         if isinstance(entries, str):
             raise StorageSetupError(f"{self._path} {entries}; the file was not changed")
-        self._arrange(entries)
+        self._set_entries(entries)
         self._held = held
 
-    def _adopt(self) -> None:
+    def _set_missing_expiries(self) -> None:
         """Give an expiry to the rows of another program."""
-        if self._unstamped:
-            expires_at = self._stamp()
-            stamped = [
+        if self._lacks_expiries:
+            expires_at = self._default_expiry()
+            with_expiry = [
                 entry if entry.expires_at is not None else Entry.of(entry.record, expires_at) for entry in self._all()
             ]
-            self._arrange(stamped)
+            self._set_entries(with_expiry)
             self._changed = True
 
     def _save(self) -> None:
@@ -204,9 +204,9 @@ class SessionFile(Engine):
         record = entry.record
         self._entries.setdefault(record["identity"], {})[record["session_id"]] = entry
 
-    def _arrange(self, entries: list[Entry]) -> None:
+    def _set_entries(self, entries: list[Entry]) -> None:
         self._entries = {}
-        self._unstamped = any(entry.expires_at is None for entry in entries)
+        self._lacks_expiries = any(entry.expires_at is None for entry in entries)
         for entry in entries:
             self._put(entry)
 

@@ -13,12 +13,12 @@
 - ``renewal``: refreshes tokens before they expire, under a lock.
 - ``discovery``: finds the token endpoint, and checks the issuer.
 - ``flows``: runs one flow of HTTP requests inside another.
-- ``context``: the SDK's ``OAuthContext``, with the expiry of stored tokens.
-- ``lock``: a lock across processes and machines.
+- ``session_context``: the SDK's ``OAuthContext``, with the expiry of stored tokens.
+- ``refresh_lock``: a lock across processes and machines.
 - ``server_session``: the session of one user at one MCP server.
 - ``server_url``: one spelling for each server URL.
 - ``stored``: how tokens and client information are stored.
-- ``answers``: answers of authorization servers, as the SDK's models accept them.
+- ``responses``: answers of authorization servers, as the SDK's models accept them.
 """
 
 from typing import Any

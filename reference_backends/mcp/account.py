@@ -14,8 +14,8 @@ from pydantic import BaseModel, ValidationError
 
 from reference_backends.core.errors import SessionNotFoundError, StorageUnavailableError
 from reference_backends.core.session import SessionUpdate
-from reference_backends.mcp.context import SessionContext
 from reference_backends.mcp.server_session import ServerSession
+from reference_backends.mcp.session_context import SessionContext
 from reference_backends.mcp.stored import (
     REFRESH_EXPIRES_AT,
     accepts_redirect,

@@ -12,13 +12,13 @@ from mcp.client.auth import OAuthClientProvider
 from mcp.shared.auth import OAuthClientMetadata
 
 from reference_backends.core.errors import ConfigurationError
-from reference_backends.mcp import answers
+from reference_backends.mcp import responses
 from reference_backends.mcp.account import Account
-from reference_backends.mcp.context import SessionContext
 from reference_backends.mcp.discovery import check_issuer
 from reference_backends.mcp.flows import Flow, relayed
 from reference_backends.mcp.renewal import Renewal
 from reference_backends.mcp.server_url import origin
+from reference_backends.mcp.session_context import SessionContext
 from reference_backends.mcp.token_storage import SessionTokenStorage
 
 if TYPE_CHECKING:
@@ -139,16 +139,16 @@ class SessionOAuthProvider(OAuthClientProvider):
         """Return the answer to a token request or a registration in the form that the SDK accepts."""
         if request.method != "POST" or response.status_code not in (200, 201):
             return response
-        data = answers.parse(await response.aread())
+        data = responses.parse(await response.aread())
         if data is None:
             return response
         if request.headers.get("Content-Type", "").startswith("application/json"):
             metadata = self.context.oauth_metadata
             supported = None if metadata is None else metadata.token_endpoint_auth_methods_supported
             requested = self.context.client_metadata.token_endpoint_auth_method
-            data, status = answers.registration_answer(data, requested, supported), response.status_code
+            data, status = responses.registration_answer(data, requested, supported), response.status_code
         else:
-            self._account.refresh_lasts = answers.refresh_lifetime(data)
+            self._account.refresh_lasts = responses.refresh_lifetime(data)
             status = 400 if "error" in data and "access_token" not in data else response.status_code
-            data = answers.token_answer(data)
+            data = responses.token_answer(data)
         return type(response)(status, json=data, request=response.request)

@@ -13,11 +13,11 @@ from mcp.shared.auth import OAuthToken
 from pydantic import ValidationError
 
 from reference_backends.core.errors import StorageUnavailableError
-from reference_backends.mcp import answers
+from reference_backends.mcp import responses
 from reference_backends.mcp.account import Account
 from reference_backends.mcp.discovery import find_token_endpoint
 from reference_backends.mcp.flows import TIMEOUT, Flow, relayed
-from reference_backends.mcp.lock import LOCK_SECONDS, RefreshLock
+from reference_backends.mcp.refresh_lock import LOCK_SECONDS, RefreshLock
 
 if TYPE_CHECKING:
     from httpx2 import Request, Response
@@ -151,11 +151,11 @@ class Renewal:
 
     async def _take(self, response: Response) -> None:
         """Store the answer of the token endpoint."""
-        data = answers.parse(await response.aread()) or {}
+        data = responses.parse(await response.aread()) or {}
         tokens = _tokens(data) if response.status_code in (200, 201) else None
         error = data.get("error")
         if tokens is not None:
-            self._account.refresh_lasts = answers.refresh_lifetime(data)
+            self._account.refresh_lasts = responses.refresh_lifetime(data)
             self._retry_at = 0.0
             self.refreshes += 1
             await self._account.save(tokens)
@@ -174,6 +174,6 @@ def _is_final(status: int, error: Any) -> bool:
 
 def _tokens(data: dict[str, Any]) -> OAuthToken | None:
     try:
-        return OAuthToken.model_validate(answers.token_answer(data))
+        return OAuthToken.model_validate(responses.token_answer(data))
     except ValidationError:
         return None

@@ -85,7 +85,7 @@ class RedisStorageBackend(BaseBackend):
         if self._has_forked:
             self._pools_of_parent.append(self._pool)
             self._pool = self._new_pool()
-        connection = self._pool.here()
+        connection = self._pool.connection()
         await check_server(connection, self._pool.server)
         await check_rights(connection, self._pool.server, self._keys.context)
         self._opened()
@@ -105,7 +105,7 @@ class RedisStorageBackend(BaseBackend):
     ) -> None:
         identity, session_id = check_names(identity, session_id)
         named = check_changes(changes)
-        written = self._codec.harden({field: value for field, value in named.items() if value is not None})
+        written = self._codec.seal_clear({field: value for field, value in named.items() if value is not None})
         removed = [field.encode() for field, value in named.items() if value is None]
         if not self._codec.seals and any(field in written for field in SECRETS):
             removed.append(layout.SEALED)
@@ -220,7 +220,7 @@ class RedisStorageBackend(BaseBackend):
         if packed is not None:
             _, stored = layout.unpack(packed)
             clear = layout.secrets(identity, session_id, stored)
-            await self._swap(key, stored, clear, self._codec.harden(clear))
+            await self._swap(key, stored, clear, self._codec.seal_clear(clear))
 
     async def _swap(self, key: bytes, stored: Mapping[bytes, bytes], old: Record, new: Record) -> bool:
         """Replace the secrets of a session. Return False if they have changed since ``stored`` was read."""
@@ -244,7 +244,7 @@ class RedisStorageBackend(BaseBackend):
     async def _pages(self, pattern: bytes) -> AsyncIterator[list[bytes]]:
         """Yield the keys that match, in groups that one script may take. A key may occur twice."""
         self._require_open()
-        connection = self._pool.here()
+        connection = self._pool.connection()
         pages = connection.scan(pattern)
         while True:
             try:
@@ -262,7 +262,7 @@ class RedisStorageBackend(BaseBackend):
 
     async def _run(self, script: scripts.Script, keys: list[bytes], *arguments: bytes | int) -> Any:
         self._require_open()
-        return await run(self._pool.here(), self._pool.server, script, keys, *arguments)
+        return await run(self._pool.connection(), self._pool.server, script, keys, *arguments)
 
 
 def _groups(keys: list[bytes]) -> list[list[bytes]]:

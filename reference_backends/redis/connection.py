@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Protocol
 
-from redis import exceptions as theirs
+from redis import exceptions as redis_exceptions
 from redis.asyncio import ConnectionPool, Redis, RedisCluster
 from redis.client import NEVER_DECODE
 from redis.exceptions import ReadOnlyError, ResponseError
@@ -30,7 +30,7 @@ MOST_CONNECTIONS = 64
 CLOSING = 1.0
 """Seconds that closing idle connections may take. TLS sends a close message, which can block during an outage."""
 
-LOST = (ConnectionError, theirs.ConnectionError)
+LOST = (ConnectionError, redis_exceptions.ConnectionError)
 """Errors of a connection that has ended."""
 
 PAGE = 1000
@@ -93,7 +93,7 @@ class ServerConnection:
         self._client = client
         self._pool = _Pool(client.connection_pool)
         self._limit = limit
-        self._turns = asyncio.Semaphore(self._pool.max_connections)
+        self._slots = asyncio.Semaphore(self._pool.max_connections)
         self._waiting: list[_Call] = []
         self._exchanges = 0
         """Number of exchanges that are running."""
@@ -117,7 +117,7 @@ class ServerConnection:
     async def _send_waiting(self) -> None:
         calls: list[_Call] = []
         try:
-            async with asyncio.timeout(self._limit), self._turns:
+            async with asyncio.timeout(self._limit), self._slots:
                 calls, self._waiting = self._waiting, []
                 if wanted := [call for call in calls if not call.answer.done()]:
                     await self._exchange(wanted)
@@ -203,10 +203,10 @@ class ClusterConnection:
         self._client = client
         self._borrowed = borrowed
         self._limit = limit
-        self._turns = asyncio.Semaphore(MOST_CONNECTIONS)
+        self._slots = asyncio.Semaphore(MOST_CONNECTIONS)
 
     async def ask(self, command: str, *arguments: Argument, key: bytes | None = None) -> Any:
-        async with asyncio.timeout(self._limit), self._turns:
+        async with asyncio.timeout(self._limit), self._slots:
             await self._client.initialize()
             node = self._client.get_default_node() if key is None else self._client.get_node_from_key(key.decode())
             return await self._ask(node, command, *arguments)
@@ -217,7 +217,7 @@ class ClusterConnection:
         for node in self._client.get_primaries():
             cursor = b"0"
             while True:
-                async with asyncio.timeout(self._limit), self._turns:
+                async with asyncio.timeout(self._limit), self._slots:
                     cursor, page = await self._ask(node, "EVAL", SCAN, 0, cursor, pattern, PAGE)
                 yield page.split(b"\0") if page else []
                 if cursor == b"0":

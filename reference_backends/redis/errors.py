@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 
-from redis import exceptions as theirs
+from redis import exceptions as redis_exceptions
 
-from reference_backends.core.connect_errors import obstacle
+from reference_backends.core.connect_errors import connect_problem
 from reference_backends.core.errors import ConfigurationError, StorageError, StorageSetupError, StorageUnavailableError
 
-FAILURES = (theirs.RedisError, theirs.RedisClusterException, OSError)
+FAILURES = (redis_exceptions.RedisError, redis_exceptions.RedisClusterException, OSError)
 """The errors that a call of redis-py raises on purpose. The ``TimeoutError`` of a time limit is an ``OSError``."""
 
 _REMEDIES: dict[str, tuple[type[StorageError], str]] = {
@@ -37,17 +37,17 @@ _CODE = re.compile(rf"\b({'|'.join(_REMEDIES)})\b")
 
 # redis-py removes the code from the message if it has a class for that code.
 _CODE_OF_CLASS = (
-    (theirs.AuthenticationError, "AUTH"),
-    (theirs.AuthenticationWrongNumberOfArgsError, "AUTH"),
-    (theirs.NoPermissionError, "NOPERM"),
-    (theirs.OutOfMemoryError, "OOM"),
-    (theirs.ReadOnlyError, "READONLY"),
-    (theirs.BusyLoadingError, "LOADING"),
-    (theirs.MasterDownError, "MASTERDOWN"),
-    (theirs.ClusterDownError, "CLUSTERDOWN"),
-    (theirs.TryAgainError, "TRYAGAIN"),
-    (theirs.MovedError, "MOVED"),
-    (theirs.ClusterCrossSlotError, "CROSSSLOT"),
+    (redis_exceptions.AuthenticationError, "AUTH"),
+    (redis_exceptions.AuthenticationWrongNumberOfArgsError, "AUTH"),
+    (redis_exceptions.NoPermissionError, "NOPERM"),
+    (redis_exceptions.OutOfMemoryError, "OOM"),
+    (redis_exceptions.ReadOnlyError, "READONLY"),
+    (redis_exceptions.BusyLoadingError, "LOADING"),
+    (redis_exceptions.MasterDownError, "MASTERDOWN"),
+    (redis_exceptions.ClusterDownError, "CLUSTERDOWN"),
+    (redis_exceptions.TryAgainError, "TRYAGAIN"),
+    (redis_exceptions.MovedError, "MOVED"),
+    (redis_exceptions.ClusterCrossSlotError, "CROSSSLOT"),
 )
 
 
@@ -63,21 +63,27 @@ def explain(error: BaseException, server: str) -> StorageError:
     code = _code(error)
     if code is not None:
         return refusal(code, server)
-    if isinstance(error, theirs.MaxConnectionsError):
+    if isinstance(error, redis_exceptions.MaxConnectionsError):
         return StorageUnavailableError(f"{server}: the client's connections are all in use: raise max_connections")
     if "max number of clients" in str(error):
         return StorageUnavailableError(
             f"{server} takes no more connections: raise maxclients, or lower max_connections"
         )
-    if isinstance(error, (TimeoutError, theirs.TimeoutError)):
+    if isinstance(error, (TimeoutError, redis_exceptions.TimeoutError)):
         return StorageUnavailableError(f"{server} did not answer in time; a write may or may not have been done")
-    if why := obstacle(error):
+    if why := connect_problem(error):
         return StorageUnavailableError(f"{server} can't be reached{why}")
-    if isinstance(error, theirs.ConnectionError | theirs.RedisClusterException | theirs.ClusterError | OSError):
+    if isinstance(
+        error,
+        redis_exceptions.ConnectionError
+        | redis_exceptions.RedisClusterException
+        | redis_exceptions.ClusterError
+        | OSError,
+    ):
         return StorageUnavailableError(
             f"{server} can't be reached, or closed the connection; a write may or may not have been done"
         )
-    if isinstance(error, theirs.InvalidResponse):
+    if isinstance(error, redis_exceptions.InvalidResponse):
         return StorageSetupError(f"{server} does not use the Redis protocol: correct the address")
     return StorageSetupError(f"{server} refused a command that the store needs (is it Redis 6.2, Valkey or newer?)")
 

@@ -39,7 +39,7 @@ class Pool:
         address = settings.get("path") or (f"{settings['host']}:{settings.get('port')}" if "host" in settings else "")
         return f"the Redis server at {address}" if address else "the Redis server"
 
-    def here(self) -> Connection:
+    def connection(self) -> Connection:
         """Return the running event loop's connection.
 
         Raise :class:`ConfigurationError` if the source has no client for that loop.
@@ -66,7 +66,7 @@ class Pool:
             if loop is here:
                 await ending.aclose()
             elif loop.is_running():
-                await _closed_there(ending, loop)
+                await _close_on(ending, loop)
 
     def _client(self) -> Client:
         """Return a client for another event loop."""
@@ -98,7 +98,7 @@ def _until_the_loop_ends(connection: Connection, limit: float) -> AsyncGenerator
     return generator
 
 
-async def _closed_there(ending: AsyncGenerator[None, None], loop: asyncio.AbstractEventLoop) -> None:
+async def _close_on(ending: AsyncGenerator[None, None], loop: asyncio.AbstractEventLoop) -> None:
     """Close a connection on its loop. If the loop ends meanwhile and cancels that, the caller is not cancelled."""
     closing = ending.aclose()
     try:

@@ -3,6 +3,9 @@
 Session values pass through them as bytes and are never parsed: Lua's cjson turns ``[]`` into ``{}`` and keeps 14
 digits of a number. All keys of a call share a slot of Redis Cluster. The keys of the hashes in an index are built from
 the key of the index, so a script that takes an index uses the hashes of its identity only.
+
+With a key, an update first looks at one field, ``sealed``, which says that the hash holds no secret in clear (MX-5).
+Without that field each update would have to return the secrets that it did not name, or the script to parse them.
 """
 
 from __future__ import annotations

@@ -82,19 +82,19 @@ async def create_storage(environ: Environ | None = None) -> StorageBackend:
             raise problem
         failed = True
         logger.error("[mcp-storage] %s cannot be used: %s", _shown(choice.name, settings), problem)
-    clues = settings.clues()
+    hints = settings.hints()
     if strict:
         types = ", ".join(TYPES)
         raise ConfigurationError(
-            f"no storage is selected: set MCP_TS_STORAGE_TYPE to one of {types}, or all variables of one{clues}"
+            f"no storage is selected: set MCP_TS_STORAGE_TYPE to one of {types}, or all variables of one{hints}"
         )
     if failed:
         logger.error(
             "[mcp-storage] FALLING BACK TO MEMORY: all sessions are lost when this process ends, and no other process "
             "can read them; fix the problem logged above, and set MCP_TS_STORAGE_STRICT=1 to get an error next time"
         )
-    elif clues:
-        logger.warning("[mcp-storage] Defaulting to: 'memory'%s", clues)
+    elif hints:
+        logger.warning("[mcp-storage] Defaulting to: 'memory'%s", hints)
     else:
         logger.info("[mcp-storage] Defaulting to: 'memory'")
     return await _initialised(MemoryStorageBackend(**options))
@@ -181,7 +181,7 @@ def _choices(settings: Settings, options: BackendOptions) -> Iterator[Choice]:
 
 def _redis(settings: Settings, options: BackendOptions) -> StorageBackend:
     if "REDIS_URL" not in settings:
-        raise ConfigurationError(f"MCP_TS_STORAGE_TYPE is redis, and REDIS_URL is not set{settings.clues()}")
+        raise ConfigurationError(f"MCP_TS_STORAGE_TYPE is redis, and REDIS_URL is not set{settings.hints()}")
     from reference_backends.redis.backend import RedisStorageBackend
     from reference_backends.redis.url import redis_client
 
@@ -211,7 +211,7 @@ def _path(settings: Settings, name: str, default: str) -> str:
 def _supabase(settings: Settings, options: BackendOptions) -> StorageBackend:
     if "SUPABASE_URL" not in settings:
         raise ConfigurationError(
-            f"MCP_TS_STORAGE_TYPE is supabase: set SUPABASE_URL and {SERVICE_KEYS[0]}{settings.clues()}"
+            f"MCP_TS_STORAGE_TYPE is supabase: set SUPABASE_URL and {SERVICE_KEYS[0]}{settings.hints()}"
         )
     from reference_backends.supabase.project import SupabaseProjectBackend
 

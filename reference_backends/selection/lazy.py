@@ -66,16 +66,16 @@ class LazyStorage(StorageBackend):
 
     async def disconnect(self) -> None:
         """Disconnect the store, if one was chosen."""
-        if self._here.backend is not None:
+        if self._chosen_here.backend is not None:
             await self._ask(lambda backend: backend.disconnect())
 
     @property
-    def _here(self) -> _Chosen:
+    def _chosen_here(self) -> _Chosen:
         process = os.getpid()
         return self._by_process.get(process) or self._by_process.setdefault(process, _Chosen(self._choose))
 
     async def _ask(self, call: Callable[[StorageBackend], Coroutine[Any, Any, Result]]) -> Result:
-        return await self._here.ask(call)
+        return await self._chosen_here.ask(call)
 
 
 class _Chosen:

@@ -55,7 +55,7 @@ def inspect(connection: sqlite3.Connection, path: Path) -> None:
     assert isinstance(pages, int)
     assert isinstance(page_size, int)
     # If a file is cut off inside its last page, SQLite reads zeros there. It takes a file of one byte as a new one.
-    if _size(path) % page_size and not any(_size(side_file(path, suffix)) for suffix in LOGS):
+    if size(path) % page_size and not any(size(side_file(path, suffix)) for suffix in LOGS):
         raise StorageSetupError(f"{path} is damaged: its end is missing; restore it, or move it away")
     if execute(connection, "PRAGMA encoding") != [("UTF-8",)]:
         raise StorageSetupError(f"{path} keeps its text in UTF-16, the store's is UTF-8; give the store another path")
@@ -116,7 +116,8 @@ def _has_rowid(connection: sqlite3.Connection) -> bool:
     return True
 
 
-def _size(path: Path) -> int:
+def size(path: Path) -> int:
+    """Return the number of bytes of a file; 0 if it is missing."""
     try:
         return path.stat().st_size
     except FileNotFoundError:

@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from reference_backends.core.errors import StorageError, StorageSetupError, StorageUnavailableError
 from reference_backends.embedded.filesystem import storage_error, tighten, warn_if_exposed
-from reference_backends.sqlite.check import SIDE_FILES, inspect, require_regular, side_file
+from reference_backends.sqlite.check import SIDE_FILES, inspect, require_regular, side_file, size
 from reference_backends.sqlite.execute import execute, primary_code
 
 _SCHEMA = """
@@ -44,8 +44,7 @@ def open_database(path: Path) -> sqlite3.Connection:
     """
     with typed_errors(path):
         require_regular(path)
-        log = side_file(path, "-wal")
-        logged = log.exists() and log.stat().st_size > 0
+        logged = size(side_file(path, "-wal")) > 0
         if logged:  # closing a writable connection would move the log into a damaged database
             with contextlib.closing(_connect(path, "ro")) as reader:
                 inspect(reader, path)

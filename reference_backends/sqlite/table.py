@@ -15,11 +15,11 @@ from reference_backends.core.errors import StorageError, StorageUnavailableError
 from reference_backends.core.record import Record, from_wire
 from reference_backends.embedded.backend import Engine
 from reference_backends.embedded.filesystem import make_folder, real
-from reference_backends.embedded.fork import watch_forks
 from reference_backends.embedded.polling import LOCK_TIMEOUT, attempts
 from reference_backends.embedded.rows import decoded, row_text
 from reference_backends.sqlite.database import open_database, reopen_database, typed_errors
 from reference_backends.sqlite.execute import execute
+from reference_backends.sqlite.fork import close_before_forks
 
 # With the + the planner does not use the index on expiresAt. Data is read as a BLOB: sqlite3 puts text that is not
 # UTF-8 into the message of its error.
@@ -45,7 +45,7 @@ _REWRITE = "UPDATE mcp_sessions SET data = ? WHERE sessionId = ? AND identity = 
 _DELETE = "DELETE FROM mcp_sessions WHERE sessionId = ? AND identity = ?"
 _DELETE_ALL = "DELETE FROM mcp_sessions"
 _DELETE_EXPIRED = "DELETE FROM mcp_sessions WHERE expiresAt <= ?"
-_ADOPT = "UPDATE mcp_sessions SET expiresAt = ? WHERE expiresAt IS NULL"
+_SET_MISSING_EXPIRIES = "UPDATE mcp_sessions SET expiresAt = ? WHERE expiresAt IS NULL"
 _OF_CALLS = (
     _FIND,
     _FIND_ALL,
@@ -65,23 +65,23 @@ _OLD_MARK = "DROP TABLE IF EXISTS mcp_sessions_remnants"
 
 
 class SessionTable(Engine):
-    """The engine of the SQLite store; ``stamp`` is the expiry of rows that have none.
+    """The engine of the SQLite store; ``default_expiry`` is the expiry of rows that have none.
 
     SQLite keeps a table of the locks that a process holds. After a fork the child has a copy of it but not the locks,
     so it would write without any. So connections are closed before a fork; the next call opens a new one.
     """
 
-    def __init__(self, path: Path, stamp: Callable[[], int]) -> None:
+    def __init__(self, path: Path, default_expiry: Callable[[], int]) -> None:
         self._path = path
-        self._stamp = stamp
+        self._default_expiry = default_expiry
         self._connection: sqlite3.Connection | None = None
         self._status: os.stat_result | None = None
-        self._turn = threading.RLock()
+        self._lock = threading.RLock()
         """Held by the thread that uses the connection: the store's thread, or one that forks."""
-        watch_forks(self)
+        close_before_forks(self)
 
     def open(self) -> None:
-        with self._turn:
+        with self._lock:
             if self._status is not None:
                 with self.reading():
                     return
@@ -97,29 +97,29 @@ class SessionTable(Engine):
                 raise
 
     def close(self) -> None:
-        with self._turn:
+        with self._lock:
             if self._connection is not None:
                 self._connection.close()
             self._connection = self._status = None
 
     def before_fork(self) -> None:
-        self._turn.acquire()
+        self._lock.acquire()
         if self._connection is not None:
             self._connection.close()
             self._connection = None
 
-    def after_fork(self, *, in_child: bool) -> None:
-        self._turn.release()
+    def after_fork(self) -> None:
+        self._lock.release()
 
     @contextmanager
     def reading(self) -> Iterator[None]:
-        with self._turn, typed_errors(self._path):
+        with self._lock, typed_errors(self._path):
             self._reach()
             yield
 
     @contextmanager
     def writing(self) -> Iterator[None]:
-        with self._turn, typed_errors(self._path):
+        with self._lock, typed_errors(self._path):
             self._reach()
             self._execute("BEGIN IMMEDIATE")
             try:
@@ -161,7 +161,7 @@ class SessionTable(Engine):
         self._execute(_DELETE_ALL)
 
     def delete_expired(self, now: int) -> None:
-        self._execute(_ADOPT, (self._stamp(),))
+        self._execute(_SET_MISSING_EXPIRIES, (self._default_expiry(),))
         self._execute(_DELETE_EXPIRED, (now,))
 
     def compact(self) -> None:
@@ -211,7 +211,7 @@ class SessionTable(Engine):
         with self.writing():
             for sql in _OF_CALLS:
                 self._execute(f"EXPLAIN {sql}", (None,) * sql.count("?"))
-            self._execute(_ADOPT, (self._stamp(),))
+            self._execute(_SET_MISSING_EXPIRIES, (self._default_expiry(),))
             [(version,)] = self._execute("PRAGMA user_version")
             self._execute(f"PRAGMA user_version = {version}")
 

@@ -6,7 +6,7 @@
 - ``role``: the role that a client acts as.
 - ``grants``: distinguishes row security from a missing GRANT.
 - ``project``: a backend that makes its own client from a URL and a key.
-- ``answers``: error responses of PostgREST and its gateways as errors of the library.
+- ``refusals``: error responses of PostgREST and its gateways as errors of the library.
 - ``tokens``: why a key or a login is refused.
 - ``credentials``: the key that each request carries.
 - ``upstream``: detects the table of ``@mcp-ts/client``.

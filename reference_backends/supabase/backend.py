@@ -2,17 +2,21 @@
 
 Each write is one request. The database does it completely or not at all, and it is never sent twice: if its answer is
 lost, either the old session or the new one is stored. Each request filters expired rows by the handle's clock.
+
+With a key, an update returns the secrets that it did not name. If one is in clear, two more requests seal it (MX-5): a
+SELECT, and an UPDATE that requires the row version that was read (``xmin``), as ``reseal_session`` does.
 """
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Unpack
 
 from reference_backends.core.base import BackendOptions, BaseBackend, exists_already, logger, not_live
 from reference_backends.core.errors import ConfigurationError, SessionExistsError, StorageError
-from reference_backends.core.record import CREDENTIALS, SECRETS
+from reference_backends.core.record import CREDENTIALS, SECRETS, Record
 from reference_backends.core.session import SessionData, SessionUpdate
 from reference_backends.core.validation import check_changes, check_identity, check_names, check_session
 from reference_backends.supabase.rows import (
@@ -49,6 +53,10 @@ class SupabaseOptions(BackendOptions, total=False):
     api_key: Callable[[], str] | None
 
 
+class _ChangedMeanwhile(StorageError):
+    """Another caller changed the session between each read and write."""
+
+
 class SupabaseStorageBackend(BaseBackend):
     """A :class:`StorageBackend` in the table that ``mcp-storage supabase-init`` sets up.
 
@@ -80,8 +88,8 @@ class SupabaseStorageBackend(BaseBackend):
         super().__init__(seal_all=seal_all, **options)
         self._client = _asynchronous(client)
         self._table = SupabaseTable(client, time_limit, name=table, api_key=api_key)
-        self._guarded = (SECRETS if seal_all else CREDENTIALS) if self._codec.seals else ()
-        self._introduced = False
+        self._sealed_columns = (SECRETS if seal_all else CREDENTIALS) if self._codec.seals else ()
+        self._role_checked = False
         self._key_variable = "a public key (SUPABASE_PUBLISHABLE_KEY, SUPABASE_ANON_KEY)"
 
     async def init(self) -> None:
@@ -89,13 +97,13 @@ class SupabaseStorageBackend(BaseBackend):
 
         Raise ``StorageSetupError``, ``ConfigurationError`` for a key that is refused, ``StorageUnavailableError``.
         """
-        if not self._introduced and self._acts_as_anon():
+        if not self._role_checked and self._acts_as_anon():
             logger.warning(
                 "[mcp-storage] supabase: %s is used for server-side storage, and row-level security "
                 "hides every row from it; use SUPABASE_SECRET_KEY or SUPABASE_SERVICE_ROLE_KEY, or sign in",
                 self._key_variable,
             )
-        self._introduced = True
+        self._role_checked = True
         self._table.in_use = False
         await verify(self._table)
         self._table.in_use = True
@@ -123,11 +131,18 @@ class SupabaseStorageBackend(BaseBackend):
         self, identity: str, session_id: str, changes: SessionUpdate, ttl: float | None = None
     ) -> None:
         identity, session_id = check_names(identity, session_id)
-        named = self._codec.harden(check_changes(changes))
+        named = self._codec.seal_clear(check_changes(changes))
         row = changed_columns(named) | {"expires_at": expiry(self._expiry(ttl))}
         self._require_open()
-        if not await self._update(identity, session_id, row):
+        kept = [column for column in self._sealed_columns if column not in row]
+        request = self._table.changing(row, *kept)
+        stored = await self._table.change(self._live(request, identity, session_id))
+        if stored is None:
             raise not_live(session_id)
+        if kept and (not stored or self._codec.seal_clear(stored) is not stored):
+            # A secret is stored in clear (MX-5). If others change the session all the time, their updates seal it.
+            with contextlib.suppress(_ChangedMeanwhile):
+                await self._rewrite(identity, session_id, self._codec.seal_clear)
 
     async def get_session(self, identity: str, session_id: str) -> SessionData | None:
         identity, session_id = check_names(identity, session_id)
@@ -165,21 +180,7 @@ class SupabaseStorageBackend(BaseBackend):
         """Seal a session's secrets under the first key and keep its expiry, in one step; see ``Resealable``."""
         identity, session_id = check_names(identity, session_id)
         self._require_open()
-        table = self._table
-        for _ in range(SEALING_ATTEMPTS):
-            found = await table.rows(self._live(table.reading(*SECRETS, VERSION), identity, session_id))
-            if not found:
-                return None
-            version = found[0].pop(VERSION)
-            old = found[0] | {"session_id": session_id}
-            new = self._codec.resealed(old)
-            if new is old:
-                return False
-            changed = {column: new[column] for column in SECRETS if new[column] is not old[column]}
-            request = table.changing(changed).eq(VERSION, version)
-            if dry_run or await table.rows(self._live(request, identity, session_id)):
-                return True
-        raise StorageError(f"session {session_id!r} changed at each of {SEALING_ATTEMPTS} attempts; retry")
+        return await self._rewrite(identity, session_id, self._codec.resealed, dry_run=dry_run)
 
     async def compact(self) -> str:
         """Do nothing: PostgREST cannot run VACUUM."""
@@ -219,28 +220,29 @@ class SupabaseStorageBackend(BaseBackend):
             )
         return self._codec.session(record)
 
-    async def _update(self, identity: str, session_id: str, row: Row) -> bool:
-        """Update a live session. Return whether there was one.
+    async def _rewrite(
+        self, identity: str, session_id: str, seal: Callable[[Record], Record], *, dry_run: bool = False
+    ) -> bool | None:
+        """Write a live session's secrets as ``seal`` returns them, if the row is still the one that was read.
 
-        With a key, the same request seals secrets that are stored in clear (MX-5). The first request changes the row
-        only if no secret is in clear. If one is, the secrets are read, and a second request seals them and changes the
-        row, but only if the row is still the one that was read.
+        Return whether there was something to write, ``None`` if there is no such session. Raise
+        :class:`_ChangedMeanwhile` if the row changed at each attempt. With ``dry_run`` write nothing.
         """
         table = self._table
-        left = [column for column in self._guarded if column not in row]
-        for _ in range(SEALING_ATTEMPTS if left else 0):
-            request = table.changing(row, nothing_in_clear=left)
-            if await table.change(self._live(request, identity, session_id)):
-                return True
-            found = await table.rows(self._live(table.reading(*left, VERSION), identity, session_id))
+        for _ in range(SEALING_ATTEMPTS):
+            found = await table.rows(self._live(table.reading(*SECRETS, VERSION), identity, session_id))
             if not found:
-                return False
+                return None
             version = found[0].pop(VERSION)
-            request = table.changing(self._codec.harden(found[0]) | row).eq(VERSION, version)
-            if await table.change(self._live(request, identity, session_id)):
+            old = found[0] | {"session_id": session_id}
+            new = seal(old)
+            if new is old:
+                return False
+            changed = {column: new[column] for column in SECRETS if new[column] is not old[column]}
+            request = table.changing(changed).eq(VERSION, version)
+            if dry_run or await table.change(self._live(request, identity, session_id)) is not None:
                 return True
-        # Others have written between each read and write. The change itself must not be lost.
-        return await table.change(self._live(table.changing(row), identity, session_id))
+        raise _ChangedMeanwhile(f"session {session_id!r} changed at each of {SEALING_ATTEMPTS} attempts; retry")
 
 
 def create_supabase_storage_backend(client: AsyncClient, **options: Unpack[SupabaseOptions]) -> SupabaseStorageBackend:

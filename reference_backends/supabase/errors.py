@@ -8,9 +8,9 @@ from __future__ import annotations
 import httpx
 from postgrest.exceptions import APIError
 
-from reference_backends.core.connect_errors import obstacle
+from reference_backends.core.connect_errors import connect_problem
 from reference_backends.core.errors import ConfigurationError, StorageError, StorageUnavailableError
-from reference_backends.supabase.answers import UNKNOWN, Caller, not_postgrest, refusal_in, refused
+from reference_backends.supabase.refusals import UNKNOWN, Caller, not_postgrest, refusal_in, refused
 
 FAULTS = (APIError, httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, TimeoutError, OSError, RuntimeError)
 """The errors that a request may raise."""
@@ -39,7 +39,7 @@ def typed_error(fault: BaseException, caller: Caller = UNKNOWN) -> StorageError:
         return StorageUnavailableError("the connection to Supabase broke; a write may or may not have been done")
     settings = f"the proxy in {caller.proxy}, SUPABASE_URL" if caller.proxy else "SUPABASE_URL"
     return StorageUnavailableError(
-        f"Supabase cannot be reached{obstacle(fault)}; check {settings}, the network and the project"
+        f"Supabase cannot be reached{connect_problem(fault)}; check {settings}, the network and the project"
     )
 
 

@@ -28,27 +28,6 @@ _LATEST = datetime.max.replace(tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
 _DAY_MS = 86_400_000
 
-NOT_IN_CLEAR: Mapping[str, str] = {
-    "tokens": "tokens.is.null,tokens.not.cs.{}",
-    "headers": "headers.is.null,headers.not.cs.{}",
-    "code_verifier": "code_verifier.is.null,code_verifier.like.enc:*",
-    "client_information": "client_information->>client_secret.is.null,client_information->>client_secret.like.enc:*",
-}
-"""For each column: PostgREST conditions of which one is true if the column holds no secret in clear.
-
-An object contains ``{}``; an envelope is a string and does not.
-"""
-
-GLIMPSE: Mapping[str, str] = {
-    "tokens": "tokens:tokens->_",
-    "headers": "headers:headers->_",
-    "code_verifier": "code_verifier",
-    "client_information": "client_information:client_information->>client_secret",
-}
-"""For each column: what an update selects of it. PostgREST applies the conditions also to the rows that an update
-returns, where it finds only selected columns. One member is enough, so the rest is not sent.
-"""
-
 
 def new_row(record: Record, expires_at: str) -> Row:
     """Return the row to insert: every column of a session, owned by its identity."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import warnings
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from httpx import Headers, Response
@@ -13,12 +13,12 @@ from postgrest import APIResponse
 from postgrest.types import CountMethod, ReturnMethod
 
 from reference_backends.core.errors import ConfigurationError, StorageError, StorageSetupError
-from reference_backends.supabase.answers import Caller, not_postgrest, refusal_of, refused
 from reference_backends.supabase.credentials import Credentials
 from reference_backends.supabase.errors import FAULTS, typed_error
 from reference_backends.supabase.http_environment import proxy_of
+from reference_backends.supabase.refusals import Caller, not_postgrest, refusal_of, refused
 from reference_backends.supabase.role import role_of
-from reference_backends.supabase.rows import GLIMPSE, NOT_IN_CLEAR, TABLE, Row
+from reference_backends.supabase.rows import TABLE, Row
 
 if TYPE_CHECKING:
     from postgrest import AsyncRequestBuilder, AsyncSelectRequestBuilder
@@ -96,17 +96,9 @@ class SupabaseTable:
         """Return a SELECT of no row. It fails if a column is missing. It always has an index."""
         return self.reading(*columns).eq("id", _NO_ID).limit(0)
 
-    def changing(self, row: Row, *, nothing_in_clear: Sequence[str] = ()) -> AsyncSelectRequestBuilder:
-        """Return an UPDATE without further filters, which returns the rows that it changed.
-
-        It skips rows with a secret in clear in one of the columns ``nothing_in_clear``.
-        """
-        glimpses = (GLIMPSE[column] for column in nothing_in_clear)
-        request = self._rows().update(row).select("session_id", *glimpses)
-        if nothing_in_clear:
-            # One condition tree: some servers ignore a second one.
-            request = request.or_(f"and({','.join(f'or({NOT_IN_CLEAR[column]})' for column in nothing_in_clear)})")
-        return request
+    def changing(self, row: Row, *columns: str) -> AsyncSelectRequestBuilder:
+        """Return an UPDATE without filters, which returns these columns of the rows that it changed."""
+        return self._rows().update(row).select("session_id", *columns)
 
     def deleting(self) -> AsyncSelectRequestBuilder:
         """Return a DELETE. Add a filter: hosted projects refuse one without."""
@@ -120,18 +112,18 @@ class SupabaseTable:
         if answer.status != CREATED:
             raise not_postgrest()
 
-    async def change(self, request: AsyncSelectRequestBuilder) -> bool:
-        """Send an UPDATE. Return whether it changed a row."""
+    async def change(self, request: AsyncSelectRequestBuilder) -> Row | None:
+        """Send an UPDATE of one row. Return the row, empty if the answer lacks it; ``None`` if there is no such row."""
         answer = await self.answer(request)
         if answer.rows or answer.status != NO_CONTENT:
-            return bool(answer.rows)
+            return answer.rows[0] if answer.rows else None
         # A gateway has removed the header Prefer, which requests the rows.
         if not answer.extent:
             raise StorageSetupError(
                 "a gateway in front of Supabase removes the headers Prefer and Content-Range, so it is not known "
                 "whether the update was done; configure it to keep both"
             )
-        return not answer.extent.startswith("*")
+        return None if answer.extent.startswith("*") else {}
 
     async def delete(self, request: AsyncSelectRequestBuilder) -> None:
         """Send a DELETE."""

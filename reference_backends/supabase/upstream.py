@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal, cast
 
 from reference_backends.core.errors import StorageSetupError
-from reference_backends.supabase.answers import NO_COLUMN, NO_TABLE, refusal_of, refused
+from reference_backends.supabase.refusals import NO_COLUMN, NO_TABLE, refusal_of, refused
 from reference_backends.supabase.rows import TABLE_COLUMNS
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import Any, cast
 import pytest
 
 from pytest_mcp_storage.bridge.errors import BridgeFault
-from pytest_mcp_storage.bridge.handshake import Hello, shake_hands
+from pytest_mcp_storage.bridge.handshake import Hello, exchange_hello
 from pytest_mcp_storage.bridge.wire import Limits, Wire
 from pytest_mcp_storage.spec.capabilities import Capability
 
@@ -19,7 +19,7 @@ async def hello(**members: Any) -> Hello:
     async def call(*_: Any, **__: Any) -> dict[str, Any]:
         return SAYS_NOTHING | members
 
-    return await shake_hands(cast("Wire", SimpleNamespace(call=call, limits=Limits(), fault=BridgeFault)))
+    return await exchange_hello(cast("Wire", SimpleNamespace(call=call, limits=Limits(), fault=BridgeFault)))
 
 
 async def test_a_bridge_that_says_nothing_is_asked_for_another_default_ttl() -> None:

@@ -183,7 +183,7 @@ async def test_a_bridge_that_stops_reading_holds_up_nobody(session: Any) -> None
     assert "did not answer 'ping' in time" in await fault_of(harness_of("hangs"), write)
 
 
-async def test_what_a_dead_bridge_had_started_is_ended() -> None:
+async def test_what_an_ended_bridge_had_started_is_ended() -> None:
     """It keeps the bridge's stdout open, so that the end of the bridge does not close it."""
     fault = await fault_of(harness_of("leaves a helper behind"), read)
     assert "did not answer 'ping' in time. It ended with status 1." in fault

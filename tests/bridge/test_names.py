@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from pytest_mcp_storage.bridge.backend_names import MCP_TS_STORES, mcp_ts_path, stdio_harness
 from pytest_mcp_storage.bridge.harness import StdioHarness
-from pytest_mcp_storage.bridge.names import MCP_TS_STORES, mcp_ts_path, stdio_harness
 from pytest_mcp_storage.session.backends import resolve
 from pytest_mcp_storage.spec.capabilities import Capability
 from pytest_mcp_storage.spec.harness import BackendHarness

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from pytest_mcp_storage.bridge.names import MCP_TS_STORES
+from pytest_mcp_storage.bridge.backend_names import MCP_TS_STORES
 from pytest_mcp_storage.spec.clauses import load_clauses
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -99,7 +99,7 @@ def test_no_place_of_the_machine_is_written_down(script: ModuleType) -> None:
     assert script.placeless(text) == "…/docs/x.py …/bin/python ~/.cache/y …/sessions.json"
 
 
-def test_the_document_tells_verdicts_defects_and_histories(script: ModuleType, tmp_path: Path) -> None:
+def test_the_document_shows_verdicts_defects_and_histories(script: ModuleType, tmp_path: Path) -> None:
     text = (
         "EX-2 (MUST): it showed &lt;it&gt;\n  should:    hide it\n  contract:  words that\n             go on\n"
         "  history:\n" + "".join(f"    {n}  call {n}\n" for n in range(40)) + "  reproduce: pytest x\n"

@@ -136,7 +136,7 @@ def test_a_page_boundary_within_it_hides_nothing(cut: int) -> None:
 
 @settings(max_examples=100, deadline=None)
 @given(surroundings, st.sampled_from(["sealed", "hashed", "another's"]))
-def test_what_shows_no_secret_is_spared(surrounding: bytes, how: str) -> None:
+def test_what_shows_no_secret_is_not_reported(surrounding: bytes, how: str) -> None:
     canaries = Canaries()
     secret = canaries.secret("s")
     lies = {
@@ -147,7 +147,7 @@ def test_what_shows_no_secret_is_spared(surrounding: bytes, how: str) -> None:
     assert canaries.found_in(surrounding + lies + surrounding) == ""
 
 
-def test_a_finding_says_which_secret_lies_how() -> None:
+def test_a_finding_says_which_secret_is_encoded_how() -> None:
     canaries = Canaries()
     canaries.secret("another")
     secret = canaries.secret("the token of s1")

@@ -145,23 +145,23 @@ def test_it_overwrites_nothing(project: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("source", "told"),
+    ("source", "reported"),
     [
         ("class Store:\n    def __init__(self, client): ...", "Edit store_harness.py first: make_client()."),
         ("class Store:\n    def __init__(self, url): ...", "Set STORE_URL to the URL of a server for tests."),
         ("class Store: ...", "Store has no init(), generate_session_id(), "),
     ],
 )
-def test_what_is_left_to_the_author_is_said(project: Path, source: str, told: str) -> None:
+def test_what_is_left_to_the_author_is_reported(project: Path, source: str, reported: str) -> None:
     (project / "left.py").write_text(source)
     done = new_harness("left:Store")
     assert done.exit_code == 0, done.output
-    assert told in done.output
+    assert reported in done.output
     compile((project / "store_harness.py").read_text(), "store_harness.py", "exec")
 
 
 @pytest.mark.parametrize(
-    ("store", "told"),
+    ("store", "reported"),
     [
         ("nowhere:Store", "No module named 'nowhere'"),
         ("over_sqlite3", "is no module:attribute"),
@@ -169,10 +169,10 @@ def test_what_is_left_to_the_author_is_said(project: Path, source: str, told: st
         ("pytest_mcp_storage:BackendHarness", "is not a class of stores"),
     ],
 )
-def test_what_is_no_store_is_refused(project: Path, store: str, told: str) -> None:
+def test_what_is_no_store_is_refused(project: Path, store: str, reported: str) -> None:
     done = new_harness(store)
     assert done.exit_code == 1
-    assert told in done.output
+    assert reported in done.output
     assert not (project / "tests").exists()
 
 

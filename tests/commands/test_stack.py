@@ -17,8 +17,8 @@ from click.testing import CliRunner
 from pytest_mcp_storage.commands import stack as commands
 from pytest_mcp_storage.stacks.folders import cache_folder
 from pytest_mcp_storage.stacks.supabase import state
+from pytest_mcp_storage.stacks.supabase.given_project import UrlServer
 from pytest_mcp_storage.stacks.supabase.stack import SupabaseStack
-from pytest_mcp_storage.stacks.supabase.url import GivenServer
 from reference_backends.core.errors import StorageUnavailableError
 
 COMMAND = Path(sys.executable).with_name("mcp-storage")
@@ -50,12 +50,12 @@ def test_a_detached_stack_goes_up_and_down(monkeypatch: pytest.MonkeyPatch) -> N
     assert "no stack is up" in run("stack", "env", code=1)
     try:
         assert "is up" in run("stack", "up", "--detach")
-        told = dict(
+        reported = dict(
             shlex.split(line.removeprefix("export "))[0].split("=", 1) for line in run("stack", "env").splitlines()
         )
-        assert told.pop("SUPABASE_JWT_SIGNING_KEY") == ""
-        assert all(told.values())
-        assert set(told) == {
+        assert reported.pop("SUPABASE_JWT_SIGNING_KEY") == ""
+        assert all(reported.values())
+        assert set(reported) == {
             "SUPABASE_URL",
             "SUPABASE_SECRET_KEY",
             "SUPABASE_PUBLISHABLE_KEY",
@@ -66,36 +66,37 @@ def test_a_detached_stack_goes_up_and_down(monkeypatch: pytest.MonkeyPatch) -> N
         }
         assert "SUPABASE_SECRET_KEY" in run("stack", "status")
         rows = httpx.get(
-            told["SUPABASE_URL"] + "/rest/v1/mcp_sessions", headers={"apikey": told["SUPABASE_SERVICE_ROLE_KEY"]}
+            reported["SUPABASE_URL"] + "/rest/v1/mcp_sessions",
+            headers={"apikey": reported["SUPABASE_SERVICE_ROLE_KEY"]},
         )
         assert rows.json() == []
-        assert told["SUPABASE_URL"] in run("stack", "status")
+        assert reported["SUPABASE_URL"] in run("stack", "status")
         assert "up already" in run("stack", "up", code=1)
     finally:
         down = run("stack", "down")
     assert "the stack is down" in down
     assert "no stack is up" in run("stack", "down")
     with pytest.raises(httpx.ConnectError):
-        httpx.get(told["SUPABASE_URL"])
+        httpx.get(reported["SUPABASE_URL"])
 
 
 @pytest.mark.usefixtures("cache")
-def test_a_stack_is_told_of_until_it_has_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stack_is_announced_until_it_has_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make ``down`` wait for its end, so that a second ``up`` does not come too early."""
-    told: list[object] = []
+    reported: list[object] = []
     stack = SupabaseStack("http://127.0.0.1:1", "a", "s", "j", None, provider="native", owned=True, isolated=True)
 
-    class Dying(GivenServer):
+    class Dying(UrlServer):
         def facts(self) -> dict[str, object]:
             raise StorageUnavailableError("it died")
 
         def close(self) -> None:
-            told.append(state.announced_stack())
+            reported.append(state.announced_stack())
 
     monkeypatch.setattr(commands.signal, "signal", lambda *_: None)
     monkeypatch.setattr(commands, "start_stack", lambda *_, **__: Dying(stack))
     assert "it died" in CliRunner().invoke(commands.up, []).output
-    assert told == [stack]
+    assert reported == [stack]
 
 
 @pytest.mark.usefixtures("cache")
@@ -115,7 +116,7 @@ import sys
 from pytest_mcp_storage.stacks.supabase import state
 from pytest_mcp_storage.stacks.supabase.stack import SupabaseStack
 state._place = lambda: {place!r}
-with state.holding() as announce:
+with state.exclusive() as announce:
     announce(SupabaseStack("http://127.0.0.1:1", None, None, None, None, provider="native", owned=True, isolated=True))
     print("held", flush=True)
     sys.stdin.read()
@@ -184,7 +185,7 @@ def test_a_port_that_is_taken_is_named_with_the_way_out() -> None:
 
 
 @pytest.mark.usefixtures("cache")
-def test_what_goes_on_is_said_also_when_detached() -> None:
+def test_progress_is_reported_also_when_detached() -> None:
     try:
         assert "starting PostgreSQL" in run("stack", "up", "--detach")
     finally:

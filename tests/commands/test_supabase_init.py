@@ -10,7 +10,7 @@ from click.testing import CliRunner, Result
 
 from pytest_mcp_storage.cli import main
 from pytest_mcp_storage.commands.supabase_init import LONGEST_NAME, named
-from pytest_mcp_storage.stacks.supabase.schema import migrations
+from pytest_mcp_storage.stacks.supabase.database_schema import migrations
 from reference_backends.supabase.push import V2, V3
 
 BOTH = f"`{V2}` (Supabase CLI v2) or `{V3}` (v3; with --yes in CI)"

@@ -60,9 +60,9 @@ def test_what_fails_with_the_last_value_alone_is_found() -> None:
     assert measured(body).outcome is Outcome.FAILED
 
 
-@pytest.mark.parametrize(("error", "told"), [(KeyError("nope"), True), (StorageError("no such table"), False)])
+@pytest.mark.parametrize(("error", "reported"), [(KeyError("nope"), True), (StorageError("no such table"), False)])
 @pytest.mark.parametrize("wanted", [None, ValueError])
-def test_where_the_store_broke_is_noted(error: Exception, told: bool, wanted: type[Exception] | None) -> None:
+def test_where_the_store_broke_is_noted(error: Exception, reported: bool, wanted: type[Exception] | None) -> None:
     async def breaks(*names: str) -> None:
         raise error
 
@@ -76,5 +76,5 @@ def test_where_the_store_broke_is_noted(error: Exception, told: bool, wanted: ty
     result = measured(body)
     assert result.outcome is Outcome.FAILED
     places = [note for note in result.notes if note.startswith("raised at ")]
-    assert len(places) == told
+    assert len(places) == reported
     assert all(place.endswith(" in breaks") for place in places)

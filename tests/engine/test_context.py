@@ -99,10 +99,10 @@ def test_sessions_whose_identity_the_store_changed_are_removed_too(
 
 
 @pytest.mark.parametrize(
-    ("seconds", "told"), [(315576000.0, "315576000"), (1.5, "1.5"), (43199.5, "43199.5"), (2.00000024, "2")]
+    ("seconds", "reported"), [(315576000.0, "315576000"), (1.5, "1.5"), (43199.5, "43199.5"), (2.00000024, "2")]
 )
-def test_time_that_passes_is_told_without_an_exponent(
-    environment: Callable[[type[Shared]], Environment], seconds: float, told: str
+def test_time_that_passes_is_shown_without_an_exponent(
+    environment: Callable[[type[Shared]], Environment], seconds: float, reported: str
 ) -> None:
     class Clocked(Shared):
         capabilities = frozenset({Capability.CLOCK})
@@ -111,7 +111,7 @@ def test_time_that_passes_is_told_without_an_exponent(
     used.start()
     context = TestContext(used, TIERS["smoke"], 0, destructive=False)
     used.loop.run(context.pass_time(seconds))
-    assert context.history.lines() == [f"… {told} s pass …"]
+    assert context.history.lines() == [f"… {reported} s pass …"]
 
 
 def test_a_store_that_does_not_let_go_is_noted(
@@ -141,7 +141,7 @@ def test_a_store_that_does_not_let_go_is_noted(
     ("capabilities", "keys", "name"),
     [((), (), "store"), ((Capability.KEY,), ("5e" * 32,), "store"), ((Capability.KEY,), (), "keyless")],
 )
-def test_handles_are_called_by_what_tells_them_apart(
+def test_handles_are_named_by_what_distinguishes_them(
     environment: Callable[[type[Shared]], Environment],
     capabilities: tuple[Capability, ...],
     keys: tuple[str, ...],

@@ -70,12 +70,12 @@ def test_a_store_that_was_never_provisioned_is_not_destroyed(loop: SuiteLoop) ->
     assert refused(IsNotThere, loop)[1] == []
 
 
-class Clings(MemoryStorageBackend):
+class IgnoresCancellation(MemoryStorageBackend):
     async def disconnect(self) -> None:
         await asyncio.sleep(3600)
 
 
-@pytest.mark.parametrize(("returned", "hanging"), [(None, "open()"), (Clings(), "disconnect()")])
+@pytest.mark.parametrize(("returned", "hanging"), [(None, "open()"), (IgnoresCancellation(), "disconnect()")])
 def test_a_store_that_hangs_at_once_is_given_up(
     loop: SuiteLoop, monkeypatch: pytest.MonkeyPatch, returned: Any, hanging: str
 ) -> None:
@@ -108,20 +108,20 @@ def test_a_store_that_blocks_the_loop_at_once_is_given_up(loop: SuiteLoop, monke
 
 
 @pytest.mark.parametrize(
-    ("made", "told"),
+    ("made", "reported"),
     [
         (None, "open() returned None instead of a backend; return the opened backend"),
         (Harness(), "open() returned a Harness, a harness: name its class instead"),
         (object(), "open() returned a object, which is no backend: it lacks init(), generate_session_id(), create"),
     ],
 )
-def test_what_is_no_backend_is_named(loop: SuiteLoop, made: object, told: str) -> None:
+def test_what_is_no_backend_is_named(loop: SuiteLoop, made: object, reported: str) -> None:
     class Returns(Harness):
         async def open(self, **options: Any) -> Any:
             return made
 
     error, events = refused(Returns, loop)
-    assert str(error).startswith(told)
+    assert str(error).startswith(reported)
     assert events == ["provisioned", "destroyed"]
 
 
@@ -139,20 +139,20 @@ def test_capabilities_may_be_narrowed_once_the_store_is_known(loop: SuiteLoop) -
 
 
 @pytest.mark.parametrize(
-    ("declared", "told"),
+    ("declared", "reported"),
     [
         ([Capability.KEY], "capabilities must be a frozenset of Capability, not a list"),
         ({"KEY"}, "capabilities holds 'KEY', which is no Capability; write Capability.KEY and the like"),
     ],
 )
-def test_capabilities_that_are_none_are_refused(loop: SuiteLoop, declared: Any, told: str) -> None:
+def test_capabilities_that_are_none_are_refused(loop: SuiteLoop, declared: Any, reported: str) -> None:
     class Declares(Harness):
         async def __aenter__(self) -> Harness:
             self.capabilities = declared
             return await super().__aenter__()
 
     error, events = refused(Declares, loop)
-    assert str(error) == told
+    assert str(error) == reported
     assert events == ["provisioned", "destroyed"]
 
 
@@ -169,13 +169,13 @@ class Opens:
 
 
 @pytest.mark.parametrize(("name", "method"), [("__aenter__", Opens.enter), ("open", Opens.open)])
-def test_a_harness_without_async_is_told_in_words(loop: SuiteLoop, name: str, method: Any) -> None:
+def test_a_harness_without_async_is_explained(loop: SuiteLoop, name: str, method: Any) -> None:
     error, _ = refused(type("Sync", (Harness,), {name: method}), loop)
     assert isinstance(error, TypeError)
     assert str(error).startswith(f"{name}() must be written with async def; it returned a ")
 
 
-def test_a_destruction_without_async_is_told_in_words(loop: SuiteLoop) -> None:
+def test_a_destruction_without_async_is_explained(loop: SuiteLoop) -> None:
     environment = Environment("it", type("Sync", (Harness,), {"__aexit__": Opens.exit}), loop)
     environment.start()
     with pytest.raises(TypeError, match=r"^__aexit__\(\) must be written with async def; it returned a NoneType$"):

@@ -40,7 +40,7 @@ class Positional(BackendHarness):
 
 
 @pytest.mark.parametrize(
-    ("harness", "declared", "told"),
+    ("harness", "declared", "reported"),
     [
         (KeyAlone, {Capability.CLOCK, Capability.KEY}, "clock=…: got an unexpected keyword argument 'clock'"),
         (Neither, {Capability.KEY}, "encryption_key=…: got an unexpected keyword argument 'encryption_key'"),
@@ -50,11 +50,11 @@ class Positional(BackendHarness):
     ],
 )
 def test_an_open_that_does_not_take_what_it_is_given_is_refused(
-    harness: type[BackendHarness], declared: set[Capability], told: str
+    harness: type[BackendHarness], declared: set[Capability], reported: str
 ) -> None:
     with pytest.raises(TypeError) as caught:
         check_open(harness, declared)
-    assert str(caught.value).startswith(f"open() must be able to take {told}")
+    assert str(caught.value).startswith(f"open() must be able to take {reported}")
 
 
 @pytest.mark.parametrize(
@@ -145,7 +145,7 @@ class NeedsUrl:
     def __init__(self, url: str) -> None: ...
 
 
-def test_what_needs_arguments_is_told_that_it_gets_none() -> None:
+def test_what_needs_arguments_is_refused() -> None:
     with pytest.raises(TypeError, match=r"^NeedsUrl is called without arguments: missing .*'url'; give each a default"):
         check_maker(NeedsUrl)
 

@@ -57,7 +57,7 @@ async def test_an_error_of_the_store_is_marked_as_its_own() -> None:
     assert blamed(caught.value) == "remove_session"
 
 
-async def test_a_long_history_is_told_by_its_ends() -> None:
+async def test_a_long_history_is_shown_by_its_beginning_and_end() -> None:
     history = History()
     for number in range(100):
         history.note(f"remark {number}")
@@ -67,7 +67,7 @@ async def test_a_long_history_is_told_by_its_ends() -> None:
     assert len(lines) == 9
 
 
-async def test_a_method_without_async_is_told_in_words() -> None:
+async def test_a_method_without_async_is_explained() -> None:
     class Hasty(MemoryStorageBackend):
         def init(self) -> None: ...  # type: ignore[override]
 

@@ -96,15 +96,15 @@ def test_a_store_that_blocks_the_loop_is_given_up(environment: Make) -> None:
         release.set()
 
 
-def test_a_call_that_clings_to_its_task_is_given_up(environment: Make) -> None:
+def test_a_call_that_ignores_its_cancellation_is_given_up(environment: Make) -> None:
     release = threading.Event()
 
-    async def clings() -> None:
+    async def ignores_cancellation() -> None:
         while not release.is_set():
             with suppress(asyncio.CancelledError):
                 await asyncio.sleep(0.01)
 
-    used = environment(clings)
+    used = environment(ignores_cancellation)
     seen = measured(calls, used)
     release.set()
     assert seen.message == "init did not return within 0.05 s, and ignores its cancellation"
@@ -146,7 +146,7 @@ def test_an_opening_that_does_not_return_is_one_too(environment: Make, monkeypat
     assert used.hung
 
 
-def test_whoever_interrupts_is_not_kept_waiting(environment: Make) -> None:
+def test_an_interrupt_does_not_wait(environment: Make) -> None:
     release = threading.Event()
 
     async def blocks() -> None:
@@ -178,6 +178,6 @@ async def test_what_a_call_makes_of_its_end_does_not_hide_that_it_is_late() -> N
         await in_time("it", turns_it, limit=0.01)
 
 
-def test_what_is_no_coroutine_is_told_in_words() -> None:
+def test_what_is_no_coroutine_is_explained() -> None:
     with pytest.raises(TypeError, match=r"^open\(\) must be written with async def; it returned a dict$"):
         awaitable("open()", {})  # type: ignore[arg-type]

@@ -8,7 +8,7 @@ import pytest
 
 from pytest_mcp_storage import NotMeasurable
 from pytest_mcp_storage.engine.violation import Violation, assert_raises, outcome_of
-from pytest_mcp_storage.spec.describe import told
+from pytest_mcp_storage.spec.describe import describe
 
 
 async def giving(value: Any) -> Any:
@@ -33,7 +33,7 @@ async def test_a_harness_that_cannot_look_says_nothing_of_the_store() -> None:
 @pytest.mark.parametrize(
     ("given", "seen"), [(None, "opening returned None"), (KeyError("k"), "opening raised KeyError: 'k'")]
 )
-async def test_what_should_have_been_raised_is_said(given: Any, seen: str) -> None:
+async def test_what_should_have_been_raised_is_reported(given: Any, seen: str) -> None:
     with pytest.raises(Violation) as caught:
         await assert_raises(ValueError, giving(given), doing="opening")
     assert (caught.value.seen, caught.value.should) == (seen, "raise ValueError")
@@ -42,5 +42,5 @@ async def test_what_should_have_been_raised_is_said(given: Any, seen: str) -> No
 
 
 def test_long_answers_are_cut() -> None:
-    assert told("x" * 1000).endswith("(1002 characters)")
-    assert len(told("x" * 1000)) < 320
+    assert describe("x" * 1000).endswith("(1002 characters)")
+    assert len(describe("x" * 1000)) < 320

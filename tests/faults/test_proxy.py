@@ -140,7 +140,7 @@ async def test_a_fault_may_let_requests_pass_first(scene: Scene) -> None:
             await client.ask(b"three\n")
 
 
-async def test_what_is_spared_passes_unharmed(scene: Scene) -> None:
+async def test_what_is_exempt_passes_unchanged(scene: Scene) -> None:
     scene.proxy.exempt = lambda request: request.startswith(b"sign in")
     async with scene.proxy.fault(Fault.DROP_REQUEST, after=1):
         client = await scene.client()
@@ -150,7 +150,7 @@ async def test_what_is_spared_passes_unharmed(scene: Scene) -> None:
             await client.ask(b"two\n")
 
 
-async def test_a_fault_reaches_an_answer_that_is_under_way(scene: Scene) -> None:
+async def test_a_fault_reaches_an_answer_that_is_being_sent(scene: Scene) -> None:
     scene.proxy.delay = 0.05
     client = await scene.client()
     client.send(b"done\n")

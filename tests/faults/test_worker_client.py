@@ -42,7 +42,7 @@ async def harness() -> AsyncIterator[RedisHarness]:
         yield harness
 
 
-async def told(worker: Worker) -> list[Call]:
+async def describe(worker: Worker) -> list[Call]:
     return [call async for call in worker]
 
 
@@ -58,7 +58,7 @@ async def stored(harness: RedisHarness) -> dict[str, SessionData]:
     return {each.session_id: each for each in sessions}
 
 
-async def test_what_a_killed_worker_told_is_there_and_the_rest_is_known(harness: RedisHarness) -> None:
+async def test_what_a_killed_worker_reported_is_stored_and_the_rest_is_known(harness: RedisHarness) -> None:
     acknowledged = []
     async with Worker(harness, creations(5000), encryption_key=KEY, callers=3) as worker:
         worker.go()
@@ -73,7 +73,7 @@ async def test_what_a_killed_worker_told_is_there_and_the_rest_is_known(harness:
     assert certain.items() <= there.items() <= (certain | maybe).items()
 
 
-async def test_a_plan_that_is_done_tells_every_call_with_its_result_and_its_time(harness: RedisHarness) -> None:
+async def test_a_finished_plan_reports_every_call_with_its_result_and_time(harness: RedisHarness) -> None:
     plan = [
         Step("create_session", (session("s1", headers={"a": "b"}),), ttl=60),
         Step("create_session", (session("s1"),)),
@@ -86,7 +86,7 @@ async def test_a_plan_that_is_done_tells_every_call_with_its_result_and_its_time
     ]
     async with Worker(harness, plan, name="w") as worker:
         worker.go()
-        calls = await told(worker)
+        calls = await describe(worker)
     assert worker.unacknowledged() == []
     assert [(call.handle, call.method, call.arguments, call.ttl) for call in calls] == [
         ("w", step.method, step.arguments, step.ttl) for step in plan
@@ -103,16 +103,16 @@ async def test_of_two_workers_one_creates_each_session(harness: RedisHarness) ->
     async with Worker(harness, creations(300), name="a") as first, Worker(harness, creations(300), name="b") as second:
         first.go()
         second.go()
-        one, two = await asyncio.gather(told(first), told(second))
+        one, two = await asyncio.gather(describe(first), describe(second))
     assert sum(call.result is None for call in one + two) == 300
     assert len(one) == len(two) == 300
     assert {type(call.result) for call in one + two} == {type(None), SessionExistsError}
 
 
-async def test_a_worker_s_clock_stands_where_it_is_told_to(harness: RedisHarness) -> None:
+async def test_a_worker_s_clock_shows_the_given_moment(harness: RedisHarness) -> None:
     async with Worker(harness, creations(1), encryption_key=KEY, now=1000.0) as worker:
         worker.go()
-        await told(worker)
+        await describe(worker)
     assert await stored(harness) == {}
     backend = await harness.open(clock=lambda: 1000.0)
     assert await backend.get_identity_mcp_sessions("alice") == ["s0"]
@@ -162,7 +162,7 @@ async def test_an_attached_harness_is_entered(tmp_path: Path, monkeypatch: pytes
     module = import_module("entered_harness")
     async with module.Entered() as harness, Worker(harness, creations(1)) as worker:
         worker.go()
-        assert [call.result for call in await told(worker)] == [None]
+        assert [call.result for call in await describe(worker)] == [None]
     async with module.Fails() as harness:
         with pytest.raises(WorkerError) as failed:
             await Worker(harness, []).__aenter__()
@@ -177,7 +177,7 @@ async def test_a_worker_that_dies_by_itself_is_an_error(harness: RedisHarness) -
         worker.go()
         os.kill(worker.pid, signal.SIGTERM)
         with pytest.raises(WorkerError, match="ended before its plan"):
-            await told(worker)
+            await describe(worker)
 
 
 async def test_a_worker_ends_with_its_parent(harness: RedisHarness) -> None:
@@ -187,7 +187,7 @@ async def test_a_worker_ends_with_its_parent(harness: RedisHarness) -> None:
         assert worker._process.stdin is not None
         worker._process.stdin.close()
         with pytest.raises(WorkerError):
-            await told(worker)
+            await describe(worker)
 
 
 @pytest.mark.parametrize(

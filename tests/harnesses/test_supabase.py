@@ -17,7 +17,7 @@ from pytest_mcp_storage.harnesses import supabase_server as module
 from pytest_mcp_storage.harnesses.supabase import CHOICE_VARIABLE, SupabaseHarness
 from pytest_mcp_storage.session import options
 from pytest_mcp_storage.spec.capabilities import Capability
-from pytest_mcp_storage.stacks.environment import libpq_variables_ignored
+from pytest_mcp_storage.stacks.environment_variables import libpq_variables_ignored
 from pytest_mcp_storage.stacks.supabase import native
 from pytest_mcp_storage.stacks.supabase.stack import SupabaseStack
 from pytest_mcp_storage.stacks.supabase.supervisor_client import SupervisedServer
@@ -88,7 +88,7 @@ def test_the_option_and_the_harness_mean_the_same_variable() -> None:
     assert CHOICE_VARIABLE == options.PROVIDER_VARIABLE
 
 
-def test_each_harness_has_a_store_of_its_own() -> None:
+def test_each_harness_has_its_own_store() -> None:
     async def check(harness: SupabaseHarness) -> None:
         assert harness.dedicated
         assert harness.capabilities == SupabaseHarness.capabilities
@@ -323,7 +323,7 @@ def test_a_database_that_cannot_be_reached_is_reported_without_its_password(
     asyncio.run(check())
 
 
-def test_a_variable_of_libpq_that_bends_the_given_connection_is_named(
+def test_a_variable_of_libpq_that_changes_the_given_connection_is_named(
     project: SupabaseStack, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """They apply to a project that was given. Here one of them breaks the connection."""

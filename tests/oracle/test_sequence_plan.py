@@ -12,7 +12,7 @@ from pytest_mcp_storage.oracle.sequence_plan import LONGEST_RUN, Plan, plan
 from pytest_mcp_storage.spec.capabilities import Capability
 from pytest_mcp_storage.spec.clauses import load_clauses
 from pytest_mcp_storage.suite import test_mcp_sequences as suite_module
-from pytest_mcp_storage.workloads.sequences.verdict import ANEW
+from pytest_mcp_storage.workloads.sequences.violations import ANEW
 
 SOME = tuple(BY_NAME[name] for name in ("create with ttl", "update", "remove", "get", "short time", "cleanup", "clear"))
 

@@ -84,7 +84,7 @@ def test_several_backends_are_counted_in_the_colour_of_the_worst(
     assert badge.colour == COLOURS[worst]
 
 
-def test_the_texts_lie_inside_their_fields(
+def test_the_texts_are_inside_their_fields(
     make_report: Callable[..., Report], make_backend: Callable[..., BackendReport]
 ) -> None:
     for name in ("x", "W" * 30, "漢字", "i" * 30):
@@ -113,7 +113,7 @@ def test_a_hostile_name_is_text_and_a_long_one_is_cut(hostile: Report, hostile_t
     assert not any(name.startswith("on") for element in badge.root.iter() for name in element.attrib)
 
 
-def test_long_names_that_begin_alike_are_told_apart(
+def test_long_names_with_the_same_beginning_are_distinguished(
     make_report: Callable[..., Report], make_backend: Callable[..., BackendReport]
 ) -> None:
     names = [f"mypackage.storage_harness:{each}" for each in ("Hurried", "RaisesEnter")]

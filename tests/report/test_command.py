@@ -58,7 +58,7 @@ def test_no_colour_where_none_is_wished(saved: Callable[..., Path], wish: str, c
     assert ("\x1b[" in done.stdout) is coloured
 
 
-def test_the_later_of_two_reports_on_one_backend_is_taken_and_that_is_said_aloud(
+def test_the_later_of_two_reports_on_one_backend_is_taken_and_that_is_reported(
     saved: Callable[..., Path], tmp_path: Path
 ) -> None:
     old, new = saved("old.json", "redis", Outcome.FAILED), saved("new.json", "redis")
@@ -84,14 +84,14 @@ def test_one_backend_can_be_picked_out_for_its_badge(saved: Callable[..., Path],
 
 
 @pytest.mark.parametrize(
-    ("output", "told"), [("m.pdf", ".json, .html, .md, .svg"), ("absent/m.html", "folder"), (".", "ending")]
+    ("output", "reported"), [("m.pdf", ".json, .html, .md, .svg"), ("absent/m.html", "folder"), (".", "ending")]
 )
 def test_an_output_that_cannot_be_written_is_refused(
-    saved: Callable[..., Path], tmp_path: Path, output: str, told: str
+    saved: Callable[..., Path], tmp_path: Path, output: str, reported: str
 ) -> None:
     done = run(saved("a.json", "memory"), "-o", tmp_path / output)
     assert done.exit_code == 2
-    assert told in done.stderr
+    assert reported in done.stderr
 
 
 def test_a_file_that_is_no_report_is_refused_by_name(tmp_path: Path) -> None:

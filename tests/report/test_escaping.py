@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_mcp_storage.report.escaping import one_line, visible
+from pytest_mcp_storage.report.escaping import one_line, printable
 
 
 @pytest.mark.parametrize(
@@ -22,7 +22,7 @@ from pytest_mcp_storage.report.escaping import one_line, visible
     ],
 )
 def test_what_cannot_be_seen_is_written_out(text: str, shown: str) -> None:
-    assert visible(text) == shown
+    assert printable(text) == shown
 
 
 @pytest.mark.parametrize(
@@ -33,8 +33,8 @@ def test_a_text_in_one_line(text: str, shown: str) -> None:
     assert one_line(text) == shown
 
 
-def test_every_shown_character_can_be_encoded_and_stands_in_xml() -> None:
-    everything = visible("".join(map(chr, range(0x11000))))
+def test_every_shown_character_can_be_encoded_and_is_valid_in_xml() -> None:
+    everything = printable("".join(map(chr, range(0x11000))))
     everything.encode("utf-8")
     forbidden = {*range(9), 11, 12, *range(14, 32), *range(0xD800, 0xE000), 0xFFFE, 0xFFFF}
     assert not forbidden & set(map(ord, everything))

@@ -90,7 +90,7 @@ def test_ids_are_unique_and_each_button_opens_a_panel_that_is_there(every_outcom
     assert len(panels) == 12
 
 
-def test_rows_stand_in_the_order_of_the_contract(every_outcome: Report) -> None:
+def test_rows_are_in_the_order_of_the_contract(every_outcome: Report) -> None:
     assert [[row.id for row in band.rows] for band in bands(every_outcome)] == [
         ["EX-1", "EX-2", "EX-10"],
         ["LC-1", "LC-2", "LC-3"],
@@ -102,8 +102,8 @@ def test_a_clause_that_one_run_did_not_know_is_left_blank_there(
 ) -> None:
     every_outcome.backends.append(make_backend("younger", make_clause("EX-11", Outcome.FAILED)))
     rows = {row.id: row for band in bands(every_outcome) for row in band.rows}
-    assert [cell.sign.key for cell in rows["EX-11"].cells] == ["absent", "absent", "failed"]
-    assert [cell.sign.key for cell in rows["EX-1"].cells] == ["passed", "passed", "absent"]
+    assert [cell.label.key for cell in rows["EX-11"].cells] == ["absent", "absent", "failed"]
+    assert [cell.label.key for cell in rows["EX-1"].cells] == ["passed", "passed", "absent"]
     assert rows["EX-1"].clean
     assert not rows["EX-11"].clean
     assert "EX-1 is not in the run of younger" in as_html(every_outcome)

@@ -44,7 +44,7 @@ class Rendered(HTMLParser):
         return "".join(text for place, text in self.texts if set(within) <= set(place))
 
 
-def test_the_verdicts_stand_in_a_table(every_outcome: Report) -> None:
+def test_the_verdicts_are_in_a_table(every_outcome: Report) -> None:
     lines = as_markdown(every_outcome).splitlines()
     table = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("|")]
     assert table[0] == ["backend", "verdict", "passed", "failed", "failed SHOULD", "deviation", "not applicable",
@@ -85,7 +85,7 @@ def test_hostile_text_is_text(hostile: Report, hostile_text: str) -> None:
     assert one_line(hostile_text) in page.text("summary", "code")
 
 
-def test_mentions_and_links_stand_in_code_where_nobody_is_called(hostile: Report) -> None:
+def test_mentions_and_links_are_in_code_so_that_nobody_is_notified(hostile: Report) -> None:
     page = Rendered(as_markdown(hostile))
     loose = "".join(text for place, text in page.texts if not {"code", "pre"} & set(place))
     assert not re.search(r"[@#]\w|://", loose)
@@ -101,7 +101,7 @@ def test_markup_in_a_plain_text_is_shown_as_it_is(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["ask @someone", "see #12", "at https://evil.example/", "at www.evil.example"])
-def test_what_github_would_link_or_call_stands_in_code(text: str) -> None:
+def test_what_github_would_link_or_notify_is_in_code(text: str) -> None:
     assert Rendered(plain(text)).text("code") == text
     assert Rendered(plain(text.translate(dict.fromkeys(map(ord, "@#:."))))).text("code") == ""
 

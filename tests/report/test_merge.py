@@ -19,7 +19,7 @@ def test_one_report_stays_as_it_is(every_outcome: Report) -> None:
     assert merge([("a.json", every_outcome)]) == (every_outcome, [])
 
 
-def test_backends_of_several_runs_stand_side_by_side_with_their_own_tier_and_seed(
+def test_backends_of_several_runs_are_listed_with_their_own_tier_and_seed(
     make_report: Make, make_backend: MakeBackend
 ) -> None:
     first = make_report(make_backend("memory"), tier="smoke", seed=1, when="2026-11-02T00:00:00+00:00")
@@ -40,7 +40,7 @@ def test_merged_reports_can_be_merged_again(make_report: Make, make_backend: Mak
     assert [again.about(backend)[-1] for backend in again.backends] == ["1", "2", "3"]
 
 
-def test_of_the_same_backend_the_later_is_taken_and_that_is_said(
+def test_of_the_same_backend_the_later_is_taken_and_that_is_reported(
     make_report: Make, make_backend: MakeBackend, make_clause: MakeClause
 ) -> None:
     old = make_report(make_backend("redis", make_clause("EX-1", Outcome.FAILED)), make_backend("memory"))

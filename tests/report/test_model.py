@@ -59,7 +59,7 @@ def test_the_json_has_the_keys_of_the_interface(every_outcome: Report) -> None:
     json.dumps(data)
 
 
-def test_the_least_report_can_be_read_and_its_groups_stand_in_its_ids() -> None:
+def test_the_least_report_can_be_read_and_its_groups_are_in_its_ids() -> None:
     report = Report.from_json(LEAST)
     clause = report.backends[0].clauses[0]
     assert (clause.outcome, clause.group, clause.history) == (Outcome.FAILED, "EX", [])
@@ -72,7 +72,7 @@ def test_keys_of_a_later_version_are_left_out() -> None:
 
 
 @pytest.mark.parametrize(
-    ("data", "told"),
+    ("data", "reported"),
     [
         ([], "the whole"),
         ({}, "suite"),
@@ -83,10 +83,10 @@ def test_keys_of_a_later_version_are_left_out() -> None:
          "backends.0.clauses.0.outcome"),
     ],
 )  # fmt: skip
-def test_another_file_is_refused_by_the_place_that_is_wrong(data: Any, told: str) -> None:
+def test_another_file_is_refused_by_the_place_that_is_wrong(data: Any, reported: str) -> None:
     with pytest.raises(ReportError, match="not a report of this suite") as caught:
         Report.from_json(data)
-    assert told in str(caught.value)
+    assert reported in str(caught.value)
     assert "\n" not in str(caught.value)
 
 

@@ -11,7 +11,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from pytest_mcp_storage.report.escaping import visible
+from pytest_mcp_storage.report.escaping import printable
 from pytest_mcp_storage.report.model import BackendReport, ClauseReport, Report
 from pytest_mcp_storage.report.write import write
 from tests.parts import CHROMIUM
@@ -90,7 +90,7 @@ def test_a_cell_opens_its_evidence(open_page: Open, every_outcome: Report) -> No
 
 
 @pytest.mark.parametrize(
-    ("clause", "told"),
+    ("clause", "reported"),
     [
         ("EX-1", "passed"),
         ("EX-10", "the server rounds; issue 12"),
@@ -99,10 +99,10 @@ def test_a_cell_opens_its_evidence(open_page: Open, every_outcome: Report) -> No
         ("LC-3", "failed SHOULD"),
     ],
 )
-def test_each_outcome_says_why(open_page: Open, every_outcome: Report, clause: str, told: str) -> None:
+def test_each_outcome_says_why(open_page: Open, every_outcome: Report, clause: str, reported: str) -> None:
     page = open_page(every_outcome)
     cell(page, clause, "sqlite").click()
-    expect(panel(page)).to_contain_text(told)
+    expect(panel(page)).to_contain_text(reported)
 
 
 def test_the_command_is_copied(open_page: Open, every_outcome: Report) -> None:
@@ -176,7 +176,7 @@ def test_only_clauses_with_something_to_look_into(open_page: Open, every_outcome
     expect(cell(page, "LC-2", "sqlite")).to_be_focused()
 
 
-def test_a_cell_has_an_address_of_its_own(open_page: Open, every_outcome: Report) -> None:
+def test_each_cell_has_its_own_address(open_page: Open, every_outcome: Report) -> None:
     page = open_page(every_outcome, at="#EX-10@sqlite")
     expect(panel(page)).to_contain_text("the server rounds")
     page.keyboard.press("Escape")
@@ -198,7 +198,7 @@ def test_an_address_may_be_written_as_people_do(
 
 @pytest.mark.parametrize("width", [390, 1280])
 @pytest.mark.parametrize("count", [2, 6])
-def test_long_names_that_begin_alike_are_shown_to_their_ends(
+def test_long_names_with_the_same_beginning_are_shown_to_their_ends(
     open_page: Open, every_outcome: Report, make_backend: Callable[..., BackendReport], width: int, count: int
 ) -> None:
     start = "mypackage.testing.storage_harness:Harness"
@@ -213,8 +213,8 @@ def test_paper_has_the_statements_and_the_evidence_of_what_failed(open_page: Ope
     every_outcome.backends[0].clauses[0].statement = "A long statement. " * 20
     page = open_page(every_outcome)
     page.emulate_media(media="print")
-    told = page.locator(".panel:visible h3 b").all_inner_texts()
-    assert told == ["EX-2", "EX-10", "LC-3"]
+    reported = page.locator(".panel:visible h3 b").all_inner_texts()
+    assert reported == ["EX-2", "EX-10", "LC-3"]
     expect(page.locator(".panel button:visible")).to_have_count(0)
     statement = page.locator("th[scope=row]").first
     assert statement.evaluate("e => e.scrollWidth <= e.clientWidth && getComputedStyle(e).whiteSpace") == "normal"
@@ -232,7 +232,7 @@ def test_without_scripts_a_cell_opens_all_the_same(open_page: Open, every_outcom
 def test_hostile_text_is_shown_and_does_nothing(open_page: Open, hostile: Report, hostile_text: str) -> None:
     page = open_page(hostile)
     page.locator("tbody td button").first.click()
-    shown = visible(hostile_text)
+    shown = printable(hostile_text)
     assert panel(page).locator("dd").all_text_contents() == [shown, shown, shown]
     assert panel(page).locator("p.statement").text_content() == shown
     assert panel(page).locator("pre").text_content() == shown
@@ -264,7 +264,7 @@ def test_a_phone_shows_it_without_moving_the_page_sideways(
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_signs_can_be_read_and_are_told_apart_without_colour(
+def test_signs_can_be_read_and_distinguished_without_colour(
     open_page: Open, every_outcome: Report, scheme: str
 ) -> None:
     page = open_page(every_outcome, color_scheme=scheme)
@@ -285,7 +285,7 @@ def test_signs_can_be_read_and_are_told_apart_without_colour(
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_nothing_to_mend(open_page: Open, every_outcome: Report, scheme: str) -> None:
+def test_axe_finds_nothing_to_fix(open_page: Open, every_outcome: Report, scheme: str) -> None:
     page = open_page(every_outcome, color_scheme=scheme, reduced_motion="reduce")
     closed = Axe().run(page)
     cell(page, "EX-2", "sqlite").click()

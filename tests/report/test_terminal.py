@@ -11,7 +11,7 @@ from pytest_mcp_storage.report.model import BackendReport, ClauseReport, Report
 from pytest_mcp_storage.spec.outcome import Outcome
 
 
-def test_the_summary_as_it_stands_under_a_run(every_outcome: Report) -> None:
+def test_the_summary_as_it_is_printed_after_a_run(every_outcome: Report) -> None:
     every_outcome.backends.pop()
     assert (
         terminal.plain(every_outcome, width=80)
@@ -58,7 +58,7 @@ def test_a_good_verdict_says_that_the_run_fails(every_outcome: Report) -> None:
     assert last == "memory: CONFORMANT (standard; 6 passed), but the run fails: 1 problem, above"
 
 
-def test_the_verdicts_of_all_stand_last(every_outcome: Report) -> None:
+def test_the_verdicts_of_all_come_last(every_outcome: Report) -> None:
     last = terminal.plain(every_outcome).splitlines()[-2:]
     assert [line.partition(":")[0] for line in last] == ["sqlite", "memory"]
 
@@ -69,7 +69,7 @@ def test_a_reason_that_many_clauses_share_takes_one_line(unmeasured: Report) -> 
     assert text.endswith("sqlite: NOT MEASURED (1 passed, 10 not measured)\n")
 
 
-def test_a_whole_group_is_told_by_its_name(unmeasured: Report) -> None:
+def test_a_whole_group_is_shown_by_its_name(unmeasured: Report) -> None:
     for clause in unmeasured.backends[0].clauses:
         clause.outcome, clause.message = Outcome.NOT_MEASURED, "not selected by --mcp-clause"
     assert "  ? not measured: EX: not selected by --mcp-clause\n" in terminal.plain(unmeasured, width=80)
@@ -119,7 +119,7 @@ def test_a_count_has_the_colour_of_the_worst_it_counts(
     assert [markup for line in found for text, markup in line if text.strip() == "2"] == [{colour: True}]
 
 
-def test_a_terminal_obeys_nothing_that_a_store_says(hostile: Report) -> None:
+def test_no_text_of_a_store_controls_the_terminal(hostile: Report) -> None:
     text = terminal.plain(hostile)
     assert not {character for character in text if ord(character) < 32} - {"\n"}
     assert "\u202e" not in text

@@ -88,9 +88,9 @@ def test_a_harness_class_is_its_own_maker() -> None:
 
 @pytest.mark.parametrize("target", [Whole(), MemoryStorageBackend(), 7])
 def test_what_is_neither_harness_nor_callable_is_refused(target: object) -> None:
-    told = refusal("mine", target)
-    assert told.startswith("mine is neither a BackendHarness subclass nor a callable that returns a backend")
-    assert told.endswith("name the harness's class, not an instance of it") is isinstance(target, BackendHarness)
+    reported = refusal("mine", target)
+    assert reported.startswith("mine is neither a BackendHarness subclass nor a callable that returns a backend")
+    assert reported.endswith("name the harness's class, not an instance of it") is isinstance(target, BackendHarness)
 
 
 @pytest.mark.parametrize(
@@ -118,7 +118,7 @@ def test_capabilities_that_only_an_instance_has_are_judged_later() -> None:
 
 
 @pytest.mark.parametrize(
-    ("harness", "told"),
+    ("harness", "reported"),
     [
         (declaring("KEY"), "mine: Declares.capabilities holds 'KEY', which is no Capability; write Capability.KEY"),
         (
@@ -127,8 +127,8 @@ def test_capabilities_that_only_an_instance_has_are_judged_later() -> None:
         ),
     ],
 )
-def test_a_declaration_that_would_be_overlooked_is_refused(harness: type[BackendHarness], told: str) -> None:
-    assert refusal("mine", harness).startswith(told)
+def test_a_declaration_that_would_be_overlooked_is_refused(harness: type[BackendHarness], reported: str) -> None:
+    assert refusal("mine", harness).startswith(reported)
 
 
 # -- a callable that returns a backend -------------------------------------------------------------------------------
@@ -158,11 +158,11 @@ async def test_what_a_callable_returns_is_opened(factory: Callable[[], Any]) -> 
 
 
 @pytest.mark.parametrize(
-    ("factory", "told"),
+    ("factory", "reported"),
     [(nothing, r"nothing\(\) returned None instead of a backend"), (Whole, "a harness"), (dict, "lacks init")],
 )
-async def test_a_callable_that_returns_something_else_is_told_so(factory: Callable[[], Any], told: str) -> None:
-    with pytest.raises(TypeError, match=told):
+async def test_a_callable_that_returns_something_else_is_refused(factory: Callable[[], Any], reported: str) -> None:
+    with pytest.raises(TypeError, match=reported):
         await FactoryHarness(factory).open()
 
 
@@ -175,7 +175,7 @@ def test_a_bundled_harness_has_the_suites_version() -> None:
     assert version == "0.1.0"
 
 
-def test_a_callable_is_told_by_its_own_name() -> None:
+def test_a_callable_is_called_by_its_own_name() -> None:
     assert described(FactoryHarness(make)) == (f"{make.__module__}:make", "unknown")
 
 
@@ -208,22 +208,22 @@ class Bare(Whole):
 
 
 @pytest.mark.parametrize(
-    ("harness", "told"),
+    ("harness", "reported"),
     [
         (NeedsUrl, "mine: NeedsUrl is called without arguments: "),
         (Positional, "mine: Positional.open() must be able to take clock=…: "),
         (Bare, "mine: Bare.outage() must be a context manager"),
     ],
 )
-def test_a_class_that_cannot_work_is_refused(harness: type[BackendHarness], told: str) -> None:
-    assert refusal("mine", harness).startswith(told)
+def test_a_class_that_cannot_work_is_refused(harness: type[BackendHarness], reported: str) -> None:
+    assert refusal("mine", harness).startswith(reported)
 
 
-async def test_a_callable_that_needs_arguments_is_told_that_it_gets_none() -> None:
+async def test_a_callable_that_needs_arguments_is_refused() -> None:
     with pytest.raises(TypeError, match=r"^dumps is called without arguments: "):
         await FactoryHarness(json.dumps).open()
 
 
-async def test_a_method_that_was_not_declared_is_said_to_be_missing() -> None:
+async def test_a_method_that_was_not_declared_is_reported_as_missing() -> None:
     with pytest.raises(NotImplementedError, match=r"^Whole has no stored_bytes\(\), nor does it declare AT_REST$"):
         await Whole().stored_bytes()

@@ -202,7 +202,7 @@ def test_a_file_of_the_users_with_the_name_of_one_of_the_suite(repository: pytes
 # -- failures that are run again -------------------------------------------------------------------------------------
 
 
-def test_failed_clauses_run_again_beside_a_failed_test_of_the_user(repository: pytest.Pytester) -> None:
+def test_failed_clauses_run_again_with_a_failed_test_of_the_user(repository: pytest.Pytester) -> None:
     repository.makepyfile(
         forgetful="""
         from reference_backends import MemoryStorageBackend

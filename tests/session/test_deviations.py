@@ -61,7 +61,7 @@ def test_no_entries(file: Path, text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "line", "told"),
+    ("text", "line", "reported"),
     [
         ("- clause: EX-99\n  reason: r", 1, "there is no clause 'EX-99'; delete the entry"),
         ("- {clause: EX-2, reason: r}\n- {clause: ex-2, reason: r}", 2, "no clause 'ex-2'"),
@@ -85,12 +85,12 @@ def test_no_entries(file: Path, text: str) -> None:
         ("EX-2: {clause: LC-4, reason: r}", 1, "'clause' occurs before the entry already"),
     ],
 )
-def test_an_entry_that_cannot_be_used_is_refused_by_its_line(file: Path, text: str, line: int, told: str) -> None:
+def test_an_entry_that_cannot_be_used_is_refused_by_its_line(file: Path, text: str, line: int, reported: str) -> None:
     file.write_text(text)
     with pytest.raises(DeviationsError) as caught:
         load_deviations(file, CLAUSES)
     assert str(caught.value).startswith(f"{file}:{line}: ")
-    assert told in str(caught.value)
+    assert reported in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -107,7 +107,7 @@ def test_a_file_that_is_not_there_is_refused_by_name(file: Path) -> None:
         load_deviations(file, CLAUSES)
 
 
-def test_the_same_clause_may_stand_once_for_each_backend(file: Path) -> None:
+def test_the_same_clause_may_be_listed_once_for_each_backend(file: Path) -> None:
     file.write_text("- {clause: EX-2, reason: a}\n- {clause: EX-2, reason: b, backend: redis}\n")
     assert [each.backend for each in load_deviations(file, CLAUSES)] == ["", "redis"]
 

@@ -40,7 +40,7 @@ def test_plain_pytest_judges_what_the_ini_file_names(repository: pytest.Pytester
 
 @pytest.mark.parametrize("named", ["tests/test_own.py", "tests/test_own.py::test_with_a_store"])
 @pytest.mark.parametrize("workers", [(), ("-n1",)])
-def test_the_suite_stands_aside_where_tests_are_named(
+def test_the_suite_stays_out_if_tests_are_named(
     repository: pytest.Pytester, named: str, workers: tuple[str, ...]
 ) -> None:
     result = run(repository, *SMALL, *workers, named)

@@ -105,21 +105,21 @@ def test_a_borrowed_harness_works_on_the_suites_loop(loop: SuiteLoop) -> None:
 
 
 @pytest.mark.parametrize(
-    ("made", "told"),
+    ("made", "reported"),
     [
         (None, "returned None instead of a backend"),
         (object(), "returned a object, which is no backend"),
     ],
 )
-def test_what_is_no_backend_is_not_lent(loop: SuiteLoop, made: Any, told: str) -> None:
+def test_what_is_no_backend_is_not_lent(loop: SuiteLoop, made: Any, reported: str) -> None:
     harness = Careless()
     harness.made = made
     borrow(harness, loop)
-    with pytest.raises(TypeError, match=rf"^open\(\) {told}"):
+    with pytest.raises(TypeError, match=rf"^open\(\) {reported}"):
         asyncio.run(harness.open())
 
 
-def test_a_method_without_async_is_told_in_words(loop: SuiteLoop) -> None:
+def test_a_method_without_async_is_explained(loop: SuiteLoop) -> None:
     harness = Careless()
     borrow(harness, loop)
     with pytest.raises(TypeError, match=r"^stored_bytes\(\) must be written with async def; it returned a bytes$"):

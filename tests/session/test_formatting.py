@@ -77,7 +77,7 @@ def test_an_option_is_not_broken_in_two() -> None:
         assert "--mcp-allow-destructive\n" in explained(seen, CLAUSE, ABOUT, "pytest")
 
 
-def test_the_headline_is_one_line_and_a_terminal_obeys_nothing_in_it() -> None:
+def test_the_headline_is_one_line_without_control_characters() -> None:
     seen = measured(message="boom\n  DETAIL: \x1b]0;title\x07\ttwo")
     assert headline(CLAUSE, seen) == "EX-2 (MUST): boom DETAIL: \\x1b]0;title\\x07 two"
     everything = explained(measured(message="\x1b", should="\x1b", history=["\x1b"], notes=["\x1b"], fault="\x1b"),

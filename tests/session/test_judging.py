@@ -156,7 +156,7 @@ def test_what_a_stopped_run_did_not_reach_is_not_measured(repository: pytest.Pyt
     assert set(rows(repository).values()) == {DID_NOT_RUN}
 
 
-def test_a_run_that_is_interrupted_still_tells_what_it_saw(repository: pytest.Pytester) -> None:
+def test_an_interrupted_run_reports_what_it_saw(repository: pytest.Pytester) -> None:
     repository.makepyfile(test_own="def test_own():\n    raise KeyboardInterrupt\n")
     result = repository.runpytest_subprocess(*arguments("Kept"))
     assert result.ret == pytest.ExitCode.INTERRUPTED
@@ -188,7 +188,7 @@ def test_only_what_failed_last_runs_again(repository: pytest.Pytester) -> None:
 
 
 @pytest.mark.parametrize("own", ["test_own.py", "test_own.py::test_own"])
-def test_the_suite_runs_beside_the_tests_that_are_named(repository: pytest.Pytester, own: str) -> None:
+def test_the_suite_runs_with_the_tests_that_are_named(repository: pytest.Pytester, own: str) -> None:
     repository.makepyfile(test_own="def test_own(): ...\n", test_other="def test_other(): ...\n")
     result = run(repository, "Kept", own)
     result.assert_outcomes(passed=ITEMS + 1)

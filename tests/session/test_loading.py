@@ -49,7 +49,7 @@ def test_an_installed_module_goes_before_one_of_the_folder(write: Write) -> None
 
 
 @pytest.mark.parametrize("name", ["mine:", ":Harness", "./mine.py:Harness", ".mine:Harness", "my-package:Harness"])
-def test_what_is_no_name_is_told_by_example(write: Write, name: str) -> None:
+def test_what_is_no_name_is_explained_by_example(write: Write, name: str) -> None:
     assert refusal(name, write()) == f"backend {name!r} is no module:attribute, such as mypackage.storage:MyHarness"
 
 
@@ -81,10 +81,10 @@ def test_a_module_that_fails_shows_where_and_no_more(write: Write, text: str, ki
     folder = write(mine_broken=text)
     first, *rest = refusal("mine_broken:Harness", folder).splitlines()
     assert first.startswith(f"backend 'mine_broken:Harness' can't be loaded: {kind}")
-    told = "\n".join(rest)
-    assert str(folder / "mine_broken.py") in told
-    assert "importlib" not in told
-    assert "loading.py" not in told
+    reported = "\n".join(rest)
+    assert str(folder / "mine_broken.py") in reported
+    assert "importlib" not in reported
+    assert "loading.py" not in reported
 
 
 def test_ctrl_c_is_not_taken_for_a_broken_module(write: Write) -> None:

@@ -92,7 +92,7 @@ def test_a_report_that_cannot_be_written_is_refused_before_the_run(tmp_path: Pat
     assert refusal(tmp_path, mcp_report=[name]).startswith(f"--mcp-report {name}")
 
 
-def test_reports_lie_where_pytest_was_called(tmp_path: Path) -> None:
+def test_reports_are_written_where_pytest_was_called(tmp_path: Path) -> None:
     names = ["out.json", "out.html", "out.md", "out.svg", "out.json"]
     assert read(tmp_path, mcp_report=names).reports == tuple(tmp_path / name for name in names[:4])
 

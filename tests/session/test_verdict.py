@@ -109,7 +109,7 @@ def test_a_clause_that_lost_a_test_is_not_measured(judged: Judge, lost: str) -> 
     assert (report.backends[0].verdict, good) == (NOT_MEASURED, False)
 
 
-def test_a_failure_is_told_even_where_another_test_of_the_clause_was_lost(judged: Judge) -> None:
+def test_a_failure_is_reported_if_another_test_of_the_clause_was_lost(judged: Judge) -> None:
     report, good = judged([each for each in measured(test_a=FAILED) if each.test != "test_b"])
     assert outcome_of(report, "EX-2") is FAILED
     assert (report.backends[0].verdict, good) == (NOT_CONFORMANT, False)

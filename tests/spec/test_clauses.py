@@ -87,7 +87,7 @@ def test_ids_are_in_order_within_their_group(contract: tuple[Clause, ...]) -> No
         assert numbers == sorted(numbers), group
 
 
-def test_a_group_stands_in_one_place(contract: tuple[Clause, ...]) -> None:
+def test_a_group_is_in_one_place(contract: tuple[Clause, ...]) -> None:
     runs = [clause.group for at, clause in enumerate(contract) if at == 0 or contract[at - 1].group != clause.group]
     assert len(runs) == len(set(runs))
 
@@ -125,7 +125,7 @@ def test_a_half_is_left_out_where_its_capability_is_missing(written: Callable[..
 
 
 @pytest.mark.parametrize(
-    ("rows", "told"),
+    ("rows", "reported"),
     [
         ([ROW | {"wyh": "x"}], "unknown keys ['wyh']"),
         ([ROW | {"level": "MAY"}], "MAY"),
@@ -146,11 +146,11 @@ def test_a_half_is_left_out_where_its_capability_is_missing(written: Callable[..
     ],
 )
 def test_a_contract_that_does_not_hold_together_is_refused(
-    written: Callable[..., tuple[Clause, ...]], rows: list[dict[str, Any]], told: str
+    written: Callable[..., tuple[Clause, ...]], rows: list[dict[str, Any]], reported: str
 ) -> None:
     with pytest.raises(ContractError) as caught:
         written(*rows)
-    assert told in str(caught.value)
+    assert reported in str(caught.value)
 
 
 def test_a_file_must_be_the_revision_that_it_is_named_for(written: Callable[..., tuple[Clause, ...]]) -> None:
@@ -164,7 +164,7 @@ def test_an_unknown_revision_is_refused_with_the_known_ones(revision: str) -> No
         load_clauses(revision)
 
 
-def test_other_files_beside_the_revisions_are_none(written: Callable[..., tuple[Clause, ...]], tmp_path: Path) -> None:
+def test_other_files_next_to_the_revisions_are_none(written: Callable[..., tuple[Clause, ...]], tmp_path: Path) -> None:
     written(ROW)
     (tmp_path / "notes.md").write_text("x")
     (tmp_path / "__pycache__").mkdir()

@@ -11,7 +11,7 @@ from typing import Any
 from pytest_mcp_storage.harnesses.memory import MemoryHarness
 from pytest_mcp_storage.harnesses.redis import RedisHarness
 from pytest_mcp_storage.harnesses.sqlite import SqliteHarness
-from pytest_mcp_storage.oracle.model import SessionKey
+from pytest_mcp_storage.oracle.store_model import SessionKey
 from pytest_mcp_storage.zoo.in_memory_store import InMemoryBackend, InMemoryHarness, Row, Rows
 from reference_backends import MemoryStorageBackend, SessionData
 

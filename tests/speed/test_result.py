@@ -19,7 +19,7 @@ def growth(*times: float, operation: str = "list 10") -> Growth:
     return Growth(operation, tuple(Point(10 ** (2 + n), time) for n, time in enumerate(times)))
 
 
-def test_the_growth_is_said_in_factors() -> None:
+def test_the_growth_is_given_in_factors() -> None:
     found = growth(0.05, 0.4, 4.7)
     assert words.growth(found) == (
         "list 10 grows with others' sessions: ×94 for ×100 (exponent 0.99; 50 µs among 100, 4.7 ms among 10,000)"

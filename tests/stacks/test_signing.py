@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from jwt.algorithms import RSAAlgorithm
 
 from pytest_mcp_storage.stacks.signing import PRIVATE, new_jwk, private_jwk, public_jwks, sign
-from pytest_mcp_storage.stacks.supabase import cli
+from pytest_mcp_storage.stacks.supabase import supabase_cli
 from pytest_mcp_storage.stacks.supabase.keys import ProjectKeys, key_kind
 from reference_backends.core.errors import ConfigurationError
 
@@ -110,10 +110,10 @@ def test_the_key_of_a_project_of_the_command_line_is_found(tmp_path: Path, name:
     key = new_jwk()
     (tmp_path / "signing_keys.json").write_text(json.dumps([key]))
     (tmp_path / name).write_text(text)
-    assert json.loads(str(cli.signing_key(tmp_path / name))) == key
+    assert json.loads(str(supabase_cli.signing_key(tmp_path / name))) == key
 
 
 @pytest.mark.parametrize("text", ["", "[auth]\n", '[auth]\nsigning_keys_path = ""\n', "auth = 1", "no toml"])
 def test_a_project_without_a_signing_key_signs_with_its_secret(tmp_path: Path, text: str) -> None:
     (tmp_path / "config.toml").write_text(text)
-    assert cli.signing_key(tmp_path / "config.toml") is None
+    assert supabase_cli.signing_key(tmp_path / "config.toml") is None

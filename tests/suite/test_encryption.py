@@ -78,7 +78,7 @@ def test_a_conforming_store_is_passed(
     assert [each for each in seen if each.outcome not in (Outcome.PASSED, Outcome.NOT_APPLICABLE)] == []
 
 
-def test_a_failure_says_what_lies_where(failure_of: Callable[..., str]) -> None:
+def test_a_failure_says_what_is_left_where(failure_of: Callable[..., str]) -> None:
     harness = {each.name: each.harness for each in all_mutants()}
     assert "the access token of a second update (compressed, then base64)" in failure_of(
         harness["PacksItsHistory"], "EN-1"

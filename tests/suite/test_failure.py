@@ -30,8 +30,8 @@ def test_a_store_that_comes_back_by_and_by_is_passed(judge: Judge) -> None:
 
         left = 0
 
-        async def way(self) -> None:
-            await super().way()
+        async def pause(self) -> None:
+            await super().pause()
             if self.cut:
                 self.left = 3
             elif self.left:
@@ -58,7 +58,7 @@ def test_a_harness_that_cannot_cut_it_off_after_all_is_not_measured(judge: Judge
         assert (seen.outcome, seen.message) == (Outcome.NOT_MEASURED, "the proxy does not start")
 
 
-def test_store_wide_calls_spare_a_store_that_others_use(judge: Judge) -> None:
+def test_store_wide_calls_leave_out_a_store_that_others_use(judge: Judge) -> None:
     class Shared(InMemoryHarness):
         dedicated = False
 
@@ -76,7 +76,7 @@ def test_store_wide_calls_spare_a_store_that_others_use(judge: Judge) -> None:
         "CREATE TABLE mcp_sessions first",
     ],
 )
-def test_a_message_with_a_command_is_told_from_one_without(message: str) -> None:
+def test_a_message_with_a_command_is_distinguished_from_one_without(message: str) -> None:
     assert COMMAND.search(message)
 
 

@@ -24,7 +24,7 @@ BROKEN = [
 ]
 
 
-def test_there_is_a_lie_for_each_capability() -> None:
+def test_there_is_a_false_declaration_for_each_capability() -> None:
     assert len(BROKEN) >= len(Capability)
 
 

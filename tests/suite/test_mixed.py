@@ -9,7 +9,7 @@ from pytest_mcp_storage.harnesses.memory import MemoryHarness
 from pytest_mcp_storage.spec.outcome import Measurement
 
 
-def test_what_a_store_of_its_own_per_handle_cannot_show_is_said(judge: Callable[..., list[Measurement]]) -> None:
+def test_what_one_store_per_handle_cannot_show_is_reported(judge: Callable[..., list[Measurement]]) -> None:
     seen = {each.test: each for each in judge(MemoryHarness, "MX", tier="smoke")}
     assert seen["test_clear_sessions_are_read_beside_sealed_ones"].outcome is Outcome.NOT_APPLICABLE
     assert any("older key" in note for note in seen["test_a_session_outlives_its_key"].notes)

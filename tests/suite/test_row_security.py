@@ -74,7 +74,7 @@ class SignedInPolicies(OtherPolicies):
 @pytest.mark.parametrize(
     ("harness", "failed"), [(UpstreamsPolicies, {"RS-3", "RS-5"}), (SignedInPolicies, {"RS-2", "RS-3"})]
 )
-def test_real_policies_are_told_apart(judge: Judge, harness: type[OtherPolicies], failed: set[str]) -> None:
+def test_real_policies_are_distinguished(judge: Judge, harness: type[OtherPolicies], failed: set[str]) -> None:
     seen = judge(harness, "RS", tier="smoke")
     assert {each.clause for each in seen if each.outcome is Outcome.FAILED} == failed
     assert {each.clause for each in seen if each.outcome is not Outcome.PASSED} == failed, seen
@@ -112,7 +112,7 @@ def test_a_harness_that_breaks_down_judges_nobody(judge: Judge) -> None:
     assert "psql is missing" in seen.message
 
 
-def test_store_wide_calls_of_users_spare_a_store_that_others_use(judge: Judge) -> None:
+def test_store_wide_calls_of_users_leave_out_a_store_that_others_use(judge: Judge) -> None:
     class Shared(GuardedHarness):
         dedicated = False
 

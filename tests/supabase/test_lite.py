@@ -25,7 +25,7 @@ from reference_backends import SessionData, StorageSetupError, SupabaseStorageBa
 from reference_backends.supabase.project import SupabaseProjectBackend
 from tests.parts import NPM
 
-LITE = NpmPackage("@supabase/lite", "@supabase/lite", "0.10.0", beside=("postgres@3.4.8",))
+LITE = NpmPackage("@supabase/lite", "@supabase/lite", "0.10.0", needs=("postgres@3.4.8",))
 SCRIPT = Path(__file__).with_name("lite.mjs")
 GROUPS = {
     "RT": (1, 2, 4, 5, 7),
@@ -120,7 +120,7 @@ async def test_listings_page_there_too(stack: SupabaseStack) -> None:
         await backend.disconnect()
 
 
-async def test_a_missing_table_is_told_there_too(server: SupervisedServer) -> None:
+async def test_a_missing_table_is_reported_there_too(server: SupervisedServer) -> None:
     """By PGRST205, one of the three codes that servers use for it."""
     bare = server.store(migrated=False)
     with lite(bare) as second:

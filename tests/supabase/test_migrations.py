@@ -10,7 +10,7 @@ import psycopg
 import pytest
 
 from pytest_mcp_storage.stacks.supabase import native
-from pytest_mcp_storage.stacks.supabase.schema import migration_sql
+from pytest_mcp_storage.stacks.supabase.database_schema import migration_sql
 from pytest_mcp_storage.stacks.supabase.supervisor_client import SupervisedServer
 from reference_backends.core.errors import StorageSetupError
 from tests.parts import missing
@@ -72,7 +72,7 @@ def test_on_upstreams_table_they_keep_every_row_and_leave_the_same_shape(bare: D
     assert theirs == ours
 
 
-def test_what_upstreams_policies_let_in_and_what_other_policies_let_through_is_told(bare: Database) -> None:
+def test_what_upstreams_and_other_policies_allow_is_reported(bare: Database) -> None:
     said: list[str] = []
     bare.add_notice_handler(lambda notice: notice.severity == "WARNING" and said.append(str(notice.message_primary)))
     bare.execute(TABLE)
@@ -88,7 +88,7 @@ def test_what_upstreams_policies_let_in_and_what_other_policies_let_through_is_t
     assert said == [planted, policies]
 
 
-def test_they_mend_a_table_that_lacks_columns(bare: Database, database: Database) -> None:
+def test_they_add_the_columns_that_a_table_lacks(bare: Database, database: Database) -> None:
     bare.execute(TABLE)
     bare.execute(ROWS)
     bare.execute("alter table mcp_sessions drop column client_id, drop column code_verifier, drop column expires_at")

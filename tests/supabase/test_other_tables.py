@@ -13,7 +13,7 @@ import pytest
 from supabase import AsyncClientOptions, acreate_client
 
 from pytest_mcp_storage.commands.supabase_init import named
-from pytest_mcp_storage.stacks.supabase.schema import migration_sql
+from pytest_mcp_storage.stacks.supabase.database_schema import migration_sql
 from pytest_mcp_storage.stacks.supabase.stack import SupabaseStack
 from pytest_mcp_storage.stacks.supabase.supervisor_client import SupervisedServer
 from reference_backends import ConfigurationError, SessionData, StorageSetupError, SupabaseStorageBackend

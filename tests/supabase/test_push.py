@@ -12,7 +12,7 @@ import psycopg
 import pytest
 
 from pytest_mcp_storage.commands.supabase_init import named
-from pytest_mcp_storage.stacks.environment import supabase_cli_environment
+from pytest_mcp_storage.stacks.environment_variables import supabase_cli_environment
 from pytest_mcp_storage.stacks.supabase.binaries import NpmPackage, npm_folder
 from pytest_mcp_storage.stacks.supabase.stack import SupabaseStack
 from pytest_mcp_storage.stacks.supabase.supervisor_client import SupervisedServer

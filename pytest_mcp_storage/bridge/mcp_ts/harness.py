@@ -38,7 +38,7 @@ class McpTsHarness(StdioHarness):
     """Packages that npm installs in addition to the SDK."""
     node_options: ClassVar[Sequence[str]] = ()
     can_fall_back: ClassVar[bool] = True
-    proves_each: ClassVar[bool] = False
+    checks_each_open: ClassVar[bool] = False
     """Whether upstream may fall back to memory; if so, each handle is checked."""
 
     def __init__(self, underlying: BackendHarness | None = None) -> None:
@@ -46,7 +46,7 @@ class McpTsHarness(StdioHarness):
         self.underlying = underlying or self.provisioned()
         """Provisions the store and reads it without upstream."""
         self._is_anothers = underlying is not None
-        self._trouble = False
+        self._fault_active = False
 
     def provisioned(self) -> BackendHarness:
         """Make the harness that provisions upstream's store; its ``open`` is not used."""
@@ -74,7 +74,7 @@ class McpTsHarness(StdioHarness):
             self.env = {**kept, "MCP_TS_STORAGE_TYPE": self.store, **self.settings()}
             await self.start()
             if self.can_fall_back and not self.attached:  # an attached store may be in use, so don't write to it
-                await self._prove_at_start()
+                await self._check_storage_at_start()
         except BaseException:
             if self._wire is not None:
                 self.stop()
@@ -96,8 +96,8 @@ class McpTsHarness(StdioHarness):
         default_ttl: float | None = None,
     ) -> BridgeBackend:
         backend = await super().open(encryption_key=encryption_key, clock=clock, default_ttl=default_ttl)
-        if self.proves_each:
-            await self._prove(backend)
+        if self.checks_each_open:
+            await self._check_storage(backend)
         return backend
 
     async def holds(self, identity: str, session_id: str) -> bool:
@@ -119,7 +119,7 @@ class McpTsHarness(StdioHarness):
 
     @asynccontextmanager
     async def outage(self) -> AsyncIterator[None]:
-        async with self._in_trouble(self.underlying.outage()):
+        async with self._with_fault(self.underlying.outage()):
             yield
 
     @asynccontextmanager
@@ -129,7 +129,7 @@ class McpTsHarness(StdioHarness):
 
     @asynccontextmanager
     async def unprepared(self, how: Literal["missing", "old"]) -> AsyncIterator[None]:
-        async with self._in_trouble(self.underlying.unprepared(how)):
+        async with self._with_fault(self.underlying.unprepared(how)):
             yield
 
     def files(self) -> Sequence[Path]:
@@ -142,12 +142,12 @@ class McpTsHarness(StdioHarness):
     def attach(cls, locator: Mapping[str, Any]) -> Self:
         return cls(type(cls().underlying).attach(locator))
 
-    async def _prove_at_start(self) -> None:
+    async def _check_storage_at_start(self) -> None:
         backend = await super().open()
-        await self._prove(backend)
+        await self._check_storage(backend)
         await backend.disconnect()
 
-    async def _prove(self, backend: BridgeBackend) -> None:
+    async def _check_storage(self, backend: BridgeBackend) -> None:
         """Check that a session that the handle creates is in the store: upstream may keep it in memory."""
         probe = SessionData(
             session_id=f"probe{secrets.token_hex(8)}",
@@ -163,16 +163,16 @@ class McpTsHarness(StdioHarness):
         if held:
             return
         seen = f"{SDK} is configured to use {self.store!r}, but keeps its sessions in memory without an error"
-        if self._trouble:
+        if self._fault_active:
             raise FellBackToMemory(seen)
         raise BridgeFault(f"{seen}. Its log (logger pytest_mcp_storage.bridge) says why")
 
     @asynccontextmanager
-    async def _in_trouble(self, trouble: AbstractAsyncContextManager[None]) -> AsyncIterator[None]:
+    async def _with_fault(self, trouble: AbstractAsyncContextManager[None]) -> AsyncIterator[None]:
         """Take a fall back to memory in the block as upstream's behaviour, not as a fault of this harness."""
         async with trouble:
-            self._trouble = True
+            self._fault_active = True
             try:
                 yield
             finally:
-                self._trouble = False
+                self._fault_active = False

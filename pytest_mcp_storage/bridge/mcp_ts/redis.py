@@ -97,7 +97,7 @@ class McpTsRedis(McpTsHarness):
     name: ClassVar[str] = "mcp-ts:redis"
     store: ClassVar[str] = "redis"
     packages: ClassVar[Sequence[str]] = ("ioredis",)
-    proves_each: ClassVar[bool] = True
+    checks_each_open: ClassVar[bool] = True
     capabilities = frozenset(
         {
             Capability.DURABLE,

@@ -6,14 +6,12 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, ClassVar, Literal, Self
 
 from pytest_mcp_storage.bridge.backend import BridgeBackend
 from pytest_mcp_storage.bridge.errors import BridgeFault
 from pytest_mcp_storage.bridge.mcp_ts.harness import McpTsHarness
 from pytest_mcp_storage.bridge.mcp_ts.package import installed
-from pytest_mcp_storage.faults import Fault, FaultProxy
 from pytest_mcp_storage.harnesses.supabase import SupabaseHarness
 from pytest_mcp_storage.spec.capabilities import Capability
 from reference_backends import SessionData
@@ -27,11 +25,11 @@ MIGRATION = "20260330195700_install_mcp_sessions.sql"
 GRANTED_BY_DEFAULT = "grant all on public.mcp_sessions to anon, authenticated, service_role"
 """What projects granted on a new table when upstream's migration was written; it grants nothing itself."""
 
-AWAY = {
+BREAK = {
     "missing": "public.mcp_sessions rename to mcp_away",
     "old": "public.mcp_sessions rename column client_id to mcp_away",
 }
-BACK = {
+RESTORE = {
     "missing": "public.mcp_away rename to mcp_sessions",
     "old": "public.mcp_sessions rename column mcp_away to client_id",
 }
@@ -41,18 +39,13 @@ RELOAD_LIMIT = 10.0
 
 
 class UpstreamProject(SupabaseHarness):
-    """A project of this run with upstream's table, behind a proxy that makes faults."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._proxy: FaultProxy | None = None
-        self._url = ""
-        self._attached = False
+    """A project of this run with upstream's table, behind the harness's proxy."""
 
     async def __aenter__(self) -> Self:
-        if self._attached:
-            return self
+        attached = self._stack is not None
         await super().__aenter__()
+        if attached:
+            return self
         try:
             await self._make_upstreams()
         except BaseException:
@@ -60,19 +53,12 @@ class UpstreamProject(SupabaseHarness):
             raise
         return self
 
-    async def __aexit__(self, *exc: object) -> None:
-        if self._attached:
-            return
-        if self._proxy is not None:
-            await self._proxy.__aexit__(*exc)
-        await super().__aexit__(*exc)
-
     @property
     def variables(self) -> Mapping[str, str]:
-        """Return the variables that upstream's documentation asks for."""
+        """Return the variables that upstream's documentation asks for; the URL is the proxy's if there is one."""
         stack = self._in_use
         return {
-            "SUPABASE_URL": self._url or stack.url,
+            "SUPABASE_URL": f"http://{self._proxy.host}:{self._proxy.port}" if self._proxy else stack.url,
             "SUPABASE_SERVICE_ROLE_KEY": stack.server_key or "",
             "SUPABASE_ANON_KEY": stack.public_key or "",
         }
@@ -89,36 +75,18 @@ class UpstreamProject(SupabaseHarness):
         return (self._in_use.public_key or "") if user is None else self._in_use.token(user)
 
     @asynccontextmanager
-    async def outage(self) -> AsyncIterator[None]:
-        assert self._proxy is not None
-        async with self._proxy.fault(Fault.REFUSE):
-            yield
-
-    @asynccontextmanager
-    async def lost_answer(self) -> AsyncIterator[None]:
-        assert self._proxy is not None
-        async with self._proxy.fault(Fault.DROP_ANSWER):
-            yield
-
-    @asynccontextmanager
     async def unprepared(self, how: Literal["missing", "old"]) -> AsyncIterator[None]:
         """Rename the table or its last column in the block: upstream reads its project's variables only once."""
-        await self._behind.execute(f"alter table {AWAY[how]}")
+        await self._behind.execute(f"alter table {BREAK[how]}")
         await self._reloaded(usable=False)
         try:
             yield
         finally:
-            await self._behind.execute(f"alter table {BACK[how]}")
+            await self._behind.execute(f"alter table {RESTORE[how]}")
             await self._reloaded(usable=True)
 
-    @classmethod
-    def attach(cls, locator: Mapping[str, Any]) -> Self:
-        harness = super().attach(locator)
-        harness._attached = True
-        return harness
-
     async def _make_upstreams(self) -> None:
-        """Replace the table by upstream's, and put the proxy in front of the gateway."""
+        """Replace the table by upstream's."""
         if not self._in_use.isolated or self._in_use.database_url is None:
             raise BridgeFault("mcp-ts:supabase needs a stack that this run starts: use --mcp-supabase=native or docker")
         package = await installed(*McpTsSupabase.packages)
@@ -126,11 +94,6 @@ class UpstreamProject(SupabaseHarness):
         await self._behind.execute((migrations_of(package) / MIGRATION).read_text())
         await self._behind.execute(GRANTED_BY_DEFAULT)
         await self._reloaded(usable=True)
-        address = urlsplit(self._in_use.url)
-        assert address.hostname is not None
-        assert address.port is not None
-        self._proxy = await FaultProxy((address.hostname, address.port)).__aenter__()
-        self._url = f"http://{self._proxy.host}:{self._proxy.port}"
 
     async def _reloaded(self, *, usable: bool) -> None:
         """Wait until PostgREST has read the changed table: ask it to change the column in no rows."""
@@ -155,7 +118,7 @@ class McpTsSupabase(McpTsHarness):
     store: ClassVar[str] = "supabase"
     packages: ClassVar[Sequence[str]] = ("@supabase/supabase-js",)
     node_options: ClassVar[Sequence[str]] = ("--experimental-websocket",)  # supabase-js needs it before Node 22
-    proves_each: ClassVar[bool] = True
+    checks_each_open: ClassVar[bool] = True
     capabilities = (SupabaseHarness.capabilities | {Capability.LOST_ANSWER}) - {
         Capability.DEFAULT_TTL,
         Capability.FAIL_STEP,

@@ -42,7 +42,7 @@ def _names(settings: Settings) -> list[Finding]:
         settings.check_names()
     except ConfigurationError as error:
         return [Finding("environment.names", "error", str(error), "correct the name, or unset the variable")]
-    if chosen(settings) == "memory" and (clues := _without_stack(settings).clues().removeprefix("; ")):
+    if chosen(settings) == "memory" and (clues := _without_stack(settings).hints().removeprefix("; ")):
         return [Finding("environment.names", "warning", clues, "set the variable that is read, or unset the others")]
     return []
 

@@ -31,7 +31,7 @@ async def check(settings: Settings, sealed: bool, clock: Callable[[], float]) ->
     """Check the project; with ``SUPABASE_DB_URL`` its database too."""
     variable = settings.first(SERVICE_KEYS) or settings.first(PUBLIC_KEYS)
     if "SUPABASE_URL" not in settings or variable is None:
-        message = f"SUPABASE_URL is not set{settings.clues()}"
+        message = f"SUPABASE_URL is not set{settings.hints()}"
         yield Finding("supabase.url", "error", message, "set it to the project's URL, https://<ref>.supabase.co")
         return
     key = settings.text(variable)

@@ -1,14 +1,14 @@
 """A Supabase stack for a run: :func:`start_stack` finds or starts one.
 
 - ``stack``: what a harness gets: a stack, and the server that makes stacks.
-- ``providers``: the choice of a provider: ``url``, ``native``, ``docker`` or ``cli``, a module each.
+- ``providers``: the choice of a provider: ``given_project``, ``native``, ``docker`` or ``supabase_cli``, a module each.
 - ``servers``: what the supervisor needs of a provider's servers.
 - ``supervisor_client``: a stack in a supervisor.
 - ``gateway``: ``/rest/v1`` and the project's keys, in front of PostgREST.
 - ``postgres``, ``postgrest``: one server each.
 - ``binaries``: finds or fetches their programs.
 - ``template``: the data directory that each run copies.
-- ``schema``: the SQL of the platform and of the project.
+- ``database_schema``: the SQL of the platform and of the project.
 - ``keys``: the keys of a project.
 - ``state``: the stack that ``mcp-storage stack up`` runs.
 """

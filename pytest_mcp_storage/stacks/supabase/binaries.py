@@ -25,7 +25,7 @@ class NpmPackage:
     program: str
     name: str
     version: str
-    beside: tuple[str, ...] = ()
+    needs: tuple[str, ...] = ()
     """Packages, with versions, that it needs and does not depend on."""
 
     def __str__(self) -> str:
@@ -113,7 +113,7 @@ def npm_folder(package: NpmPackage, say: Say) -> Path:
 
 def _install(npm: str, package: NpmPackage, folder: Path) -> None:
     quietly = ("--no-audit", "--no-fund", "--ignore-scripts", "--loglevel=error")
-    command = [npm, "install", *quietly, "--prefix", str(folder), str(package), *package.beside]
+    command = [npm, "install", *quietly, "--prefix", str(folder), str(package), *package.needs]
     try:
         done = subprocess.run(
             command,

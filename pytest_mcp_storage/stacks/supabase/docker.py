@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_mcp_storage.stacks.polling import poll
 from pytest_mcp_storage.stacks.servers import Note
+from pytest_mcp_storage.stacks.supabase.database_schema import BARE, PREPARED, install
 from pytest_mcp_storage.stacks.supabase.keys import ProjectKeys, key_kind
-from pytest_mcp_storage.stacks.supabase.schema import BARE, PREPARED, install
+from pytest_mcp_storage.stacks.supabase.postgrest import settings
 from pytest_mcp_storage.stacks.supabase.servers import Upstream
 from pytest_mcp_storage.stacks.supabase.stack import Say
 from pytest_mcp_storage.stacks.supabase.supervisor_client import SupervisedServer
@@ -104,16 +105,9 @@ class DockerServers:
         async with await self._connect("postgres") as connection:
             template = PREPARED if migrated else BARE
             await connection.execute(f'create database "{name}" template {template}'.encode())
-        rest_server = self.rest_servers[name] = self._run(
-            "postgrest",
-            3000,
-            PGRST_DB_URI=f"postgresql://authenticator:{self.password}@postgres:5432/{name}",
-            PGRST_DB_SCHEMAS="public",
-            PGRST_DB_ANON_ROLE="anon",
-            PGRST_DB_MAX_ROWS=str(max_rows),
-            PGRST_DB_CONFIG="false",
-            PGRST_JWT_SECRET=self.keys.verifier,
-        )
+        database = f"postgresql://authenticator:{self.password}@postgres:5432/{name}"
+        environment = settings(database, jwt_secret=self.keys.verifier, max_rows=max_rows)
+        rest_server = self.rest_servers[name] = self._run("postgrest", 3000, **environment)
         return Upstream(_address(rest_server), self._url(name))
 
     async def ready(self, name: str) -> None:

@@ -12,10 +12,10 @@ from typing import Any
 
 from pytest_mcp_storage.stacks.servers import Note
 from pytest_mcp_storage.stacks.supabase.binaries import postgres_programs, postgrest_program
+from pytest_mcp_storage.stacks.supabase.database_schema import BARE, PREPARED
 from pytest_mcp_storage.stacks.supabase.keys import ProjectKeys, key_kind
 from pytest_mcp_storage.stacks.supabase.postgres import NOT_DURABLE, Postgres
 from pytest_mcp_storage.stacks.supabase.postgrest import Postgrest
-from pytest_mcp_storage.stacks.supabase.schema import BARE, PREPARED
 from pytest_mcp_storage.stacks.supabase.servers import Upstream
 from pytest_mcp_storage.stacks.supabase.stack import Say
 from pytest_mcp_storage.stacks.supabase.supervisor_client import SupervisedServer

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from pytest_mcp_storage.stacks.polling import poll
 from pytest_mcp_storage.stacks.processes import Unprivileged, end, free_port, spawn, unprivileged
-from pytest_mcp_storage.stacks.supabase.schema import PREPARED
+from pytest_mcp_storage.stacks.supabase.database_schema import PREPARED
 from reference_backends.core.errors import StorageSetupError
 
 if TYPE_CHECKING:

@@ -14,6 +14,18 @@ from reference_backends.core.errors import StorageSetupError
 START_LIMIT = 30.0
 
 
+def settings(database: str, *, jwt_secret: str, max_rows: int) -> dict[str, str]:
+    """Return the variables of a server for ``database``, a libpq connection string."""
+    return {
+        "PGRST_DB_URI": database,
+        "PGRST_DB_SCHEMAS": "public",
+        "PGRST_DB_ANON_ROLE": "anon",
+        "PGRST_DB_MAX_ROWS": str(max_rows),
+        "PGRST_DB_CONFIG": "false",
+        "PGRST_JWT_SECRET": jwt_secret,
+    }
+
+
 class Postgrest:
     """A process that serves a database over HTTP on a Unix socket. ``address`` is the socket's path."""
 
@@ -31,16 +43,8 @@ class Postgrest:
 
     async def start(self, database: str, *, jwt_secret: str, max_rows: int) -> None:
         """Start it on ``database``, a libpq connection string; :meth:`ready` waits for it."""
-        environment = {
-            "PGRST_DB_URI": database,
-            "PGRST_DB_SCHEMAS": "public",
-            "PGRST_DB_ANON_ROLE": "anon",
-            "PGRST_DB_MAX_ROWS": str(max_rows),
-            "PGRST_DB_CONFIG": "false",
-            "PGRST_JWT_SECRET": jwt_secret,
-            "PGRST_SERVER_UNIX_SOCKET": str(self.address),
-            "PGRST_LOG_LEVEL": "crit",
-        }
+        environment = settings(database, jwt_secret=jwt_secret, max_rows=max_rows)
+        environment |= {"PGRST_SERVER_UNIX_SOCKET": str(self.address), "PGRST_LOG_LEVEL": "crit"}
         self._process = await spawn([self.program], env=environment, log=self.log)
 
     async def ready(self) -> None:

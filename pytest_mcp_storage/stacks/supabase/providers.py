@@ -52,7 +52,7 @@ def _starter(provider: str) -> Callable[..., StackServer]:
     """Load the provider's module. A run does not import the others."""
     match provider:
         case "url":
-            from pytest_mcp_storage.stacks.supabase.url import start as start_url
+            from pytest_mcp_storage.stacks.supabase.given_project import start as start_url
 
             return start_url
         case "native":
@@ -64,6 +64,6 @@ def _starter(provider: str) -> Callable[..., StackServer]:
 
             return start_docker
         case _:
-            from pytest_mcp_storage.stacks.supabase.cli import start as start_cli
+            from pytest_mcp_storage.stacks.supabase.supabase_cli import start as start_cli
 
             return start_cli

@@ -19,7 +19,7 @@ from pytest_mcp_storage.stacks.supabase.stack import SupabaseStack
 from reference_backends.core.errors import ConfigurationError, StorageSetupError, StorageUnavailableError
 
 END_LIMIT = 30.0
-GLANCE = 0.5
+LOCK_WAIT = 0.5
 """Seconds; longer than a process that reads the file holds its lock."""
 
 
@@ -29,7 +29,7 @@ def state_file() -> Path:
 
 
 @contextlib.contextmanager
-def holding() -> Iterator[Callable[[SupabaseStack], None]]:
+def exclusive() -> Iterator[Callable[[SupabaseStack], None]]:
     """Be the only process of this user that runs a stack, from before it starts until it has ended.
 
     The block gets a function that announces the stack, in a file that only the user can read. Raises
@@ -124,7 +124,7 @@ def _opened(mode: str) -> IO[str]:
 
 def _locked(file: IO[str]) -> bool:
     """Lock the file, unless another process keeps holding it."""
-    limit = time.monotonic() + GLANCE
+    limit = time.monotonic() + LOCK_WAIT
     while True:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -14,8 +14,8 @@ from pathlib import Path
 
 from pytest_mcp_storage.stacks.folders import cache_folder
 from pytest_mcp_storage.stacks.processes import run
+from pytest_mcp_storage.stacks.supabase.database_schema import PREPARED, install, migration_sql, platform_sql
 from pytest_mcp_storage.stacks.supabase.postgres import CLEAN_ENVIRONMENT, NOT_DURABLE, Postgres
-from pytest_mcp_storage.stacks.supabase.schema import PREPARED, install, migration_sql, platform_sql
 from reference_backends.core.errors import StorageSetupError
 
 INITDB = ("-U", "postgres", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync", "--wal-segsize=1")

@@ -7,5 +7,5 @@
 - ``values``: what each step writes.
 - ``handles``: the handles of all runs.
 - ``storage``: what is stored after a run.
-- ``verdict``: which clause a wrong answer breaks.
+- ``violations``: which clause a wrong answer breaks.
 """

@@ -9,7 +9,7 @@ from pytest_mcp_storage.engine.context import TestContext
 from pytest_mcp_storage.engine.recording import RecordingBackend
 from pytest_mcp_storage.oracle.sequence_model import Sealed, SequenceModel, Slot, Symptom
 from pytest_mcp_storage.oracle.sequence_plan import Step
-from pytest_mcp_storage.spec.describe import told
+from pytest_mcp_storage.spec.describe import describe
 from pytest_mcp_storage.workloads.cancellation import interrupted
 from pytest_mcp_storage.workloads.outages import NO_ANSWER, first_answer, in_time
 from pytest_mcp_storage.workloads.sequences import values
@@ -21,8 +21,8 @@ from reference_backends import SessionNotFoundError, StorageUnavailableError
 class FaultySteps(Reads):
     """Base of a run: its steps with a fault. ``secret``: what each sealed secret begins with."""
 
-    def __init__(self, context: TestContext, handles: Handles, secret: str, crowd: frozenset[str]) -> None:
-        super().__init__(context, handles, crowd)
+    def __init__(self, context: TestContext, handles: Handles, secret: str, fillers: frozenset[str]) -> None:
+        super().__init__(context, handles, fillers)
         self.secret = secret
 
     async def cancelled(self, step: Step, handle: RecordingBackend) -> None:
@@ -47,7 +47,7 @@ class FaultySteps(Reads):
         self._refuse_missing(slot, got)
         if not isinstance(got, StorageUnavailableError):
             raise self.violation(
-                "FA-1", "OUTAGE", f"{step.operation.name} {told(got)}", "raise StorageUnavailableError"
+                "FA-1", "OUTAGE", f"{step.operation.name} {describe(got)}", "raise StorageUnavailableError"
             )
         self._ended(slot, after, done=False)
         await self._back(step, handle)
@@ -61,14 +61,16 @@ class FaultySteps(Reads):
             got = await in_time(self.context, call)
         self._refuse_missing(slot, got)
         if isinstance(got, Exception) and not isinstance(got, StorageUnavailableError):
-            raise self.violation("FA-3", "LOST", f"{step.operation.name} {told(got)}", "raise StorageUnavailableError")
+            raise self.violation(
+                "FA-3", "LOST", f"{step.operation.name} {describe(got)}", "raise StorageUnavailableError"
+            )
         self._ended(slot, after, done=got is None)
         await self._back(step, handle)
 
     def _refuse_missing(self, slot: Slot, got: object) -> None:
         """Raise the violation of a call that does not find a live session: no fault explains that."""
         if isinstance(got, SessionNotFoundError) and self.model.expected(slot).live:
-            raise self.misread(Symptom.MISSING, slot, f"update_session {told(got)}", self.steps[:-1])
+            raise self.misread(Symptom.MISSING, slot, f"update_session {describe(got)}", self.steps[:-1])
 
     async def _back(self, step: Step, handle: RecordingBackend) -> None:
         """Wait until each handle answers again: about the other identity, so that a late answer is seen."""
@@ -84,7 +86,7 @@ class FaultySteps(Reads):
     async def _first_answer(self, handle: RecordingBackend, slot: Slot) -> Any:
         got = await first_answer(self.context, lambda: handle.get_session(*slot.name))
         if isinstance(got, NO_ANSWER):
-            raise self.violation("FA-2", "AWAY", f"get_session {told(got)}", "answer: the store is back")
+            raise self.violation("FA-2", "AWAY", f"get_session {describe(got)}", "answer: the store is back")
         return got
 
     def _uncertain_call(self, step: Step, handle: RecordingBackend) -> tuple[Callable[[], Awaitable[Any]], list[Any]]:

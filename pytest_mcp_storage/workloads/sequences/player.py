@@ -10,8 +10,8 @@ from pytest_mcp_storage.engine.violation import outcome_of
 from pytest_mcp_storage.oracle.sequence_model import Gone, Sealed, Slot, Symptom
 from pytest_mcp_storage.oracle.sequence_plan import Step
 from pytest_mcp_storage.spec.capabilities import Capability
-from pytest_mcp_storage.spec.describe import told
-from pytest_mcp_storage.workloads.sequences import values, verdict
+from pytest_mcp_storage.spec.describe import describe
+from pytest_mcp_storage.workloads.sequences import values, violations
 from pytest_mcp_storage.workloads.sequences.faulty import FaultySteps
 from pytest_mcp_storage.workloads.sequences.handles import Handles
 from pytest_mcp_storage.workloads.sequences.reads import OWNERS
@@ -25,9 +25,15 @@ class Player(FaultySteps):
     """One run. ``watched``: read after each step, too; otherwise only as planned, and everything at the end."""
 
     def __init__(
-        self, context: TestContext, handles: Handles, secret: str, *, watched: bool, crowd: frozenset[str] = frozenset()
+        self,
+        context: TestContext,
+        handles: Handles,
+        secret: str,
+        *,
+        watched: bool,
+        fillers: frozenset[str] = frozenset(),
     ) -> None:
-        super().__init__(context, handles, secret, crowd)
+        super().__init__(context, handles, secret, fillers)
         self.watched = watched
 
     async def play(self, steps: Sequence[Step]) -> None:
@@ -108,10 +114,10 @@ class Player(FaultySteps):
         expected = self.model.expected(slot)
         got = await outcome_of(handle.create_session(session, ttl))
         if isinstance(got, SessionExistsError):
-            if expected.dead:
-                clause = verdict.of_a_refused_create(self.model, slot, self.steps)
+            if expected.ended:
+                clause = violations.of_a_refused_create(self.model, slot, self.steps)
                 raise self.violation(
-                    clause, "REFUSED", f"create_session {told(got)}", "create it: no such session is live"
+                    clause, "REFUSED", f"create_session {describe(got)}", "create it: no such session is live"
                 )
             return
         if isinstance(got, Exception):
@@ -130,19 +136,19 @@ class Player(FaultySteps):
         keyless = handle.name == "keyless"
         if step.operation.name == "refused update" and not isinstance(got, SessionNotFoundError):
             if not isinstance(got, InvalidSessionError):
-                what = f"update_session of {next(iter(changes))} {told(got)}"
+                what = f"update_session of {next(iter(changes))} {describe(got)}"
                 raise self.violation("LC-6", "ACCEPTED", what, "raise InvalidSessionError")
             return
         if isinstance(got, SessionNotFoundError):
             if expected.live:
-                raise self.misread(Symptom.MISSING, slot, f"update_session {told(got)}", self.steps[:-1])
+                raise self.misread(Symptom.MISSING, slot, f"update_session {describe(got)}", self.steps[:-1])
             return
         if isinstance(got, DecryptionError) and keyless and slot.sealed is not Sealed.NO:
             return  # a store that reads before it writes may refuse
         if isinstance(got, Exception):
             raise self.unexpected("update_session", got)
-        if expected.dead:
-            clause = verdict.of_an_accepted_update(self.model, slot)
+        if expected.ended:
+            clause = violations.of_an_accepted_update(self.model, slot)
             raise self.violation(clause, "ACCEPTED", "update_session took a session that is not live",
                                   "raise SessionNotFoundError")  # fmt: skip
         self.model.updated(slot, changes, ttl)
@@ -163,7 +169,7 @@ class Player(FaultySteps):
         else:
             got = await outcome_of(handle.update_session(stranger, session_id, values.changes_of(step, self.secret)))
             if not isinstance(got, SessionNotFoundError):
-                what = f"update_session by another identity {told(got)}"
+                what = f"update_session by another identity {describe(got)}"
                 raise self.violation("LC-5", "ACCEPTED", what, "raise SessionNotFoundError")
 
     async def _check_cleaned(self) -> None:
@@ -172,7 +178,7 @@ class Player(FaultySteps):
             return
         for slot in self.model.slots.values():
             expected = self.model.expected(slot)
-            if not (expected.dead and expected.expired) or slot.forgotten:
+            if not (expected.ended and expected.expired) or slot.forgotten:
                 continue
             try:
                 await self.context.harness.stored_fields(*slot.name)

@@ -11,10 +11,10 @@ from pytest_mcp_storage.engine.violation import outcome_of
 from pytest_mcp_storage.oracle.operations import Effect
 from pytest_mcp_storage.oracle.sequence_model import SequenceModel, Slot, Symptom
 from pytest_mcp_storage.oracle.sequence_plan import Step
-from pytest_mcp_storage.spec.describe import told
-from pytest_mcp_storage.workloads.sequences import verdict
+from pytest_mcp_storage.spec.describe import describe
+from pytest_mcp_storage.workloads.sequences import violations
 from pytest_mcp_storage.workloads.sequences.handles import Handles
-from pytest_mcp_storage.workloads.sequences.verdict import SequenceViolation
+from pytest_mcp_storage.workloads.sequences.violations import SequenceViolation
 from reference_backends import SessionData
 
 OWNERS = ("alice", "bob")
@@ -25,10 +25,10 @@ LISTINGS = {
 
 
 class Reads:
-    """Base of a run: its model, its steps so far, and its reads. ``crowd``: other sessions of the first identity."""
+    """Base of a run: its model, its steps so far, and its reads. ``fillers``: other sessions of the first identity."""
 
-    def __init__(self, context: TestContext, handles: Handles, crowd: frozenset[str]) -> None:
-        self.context, self.handles, self.crowd = context, handles, crowd
+    def __init__(self, context: TestContext, handles: Handles, fillers: frozenset[str]) -> None:
+        self.context, self.handles, self.fillers = context, handles, fillers
         self.model = SequenceModel(context.now, context.default_ttl)
         self.steps: list[Step] = []
 
@@ -74,7 +74,7 @@ class Reads:
         call = self.handles.usual[reader].get_identity_sessions_data(owner)
         seen: list[SessionData] = await self.answer(call, "get_identity_sessions_data")
         ids, slots = [each.session_id for each in seen], self.model.of(owner)
-        await self._compare_ids(slots, ids, self._crowd_of(identity), "get_identity_sessions_data", reader)
+        await self._compare_ids(slots, ids, self._fillers_of(identity), "get_identity_sessions_data", reader)
         by_id = {each.session_id: each for each in seen}
         for slot in slots:
             self.compare(slot, by_id.get(slot.name[1]), "get_identity_sessions_data")
@@ -85,38 +85,38 @@ class Reads:
         ids = await self.answer(
             self.handles.usual[reader].get_identity_mcp_sessions(owner), "get_identity_mcp_sessions"
         )
-        crowd = self._crowd_of(identity)
-        await self._compare_ids(self.model.of(owner), ids, crowd, "get_identity_mcp_sessions", reader)
+        fillers = self._fillers_of(identity)
+        await self._compare_ids(self.model.of(owner), ids, fillers, "get_identity_mcp_sessions", reader)
 
     async def check_all_ids(self, reader: int) -> None:
         """Compare what ``get_all_session_ids`` returns of this run's sessions."""
         ids = await self.answer(self.handles.usual[reader].get_all_session_ids(), "get_all_session_ids")
         known = {slot.name[1] for slot in self.model.slots.values()}
-        mine = [each for each in ids if each in known or each in self.crowd]
-        await self._compare_ids([*self.model.slots.values()], mine, self.crowd, "get_all_session_ids", reader)
+        mine = [each for each in ids if each in known or each in self.fillers]
+        await self._compare_ids([*self.model.slots.values()], mine, self.fillers, "get_all_session_ids", reader)
 
-    def _crowd_of(self, identity: int) -> frozenset[str]:
-        return self.crowd if identity == 0 else frozenset()
+    def _fillers_of(self, identity: int) -> frozenset[str]:
+        return self.fillers if identity == 0 else frozenset()
 
     async def _compare_ids(
-        self, slots: list[Slot], seen: list[str], crowd: frozenset[str], method: str, reader: int
+        self, slots: list[Slot], seen: list[str], fillers: frozenset[str], method: str, reader: int
     ) -> None:
         clause, counts = LISTINGS[method], Counter(seen)
         for slot in slots:
             expected, session_id = self.model.expected(slot), slot.name[1]
-            if slot.forgotten or (not expected.dead and not expected.live):
+            if slot.forgotten or (not expected.ended and not expected.live):
                 continue
-            if expected.dead and session_id in counts:
+            if expected.ended and session_id in counts:
                 raise self.misread(Symptom.SHOWN, slot, f"{method} returned {session_id!r}")
             if expected.live and session_id not in counts:
                 await self.check(slot, reader)  # perhaps it is not only this read that does not find it
-                what, last = f"{method} did not return {session_id!r}", verdict.last_change(self.steps)
+                what, last = f"{method} did not return {session_id!r}", violations.last_change(self.steps)
                 if last is not None and last.effect is Effect.PASSES_TIME:
                     raise self.misread(Symptom.MISSING, slot, what)
                 raise self.violation(clause, "MISSING", what, self.should(slot))
         ids = {slot.name[1] for slot in slots}
-        strange = [each for each in counts if each not in ids and each not in crowd]
-        lost = crowd - set(counts)
+        strange = [each for each in counts if each not in ids and each not in fillers]
+        lost = fillers - set(counts)
         if len(seen) != len(counts) or strange or lost:
             what = f"{len(seen)} ids, {len(counts)} of them different"
             what += f", {len(strange)} of no session of this identity" if strange else ""
@@ -135,8 +135,8 @@ class Reads:
     def unexpected(self, method: str, error: Exception) -> SequenceViolation:
         """Return the violation of a call that raised what nothing admits."""
         step = self.steps[-1]
-        clause = verdict.of_an_error(step.operation, self.steps)
-        violation = self.violation(clause, f"RAISED {type(error).__name__}", f"{method} {told(error)}", "answer")
+        clause = violations.of_an_error(step.operation, self.steps)
+        violation = self.violation(clause, f"RAISED {type(error).__name__}", f"{method} {describe(error)}", "answer")
         violation.__cause__ = error
         return violation
 
@@ -149,7 +149,7 @@ class Reads:
         self, symptom: Symptom, slot: Slot, seen: str, steps: Sequence[Step] | None = None
     ) -> SequenceViolation:
         """Return the violation of a read, or of a call that shows what a read would."""
-        clause, general = verdict.of_a_read(symptom, self.model, slot, self.steps if steps is None else steps)
+        clause, general = violations.of_a_read(symptom, self.model, slot, self.steps if steps is None else steps)
         violation = self.violation(clause, symptom.name, seen, self.should(slot))
         violation.general = general
         return violation

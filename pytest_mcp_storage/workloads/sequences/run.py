@@ -18,7 +18,7 @@ from pytest_mcp_storage.workloads.sequences.handles import Handles
 from pytest_mcp_storage.workloads.sequences.player import Player
 from pytest_mcp_storage.workloads.sequences.reads import OWNERS
 from pytest_mcp_storage.workloads.sequences.storage import Storage
-from pytest_mcp_storage.workloads.sequences.verdict import SequenceViolation
+from pytest_mcp_storage.workloads.sequences.violations import SequenceViolation
 from reference_backends import SessionData
 
 SECONDS = {"smoke": 10.0, "standard": 45.0, "deep": 300.0}
@@ -27,9 +27,9 @@ MOST_FAILURES = 12
 """Runs that may fail before the rest is left out."""
 SHARE = 4
 """How many times the tier's time for shrinking all failures get together; many clauses share it."""
-CROWDS = (1, 101, 1001)
-MOST_CROWDS = 12
-LARGEST_CROWD = 1200
+FILLERS = (1, 101, 1001)
+MOST_FILLERS = 12
+LARGEST_FILLER = 1200
 
 
 @dataclass
@@ -84,7 +84,7 @@ class _Sequences:
         context, tier = self.context, self.context.tier.name
         available = operations_for(context.harness.capabilities, store_wide=context.store_is_ours)
         yield self._plan(2, tuple(available))
-        if tier != "smoke" and (self.storage.fast or context.tier.unhurried):
+        if tier != "smoke" and (self.storage.fast or context.tier.every_example):
             yield self._plan(2, tuple(available), linked=True)
         if tier != "smoke":
             yield self._plan(3, tuple(each for each in available if each.core))
@@ -114,7 +114,7 @@ class _Sequences:
 
     async def _play_next_to_others(self) -> None:
         context = self.context
-        counts = {*CROWDS, *context.constants.around(2, LARGEST_CROWD)[:MOST_CROWDS]}
+        counts = {*FILLERS, *context.constants.around(2, LARGEST_FILLER)[:MOST_FILLERS]}
         operations = operations_for(context.harness.capabilities, store_wide=context.store_is_ours)
         planned = self._plan(2, tuple(each for each in operations if each.cheap))
         covered = []
@@ -151,8 +151,8 @@ class _Sequences:
         context = self.context
         context.begin()
         handles = await self._open()
-        crowd = await self._crowd(handles, others)
-        player = Player(context, handles, self.storage.secret, watched=watched, crowd=crowd)
+        fillers = await self._fill(handles, others)
+        player = Player(context, handles, self.storage.secret, watched=watched, fillers=fillers)
         try:
             await player.play(steps)
             await self.storage.check(player, number, thorough=again)
@@ -207,7 +207,7 @@ class _Sequences:
         for each in handles.all():
             await outcome_of(each.disconnect())
 
-    async def _crowd(self, handles: Handles, count: int) -> frozenset[str]:
+    async def _fill(self, handles: Handles, count: int) -> frozenset[str]:
         if not count:
             return frozenset()
         if self.context.store_is_ours:

@@ -7,15 +7,15 @@ from pytest_mcp_storage.canary.envelopes import parse
 from pytest_mcp_storage.engine.context import TestContext
 from pytest_mcp_storage.oracle.sequence_model import Sealed, Slot
 from pytest_mcp_storage.spec.capabilities import Capability
-from pytest_mcp_storage.spec.describe import shortly
+from pytest_mcp_storage.spec.describe import short_repr
 from pytest_mcp_storage.workloads.sequences.player import Player
-from pytest_mcp_storage.workloads.sequences.verdict import SequenceViolation
+from pytest_mcp_storage.workloads.sequences.violations import SequenceViolation
 
 SCAN_EVERY = 16
 """Runs after which a fast store is searched for secrets in clear."""
 MARK = 12
 """Characters at the beginning of each secret that are in no other text."""
-LOOK_EVERY = 8
+CHECK_EVERY = 8
 """Runs after which the stored fields of a slow store are looked at."""
 
 
@@ -27,14 +27,14 @@ class Storage:
         self.canaries = Canaries()
         self.secret = self.canaries.secret("a secret of the sequences")
         self.ivs: dict[str, str] = {}
-        self.visible = context.can(Capability.KEY) and context.can(Capability.AT_REST)
+        self.can_check = context.can(Capability.KEY) and context.can(Capability.AT_REST)
         self.fast = context.environment.pace == 1
 
     async def check(self, player: Player, number: int, *, thorough: bool = False) -> None:
         """Look at the sessions of a run, and now and then, or if ``thorough``, at everything stored."""
-        if not self.visible:
+        if not self.can_check:
             return
-        if thorough or self.fast or number % LOOK_EVERY == 0:
+        if thorough or self.fast or number % CHECK_EVERY == 0:
             for slot in player.model.slots.values():
                 await self._check_slot(slot, player)
         if thorough or (self.fast and number % SCAN_EVERY == 0):
@@ -45,7 +45,7 @@ class Storage:
 
         Raises :class:`SequenceViolation`.
         """
-        if not self.visible:
+        if not self.can_check:
             return
         data = await self.context.harness.stored_bytes()
         found = "a secret in clear" if self.secret[:MARK].encode() in data else ""
@@ -70,7 +70,7 @@ class Storage:
             if envelope is None:
                 clause = "EN-9" if slot.last.name.startswith(("update", "renewal")) else "EN-1"
                 clause = "MX-2" if slot.last.name == "update of secrets" else clause
-                what = f"after {slot.last.name} the stored {field} are {shortly(stored.get(field), 80)}"
+                what = f"after {slot.last.name} the stored {field} are {short_repr(stored.get(field), 80)}"
                 raise SequenceViolation(clause, "CLEAR FIELD", what, should="be an envelope")
             where = f"{slot.name[1]} {field}"
             if self.ivs.setdefault(envelope.iv, where) != where:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from pytest_mcp_storage.oracle.edge_cases import FILLED
-from pytest_mcp_storage.oracle.model import SessionKey
 from pytest_mcp_storage.oracle.operations import Effect, Operation
 from pytest_mcp_storage.oracle.sequence_plan import Step
+from pytest_mcp_storage.oracle.store_model import SessionKey
 from reference_backends import SessionData
 
 REFUSED: tuple[dict[str, Any], ...] = ({"session_id": "other"}, {"identity": "other"}, {"no_such_field": 1})

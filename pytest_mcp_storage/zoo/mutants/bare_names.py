@@ -6,7 +6,7 @@ import posixpath
 from hashlib import sha256
 from urllib.parse import quote
 
-from pytest_mcp_storage.oracle.model import SessionKey
+from pytest_mcp_storage.oracle.store_model import SessionKey
 from pytest_mcp_storage.zoo.in_memory_store import InMemoryBackend
 from pytest_mcp_storage.zoo.mutant import broken
 from reference_backends import InvalidSessionError, SessionData

@@ -206,7 +206,7 @@ class DisconnectsHalf(InMemoryBackend):
         if self.closed:
             return
         self.closed = True
-        await self.store.way()
+        await self.store.pause()
         self.connection = None
         await super().disconnect()
 

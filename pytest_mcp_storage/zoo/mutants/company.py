@@ -87,12 +87,12 @@ class ServesTheLatestCaller(InMemoryBackend):
 
     async def get_session(self, identity: str, session_id: str) -> SessionData | None:
         self.user = identity
-        await self.store.way()
+        await self.store.pause()
         return await super().get_session(self.user, session_id)
 
     async def get_identity_sessions_data(self, identity: str) -> list[SessionData]:
         self.user = identity
-        await self.store.way()
+        await self.store.pause()
         return await super().get_identity_sessions_data(self.user)
 
 

@@ -53,7 +53,7 @@ class _WritesTheWhole(JsonStore):
         file = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         try:
             for start in range(0, len(text), PIECE):
-                await self.way()
+                await self.pause()
                 os.write(file, text[start : start + PIECE])
         finally:
             os.close(file)
@@ -164,13 +164,13 @@ class ReadsByHalves(InMemoryHarness):
 class _SharesReads(InMemoryBackend):
     def __init__(self, store: InMemoryStore, **options: Unpack[BackendOptions]) -> None:
         super().__init__(store, **options)
-        self.under_way: dict[tuple[str, str], asyncio.Task[SessionData | None]] = {}
+        self.running: dict[tuple[str, str], asyncio.Task[SessionData | None]] = {}
 
     async def get_session(self, identity: str, session_id: str) -> SessionData | None:
         name = identity, session_id
-        if name not in self.under_way or self.under_way[name].done():
-            self.under_way[name] = asyncio.ensure_future(super().get_session(*name))
-        return await asyncio.shield(self.under_way[name])
+        if name not in self.running or self.running[name].done():
+            self.running[name] = asyncio.ensure_future(super().get_session(*name))
+        return await asyncio.shield(self.running[name])
 
 
 class SharesReads(InMemoryHarness):

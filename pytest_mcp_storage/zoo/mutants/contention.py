@@ -7,7 +7,7 @@ import logging
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from pytest_mcp_storage.oracle.model import SessionKey
+from pytest_mcp_storage.oracle.store_model import SessionKey
 from pytest_mcp_storage.zoo.in_memory_store import InMemoryBackend, InMemoryHarness, Row, Rows
 from pytest_mcp_storage.zoo.mutant import broken
 from pytest_mcp_storage.zoo.sealing import Ring, SealingBackend

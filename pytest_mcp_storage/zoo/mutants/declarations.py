@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Literal, Self, Unpack
 
-from pytest_mcp_storage.oracle.model import SessionKey
+from pytest_mcp_storage.oracle.store_model import SessionKey
 from pytest_mcp_storage.spec.capabilities import Capability
 from pytest_mcp_storage.zoo.in_memory_store import How, InMemoryBackend, InMemoryHarness, InMemoryStore, Row, Rows
 from pytest_mcp_storage.zoo.json_store import JsonStoreHarness

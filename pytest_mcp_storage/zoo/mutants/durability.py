@@ -11,9 +11,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pytest_mcp_storage.harnesses.options import backend_options
+from pytest_mcp_storage.harnesses.backend_options import backend_options
 from pytest_mcp_storage.harnesses.sqlite import SqliteHarness
-from pytest_mcp_storage.oracle.model import SessionKey
+from pytest_mcp_storage.oracle.store_model import SessionKey
 from pytest_mcp_storage.zoo.in_memory_store import InMemoryBackend, InMemoryHarness, Row, Rows
 from pytest_mcp_storage.zoo.json_store import JsonStore, JsonStoreHarness
 from reference_backends import Clock, SessionData, SqliteStorageBackend, StorageSetupError
@@ -158,10 +158,10 @@ class WritesAtOnce(JsonStoreHarness):
 
 class _CopiesOver(JsonStore):
     def save(self, rows: Rows) -> None:
-        beside = self.path.with_name(f"{self.path.name}.new")
-        beside.write_bytes(self.text(rows))
-        beside.chmod(0o600)
-        shutil.copy(beside, self.path)
+        temporary = self.path.with_name(f"{self.path.name}.new")
+        temporary.write_bytes(self.text(rows))
+        temporary.chmod(0o600)
+        shutil.copy(temporary, self.path)
 
 
 class CopiesOver(JsonStoreHarness):
@@ -229,7 +229,7 @@ class LetsTheParserSpeak(JsonStoreHarness):
 
 class _TokensApart(JsonStore):
     @property
-    def beside(self) -> Path:
+    def temporary(self) -> Path:
         return self.path.with_name("tokens.json")
 
     def load(self) -> Rows:
@@ -241,13 +241,13 @@ class _TokensApart(JsonStore):
 
     def tokens(self) -> dict[SessionKey, Any]:
         try:
-            return {(identity, id): tokens for identity, id, tokens in json.loads(self.beside.read_bytes())}
+            return {(identity, id): tokens for identity, id, tokens in json.loads(self.temporary.read_bytes())}
         except (OSError, ValueError, TypeError):
             return {}
 
     def save(self, rows: Rows) -> None:
         tokens = [[*name, row.record.get("tokens")] for name, row in rows.items()]
-        replace(self.beside, json.dumps(tokens).encode())
+        replace(self.temporary, json.dumps(tokens).encode())
         super().save({name: Row({**row.record, "tokens": None}, row.expires_at) for name, row in rows.items()})
 
 
@@ -263,7 +263,7 @@ class _RemovesTheRest(_TokensApart):
         try:
             return super().load()
         except StorageSetupError:
-            self.beside.unlink(missing_ok=True)
+            self.temporary.unlink(missing_ok=True)
             raise
 
 
@@ -306,9 +306,9 @@ class RecreatesTheDatabase(SqliteHarness):
 
 class _ReadableByAll(JsonStore):
     def save(self, rows: Rows) -> None:
-        beside = self.path.with_name(f"{self.path.name}.new")
-        beside.write_bytes(self.text(rows))
-        beside.replace(self.path)
+        temporary = self.path.with_name(f"{self.path.name}.new")
+        temporary.write_bytes(self.text(rows))
+        temporary.replace(self.path)
 
 
 class ReadableByAll(JsonStoreHarness):

@@ -249,7 +249,7 @@ class OpensToUpdate(RecordCodec):
     def updated(self, record: Record, changes: Mapping[str, Any]) -> Record:
         if self._keyring is None:
             return super().updated(record, changes)
-        named = self.harden(dict(changes))
+        named = self.seal_clear(dict(changes))
         opened = {
             field: self._open(record.get("session_id"), field, value, dict)
             if field in CREDENTIALS and isinstance(value, str)

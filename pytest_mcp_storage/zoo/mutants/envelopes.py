@@ -57,8 +57,8 @@ class SealsQuotedJson(Ring):
 class SealsTokensAlone(RecordCodec):
     """Encrypts tokens, and does not think of the API keys in headers."""
 
-    def harden(self, record: Record) -> Record:
-        return {**super().harden(record), **{field: record[field] for field in ("headers",) if field in record}}
+    def seal_clear(self, record: Record) -> Record:
+        return {**super().seal_clear(record), **{field: record[field] for field in ("headers",) if field in record}}
 
 
 # -- EN-3: the IV -----------------------------------------------------------------------------------------------------
@@ -124,10 +124,10 @@ class _RowRing(Ring):
 
 
 class _RowCodec(RecordCodec):
-    def harden(self, record: Record) -> Record:
+    def seal_clear(self, record: Record) -> Record:
         if isinstance(self._keyring, _RowRing):
             self._keyring.row_iv = os.urandom(12)
-        return super().harden(record)
+        return super().seal_clear(record)
 
 
 @broken("EN-3")

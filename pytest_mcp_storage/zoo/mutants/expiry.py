@@ -6,7 +6,7 @@ import math
 import time
 from typing import Any, ClassVar
 
-from pytest_mcp_storage.oracle.model import SessionKey
+from pytest_mcp_storage.oracle.store_model import SessionKey
 from pytest_mcp_storage.spec.capabilities import Capability
 from pytest_mcp_storage.zoo.in_memory_store import InMemoryBackend, InMemoryHarness, Row, Rows
 from pytest_mcp_storage.zoo.mutant import broken
@@ -355,12 +355,12 @@ class ForgetsExpiryOnDisk(InMemoryBackend):
 class NativeTimer(InMemoryBackend):
     """Lets the server's timer end sessions, and ignores the given clock."""
 
-    born: ClassVar[dict[SessionKey, float]] = {}
+    written_at: ClassVar[dict[SessionKey, float]] = {}
 
     def live(self, rows: Rows, name: SessionKey) -> Row | None:
         row = super().live(rows, name)
-        return row if row is not None and time.time() < self.born.get(name, math.inf) else None
+        return row if row is not None and time.time() < self.written_at.get(name, math.inf) else None
 
     async def create_session(self, session: SessionData, ttl: float | None = None) -> None:
         await super().create_session(session, ttl)
-        self.born[session.identity, session.session_id] = time.time() + self._lifetime(ttl)
+        self.written_at[session.identity, session.session_id] = time.time() + self._lifetime(ttl)

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from typing import ClassVar, TypeVar, Unpack
 
-from pytest_mcp_storage.oracle.model import SessionKey
+from pytest_mcp_storage.oracle.store_model import SessionKey
 from pytest_mcp_storage.zoo.in_memory_store import InMemoryBackend, InMemoryHarness, InMemoryStore, Row, Rows
 from reference_backends import SessionData, SessionExistsError, StorageSetupError, StorageUnavailableError
 from reference_backends.core.base import BackendOptions

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pytest_mcp_storage.oracle.model import SessionKey
+from pytest_mcp_storage.oracle.store_model import SessionKey
 from pytest_mcp_storage.zoo.in_memory_store import InMemoryBackend, Row, Rows
 from pytest_mcp_storage.zoo.mutant import broken
 from reference_backends import (

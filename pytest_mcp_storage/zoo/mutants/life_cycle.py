@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from pytest_mcp_storage.oracle.model import SessionKey
+from pytest_mcp_storage.oracle.store_model import SessionKey
 from pytest_mcp_storage.zoo.in_memory_store import InMemoryBackend, Rows
 from pytest_mcp_storage.zoo.mutant import broken
 from reference_backends import SessionData, SessionNotFoundError

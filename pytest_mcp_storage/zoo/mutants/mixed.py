@@ -109,7 +109,7 @@ class SealsWhatIsNamed(RecordCodec):
     """Seals the fields that an update names, and leaves the others in clear."""
 
     def updated(self, record: Record, changes: Mapping[str, Any]) -> Record:
-        merged = {**record, **self.harden(dict(changes))}
+        merged = {**record, **self.seal_clear(dict(changes))}
         return {field: value for field, value in merged.items() if value is not None}
 
 
@@ -135,7 +135,7 @@ class ListsIdsOfSealedAlone(InMemoryBackend):
 
     async def get_identity_mcp_sessions(self, identity: str) -> list[str]:
         rows = await self.call(lambda rows: self.of(rows, identity))
-        return [session_id for session_id, row in rows.items() if not (self._codec.seals and _lies_clear(row.record))]
+        return [session_id for session_id, row in rows.items() if not (self._codec.seals and _is_in_clear(row.record))]
 
 
 @broken("MX-2", "MX-3", "MX-5")
@@ -143,7 +143,7 @@ class UpdatesSealedAlone(InMemoryBackend):
     """Decrypts before it updates, and fails on what was never encrypted."""
 
     def merged(self, record: Record, named: Mapping[str, Any]) -> Record:
-        if self._codec.seals and _lies_clear(record):
+        if self._codec.seals and _is_in_clear(record):
             raise DecryptionError("it is not encrypted", session_id=record.get("session_id"))
         return super().merged(record, named)
 
@@ -156,7 +156,7 @@ class KeepsTwoKeys(Ring):
         return super().parsed(keys)[:2]
 
 
-def _lies_clear(record: Record) -> bool:
+def _is_in_clear(record: Record) -> bool:
     return any(isinstance(record.get(field), dict) for field in ("tokens", "headers"))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pytest_mcp_storage.oracle.model import SessionKey
+from pytest_mcp_storage.oracle.store_model import SessionKey
 from pytest_mcp_storage.zoo.in_memory_store import InMemoryBackend, Rows
 from pytest_mcp_storage.zoo.mutant import broken
 from reference_backends import InvalidSessionError, SessionData, SessionExistsError, SessionNotFoundError, SessionUpdate

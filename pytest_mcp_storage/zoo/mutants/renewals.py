@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Unpack
 
-from pytest_mcp_storage.oracle.model import SessionKey
+from pytest_mcp_storage.oracle.store_model import SessionKey
 from pytest_mcp_storage.zoo.in_memory_store import InMemoryBackend, InMemoryStore, Row, Rows
 from pytest_mcp_storage.zoo.mutant import broken
 from reference_backends import SessionData, SessionExistsError, SessionNotFoundError, SessionUpdate
@@ -67,7 +67,7 @@ class _Firsts(InMemoryBackend):
 
     def __init__(self, store: InMemoryStore, **options: Unpack[BackendOptions]) -> None:
         super().__init__(store, **options)
-        self.born: dict[SessionKey, float] = vars(store).setdefault("born", {})
+        self.written_at: dict[SessionKey, float] = vars(store).setdefault("written_at", {})
         self.ends: dict[SessionKey, float] = vars(store).setdefault("ends", {})
 
     async def create_session(self, session: SessionData, ttl: float | None = None) -> None:
@@ -78,7 +78,7 @@ class _Firsts(InMemoryBackend):
             if self.taken(rows, name):
                 raise SessionExistsError("that session exists already")
             rows[name] = row
-            self.born[name], self.ends[name] = self._clock(), row.expires_at
+            self.written_at[name], self.ends[name] = self._clock(), row.expires_at
 
         await self.call(insert)
 
@@ -119,7 +119,7 @@ class EndsAWeekAfterItsCreate(_Firsts):
 
         def cap(rows: Rows) -> None:
             if ttl is None and name in rows:
-                rows[name] = rows[name]._replace(expires_at=min(rows[name].expires_at, self.born[name] + 7 * DAY))
+                rows[name] = rows[name]._replace(expires_at=min(rows[name].expires_at, self.written_at[name] + 7 * DAY))
 
         await self.call(cap)
 

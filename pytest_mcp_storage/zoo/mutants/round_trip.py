@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from errno import ENAMETOOLONG
 from typing import Any
 
-from pytest_mcp_storage.oracle.model import SessionKey
+from pytest_mcp_storage.oracle.store_model import SessionKey
 from pytest_mcp_storage.zoo.in_memory_store import InMemoryBackend
 from pytest_mcp_storage.zoo.mutant import broken
 from reference_backends import SessionData, StorageError

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator, MutableMapping, Sequence
 from typing import ClassVar, TypeVar
 from uuid import UUID
 
-from pytest_mcp_storage.harnesses.options import backend_options
-from pytest_mcp_storage.oracle.model import SessionKey
+from pytest_mcp_storage.harnesses.backend_options import backend_options
+from pytest_mcp_storage.oracle.store_model import SessionKey
 from pytest_mcp_storage.spec.capabilities import Capability
 from pytest_mcp_storage.zoo.in_memory_store import InMemoryBackend, InMemoryHarness, InMemoryStore, Row, Rows
 from reference_backends import Clock, SessionData, StorageError

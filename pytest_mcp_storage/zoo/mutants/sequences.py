@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping
 from typing import Any, Unpack
 
-from pytest_mcp_storage.oracle.model import SessionKey
+from pytest_mcp_storage.oracle.store_model import SessionKey
 from pytest_mcp_storage.zoo.in_memory_store import InMemoryBackend, InMemoryStore
 from pytest_mcp_storage.zoo.mutant import broken
 from reference_backends import SessionData, SessionExistsError, SessionNotFoundError, SessionUpdate

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
-from pytest_mcp_storage.oracle.model import SessionKey
+from pytest_mcp_storage.oracle.store_model import SessionKey
 from pytest_mcp_storage.zoo.in_memory_store import InMemoryBackend, Rows
 from pytest_mcp_storage.zoo.mutant import broken
 from pytest_mcp_storage.zoo.sealing import Ring, SealingBackend, broken_codec, broken_ring
@@ -32,10 +32,10 @@ class _PlaceRing(Ring):
 
 
 class _PlaceCodec(RecordCodec):
-    def harden(self, record: Record) -> Record:
+    def seal_clear(self, record: Record) -> Record:
         if isinstance(self._keyring, _PlaceRing):
             self._keyring.place = f"{record.get('identity')} {record.get('session_id')}"
-        return super().harden(record)
+        return super().seal_clear(record)
 
 
 @broken("EN-3")
@@ -52,11 +52,11 @@ class _VersionRing(_PlaceRing):
 
 
 class _VersionCodec(RecordCodec):
-    def harden(self, record: Record) -> Record:
+    def seal_clear(self, record: Record) -> Record:
         version = record.get("version", 0) + 1
         if isinstance(self._keyring, _VersionRing):
             self._keyring.place = f"{record.get('identity')} {record.get('session_id')} {version}"
-        return {**super().harden(record), "version": version}
+        return {**super().seal_clear(record), "version": version}
 
 
 @broken("EN-3")

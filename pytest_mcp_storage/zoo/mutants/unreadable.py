@@ -74,13 +74,13 @@ class SpoolsInAnOutage(_Notes):
 
 
 class _FindsVerifiers(RecordCodec):
-    def harden(self, record: dict[str, Any]) -> dict[str, Any]:
-        hardened = super().harden(record)
+    def seal_clear(self, record: dict[str, Any]) -> dict[str, Any]:
+        sealed = super().seal_clear(record)
         verifier = record.get("code_verifier")
         if isinstance(self._keyring, Ring) and isinstance(verifier, str) and not verifier.startswith("enc:"):
             finding = _OfItsContent([key.hex() for key in self._keyring.keys])
-            return {**hardened, "code_verifier": finding.seal(verifier)}
-        return hardened
+            return {**sealed, "code_verifier": finding.seal(verifier)}
+        return sealed
 
 
 class _OfItsContent(Ring):

@@ -110,7 +110,7 @@ def test_only_text_is_an_envelope(value: object) -> None:
 
 @pytest.mark.parametrize("part", [0, 1, 2])
 @pytest.mark.parametrize("width", [2, 8, 18, 24])
-def test_digits_that_spaces_stand_for_are_missed(part: int, width: int) -> None:
+def test_digits_that_spaces_replace_are_missed(part: int, width: int) -> None:
     """``bytes.fromhex`` skips spaces, so a text of the right length can decode to too few bytes."""
     prefix, version, *parts = ENVELOPE.split(":")
     parts[part] = parts[part][:-width] + " " * width

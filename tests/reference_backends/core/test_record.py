@@ -148,7 +148,7 @@ def test_another_programs_fields_stay(session: Build, plain: RecordCodec) -> Non
 
 def test_a_sealed_record_stays_as_it_is(full: SessionData, keyed: RecordCodec) -> None:
     record = keyed.record(full)
-    assert keyed.harden(record) is record
+    assert keyed.seal_clear(record) is record
 
 
 def test_clear_records_stay_readable_with_a_key(full: SessionData, keyed: RecordCodec, plain: RecordCodec) -> None:

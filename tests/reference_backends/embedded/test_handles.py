@@ -209,7 +209,7 @@ def test_disconnect_finishes_what_waits(build: Open, session: Build) -> None:
 
 
 def test_disconnect_returns_where_closing_fails(kind: str, build: Open, monkeypatch: pytest.MonkeyPatch) -> None:
-    told: list[object] = []
+    reported: list[object] = []
     close = ENGINES[kind].close
 
     def broken(self: Any) -> None:
@@ -220,13 +220,13 @@ def test_disconnect_returns_where_closing_fails(kind: str, build: Open, monkeypa
         backend = build()
         await backend.init()
         monkeypatch.setattr(ENGINES[kind], "close", broken)
-        monkeypatch.setattr(threading, "excepthook", lambda told_of: told.append(told_of.exc_value))
+        monkeypatch.setattr(threading, "excepthook", lambda hook_arguments: reported.append(hook_arguments.exc_value))
         async with asyncio.timeout(60):
             await backend.disconnect()
 
     asyncio.run(scenario())
     assert_threads_end(kind)
-    assert [str(error) for error in told] == ["no more"]
+    assert [str(error) for error in reported] == ["no more"]
 
 
 def test_a_forgotten_handle_ends_its_thread(kind: str, build: Open) -> None:

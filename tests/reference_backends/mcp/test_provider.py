@@ -22,7 +22,7 @@ from reference_backends import (
     SqliteStorageBackend,
     StorageUnavailableError,
 )
-from reference_backends.mcp import SessionOAuthProvider, SessionTokenStorage, account, lock
+from reference_backends.mcp import SessionOAuthProvider, SessionTokenStorage, account, refresh_lock
 from tests.reference_backends.mcp.servers import (
     LIFETIME,
     Browser,
@@ -456,20 +456,20 @@ def test_a_store_that_is_away_does_not_stop_a_valid_token(caplog: pytest.LogCapt
 
 def test_the_lock_of_a_process_that_crashed_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     clock, browser = Clock(), Browser()
-    acquire, taken = lock.RefreshLock.acquire, []
+    acquire, taken = refresh_lock.RefreshLock.acquire, []
 
-    async def noted(self: lock.RefreshLock) -> bool:
+    async def noted(self: refresh_lock.RefreshLock) -> bool:
         taken.append(await acquire(self))
         if taken == [False] * 3:
-            clock.ahead += lock.LOCK_SECONDS
+            clock.ahead += refresh_lock.LOCK_SECONDS
         return taken[-1]
 
     async def check() -> None:
         async with servers() as setting, opened(tmp_path, setting.url, clock) as storage:
             auth = provider(setting.url, storage, browser)
             await greeting(setting.url, auth)
-            assert await acquire(lock.RefreshLock(storage.session))
-            monkeypatch.setattr(lock.RefreshLock, "acquire", noted)
+            assert await acquire(refresh_lock.RefreshLock(storage.session))
+            monkeypatch.setattr(refresh_lock.RefreshLock, "acquire", noted)
             setting.authorization.access.clear()
             assert await greeting(setting.url, auth) == "hello alice"
             assert taken == [False, False, False, True]

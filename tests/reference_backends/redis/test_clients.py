@@ -106,7 +106,7 @@ async def test_a_loop_that_ends_meanwhile_does_not_cancel_disconnect(
 
     async def work() -> None:
         await backend.create_session(session("there"))
-        connection = backend._pool.here()
+        connection = backend._pool.connection()
         close = connection.close
 
         async def close_slowly() -> None:

@@ -64,7 +64,7 @@ async def test_nothing_is_sent_twice(server: RedisServer, proxy: FaultProxy) -> 
 async def test_a_server_that_answers_nothing_is_reported(server: RedisServer, proxy: FaultProxy) -> None:
     async with through(proxy, server) as patient, through(proxy, server) as hasty:
         await patient.create_session(session())
-        connection = hasty._pool.here()
+        connection = hasty._pool.connection()
         assert isinstance(connection, ServerConnection)
         assert connection._limit < 10
         connection._limit = 0.1  # start the clock here, because a busy machine is slow to start
@@ -127,7 +127,7 @@ async def test_a_caller_among_many_that_gives_up_disturbs_no_other(server: Redis
 
 async def test_a_refusal_among_many_reaches_its_caller_alone(client: Redis, opened: Open) -> None:
     backend = await opened(client)
-    await client.set("mcp-storage:{bob}:session:s1", "theirs")
+    await client.set("mcp-storage:{bob}:session:s1", "redis_exceptions")
     await client.script_flush()  # the first callers load the script again
     calls = [backend.create_session(session(identity=name)) for name in ("alice", "bob", "carol", "alice")]
     answers = await asyncio.gather(*calls, return_exceptions=True)
@@ -158,7 +158,7 @@ async def test_more_callers_than_connections_wait_in_line(server: RedisServer, o
 
 
 async def test_errors_of_the_server_say_what_to_do(client: Redis, backend: RedisStorageBackend) -> None:
-    await client.set("mcp-storage:{bob}:session:s1", "theirs")
+    await client.set("mcp-storage:{bob}:session:s1", "redis_exceptions")
     with pytest.raises(StorageSetupError, match=r"prefix.*WRONGTYPE"):
         await backend.create_session(session(identity="bob"))
     await client.config_set("maxmemory", 1)

@@ -32,8 +32,8 @@ def test_a_prefix_that_breaks_the_hash_tag_is_refused(prefix: str) -> None:
 
 
 async def test_stores_of_other_prefixes_and_other_data_are_left_alone(client: Redis, opened: Open) -> None:
-    await client.set("mcp-storage", "theirs")
-    await client.set("mcp-storageX:{alice}:sessions", "theirs")
+    await client.set("mcp-storage", "redis_exceptions")
+    await client.set("mcp-storageX:{alice}:sessions", "redis_exceptions")
     handles = [await opened(client, prefix=prefix) for prefix in ("a*", "ab", "a[b]")]
     for handle in handles:
         await handle.create_session(session())

@@ -227,7 +227,7 @@ def test_no_call_of_one_identity_looks_at_the_rows_of_others(path: Path) -> None
     for sql in (sqlite_table._FIND_ALL, sqlite_table._IDS_OF):
         assert "USING INDEX idx_mcp_sessions_identity (identity=?)" in plan(connection, sql)
     assert plan(connection, sqlite_table._NAMES) == "SCAN mcp_sessions"  # not through an index, row by row
-    for sql in (sqlite_table._DELETE_EXPIRED, sqlite_table._ADOPT):
+    for sql in (sqlite_table._DELETE_EXPIRED, sqlite_table._SET_MISSING_EXPIRIES):
         assert "idx_mcp_sessions_expires_at (expiresAt" in plan(connection, sql)
     connection.close()
 

@@ -95,7 +95,7 @@ def test_no_write_compacts_the_database(path: Path, session: Build, key: str) ->
     asyncio.run(scenario())
 
 
-def test_what_cannot_be_compacted_is_said_and_the_sessions_are_sealed(path: Path, session: Build, key: str) -> None:
+def test_what_cannot_be_compacted_is_reported_and_the_sessions_are_sealed(path: Path, session: Build, key: str) -> None:
     """VACUUM makes every index again, also one of an application whose collation is missing."""
     by_the_application(path, "CREATE TABLE notes (t TEXT COLLATE app_fold); CREATE INDEX i ON notes (t);")
 
@@ -112,7 +112,7 @@ def test_what_cannot_be_compacted_is_said_and_the_sessions_are_sealed(path: Path
     asyncio.run(scenario())
 
 
-def test_a_log_that_another_process_reads_is_said(
+def test_a_log_that_another_process_reads_is_reported(
     path: Path, session: Build, key: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("reference_backends.sqlite.table.LOCK_TIMEOUT", 0.05)

@@ -75,9 +75,9 @@ async def fails(
     assert remedy in str(error)
     assert error.__cause__ is None
     assert error.__context__ is None
-    told = "".join(traceback.format_exception(error)) + repr(error)
+    reported = "".join(traceback.format_exception(error)) + repr(error)
     for secret in (SECRET, KEY, backend._client.supabase_key):
-        assert secret not in told
+        assert secret not in reported
 
 
 @asynccontextmanager

@@ -95,7 +95,7 @@ async def test_disconnect_leaves_the_client_open(stack: SupabaseStack, key: str,
         assert await backend.get_session("alice", "s1") is None
 
 
-def test_another_event_loop_is_told_so(stack: SupabaseStack, key: str) -> None:
+def test_another_event_loop_is_refused(stack: SupabaseStack, key: str) -> None:
     async def open_it() -> SupabaseStorageBackend:
         http = httpx.AsyncClient()
         client = await acreate_client(stack.url, str(stack.service_role_key), AsyncClientOptions(httpx_client=http))

@@ -244,7 +244,7 @@ def test_a_key_that_is_no_header_is_not_shown(stack: SupabaseStack) -> None:
 
 
 @pytest.mark.parametrize("url", ["127.0.0.1", "ftp://secret-host", "http://[::1", "http://secret-host:x"])
-def test_a_url_that_is_none_is_told_at_once_and_not_shown(url: str) -> None:
+def test_an_invalid_url_is_refused_at_once_and_not_shown(url: str) -> None:
     with pytest.raises(ConfigurationError, match="SUPABASE_URL") as refusal:
         SupabaseProjectBackend(url, "a.secret.key")
     assert "secret" not in "".join(traceback.format_exception(refusal.value, limit=0))

@@ -26,7 +26,7 @@ async def test_listings_are_whole_whatever_the_server_cuts(
             assert sorted(await backend.get_all_session_ids()) == sorted({*names, "other"})
 
 
-async def test_names_are_told_apart_to_the_letter(small_pages: SupabaseStack, session: Any, backend_on: Any) -> None:
+async def test_names_are_distinguished_to_the_letter(small_pages: SupabaseStack, session: Any, backend_on: Any) -> None:
     """Names with white space at an end, and with the characters of filters, also at the end of a page."""
     spaced = [
         " ",

@@ -88,7 +88,7 @@ async def test_the_time_limit_is_the_one_that_was_given(
         await hasty.init()
 
 
-async def test_a_certificate_that_is_not_trusted_is_told(
+async def test_a_certificate_that_is_not_trusted_is_named(
     project: Callable[..., SupabaseProjectBackend], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("SSL_CERT_FILE", raising=False)

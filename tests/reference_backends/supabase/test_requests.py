@@ -47,7 +47,7 @@ async def test_no_request_deletes_or_updates_without_a_filter(
             assert set(request.url.params) & {"id", "session_id", "identity"}, request.url
 
 
-async def test_a_default_of_the_table_stands_in_for_nothing(
+async def test_a_default_of_the_table_replaces_nothing(
     stack: SupabaseStack, sql: Any, session: Any, backend_on: Any
 ) -> None:
     """Upstream's table has a default: ``active`` is false unless an insert names it."""

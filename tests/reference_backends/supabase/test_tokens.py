@@ -9,8 +9,8 @@ from aiohttp import web
 
 from pytest_mcp_storage.stacks.supabase.stack import SupabaseStack
 from reference_backends import ConfigurationError, StorageSetupError, StorageUnavailableError, SupabaseStorageBackend
-from reference_backends.supabase.answers import Caller, Refusal, refused
 from reference_backends.supabase.project import SupabaseProjectBackend
+from reference_backends.supabase.refusals import Caller, Refusal, refused
 from tests.reference_backends.supabase.failures import CALLS, SESSION, backend_at, fails, forwarding
 
 WHILE_IN_USE = {name: call for name, call in CALLS.items() if name != "init"}
@@ -138,7 +138,7 @@ def test_recorded_refusals_of_tokens(version: str, code: str, message: str, reas
     assert code in str(error)
 
 
-def test_each_code_has_a_text_of_its_own() -> None:
+def test_each_code_has_its_own_text() -> None:
     texts = {
         str(refused(Refusal(401, code, "")))
         for code in ("PGRST300", "PGRST301", "PGRST302", "PGRST303", "42501", "", "22023")

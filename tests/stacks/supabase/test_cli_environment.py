@@ -15,13 +15,13 @@ from pathlib import Path
 
 import pytest
 
-from pytest_mcp_storage.stacks.environment import supabase_cli_environment
+from pytest_mcp_storage.stacks.environment_variables import supabase_cli_environment
 from pytest_mcp_storage.stacks.servers import Note
-from pytest_mcp_storage.stacks.supabase import cli
+from pytest_mcp_storage.stacks.supabase import supabase_cli
 from pytest_mcp_storage.stacks.supabase.binaries import NpmPackage, npm_folder
-from pytest_mcp_storage.stacks.supabase.cli import CliServers
 from pytest_mcp_storage.stacks.supabase.keys import ProjectKeys
 from pytest_mcp_storage.stacks.supabase.stack import MAX_ROWS
+from pytest_mcp_storage.stacks.supabase.supabase_cli import CliServers
 from reference_backends.core.errors import StorageSetupError
 from tests.parts import NPM
 
@@ -162,11 +162,11 @@ async def test_a_program_that_starts_another_project_is_refused_and_that_project
     assert all(is_of(call, "mcp-storage-stack-ab-c0def") for call in prunes)
 
 
-async def test_the_stand_in_obeys_the_environment_as_the_real_one_does(
+async def test_the_stand_in_reads_the_environment_as_the_real_one_does(
     tmp_path: Path, docker: Callable[[], list[str]], stand_in: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Otherwise the tests above would prove nothing."""
-    monkeypatch.setattr(cli, "supabase_cli_environment", dict)
+    monkeypatch.setattr(supabase_cli, "supabase_cli_environment", dict)
     monkeypatch.setenv("SUPABASE_PROJECT_ID", "victim")
     await start_and_stop(tmp_path, stand_in)
     assert "container inspect supabase_db_victim" in docker()
@@ -205,4 +205,4 @@ def test_what_the_command_line_needs_is_passed_on() -> None:
 
 def test_the_projects_configuration_is_the_command_lines() -> None:
     ports = {"api": 1, "db": 2, "shadow": 3}
-    assert tomllib.loads(cli.CONFIG.format(project="p", max_rows=MAX_ROWS, **ports))["project_id"] == "p"
+    assert tomllib.loads(supabase_cli.CONFIG.format(project="p", max_rows=MAX_ROWS, **ports))["project_id"] == "p"

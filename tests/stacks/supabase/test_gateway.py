@@ -28,7 +28,7 @@ def stocked(stack: SupabaseStack, rest: Rest) -> SupabaseStack:
     [("anon_key", []), ("publishable_key", []), ("service_role_key", ["s1"]), ("secret_key", ["s1"])],
 )
 @pytest.mark.parametrize("bearer", [True, False])
-def test_each_key_stands_for_its_role(
+def test_each_key_is_replaced_by_its_role(
     stocked: SupabaseStack, rest: Rest, key: str, rows: list[str], bearer: bool
 ) -> None:
     value = getattr(stocked, key)
@@ -73,7 +73,7 @@ def test_answers_keep_their_headers(stocked: SupabaseStack, rest: Rest) -> None:
     assert answer.content == b""
 
 
-def test_a_dead_postgrest_is_a_server_error(server: SupervisedServer, stack: SupabaseStack, rest: Rest) -> None:
+def test_an_ended_postgrest_is_a_server_error(server: SupervisedServer, stack: SupabaseStack, rest: Rest) -> None:
     name = list(server.facts()["postgrest"])[-1]
     os.kill(server.facts()["postgrest"][name], signal.SIGKILL)
     assert rest(stack, "mcp_sessions").status_code == 503

@@ -196,7 +196,7 @@ def test_no_server_outlives_a_killed_supervisor(holder: tuple[subprocess.Popen[s
         assert not Path(facts["folder"]).exists()
 
 
-def test_the_errors_of_a_dead_and_of_a_closed_stack_differ() -> None:
+def test_the_errors_of_an_ended_and_of_a_closed_stack_differ() -> None:
     server = native.start()
     os.kill(server.facts()["supervisor"], signal.SIGKILL)
     with pytest.raises(StorageUnavailableError, match="start it again"):

@@ -23,7 +23,7 @@ def _cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_it_announces_the_stack_only_while_it_is_up() -> None:
     assert state.announced_stack() is None
-    with state.holding() as announce:
+    with state.exclusive() as announce:
         assert state.announced_stack() is None
         announce(STACK)
         assert state.announced_stack() == STACK
@@ -31,7 +31,7 @@ def test_it_announces_the_stack_only_while_it_is_up() -> None:
 
 
 def test_of_two_stacks_the_second_is_refused_before_it_starts() -> None:
-    with state.holding(), pytest.raises(ConfigurationError, match="stack down"), state.holding():
+    with state.exclusive(), pytest.raises(ConfigurationError, match="stack down"), state.exclusive():
         pass
 
 
@@ -41,7 +41,7 @@ def test_a_process_that_only_reads_blocks_nobody() -> None:
     fcntl.flock(looking, fcntl.LOCK_SH)
     looked = threading.Timer(0.05, looking.close)
     looked.start()
-    with state.holding():
+    with state.exclusive():
         looked.join()
 
 
@@ -49,21 +49,21 @@ def test_what_a_killed_process_left_is_nothing() -> None:
     state.state_file().write_text('{"pid": 1, "stack": {')
     assert state.announced_stack() is None
     assert not state.end_announced()
-    with state.holding():
+    with state.exclusive():
         assert state.announced_stack() is None
 
 
 def test_a_file_that_can_not_be_opened_is_named_with_the_remedy() -> None:
     """As if another user made it. A folder can't be opened as a file, even by root."""
     state.state_file().mkdir()
-    for look in (state.announced_stack, state.end_announced, lambda: state.holding().__enter__()):
+    for look in (state.announced_stack, state.end_announced, lambda: state.exclusive().__enter__()):
         with pytest.raises(StorageSetupError, match=r"stack\.json can't be opened .*MCP_STORAGE_CACHE"):
             look()
 
 
 def test_a_stack_of_another_version_is_reported_and_can_be_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     ended: list[int] = []
-    with state.holding() as announce:
+    with state.exclusive() as announce:
         announce(STACK)
         newer = json.loads(state.state_file().read_text())
         newer["stack"]["colour"] = "blue"

@@ -7,11 +7,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-from pytest_mcp_storage.stacks.supabase.schema import migrations
+from pytest_mcp_storage.stacks.supabase.database_schema import migrations
 
 STACK = """
 import httpx, pytest_mcp_storage
-from pytest_mcp_storage.stacks.supabase import native, schema
+from pytest_mcp_storage.stacks.supabase import native, database_schema
 print(pytest_mcp_storage.__file__, schema.migrations_folder())
 with native.start() as server:
     stack = server.store()

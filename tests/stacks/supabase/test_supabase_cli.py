@@ -14,9 +14,9 @@ from typing import Any
 import psycopg
 import pytest
 
-from pytest_mcp_storage.stacks.supabase import cli
+from pytest_mcp_storage.stacks.supabase import supabase_cli
+from pytest_mcp_storage.stacks.supabase.database_schema import migrations
 from pytest_mcp_storage.stacks.supabase.keys import ProjectKeys
-from pytest_mcp_storage.stacks.supabase.schema import migrations
 from pytest_mcp_storage.stacks.supabase.stack import MAX_ROWS
 from reference_backends.core.errors import StorageSetupError
 
@@ -76,13 +76,13 @@ def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.Fixtu
     settings = {"up": False, "status": json.dumps(STATUS), **getattr(request, "param", {})}
     (tmp_path / "bin").mkdir()
     monkeypatch.setenv("PATH", str(tmp_path / "bin"), prepend=":")
-    monkeypatch.setattr(cli, "check_docker", lambda: None)
+    monkeypatch.setattr(supabase_cli, "check_docker", lambda: None)
     monkeypatch.chdir(tmp_path)
     return Stage(tmp_path / "bin", **settings)
 
 
 def test_it_starts_a_separate_project_and_ends_it(stage: Stage) -> None:
-    with cli.start() as server:
+    with supabase_cli.start() as server:
         stack = server.store()
         url = stack.url
         assert (stack.service_role_key, stack.jwt_secret) == (STATUS["SERVICE_ROLE_KEY"], STATUS["JWT_SECRET"])
@@ -109,12 +109,12 @@ def test_the_first_failure_is_reported_after_long_output(stage: Stage) -> None:
         "#!/bin/sh\nhead -c 200000 /dev/zero | tr '\\0' . >&2\nprintf '\\n%s found no room\\n' $1 >&2\nexit 1\n"
     )
     with pytest.raises(StorageSetupError, match=r"supabase start failed: .*start found no room$") as raised:
-        cli.start()
+        supabase_cli.start()
     assert len(str(raised.value)) < 1000
 
 
 async def test_its_store_is_emptied_for_the_next_caller(tmp_path: Path, database: psycopg.Connection[Any]) -> None:
-    servers = cli.CliServers(tmp_path, ProjectKeys.generate(), program="supabase")
+    servers = supabase_cli.CliServers(tmp_path, ProjectKeys.generate(), program="supabase")
     servers.reported = {"API_URL": "http://u", "DB_URL": f"{database.info.dsn} password={database.info.password}"}
     database.execute(
         "insert into mcp_sessions"
@@ -132,7 +132,7 @@ async def test_its_store_is_emptied_for_the_next_caller(tmp_path: Path, database
 def test_a_project_that_is_up_is_used_and_left_up(stage: Stage, tmp_path: Path, configuration: str) -> None:
     (tmp_path / "supabase").mkdir()
     (tmp_path / "supabase" / configuration).write_text("")
-    with cli.start() as server:
+    with supabase_cli.start() as server:
         stack = server.store()
         assert (stack.url, stack.owned, stack.isolated) == (STATUS["API_URL"], False, False)
     assert [command for command, _ in stage.asked()] == ["status"]
@@ -141,7 +141,7 @@ def test_a_project_that_is_up_is_used_and_left_up(stage: Stage, tmp_path: Path, 
 def test_a_users_project_that_is_down_is_not_started(stage: Stage, tmp_path: Path) -> None:
     (tmp_path / "supabase").mkdir()
     (tmp_path / "supabase" / "config.toml").write_text("# mine")
-    with cli.start() as server:
+    with supabase_cli.start() as server:
         assert server.store().owned
     assert [command for command, _ in stage.asked()] == ["status", "start", "status", "stop"]
     assert "# mine" not in stage.asked()[1][1]["config.toml"]
@@ -154,7 +154,7 @@ def test_a_users_project_that_is_down_is_not_started(stage: Stage, tmp_path: Pat
 )
 @pytest.mark.usefixtures("stage")
 def test_a_project_without_the_legacy_keys_is_used() -> None:
-    with cli.start() as server:
+    with supabase_cli.start() as server:
         stack = server.store()
         assert (stack.server_key, stack.public_key, stack.jwt_secret) == ("sb_secret_x", "sb_publishable_x", None)
 
@@ -162,7 +162,7 @@ def test_a_project_without_the_legacy_keys_is_used() -> None:
 @pytest.mark.parametrize("stage", [{"status": "{}"}], indirect=True)
 def test_a_status_without_keys_says_what_to_do(stage: Stage) -> None:
     with pytest.raises(StorageSetupError, match="npm install supabase"):
-        cli.start()
+        supabase_cli.start()
     assert [command for command, _ in stage.asked()] == ["start", "status", "stop"]
 
 
@@ -171,5 +171,5 @@ def test_without_docker_it_fails_before_anything_is_fetched(tmp_path: Path, monk
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setenv("MCP_STORAGE_CACHE", str(tmp_path / "cache"))
     with pytest.raises(StorageSetupError, match="no Docker engine"):
-        cli.start()
+        supabase_cli.start()
     assert not (tmp_path / "cache").exists()

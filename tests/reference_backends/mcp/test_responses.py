@@ -15,7 +15,7 @@ from starlette.responses import Response
 from reference_backends import MemoryStorageBackend
 from reference_backends.core.validation import LONGEST_TTL
 from reference_backends.mcp import SessionTokenStorage
-from reference_backends.mcp.answers import parse, refresh_lifetime, registration_answer, seconds, token_answer
+from reference_backends.mcp.responses import parse, refresh_lifetime, registration_answer, seconds, token_answer
 from tests.reference_backends.mcp.servers import LIFETIME, Browser, greeting, provider, servers
 
 LOGIN = ["register", "authorize", "exchange"]

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_mcp_storage.bridge.harness import StdioHarness
-from pytest_mcp_storage.bridge.values import UNDEFINED, read_line, write_line
+from pytest_mcp_storage.bridge.marks import UNDEFINED, read_line, write_line
 from pytest_mcp_storage.spec.harness import NotMeasurable
 
 texts = st.text(st.characters(exclude_categories=[]))  # lone surrogates too
@@ -24,16 +24,16 @@ values = st.recursive(
 )
 
 
-def alike(one: Any, other: Any) -> bool:
+def equal_values(one: Any, other: Any) -> bool:
     """Return whether they are equal and of one type: NaN is NaN, -0.0 is not 0, and 1 is not True."""
     if isinstance(one, float) and isinstance(other, float):
         return (math.isnan(one) and math.isnan(other)) or (
             one == other and math.copysign(1, one) == math.copysign(1, other)
         )
     if isinstance(one, dict) and isinstance(other, dict):
-        return one.keys() == other.keys() and all(alike(one[key], other[key]) for key in one)
+        return one.keys() == other.keys() and all(equal_values(one[key], other[key]) for key in one)
     if isinstance(one, list) and isinstance(other, list):
-        return len(one) == len(other) and all(map(alike, one, other))
+        return len(one) == len(other) and all(map(equal_values, one, other))
     if isinstance(one, str) and isinstance(other, str):
         return one.encode("utf-16-be", "surrogatepass") == other.encode("utf-16-be", "surrogatepass")
     return type(one) is type(other) and bool(one == other)
@@ -46,7 +46,7 @@ def test_every_value_comes_back(value: Any) -> None:
     assert line.count(b"\n") == 1
     line.decode()
     json.loads(line, parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))
-    assert alike(read_line(line), {"value": value})
+    assert equal_values(read_line(line), {"value": value})
 
 
 def test_the_stand_ins_are_those_of_the_document() -> None:
@@ -133,7 +133,7 @@ async def test_node_keeps_every_value(full: StdioHarness, session: Any, value: A
         await backend.create_session(session(tokens={"plain": True}))
         await harness.replace_stored_field("u1", "s1", "tokens", {"value": value})
         stored = await harness.stored_fields("u1", "s1")
-    assert alike(stored["tokens"]["value"], float(value) if value == 1.5e308 else value)
+    assert equal_values(stored["tokens"]["value"], float(value) if value == 1.5e308 else value)
 
 
 async def test_node_rounds_integers_that_javascript_rounds(full: StdioHarness, session: Any) -> None:
@@ -147,7 +147,7 @@ async def test_node_rounds_integers_that_javascript_rounds(full: StdioHarness, s
 
 
 @pytest.mark.parametrize(
-    ("ttl", "told"),
+    ("ttl", "reported"),
     [
         (math.nan, "number NaN"),
         (-math.inf, "number -Infinity"),
@@ -156,11 +156,11 @@ async def test_node_rounds_integers_that_javascript_rounds(full: StdioHarness, s
         (-0.0, "number -0"),
     ],
 )
-async def test_any_ttl_reaches_the_backend(full: StdioHarness, session: Any, ttl: Any, told: str) -> None:
+async def test_any_ttl_reaches_the_backend(full: StdioHarness, session: Any, ttl: Any, reported: str) -> None:
     async with full as harness:
         backend = await harness.open()
         await backend.create_session(session())
         await backend.update_session("u1", "s1", {}, ttl)
         seen = await backend.get_session("u1", "s1")
     assert seen is not None
-    assert seen.server_name == told
+    assert seen.server_name == reported

@@ -114,8 +114,8 @@ class _QuotesHeaders(RecordCodec):
         try:
             return super()._open(session_id, field, stored, kind)
         except DecryptionError:
-            told = stored if field == "headers" else "they"
-            raise DecryptionError(f"{told} can't be read", session_id=session_id) from None
+            lines = stored if field == "headers" else "they"
+            raise DecryptionError(f"{lines} can't be read", session_id=session_id) from None
 
 
 @broken("EN-10")

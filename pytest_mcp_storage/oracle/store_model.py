@@ -16,7 +16,7 @@ ROUNDING = 1.0
 """Seconds by which a store may keep a session longer than its TTL."""
 
 
-class Presence(Enum):
+class Liveness(Enum):
     """Whether a session must exist, must not, or may: within the rounding of its expiry."""
 
     LIVE = "live"
@@ -24,7 +24,7 @@ class Presence(Enum):
     UNSURE = "unsure"
 
 
-class Kept(NamedTuple):
+class StoredSession(NamedTuple):
     """A session, and the moment in seconds at which it expires."""
 
     session: SessionData
@@ -37,24 +37,24 @@ class Model:
     def __init__(self, now: Callable[[], float], default_ttl: float = DEFAULT_TTL) -> None:
         self.now = now
         self.default_ttl = default_ttl
-        self.kept: dict[SessionKey, Kept] = {}
+        self.kept: dict[SessionKey, StoredSession] = {}
 
-    def presence(self, name: SessionKey) -> Presence:
+    def liveness(self, name: SessionKey) -> Liveness:
         """Say whether a read must return the session now."""
         kept = self.kept.get(name)
         if kept is None or self.now() >= kept.expires_at + ROUNDING:
-            return Presence.GONE
-        return Presence.LIVE if self.now() < kept.expires_at else Presence.UNSURE
+            return Liveness.GONE
+        return Liveness.LIVE if self.now() < kept.expires_at else Liveness.UNSURE
 
     def created(self, session: SessionData, ttl: float | None = None) -> None:
         """Record that the store accepted a new session."""
         name = session.identity, session.session_id
-        self.kept[name] = Kept(SessionData.model_validate(session.__dict__), self._expiry(ttl))
+        self.kept[name] = StoredSession(SessionData.model_validate(session.__dict__), self._expiry(ttl))
 
     def updated(self, name: SessionKey, changes: Mapping[str, Any], ttl: float | None = None) -> None:
         """Record that the store accepted an update."""
         fields = {**self.kept[name].session.__dict__, **changes}
-        self.kept[name] = Kept(SessionData.model_validate(fields), self._expiry(ttl))
+        self.kept[name] = StoredSession(SessionData.model_validate(fields), self._expiry(ttl))
 
     def removed(self, name: SessionKey) -> None:
         """Record that the store removed the session."""
@@ -62,21 +62,21 @@ class Model:
 
     def forget_expired(self) -> None:
         """Remove what no read may return any more."""
-        self.kept = {name: kept for name, kept in self.kept.items() if self.presence(name) is not Presence.GONE}
+        self.kept = {name: kept for name, kept in self.kept.items() if self.liveness(name) is not Liveness.GONE}
 
-    def of(self, identity: str, *presences: Presence) -> dict[str, SessionData]:
-        """Return the identity's sessions by id, those of these presences."""
+    def of(self, identity: str, *states: Liveness) -> dict[str, SessionData]:
+        """Return the identity's sessions by id, those of these states."""
         return {
             session_id: kept.session
             for (owner, session_id), kept in self.kept.items()
-            if owner == identity and self.presence((owner, session_id)) in presences
+            if owner == identity and self.liveness((owner, session_id)) in states
         }
 
     def id_is_taken(self, name: SessionKey) -> bool:
         """Say whether another identity may hold a session of this id, so that creating it may be refused (ID-4)."""
         identity, session_id = name
         return any(
-            other == session_id and owner != identity and self.presence((owner, other)) is not Presence.GONE
+            other == session_id and owner != identity and self.liveness((owner, other)) is not Liveness.GONE
             for owner, other in self.kept
         )
 

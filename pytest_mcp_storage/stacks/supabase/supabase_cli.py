@@ -13,18 +13,18 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from pytest_mcp_storage.stacks.environment import supabase_cli_environment
+from pytest_mcp_storage.stacks.environment_variables import supabase_cli_environment
 from pytest_mcp_storage.stacks.processes import free_port
 from pytest_mcp_storage.stacks.servers import Note
 from pytest_mcp_storage.stacks.signing import private_jwk
 from pytest_mcp_storage.stacks.supabase.binaries import supabase_program
+from pytest_mcp_storage.stacks.supabase.database_schema import migrations
 from pytest_mcp_storage.stacks.supabase.docker import check_docker
+from pytest_mcp_storage.stacks.supabase.given_project import UrlServer
 from pytest_mcp_storage.stacks.supabase.keys import ProjectKeys
-from pytest_mcp_storage.stacks.supabase.schema import migrations
 from pytest_mcp_storage.stacks.supabase.servers import Upstream
 from pytest_mcp_storage.stacks.supabase.stack import MAX_ROWS, Say, StackServer, SupabaseStack
 from pytest_mcp_storage.stacks.supabase.supervisor_client import SupervisedServer
-from pytest_mcp_storage.stacks.supabase.url import GivenServer
 from reference_backends.core.errors import StorageSetupError
 
 STATUS_LIMIT = 30.0
@@ -81,7 +81,7 @@ def start(*, environ: Mapping[str, str] | None = None, say: Say = lambda text: N
     configuration = _configuration(Path.cwd())
     if configuration is not None and (reported := _status(program)) is not None:
         say(f"Supabase stack: using the project that is up at {reported['API_URL']}")
-        return GivenServer(_stack(reported, signing_key(configuration)))
+        return UrlServer(_stack(reported, signing_key(configuration)))
     say("Supabase stack: supabase start (the first time it pulls its images, which takes minutes)")
     return SupervisedServer("cli", f"{__name__}:CliServers", {"program": str(program)}, say=say, makes_stores=False)
 
@@ -139,10 +139,14 @@ def read_status(text: str) -> dict[str, str]:
     return known
 
 
+def _keys(reported: Mapping[str, str]) -> dict[str, str | None]:
+    return {attribute: reported.get(name) for name, attribute in KEYS.items()}
+
+
 def _stack(reported: Mapping[str, str], signing_key: str | None) -> SupabaseStack:
     return SupabaseStack(
         url=reported["API_URL"],
-        **{attribute: reported.get(name) for name, attribute in KEYS.items()},
+        **_keys(reported),
         database_url=reported["DB_URL"],
         signing_key=signing_key,
         provider="cli",
@@ -183,8 +187,7 @@ class CliServers:
         if self.used or not migrated or max_rows != MAX_ROWS:
             raise StorageSetupError("the cli provider has one store, with the migrations: use --mcp-supabase=native")
         self.used = True
-        keys = {attribute: self.reported.get(name) for name, attribute in KEYS.items()}
-        return Upstream(self.reported["API_URL"], self.reported["DB_URL"], keys)
+        return Upstream(self.reported["API_URL"], self.reported["DB_URL"], _keys(self.reported))
 
     async def ready(self, name: str) -> None:
         """``supabase start`` has waited for it."""

@@ -20,7 +20,7 @@ from reference_backends.core.errors import ConfigurationError, StorageUnavailabl
 ANSWER_LIMIT = 5.0
 
 
-class GivenServer(StackServer):
+class UrlServer(StackServer):
     """A project that this run did not start. Its only store may contain rows of others; it is not ended or emptied."""
 
     owned = False
@@ -42,7 +42,7 @@ class GivenServer(StackServer):
         pass
 
 
-def start(*, environ: Mapping[str, str], say: Say) -> GivenServer:
+def start(*, environ: Mapping[str, str], say: Say) -> UrlServer:
     """Return the project of ``SUPABASE_URL``.
 
     A key must be set too: ``SUPABASE_SECRET_KEY`` or ``SUPABASE_SERVICE_ROLE_KEY``, or a public key,
@@ -68,7 +68,7 @@ def start(*, environ: Mapping[str, str], say: Say) -> GivenServer:
         )
     say(f"Supabase stack: using the project at {url}")
     _check_reachable(url)
-    return GivenServer(stack)
+    return UrlServer(stack)
 
 
 def _fault(url: str) -> str | None:

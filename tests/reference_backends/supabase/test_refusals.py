@@ -13,6 +13,7 @@ from aiohttp import web
 from pytest_mcp_storage.stacks.supabase.stack import SupabaseStack
 from reference_backends import (
     ConfigurationError,
+    DecryptionError,
     SessionNotFoundError,
     StorageError,
     StorageSetupError,
@@ -131,6 +132,19 @@ async def test_a_gateway_that_removes_prefer_changes_nothing(stack: SupabaseStac
         assert await backend.get_identity_mcp_sessions("alice") == ["s1"]
         await backend.remove_session("alice", "s1")
         assert await backend.get_all_session_ids() == []
+
+
+async def test_an_update_through_such_a_gateway_seals_what_is_in_clear(stack: SupabaseStack, backend_on: Any) -> None:
+    async with (
+        backend_on(stack) as plain,
+        without_prefer(stack) as url,
+        backend_at(url, str(stack.service_role_key)) as backend,
+    ):
+        await plain.create_session(SESSION.model_copy(update={"session_id": "clear"}))
+        await backend.init()
+        await backend.update_session("alice", "clear", {"server_name": "named"})
+        with pytest.raises(DecryptionError):
+            await plain.get_session("alice", "clear")
 
 
 async def test_an_update_of_which_nothing_is_known_says_so(stack: SupabaseStack) -> None:

@@ -34,7 +34,7 @@ UNDEFINED: Final = Undefined()
 """JavaScript's ``undefined``: in an update, remove the field."""
 
 _FLOATS = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf, "-0": -0.0}
-_TELLTALES = ('"$"', "NaN", "Infinity", "-0.0")
+_MARKERS = ('"$"', "NaN", "Infinity", "-0.0")
 _LONG_NUMBERS = [re.compile(pattern).search for pattern in (r":-?\d{16}", r",-?\d{16}", r"\[-?\d{16}")]
 """Three patterns that each begin with a literal are much faster than one with alternatives."""
 _is_integer = re.compile(r"-?[0-9]+").fullmatch
@@ -68,7 +68,7 @@ def read_line(line: bytes) -> Any:
 
 
 def _may_need_marks(text: str) -> bool:
-    return any(telltale in text for telltale in _TELLTALES) or any(search(text) for search in _LONG_NUMBERS)
+    return any(telltale in text for telltale in _MARKERS) or any(search(text) for search in _LONG_NUMBERS)
 
 
 def mark(value: object) -> Any:
