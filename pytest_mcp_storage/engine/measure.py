@@ -65,7 +65,7 @@ def measure(
         _judge(measurement, executor.failure, context)
         measurement.history = executor.history
     replayable = measurement.outcome is Outcome.FAILED and not isinstance(executor.failure, (NoReturn, TimeoutError))
-    if context.cancelled and blamed(executor.failure):
+    if executor.failure and context.cancelled and blamed(executor.failure):
         replayable = False  # what a cancelled call left behind would fail a replay too, from its first call on
     if reduce and replayable and executor.recorded and not environment.hung:
         again = TestContext(environment, tier, seed, destructive=destructive)

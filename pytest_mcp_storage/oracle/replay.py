@@ -15,7 +15,7 @@ from pytest_mcp_storage.engine.violation import Violation
 from pytest_mcp_storage.oracle.judge import Finding, Judge
 from pytest_mcp_storage.oracle.scenario import PASS, Scenario, Step
 from pytest_mcp_storage.spec.capabilities import Capability
-from pytest_mcp_storage.spec.describe import told
+from pytest_mcp_storage.spec.describe import describe
 from pytest_mcp_storage.spec.harness import NotMeasurable
 from reference_backends import SessionData
 
@@ -129,7 +129,7 @@ def _shows_nothing() -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        raise NotMeasurable(f"the replay ended at {told(error)}") from error
+        raise NotMeasurable(f"the replay ended at {describe(error)}") from error
 
 
 def handle_result(context: TestContext) -> object:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from xdist.scheduler import LoadScopeScheduling
+from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 
 from pytest_mcp_storage.suite import PREFIX
 
 
-class ByBackend(LoadScopeScheduling):
+class ByBackend(LoadScopeScheduling):  # type: ignore[misc]
     """Gives all tests of a backend to one worker, and the user's own tests by module."""
 
     def _split_scope(self, nodeid: str) -> str:
