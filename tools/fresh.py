@@ -29,6 +29,7 @@ ROOT = Path(__file__).resolve().parent.parent
 LOGS = ROOT / "build" / "fresh"
 MACHINES = ("bookworm-root", "bookworm-user", "trixie-root", "trixie-user")
 PACKAGES = ("python3", "python3-venv", "make", "nodejs", "npm", "ca-certificates")
+MOUNTS = Path("/proc/self/mountinfo")
 CODE = "srv/a path with blanks/clone"
 HOMES = {"bookworm-user": None, "trixie-user": "/home/tester"}
 """The ordinary users' homes: one has none, and the other may only read it."""
@@ -124,7 +125,7 @@ def folder(name: str) -> Iterator[Path]:
     try:
         yield made
     finally:
-        if f" {made}/" in Path("/proc/self/mountinfo").read_text(encoding="utf-8"):
+        if f" {made}/" in MOUNTS.read_text(encoding="utf-8"):
             print(f"fresh: {made} stays, since something is mounted in it: see findmnt", flush=True)
         else:
             shutil.rmtree(made)
@@ -133,9 +134,9 @@ def folder(name: str) -> Iterator[Path]:
 def do(name: str, *command: str) -> None:
     """Run a step of ours, and exit with its output if it fails."""
     start = time.monotonic()
-    if (done := step.run(name, *command)).returncode:
+    if (done := step.run(f"fresh: {name}", *command)).returncode:
         sys.exit(f"{done.stdout}\nfailed: {name}")
-    step.say(f"done after {time.monotonic() - start:.0f} s")
+    print(f"  done after {time.monotonic() - start:.0f} s", flush=True)
 
 
 def make_base(base: Path, release: str) -> None:
@@ -148,7 +149,8 @@ def make_base(base: Path, release: str) -> None:
     (base / "etc/pip.conf").write_text(pip_settings(printed("pip", "config", "list")), encoding="utf-8")
     settings = {key: printed("npm", "config", "get", key).strip() for key in NPM}
     (base / "etc/npmrc").write_text(npm_settings(settings), encoding="utf-8")
-    # As in images of containers: no service starts when its package is installed.
+    # As in images of containers: no service starts when its package is installed, and dpkg does not wait for the disk.
+    (base / "etc/dpkg/dpkg.cfg.d/unsafe-io").write_text("force-unsafe-io\n", encoding="utf-8")
     (base / "usr/sbin/policy-rc.d").write_text("#!/bin/sh\nexit 101\n", encoding="utf-8")
     (base / "usr/sbin/policy-rc.d").chmod(0o755)
     for name in (CERTIFICATES, "/etc/hosts", "/etc/resolv.conf"):

@@ -14,14 +14,9 @@ QUIET = 30.0
 """Seconds without a line from us: then the user wants to know that the command still runs."""
 
 
-def say(text: str) -> None:
-    """Print a step."""
-    print(f"setup: {text}", flush=True)
-
-
 def run(name: str, *command: str, quiet: float = QUIET, **options: Any) -> subprocess.CompletedProcess[str]:
     """Run the command, and return its exit code and its output, errors included. It gets no standard input."""
-    say(name)
+    print(name, flush=True)
     start = time.monotonic()
     options |= {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
     with subprocess.Popen(command, **options) as process:
@@ -29,23 +24,22 @@ def run(name: str, *command: str, quiet: float = QUIET, **options: Any) -> subpr
             try:
                 output, _ = process.communicate(timeout=quiet)
             except subprocess.TimeoutExpired as waited:
-                say(f"… {time.monotonic() - start:.0f} s: {last_line(waited.output)[:100] or name}")
+                shown = last_line((waited.output or b"").decode(errors="replace"))[:100] or name
+                print(f"  … {time.monotonic() - start:.0f} s: {shown}", flush=True)
             else:
                 return subprocess.CompletedProcess(command, process.returncode, output.decode(errors="replace"))
 
 
-def last_line(output: bytes | None) -> str:
-    """Return the last line that is not empty."""
-    lines = (output or b"").decode(errors="replace").split("\n")
-    return next((line.strip() for line in reversed(lines) if line.strip()), "")
+def last_line(output: str) -> str:
+    """Return the last line that is not empty; an empty text if there is none."""
+    return ([""] + [line.strip() for line in output.splitlines() if line.strip()])[-1]
 
 
 def main(name: str, *command: str) -> int:
     """Run the command, and print its output if it fails."""
     done = run(name, *command)
     if done.returncode:
-        print(done.stdout, flush=True)
-        say(f"failed: {name}")
+        print(f"{done.stdout}\nfailed: {name}", flush=True)
     return done.returncode
 
 
