@@ -64,7 +64,9 @@ def main() -> int:
             make_base(base, release)
             for name in (each for each in chosen if each.startswith(release)):
                 with folder(name) as machine:
-                    ends.append((name, *try_machine(base, machine, name, " ".join(asked.commands))))
+                    print(f"\n== {name}", flush=True)
+                    make_machine(base, machine, name)
+                    ends.append((name, *try_machine(machine, name, " ".join(asked.commands))))
     for name, code, seconds in ends:
         lines = (LOGS / f"{name}.log").read_text(encoding="utf-8").splitlines()
         print(f"\n== {name}: exit code {code} after {seconds:.0f} s. Its last lines:", *lines[-15:], sep="\n")
@@ -160,16 +162,20 @@ def make_base(base: Path, release: str) -> None:
     do(f"installing {', '.join(PACKAGES)}", *in_machine(base, "root", "sh", "-c", f"{install} {' '.join(PACKAGES)}"))
 
 
-def try_machine(base: Path, machine: Path, name: str, commands: str) -> tuple[int, float]:
-    """Run the commands on a copy of the base; return the exit code and the seconds that they took."""
-    print(f"\n== {name}: {commands}", flush=True)
+def make_machine(base: Path, machine: Path, name: str) -> None:
+    """Copy the base, with a clone of the repository and, for an ordinary user, the user."""
     code = machine / CODE
     do("copying the machine", "cp", "--archive", f"{base}/.", str(machine))
     do("cloning the repository", "git", "clone", "--quiet", "--no-hardlinks", str(ROOT), str(code))
-    user = "root" if name.endswith("root") else "tester"
-    if user != "root":
+    if name.endswith("user"):
         make = f'useradd tester && chown -R tester: "/{CODE}"{" && mkdir /home/tester" if HOMES[name] else ""}'
         do(f"making a user whose home is {HOMES[name]}", *in_machine(machine, "root", "sh", "-c", make))
+
+
+def try_machine(machine: Path, name: str, commands: str) -> tuple[int, float]:
+    """Run the commands in the machine; return their exit code and the seconds that they took."""
+    print(f"fresh: running {commands}", flush=True)
+    user = "root" if name.endswith("root") else "tester"
     variables = [f"{key}={value}" for key, value in environment(name, dict(os.environ)).items()]
     inside = ("env", "-i", *variables, "sh", "-c", FIRST, "sh", "sh", "-c", f'cd "/{CODE}" && {commands}')
     start = time.monotonic()
