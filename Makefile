@@ -35,7 +35,8 @@ $(READY): pyproject.toml
 	@touch $(READY)
 
 # The suite alone: in a folder without tests, and without this repository's own settings.
-JUDGE := cd docs && "$(abspath $(BIN))/pytest" -c /dev/null --rootdir=. -p no:cacheprovider -p no:randomly
+JUDGE := cd docs && "$(abspath $(BIN))/pytest" -c /dev/null --rootdir=. -p no:cacheprovider -p no:randomly \
+    -o asyncio_default_fixture_loop_scope=function
 
 conformance: $(READY)  ## Judge memory, file, sqlite and supabase (TIER=smoke|standard|deep)
 	$(JUDGE) --mcp-tier=$(TIER) --mcp-backend=memory --mcp-backend=file --mcp-backend=sqlite --mcp-backend=supabase

@@ -24,7 +24,7 @@ def run(name: str, *command: str, quiet: float = QUIET, **options: Any) -> subpr
             try:
                 output, _ = process.communicate(timeout=quiet)
             except subprocess.TimeoutExpired as waited:
-                shown = last_line((waited.output or b"").decode(errors="replace"))[:100] or name
+                shown = last_line((waited.output or b"").decode(errors="replace"))[:100]
                 print(f"  … {time.monotonic() - start:.0f} s: {shown}", flush=True)
             else:
                 return subprocess.CompletedProcess(command, process.returncode, output.decode(errors="replace"))
