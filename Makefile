@@ -126,7 +126,7 @@ parts: $(READY)  ## Install what the tests need: as root on Debian the system's 
 fresh:  ## Run make test on bare machines, Debian 12 and 13, as root and as a user: an hour or more (FRESH="make check")
 	@$(PYTHON) tools/fresh.py $(addprefix --machine=,$(MACHINES)) "$(FRESH)"
 
-upstream: $(READY)  ## Judge the stores of @mcp-ts/sdk, and write docs/upstream.md (needs Node.js 20 with npm)
+upstream: $(READY)  ## Judge the stores of @mcp-ts/sdk, and write docs/upstream.md (needs Node.js with npm)
 	$(BIN)/python docs/upstream_report.py --tier $(TIER)
 
 release-check: $(READY)  ## Build the distributions, and check them as the release does, up to the upload

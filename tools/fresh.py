@@ -42,7 +42,7 @@ CARRIED = re.compile(
 PIP = ("index-url", "extra-index-url", "trusted-host", "proxy", "cert", "default-timeout")
 NPM = ("registry", "proxy", "https-proxy", "noproxy", "cafile")
 MOUNTED = 'mount -t proc proc "$0/proc" && mount --rbind /dev "$0/dev" && exec chroot "$@"'
-FIRST = '"$@" & wait $!'
+FIRST = '"$@"; exit $?'
 """Process 1 of the machine: a shell that waits for the command, and for orphans."""
 
 

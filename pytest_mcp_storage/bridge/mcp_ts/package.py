@@ -49,7 +49,7 @@ async def installed(*extra: str) -> Path:
 
 def _need(program: str) -> None:
     if shutil.which(program) is None:
-        raise BridgeFault(f"{SDK} needs {program} on the PATH: install Node.js 20 or newer, which brings npm")
+        raise BridgeFault(f"{SDK} needs {program} on the PATH: install Node.js 18 or newer, which brings npm")
 
 
 async def _install(packages: Sequence[str], folder: Path) -> None:
