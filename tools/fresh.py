@@ -41,9 +41,11 @@ CARRIED = re.compile(
 """The variables that say how to reach the registries."""
 PIP = ("index-url", "extra-index-url", "trusted-host", "proxy", "cert", "default-timeout")
 NPM = ("registry", "proxy", "https-proxy", "noproxy", "cafile")
-MOUNTED = 'mount -t proc proc "$0/proc" && mount --rbind /dev "$0/dev" && exec chroot "$@"'
-FIRST = '"$@"; exit $?'
-"""Process 1 of the machine: a shell that waits for the command, and for orphans."""
+START = (
+    'mount -t proc proc "$0/proc" && mount --rbind /dev "$0/dev" && mount -t tmpfs tmpfs "$0/dev/shm" && '
+    'chroot "$@"; exit $?'
+)
+"""Process 1 of the machine. It stays root's, since a process that becomes another user's loses ``--kill-child``."""
 
 
 def main() -> int:
@@ -116,7 +118,7 @@ def environment(name: str, environ: dict[str, str]) -> dict[str, str]:
 def in_machine(machine: Path, user: str, *command: str) -> list[str]:
     """Return what runs a command in the machine, as that user."""
     namespaces = ["unshare", "--mount", "--pid", "--fork", "--kill-child"]
-    return [*namespaces, "sh", "-c", MOUNTED, str(machine), f"--userspec={user}:{user}", str(machine), *command]
+    return [*namespaces, "sh", "-c", START, str(machine), f"--userspec={user}:{user}", str(machine), *command]
 
 
 @contextmanager
@@ -177,7 +179,7 @@ def try_machine(machine: Path, name: str, commands: str) -> tuple[int, float]:
     print(f"fresh: running {commands}", flush=True)
     user = "root" if name.endswith("root") else "tester"
     variables = [f"{key}={value}" for key, value in environment(name, dict(os.environ)).items()]
-    inside = ("env", "-i", *variables, "sh", "-c", FIRST, "sh", "sh", "-c", f'cd "/{CODE}" && {commands}')
+    inside = ("env", "-i", *variables, "sh", "-c", f'cd "/{CODE}" && {commands}')
     start = time.monotonic()
     with (
         (LOGS / f"{name}.log").open("w", encoding="utf-8") as log,
