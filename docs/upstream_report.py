@@ -190,7 +190,7 @@ def document(judged: Sequence[Judged], defects: Sequence[Defect]) -> Iterator[st
     yield ""
     yield f"By {report.suite}, contract {report.revision}, tier {report.tier}, seed {report.seed}, on {packages}."
     yield ""
-    yield "Written by `make upstream`, which judges them again: Node.js 20 with npm is needed, Redis or Valkey for one"
+    yield "Written by `make upstream`, which judges them again: Node.js 18 with npm is needed, Redis or Valkey for one"
     yield "store and PostgreSQL for another ([supabase-stack.md](supabase-stack.md)); nothing of upstream is changed."
     yield "One store alone: `python docs/upstream_report.py --store redis`; one clause: the line `reproduce` below it."
     yield "[bridge-protocol.md](bridge-protocol.md#mcp-tssdk) says how the package is driven, and what the bridge adds."

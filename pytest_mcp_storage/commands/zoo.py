@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from multiprocessing import get_context
@@ -16,6 +17,9 @@ from pytest_mcp_storage.spec.clauses import load_clauses
 from pytest_mcp_storage.zoo.mutant import Mutant
 from pytest_mcp_storage.zoo.registry import all_mutants, conforming_stores
 from pytest_mcp_storage.zoo.run import KillResult, quietly, run_mutant
+
+BETWEEN_LINES = 20.0
+"""Seconds between two lines on how far the run is, if it does not write to a terminal."""
 
 
 @click.command()
@@ -67,9 +71,18 @@ def _results(names: list[str], *, seed: int, every: bool, jobs: int, console: Co
         # Conforming stores are last in the list and run every clause. They start first, so that no process is idle
         # at the end.
         running = {pool.submit(run_mutant, name, tiers=tiers, seed=seed, every=every): name for name in reversed(names)}
-        for done in as_completed(running):
+        start = said = time.monotonic()
+        for count, done in enumerate(as_completed(running), 1):
             progress.update(task, advance=1, description=f"run {running[done]}")
+            if not console.is_terminal and (now := time.monotonic()) - said >= BETWEEN_LINES:
+                said = now
+                console.print(_so_far(count, len(names), now - start), soft_wrap=True)
             yield done.result()
+
+
+def _so_far(count: int, total: int, seconds: float) -> str:
+    """Return a line on how far the run is, for output that is not a terminal."""
+    return f"{count} of {total} stores after {seconds:.0f} s, about {seconds / count * (total - count):.0f} s left"
 
 
 def _matrix(results: Sequence[KillResult]) -> Table:

@@ -41,6 +41,13 @@ def cache_folder(*parts: str) -> Path:
     return folder
 
 
+def npm_environment() -> dict[str, str]:
+    """Return the environment of npm. If the user's home can't be written, npm's cache is in the cache folder."""
+    if os.access(os.path.expanduser("~"), os.W_OK):
+        return dict(os.environ)
+    return {"npm_config_cache": str(cache_folder("npm-cache")), **os.environ}
+
+
 def temporary_root(*, in_memory: bool = False) -> Path:
     """Return the parent of run folders: the system's temporary folder, or ``/tmp`` if a socket's path can't contain it.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import sys
 from collections.abc import Callable
@@ -12,8 +13,12 @@ import jsonschema
 import pytest
 
 import pytest_mcp_storage.bridge
+from pytest_mcp_storage.bridge.errors import BridgeFault
 from pytest_mcp_storage.bridge.harness import StdioHarness
+from pytest_mcp_storage.bridge.mcp_ts.package import installed
+from pytest_mcp_storage.bridge.mcp_ts.sqlite import McpTsSqlite
 from reference_backends import SessionData
+from tests.parts import missing
 
 PROGRAMS = Path(pytest_mcp_storage.bridge.__file__).parent
 EXAMPLE = PROGRAMS / "examples" / "memory_bridge.py"
@@ -24,6 +29,22 @@ FULL = Path(__file__).parent / "full.mjs"
 def schema() -> dict[str, Any]:
     loaded: dict[str, Any] = json.loads((PROGRAMS / "protocol.schema.json").read_text())
     return loaded
+
+
+@pytest.fixture(scope="session")
+def better_sqlite3() -> None:
+    """Skip the test if npm can neither download nor compile the package of upstream's SQLite store."""
+    try:
+        asyncio.run(installed("better-sqlite3"))
+    except BridgeFault as error:
+        print(error)
+        missing("better-sqlite3", "npm can't install it", "apt-get install g++ libnode-dev, as root")
+
+
+@pytest.fixture(autouse=True)
+def _needs_better_sqlite3(request: pytest.FixtureRequest) -> None:
+    if "callspec" in vars(request.node) and McpTsSqlite in request.node.callspec.params.values():
+        request.getfixturevalue("better_sqlite3")
 
 
 class Validator:

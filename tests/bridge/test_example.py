@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable
@@ -84,7 +85,7 @@ def test_it_needs_nothing_but_the_standard_library() -> None:
 
 def test_it_passes_the_suite(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--mcp-tier=smoke"]
-    bridge = f"--mcp-backend=stdio:{sys.executable} -S {EXAMPLE}"
+    bridge = f"--mcp-backend=stdio:{shlex.join([sys.executable, '-S', str(EXAMPLE)])}"
     run = subprocess.run(
         [*command, bridge, "--mcp-strict", "--mcp-report=report.json"],
         cwd=tmp_path,

@@ -47,6 +47,7 @@ async def test_every_handle_on_memory_is_a_separate_store(session: Make) -> None
         assert await two.get_session("u1", "s1") is None
 
 
+@pytest.mark.usefixtures("better_sqlite3")
 async def test_each_handle_has_its_own_clock(session: Make) -> None:
     """SQLite's clean-up reads the time: at the same moment the session has expired for one handle only."""
     early, late = 1_000_000.0, 2_000_000.0

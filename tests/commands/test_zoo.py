@@ -5,6 +5,7 @@ The results here are made up; tests/zoo/test_run.py has real ones.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -103,3 +104,10 @@ def test_a_name_that_the_zoo_does_not_know_is_a_usage_error(run: Run) -> None:
     done = run("Unicorn")
     assert done.exit_code == 2
     assert "no mutant, clause or group of the zoo is called Unicorn" in done.output
+
+
+def test_a_run_that_no_terminal_shows_says_how_far_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(commands, "BETWEEN_LINES", 0.0)
+    done = CliRunner().invoke(commands.zoo, ["IgnoresTtl", "--jobs", "1"])
+    assert re.search(r"^1 of 1 stores after \d+ s, about 0 s left$", done.output, re.M), done.output
+    assert commands._so_far(30, 90, 60.0) == "30 of 90 stores after 60 s, about 120 s left"

@@ -16,7 +16,7 @@ from playwright.sync_api import Browser, sync_playwright
 import pytest_mcp_storage
 import reference_backends
 from pytest_mcp_storage import load_clauses
-from tests.parts import CHROMIUM
+from tests.parts import browser_program
 
 ROOT = Path(__file__).parents[2]
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
@@ -37,7 +37,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    program = CHROMIUM.require()
+    program = browser_program()
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=program, args=FLAGS)
         yield chromium

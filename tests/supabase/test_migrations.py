@@ -208,7 +208,7 @@ def cron() -> Iterator[Database]:
     except StorageSetupError as error:
         if "pg_cron" not in str(error):
             raise
-        missing("pg_cron is not installed (Debian: postgresql-15-cron, for the PostgreSQL 15 of Debian)")
+        missing("pg_cron", "its PostgreSQL has no pg_cron", "make parts, as root on Debian or Ubuntu")
     with server:
         stack = server.store("scheduled", migrated=False)
         with psycopg.connect(str(stack.database_url), autocommit=True) as connection:
@@ -240,7 +240,7 @@ def test_without_pg_cron_nothing_is_scheduled_and_a_notice_says_so(bare: Databas
     """Not installed; or installed and not preloaded, as in this server."""
     found = bare.execute("select from pg_available_extensions where name = 'pg_cron'").fetchone() is not None
     if installed and not found:
-        missing("pg_cron is not installed (Debian: postgresql-15-cron, for the PostgreSQL 15 of Debian)")
+        missing("pg_cron", "its PostgreSQL has no pg_cron", "make parts, as root on Debian or Ubuntu")
     if not installed and found:  # hide it from the catalogue
         bare.execute("create schema without; create view without.pg_available_extensions as select ''::text as name")
         bare.execute("set search_path = without, pg_catalog, public")

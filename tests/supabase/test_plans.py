@@ -77,7 +77,7 @@ def explaining() -> Iterator[SupervisedServer]:
     except StorageSetupError as error:
         if "auto_explain" not in str(error):
             raise
-        missing("this PostgreSQL has no auto_explain")
+        missing("query plan", "this PostgreSQL has no auto_explain", "make parts, as root on Debian or Ubuntu")
     with server:
         yield server
 

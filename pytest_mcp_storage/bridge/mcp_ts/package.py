@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pytest_mcp_storage.bridge.errors import BridgeFault
-from pytest_mcp_storage.stacks.folders import cache_folder
+from pytest_mcp_storage.stacks.folders import cache_folder, npm_environment
 from pytest_mcp_storage.stacks.processes import dies_with_parent
 
 SDK = "@mcp-ts/sdk"
@@ -49,7 +49,7 @@ async def installed(*extra: str) -> Path:
 
 def _need(program: str) -> None:
     if shutil.which(program) is None:
-        raise BridgeFault(f"{SDK} needs {program} on the PATH: install Node.js 20 or newer, which brings npm")
+        raise BridgeFault(f"{SDK} needs {program} on the PATH: install Node.js 18 or newer, which brings npm")
 
 
 async def _install(packages: Sequence[str], folder: Path) -> None:
@@ -69,6 +69,7 @@ async def _install(packages: Sequence[str], folder: Path) -> None:
             "--no-package-lock",
             *packages,
             cwd=unfinished,
+            env=npm_environment(),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,

@@ -8,7 +8,7 @@ const isStandIn = (value) => {
   const keys = Object.keys(value);
   return keys.length === 1 && keys[0] === MARK;
 };
-const isLone = (text) => !text.isWellFormed();
+const isLone = (text) => /\p{Surrogate}/u.test(text); // isWellFormed() came with Node.js 20
 
 // Assignment would call the setter of "__proto__".
 const set = (object, key, value) =>

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import platform
 import shutil
 import subprocess
@@ -13,7 +12,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 
-from pytest_mcp_storage.stacks.folders import cache_folder
+from pytest_mcp_storage.stacks.folders import cache_folder, npm_environment
 from pytest_mcp_storage.stacks.supabase.stack import Say
 from reference_backends.core.errors import StorageSetupError
 
@@ -118,7 +117,7 @@ def _install(npm: str, package: NpmPackage, folder: Path) -> None:
         done = subprocess.run(
             command,
             cwd=folder,
-            env=_npm_environment(),
+            env=npm_environment(),
             capture_output=True,
             encoding="utf-8",
             errors="replace",
@@ -131,13 +130,6 @@ def _install(npm: str, package: NpmPackage, folder: Path) -> None:
     if done.returncode != 0:
         words = " · ".join(done.stderr.strip().splitlines()[-5:])
         raise StorageSetupError(f"npm could not install {package}: {words}")
-
-
-def _npm_environment() -> dict[str, str]:
-    """Return the environment of npm. If the user's home can't be written, npm's cache is in the cache folder."""
-    if os.access(os.path.expanduser("~"), os.W_OK):
-        return dict(os.environ)
-    return {"npm_config_cache": str(cache_folder("npm-cache")), **os.environ}
 
 
 def _node_platform() -> str:

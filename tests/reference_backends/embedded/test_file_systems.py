@@ -19,9 +19,10 @@ from typing import Any
 import pytest
 
 from reference_backends import StorageError, StorageSetupError
+from tests.parts import not_here
 from tests.reference_backends.embedded.conftest import CLASSES, WORKER, Build, Open
 
-NO_NAMESPACE = "this kernel grants no mount namespace"
+AS_ROOT = "make test, as root"
 FOLDER_CANNOT_BE_SYNCED = [errno.EINVAL, errno.ENOTSUP, errno.EIO]
 
 
@@ -31,7 +32,7 @@ def with_mounts(script: str, *arguments: object) -> subprocess.CompletedProcess[
     command += [sys.executable, str(WORKER), *map(str, arguments)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if "unshare" in done.stderr:
-        pytest.skip(f"{NO_NAMESPACE}: {done.stderr.strip()}")
+        not_here("mount", "this kernel grants no mount namespace", AS_ROOT)
     return done
 
 
@@ -105,7 +106,7 @@ def test_a_file_that_nobody_may_change_is_found_by_init(
     prepared(build, session)
     before = path.read_bytes()
     if subprocess.run(["chattr", "+i", path], capture_output=True, check=False).returncode:
-        pytest.skip("this file system has no immutable files")
+        not_here("chattr", "this file system has no immutable files", "TMPDIR on ext4, as root")
     try:
         with pytest.raises(StorageSetupError, match="read and write"):
             asyncio.run(build().init())
@@ -118,13 +119,13 @@ def test_a_file_that_nobody_may_change_is_found_by_init(
 @pytest.fixture
 def user_of_another_id() -> None:
     if os.geteuid() or not shutil.which("chattr"):
-        pytest.skip("needs root and chattr")
+        not_here("chattr", "not root, or no chattr", AS_ROOT)
 
 
 def test_root_leaves_the_file_to_its_owner(kind: str, path: Path, build: Open, session: Build) -> None:
     """As if an administrator ran a command on the store of an application that has a separate user."""
     if os.geteuid():
-        pytest.skip("needs root")
+        not_here("chown", "not root", AS_ROOT)
     prepared(build, session)
     for file in (path.parent, *path.parent.iterdir()):
         os.chown(file, 4321, 4321)
@@ -144,10 +145,10 @@ def test_root_leaves_the_file_to_its_owner(kind: str, path: Path, build: Open, s
 @contextmanager
 def bindfs(back: Path, front: Path, *options: str) -> Iterator[None]:
     if os.geteuid() or not shutil.which("bindfs"):
-        pytest.skip("needs root and bindfs")
+        not_here("bindfs", "not root, or no bindfs", AS_ROOT)
     front.mkdir()
     if subprocess.run(["bindfs", *options, back, front], capture_output=True, check=False).returncode:
-        pytest.skip("this kernel has no FUSE")
+        not_here("bindfs", "this kernel has no FUSE", "modprobe fuse, as root")
     try:
         yield
     finally:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+import shlex
 import sys
 from pathlib import Path
 
@@ -19,7 +20,7 @@ def test_the_example_opens_the_browser_once(tmp_path: Path) -> None:
     browser = tmp_path / "browser.py"
     browser.write_text("import sys, urllib.request\nurllib.request.urlopen(sys.argv[1]).read()\n", encoding="utf-8")
     environ = os.environ | {
-        "BROWSER": f"{sys.executable} {browser} %s",
+        "BROWSER": f"{shlex.join([sys.executable, str(browser)])} %s",
         "MCP_TS_STORAGE_TYPE": "sqlite",
         "MCP_TS_STORAGE_SQLITE_PATH": str(tmp_path / "sessions.db"),
         "STORAGE_ENCRYPTION_KEY": "5e" * 32,

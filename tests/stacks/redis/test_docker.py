@@ -19,7 +19,6 @@ from pytest_mcp_storage.harnesses.redis import RedisHarness
 from pytest_mcp_storage.stacks.redis.native import server_program
 from pytest_mcp_storage.stacks.redis.server import redis_server
 from reference_backends import SessionData, StorageSetupError
-from tests.parts import missing
 from tests.stacks import images
 from tests.stacks.supabase.test_native import becomes_true
 
@@ -45,11 +44,9 @@ asyncio.run(hold())
 @pytest.fixture(scope="module")
 def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with images.alone(), images.engine(tmp_path_factory.mktemp("docker")) as host:
-        if host is None:
-            missing("no Docker engine runs, and none (docker.io) can be started")
-        build(str(host))
-        yield str(host)
-        run(str(host), "image", "rm", "--force", IMAGE)
+        build(host)
+        yield host
+        run(host, "image", "rm", "--force", IMAGE)
 
 
 @pytest.fixture(autouse=True)
