@@ -48,14 +48,16 @@ class Explained:
     on_base: str = ""
 
 
-def explain(name: str) -> list[Explained]:
+def explain(name: str, tier: str = "standard") -> list[Explained]:
     """Return the first failure of each clause that must kill the mutant."""
     mutant = next(each for each in all_mutants() if each.name == name)
     loop = SuiteLoop()
     environment = Environment(name, mutant.harness, loop)
     try:
         environment.start()
-        found = [_explained(mutant, clause, environment) for clause in load_clauses() if clause.id in mutant.clauses]
+        found = [
+            _explained(mutant, clause, environment, tier) for clause in load_clauses() if clause.id in mutant.clauses
+        ]
         environment.stop()
     except Exception as error:
         print(f"{name}: {error!r}", file=sys.stderr)
@@ -65,7 +67,7 @@ def explain(name: str) -> list[Explained]:
     return [each for each in found if each is not None]
 
 
-def _explained(mutant: Mutant, clause: Clause, environment: Environment) -> Explained | None:
+def _explained(mutant: Mutant, clause: Clause, environment: Environment, tier: str) -> Explained | None:
     took: list[float] = []
     entries: list[int] = []
 
@@ -76,7 +78,7 @@ def _explained(mutant: Mutant, clause: Clause, environment: Environment) -> Expl
         took.append(perf_counter() - start)
 
     for test in clause.tests:
-        seen = measure(suite_tests()[test], clause, environment, TIERS["standard"], 0, destructive=True, reduce=timed)
+        seen = measure(suite_tests()[test], clause, environment, TIERS[tier], 0, destructive=True, reduce=timed)
         if seen.outcome is not Outcome.FAILED:
             continue
         found = Explained(mutant.name, clause.id, sum(entries[-1:]), seconds=sum(took[-1:]))

@@ -209,7 +209,7 @@ def _causes(backend: BackendReport, width: int) -> list[Line]:
     for number, cause in enumerate(backend.causes, 1):
         ids = one_line(backend.folded(cause.clauses))
         found += _wrapped(f"  {number}. ", f"{one_line(cause.line)} · {ids}", width, {"red": True}, most=None)
-    return [*found, []]
+    return found
 
 
 def counted(count: int, what: str) -> str:

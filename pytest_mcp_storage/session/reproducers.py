@@ -148,7 +148,8 @@ def _step(scenario: Mapping[str, Any], place: int, clause: str) -> list[str]:
     lines = [] if before[-1:] == [step["handle"]] else [f"store = await handle({', '.join(options)})"]
     call = f"await store.{step['method']}({', '.join(given)})"
     if place != finding["place"]:
-        refused = place in dict(finding.get("raised", ()))
+        may_be_refused = step["method"] != "create_session" and _is_invalid(step)
+        refused = place in dict(finding.get("raised", ())) or may_be_refused
         return [*lines, "with contextlib.suppress(Exception):", f"    {call}"] if refused else [*lines, call]
     return [
         *lines,
