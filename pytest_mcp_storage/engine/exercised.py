@@ -116,9 +116,12 @@ def exercised(parts: Iterable[Arcs]) -> Exercised:
     if not existing:
         return Exercised()
     coverage = _coverage(map(Path, existing))
-    coverage.get_data().add_arcs(existing)
+    data = coverage.get_data()
+    data.add_arcs(existing)
+    report = _json_report(coverage)
+    data.close(force=True)  # its database is in memory: Python 3.13 warns of one that is dropped open
     total = Exercised()
-    for file, facts in _json_report(coverage)["files"].items():
+    for file, facts in report["files"].items():
         _add(total, Path(file), facts, harness[str(Path(file).resolve())])
     total.missed.sort(key=lambda each: (each.first - each.last, each.file, each.first))
     return total

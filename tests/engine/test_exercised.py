@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -139,3 +140,22 @@ def test_it_can_be_switched_off(pytester: pytest.Pytester) -> None:
     command = ("--mcp-backend=mystore:Store", "--mcp-tier=smoke", "--mcp-clause=LC-2", "--mcp-no-coverage")
     run = pytester.runpytest_subprocess(*command, "-pno:randomly")
     assert "branches" not in run.stdout.str()
+
+
+def test_no_database_of_coverage_is_left_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python 3.13 warns of one, and a run that turns warnings into errors would fail."""
+    opened: list[sqlite3.Connection] = []
+    connect = sqlite3.connect
+
+    def remembered(*arguments: Any, **options: Any) -> sqlite3.Connection:
+        opened.append(connect(*arguments, **options))
+        return opened[-1]
+
+    monkeypatch.setattr(sqlite3, "connect", remembered)
+    file = tmp_path / "store.py"
+    file.write_text("def one(x):\n    if x:\n        return 1\n    return 2\n")
+    exercised([{str(file): {"jumps": [(-1, 2), (2, 3), (3, -1)], "harness": []}}])
+    assert opened
+    for each in opened:
+        with pytest.raises(sqlite3.ProgrammingError, match="closed database"):
+            each.execute("select 1")
