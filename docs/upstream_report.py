@@ -323,7 +323,7 @@ MOVING = """\
   clear and encrypted. `mcp-storage supabase-init` brings upstream's table up to the one used here, and keeps its rows.
 - **Redis**: the contract forbids upstream's layout (ID-3, RT-4), so its sessions are carried over once:
 
-  ```
+  ```shell
   mcp-storage migrate --from redis://127.0.0.1:6379/0 --to redis --dry-run
   mcp-storage migrate --from redis://127.0.0.1:6379/0 --to redis --move
   ```
