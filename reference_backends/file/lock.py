@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 from pathlib import Path
 
@@ -11,6 +10,14 @@ from reference_backends.core.errors import StorageUnavailableError
 from reference_backends.embedded.filesystem import create_private
 from reference_backends.embedded.fork import watch_forks
 from reference_backends.embedded.polling import attempts
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
+SUPPORTED = fcntl is not None
+"""Whether this system has the locks."""
 
 
 class FileLock:
