@@ -43,7 +43,7 @@ NOT_RUN = {
     ("docs/supabase-stack.md", "mcp-storage stack up --detach"): "tests/commands/test_stack.py runs these commands",
     ("docs/bench.md", "mcp-storage bench"): "it takes a minute: tests/speed runs it in parts",
     ("docs/stores.md", "mcp-storage migrate"): "it needs Redis: tests/reference_backends/maintenance runs it",
-    ("docs/upstream.md", "mcp-storage migrate"): "it needs Redis: tests/reference_backends/maintenance runs it",
+    ("docs/use-a-store.md", "mcp-storage migrate"): "it needs Redis: tests/reference_backends/maintenance runs it",
     ("docs/stores.md", "ACL SETUSER"): "it needs Redis: tests/reference_backends/redis/test_rights.py runs it",
     ("docs/guides.md", "cd examples/servers"): "it needs PostgreSQL: tests/test_examples.py judges this store",
     ("docs/deviations.md", "pytest --mcp-backend"): "an entry of the file has a date, after which it fails the run",

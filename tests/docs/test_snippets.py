@@ -38,9 +38,14 @@ const rows = new Map(), key = (...names) => JSON.stringify(names);
 export class MyBackend {
   generateSessionId() { return crypto.randomUUID(); }
   async createSession(session) { rows.set(key(session.identity, session.sessionId), structuredClone(session)); }
+  async updateSession(identity, id, changes) { Object.assign(rows.get(key(identity, id)), changes); }
   async getSession(identity, id) { return rows.get(key(identity, id)) ?? null; }
-  async disconnect() {}
+  async getIdentitySessionsData(identity) { return [...rows.values()].filter((row) => row.identity === identity); }
+  async getIdentityMcpSessions(identity) {
+    return (await this.getIdentitySessionsData(identity)).map((row) => row.sessionId);
+  }
   async removeSession(identity, id) { rows.delete(key(identity, id)); }
+  async disconnect() {}
 }
 """
 BEFORE = {
