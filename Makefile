@@ -15,7 +15,7 @@ WORKERS ?= $(shell expr 2 \* $$(nproc 2>/dev/null || getconf _NPROCESSORS_ONLN))
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help conformance conformance-all lowest zoo test lint types check tests verdicts containers contract pictures docs benchmarks mutation parts fresh upstream release-check clean
+.PHONY: help conformance conformance-embedded conformance-all lowest zoo test lint types check tests verdicts containers contract pictures docs benchmarks mutation parts fresh upstream release-check clean
 
 help:  ## Show these lines
 	@awk '/^##@/ {print ""; print substr($$0, 5)} /^[a-z-]+:.*##/ {split($$0, a, /:.*## /); printf "  %-16s %s\n", a[1], a[2]}' $(MAKEFILE_LIST)
@@ -40,6 +40,9 @@ JUDGE := cd docs && "$(abspath $(BIN))/pytest" -c /dev/null --rootdir=. -p no:ca
 
 conformance: $(READY)  ## Judge memory, file, sqlite and supabase (TIER=smoke|standard|deep)
 	$(JUDGE) --mcp-tier=$(TIER) --mcp-backend=memory --mcp-backend=file --mcp-backend=sqlite --mcp-backend=supabase
+
+conformance-embedded: $(READY)  ## Judge the stores that need no server: memory, file and sqlite
+	$(JUDGE) --mcp-tier=$(TIER) --mcp-backend=memory --mcp-backend=file --mcp-backend=sqlite
 
 conformance-all: $(READY)  ## Judge all five stores, two processes at once
 	$(JUDGE) --mcp-tier=$(TIER) -n $(WORKERS) --mcp-backend=memory --mcp-backend=file --mcp-backend=sqlite --mcp-backend=redis \
@@ -126,7 +129,7 @@ parts: $(READY)  ## Install what the tests need: as root on Debian the system's 
 fresh:  ## Run make test on bare machines, Debian 12 and 13, as root and as a user: an hour or more (FRESH="make check")
 	@$(PYTHON) tools/fresh.py $(addprefix --machine=,$(MACHINES)) "$(FRESH)"
 
-upstream: $(READY)  ## Judge the stores of @mcp-ts/sdk, and write docs/upstream.md (needs Node.js with npm)
+upstream: $(READY)  ## Judge the stores of @mcp-ts/sdk, and write docs/upstream.* (needs Node.js with npm)
 	$(BIN)/python docs/upstream_report.py --tier $(TIER)
 
 release-check: $(READY)  ## Build the distributions, and check them as the release does, up to the upload

@@ -1,8 +1,9 @@
-"""Make the pages of the site that come from data: one for each clause, the API, the architecture. mkdocs runs this."""
+"""Make the pages of the site that come from data: clauses, API, architecture, upstream. mkdocs runs this."""
 
 from __future__ import annotations
 
 import json
+import sys
 from importlib import import_module
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import reference_backends
 from pytest_mcp_storage.commands.contract import homes, prose
 from pytest_mcp_storage.report.model import SCHEMA
 from pytest_mcp_storage.report.schema import report_schema
+from pytest_mcp_storage.report.write import rendered
 from pytest_mcp_storage.spec.clauses import Clause, load_clauses
 from pytest_mcp_storage.zoo.mutant import Mutant
 from pytest_mcp_storage.zoo.registry import all_mutants
@@ -113,6 +115,13 @@ def architecture_page() -> None:
     write("architecture.md", text)
 
 
+def upstream_page() -> None:
+    """Write the report on the stores of ``@mcp-ts/sdk``: every clause, with what was seen."""
+    sys.path.insert(0, str(ROOT / "docs"))
+    upstream = import_module("upstream_report")
+    write(upstream.FULL_PAGE, rendered(upstream.load(upstream.DATA)[0], ".html"))
+
+
 def schema_file() -> None:
     """Write the JSON Schema of the report."""
     write(f"report-{SCHEMA}.schema.json", json.dumps(report_schema(), indent=2, ensure_ascii=False) + "\n")
@@ -120,5 +129,6 @@ def schema_file() -> None:
 
 clause_pages()
 api_pages()
+upstream_page()
 schema_file()
 architecture_page()

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ import pytest
 import yaml
 
 from pytest_mcp_storage.cli import COMMANDS
+from pytest_mcp_storage.spec.clauses import load_clauses
 from pytest_mcp_storage.stacks.signing import private_jwk
 from pytest_mcp_storage.stacks.supabase import supabase_cli
 from pytest_mcp_storage.stacks.supabase.binaries import NpmPackage, npm_folder
@@ -47,6 +50,25 @@ def test_the_users_workflow_judges_every_bundled_store_by_options_that_exist() -
     assert options == {"--mcp-backend", "--mcp-report", "--mcp-supabase", "--mcp-allow-destructive"}
     assert [option for option in options if option not in reported.stdout] == []
     assert set(re.findall(r"mcp-storage (\S+)\n", text)) == {"supabase-init"} <= set(COMMANDS)
+
+
+def test_every_python_and_system_is_tested() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    promised = {each for line in project["classifiers"] if (each := line.rpartition(" :: ")[2]).startswith("3.")}
+    jobs = yaml.safe_load(WORKFLOWS[".github/workflows/ci.yml"].read_text(encoding="utf-8"))["jobs"]
+    matrix = jobs["others"]["strategy"]["matrix"]["include"]
+    assert {"3.13", *(each["python"] for each in matrix)} == promised
+    systems = {each["os"].partition("-")[0] for each in matrix} | {jobs["windows"]["runs-on"].partition("-")[0]}
+    assert systems == {"ubuntu", "macos", "windows"}
+
+
+def test_what_is_judged_on_windows_is_all_but_the_clause_on_posix_permissions(pytestconfig: pytest.Config) -> None:
+    jobs = yaml.safe_load(WORKFLOWS[".github/workflows/ci.yml"].read_text(encoding="utf-8"))["jobs"]
+    runs = [step["run"] for step in jobs["windows"]["steps"] if "pytest" in step.get("run", "")]
+    memory, sqlite = (pytestconfig._parser.parse(shlex.split(run)[3:]) for run in runs)
+    assert (memory.mcp_backend, sqlite.mcp_backend) == (["memory"], ["sqlite"])
+    selected = set(sqlite.mcp_clause[0].split(","))
+    assert [each.id for each in load_clauses() if not {each.id, each.group} & selected] == ["DU-5"]
 
 
 def start_step(name: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import shutil
+import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -22,8 +23,9 @@ MCP_TS_STORES = {
 def stdio_harness(command: str) -> type[StdioHarness]:
     """Return the harness of a bridge program; ``command`` is split as a shell does, and run without a shell.
 
-    Raises ``ValueError`` if the command is empty, its quotes are not closed, or its program is missing.
+    Raises ``ValueError`` if the command is empty, its quotes are not closed, or its program is missing; and on Windows.
     """
+    _check_system()
     from pytest_mcp_storage.bridge.harness import StdioHarness
 
     try:
@@ -39,6 +41,13 @@ def stdio_harness(command: str) -> type[StdioHarness]:
 
 def mcp_ts_path(store: str) -> str:
     """Return the ``module:class`` of a store's harness. Raises ``ValueError`` for one that ``@mcp-ts/sdk`` lacks."""
+    _check_system()
     if store not in MCP_TS_STORES:
         raise ValueError(f"@mcp-ts/sdk has no store {store!r}: choose from {', '.join(MCP_TS_STORES)}")
     return MCP_TS_STORES[store]
+
+
+def _check_system() -> None:
+    """Raise ``ValueError`` on Windows, where the suite can't end a bridge with all that it started."""
+    if sys.platform == "win32":
+        raise ValueError("a bridge can't be run on Windows: use Linux, macOS or WSL")

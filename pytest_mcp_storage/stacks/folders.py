@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import re
 import shutil
@@ -16,6 +15,9 @@ from typing import IO
 import platformdirs
 
 from reference_backends.core.errors import StorageSetupError
+
+with contextlib.suppress(ImportError):  # Windows does not have it, and starts no server
+    import fcntl
 
 RUN_PREFIX = "mcp-storage-stack-"
 RUN_NAME = re.compile(f"{RUN_PREFIX}[a-z0-9_]{{8}}")  # as mkdtemp makes it

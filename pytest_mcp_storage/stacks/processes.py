@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import ctypes
 import os
-import pwd
 import shutil
 import signal
 import socket
@@ -18,6 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from reference_backends.core.errors import StorageSetupError
+
+with contextlib.suppress(ImportError):  # Windows does not have it, and starts no server
+    import pwd
 
 PR_SET_PDEATHSIG = 1
 

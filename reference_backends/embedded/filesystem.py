@@ -108,7 +108,7 @@ def make_folder(path: Path) -> None:
 
 def create_private(path: Path, flags: int) -> int:
     """Open or create the file for reading and writing. Return its descriptor. Set mode 0600 if possible."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | flags, PRIVATE)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | flags, PRIVATE)
     try:
         _tighten(descriptor)
     except BaseException:
@@ -127,8 +127,11 @@ def warn_if_exposed(*paths: Path) -> None:
     """Log one warning if other users can read the files in spite of mode 0600.
 
     This is not an error: the file system decides (SMB, exFAT, drvfs, a volume of another user), raising would not make
-    a file private, and with an encryption key the secrets are ciphertext.
+    a file private, and with an encryption key the secrets are ciphertext. On Windows the mode says nothing about other
+    users.
     """
+    if os.name != "posix":
+        return
     exposed = []
     for path in paths:
         with contextlib.suppress(FileNotFoundError):

@@ -6,8 +6,10 @@ from functools import partial
 from typing import Unpack
 
 from reference_backends.core.base import BackendOptions
+from reference_backends.core.errors import ConfigurationError
 from reference_backends.embedded.backend import EmbeddedStorage
 from reference_backends.embedded.filesystem import StrPath, resolved
+from reference_backends.file.lock import SUPPORTED
 from reference_backends.file.session_file import SessionFile
 
 
@@ -21,7 +23,7 @@ class FileStorageBackend(EmbeddedStorage):
     thousands of sessions. With an advisory lock on ``<path>.lock``, handles and processes do not lose each other's
     writes. A program that does not take the lock, such as ``@mcp-ts/sdk``, must not write at the same time. Two
     identities may use the same session id for different sessions (ID-4). A hard link to the file keeps the old
-    content. POSIX only.
+    content. POSIX only: elsewhere it raises :class:`ConfigurationError`.
 
     ``init`` makes missing folders, accepts an empty file as a new store, sets the file and the lock file to mode 0600,
     gives rows without an expiry the default TTL, and writes the file once to find out whether writes work. It raises
@@ -32,4 +34,6 @@ class FileStorageBackend(EmbeddedStorage):
     label = "file"
 
     def __init__(self, path: StrPath, **options: Unpack[BackendOptions]) -> None:
+        if not SUPPORTED:
+            raise ConfigurationError("the file store needs POSIX file locks, which this system lacks; use SQLite")
         super().__init__(partial(SessionFile, resolved(path)), **options)

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 from pathlib import Path
 
 from reference_backends.core.errors import StorageUnavailableError
 from reference_backends.embedded.filesystem import create_private
 from reference_backends.embedded.polling import attempts
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
+SUPPORTED = fcntl is not None
+"""Whether this system has the locks."""
 
 
 class FileLock:

@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("examples/*/*.md")])
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 OPTIONS = (ROOT / "docs/options.md").read_text(encoding="utf-8")
-GENERATED = ("reference/", "architecture.md", "report-1.schema.json")
+GENERATED = ("reference/", "architecture.md", "report-1.schema.json", "upstream-report.html")
 """Pages that the site makes from data."""
 GUIDES = "".join(each.read_text(encoding="utf-8") for each in DOCUMENTS)
 LINK = re.compile(r'(?:\]\(|href="|src=")([^)"\s]+)')

@@ -16,12 +16,20 @@ from playwright.sync_api import Browser, sync_playwright
 import pytest_mcp_storage
 import reference_backends
 from pytest_mcp_storage import load_clauses
+from pytest_mcp_storage.bridge.backend_names import MCP_TS_STORES
 from tests.parts import browser_program
 
 ROOT = Path(__file__).parents[2]
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
          "--disable-component-update", "--disable-sync", "--allow-file-access-from-files"]  # fmt: skip
-PAGES = ("index", "judge-your-store/index", "reference/clauses/EX-2/index", "reference/api/reference_backends/index")
+PAGES = (
+    "index",
+    "judge-your-store/index",
+    "upstream/index",
+    "upstream-report",
+    "reference/clauses/EX-2/index",
+    "reference/api/reference_backends/index",
+)
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +55,11 @@ def browser() -> Iterator[Browser]:
 def test_every_clause_has_a_page(site: Path) -> None:
     missing = [each.id for each in load_clauses() if not (site / f"reference/clauses/{each.id}/index.html").is_file()]
     assert missing == []
+
+
+def test_the_report_on_upstream_shows_every_store(site: Path) -> None:
+    page = (site / "upstream-report.html").read_text(encoding="utf-8")
+    assert [store for store in MCP_TS_STORES if f"mcp-ts:{store}" not in page] == []
 
 
 @pytest.mark.parametrize("package", [reference_backends, pytest_mcp_storage], ids=lambda each: each.__name__)

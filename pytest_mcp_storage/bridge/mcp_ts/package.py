@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import fcntl
+import contextlib
 import logging
 import os
 import shutil
@@ -15,6 +15,9 @@ from pathlib import Path
 from pytest_mcp_storage.bridge.errors import BridgeFault
 from pytest_mcp_storage.stacks.folders import cache_folder, npm_environment
 from pytest_mcp_storage.stacks.processes import dies_with_parent
+
+with contextlib.suppress(ImportError):  # Windows does not have it, and starts no server
+    import fcntl
 
 SDK = "@mcp-ts/sdk"
 UNFINISHED = ".unfinished-"

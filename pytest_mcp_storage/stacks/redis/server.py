@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager
 from types import MappingProxyType
@@ -49,6 +50,8 @@ def redis_server(
                 f"{CHOICE_VARIABLE} is url, but REDIS_URL is not set: set it, or unset {CHOICE_VARIABLE}"
             )
         return _found(environ["REDIS_URL"])
+    if sys.platform == "win32":
+        raise StorageSetupError("a Redis server can't be started on Windows; set REDIS_URL to one that is up")
     if choice != "docker" and (program := redis_native.server_program(environ)) is not None:
         return redis_native.started(program, {"appendfsync": appendfsync, **settings})
     if choice == "native":

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import os
-import sys
 from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
@@ -20,7 +19,6 @@ from pytest_mcp_storage.stacks.supabase.servers import Upstream
 from pytest_mcp_storage.stacks.supabase.stack import Say
 from pytest_mcp_storage.stacks.supabase.supervisor_client import SupervisedServer
 from pytest_mcp_storage.stacks.supabase.template import make_data_directory, template
-from reference_backends.core.errors import StorageSetupError
 
 
 def start(
@@ -38,8 +36,6 @@ def start(
 
     Raises :class:`StorageSetupError` if a program is missing or does not start.
     """
-    if sys.platform == "win32":
-        raise StorageSetupError("the native stack needs a POSIX system; on Windows use --mcp-supabase=docker")
     keys = key_kind(os.environ if environ is None else environ)
     postgres, postgrest = postgres_programs(), postgrest_program(say)
     say(f"Supabase stack: starting PostgreSQL ({postgres}) and PostgREST")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Mapping
 from typing import Literal
 
@@ -45,6 +46,8 @@ def start_stack(
 def _start(provider: str, environ: Mapping[str, str], say: Say) -> StackServer:
     if provider not in PROVIDERS:
         raise ConfigurationError(f"there is no Supabase provider {provider!r}: choose from {', '.join(PROVIDERS)}")
+    if provider != "url" and sys.platform == "win32":
+        raise StorageSetupError("a stack can't be started on Windows; use a project that is up: --mcp-supabase=url")
     return _starter(provider)(environ=environ, say=say)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import os
 import signal
@@ -17,6 +16,9 @@ from typing import IO
 from pytest_mcp_storage.stacks.folders import cache_folder
 from pytest_mcp_storage.stacks.supabase.stack import SupabaseStack
 from reference_backends.core.errors import ConfigurationError, StorageSetupError, StorageUnavailableError
+
+with contextlib.suppress(ImportError):  # Windows does not have it, and starts no server
+    import fcntl
 
 END_LIMIT = 30.0
 LOCK_WAIT = 0.5
