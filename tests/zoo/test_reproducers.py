@@ -13,7 +13,6 @@ from pytest_mcp_storage.zoo.registry import all_mutants
 
 GROUPS = ("RT", "LC", "ID", "EX", "EN", "MX")
 """Groups whose failures mostly have sequential histories."""
-COUNT = 50
 
 
 def explanations() -> ModuleType:
@@ -27,16 +26,17 @@ def explanations() -> ModuleType:
 
 
 @pytest.mark.slow
-def test_a_sample_of_reproducers_fails_on_the_mutant_and_passes_on_the_correct_store() -> None:
+@pytest.mark.parametrize("count", [8, pytest.param(50, marks=pytest.mark.verdicts)])
+def test_a_sample_of_reproducers_fails_on_the_mutant_and_passes_on_the_correct_store(count: int) -> None:
     script = explanations()
     names = [each.name for each in all_mutants() if each.clauses[0].startswith(GROUPS)]
     found: dict[str, tuple[str, str]] = {}
     for name in (*names[::5], *names[2::5]):  # from every module, and further ones until there are enough
         for each in script.explain(name, "smoke"):
-            if each.printed and len(found) < COUNT:
+            if each.printed and len(found) < count:
                 found[f"{each.mutant}_{each.clause.replace('-', '_')}"] = each.on_mutant, each.on_base
-        if len(found) == COUNT:
+        if len(found) == count:
             break
-    assert len(found) == COUNT
+    assert len(found) == count
     assert script.outcomes({name: on_mutant for name, (on_mutant, _) in found.items()}) == dict.fromkeys(found, False)
     assert script.outcomes({name: on_base for name, (_, on_base) in found.items()}) == dict.fromkeys(found, True)
