@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Iterator
 
 import pytest
-from hypothesis import find, given
+from hypothesis import find, given, settings
 
 from pytest_mcp_storage.engine.executor import schedules
 from pytest_mcp_storage.engine.schedule import ScheduledLoop
@@ -50,7 +50,8 @@ def test_the_same_choices_give_the_same_order(run: Run) -> None:
 
 
 def test_an_order_that_is_found_shrinks_to_few_switches(run: Run) -> None:
-    found = find(schedules(), lambda choices: run(choices).startswith("abcc"))
+    alone = settings(database=None)  # a run that was killed leaves an order there that is not shrunk
+    found = find(schedules(), lambda choices: run(choices).startswith("abcc"), settings=alone)
     assert sum(map(bool, found)) <= 2
 
 
