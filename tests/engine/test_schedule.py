@@ -75,6 +75,7 @@ def test_plain_callbacks_timers_and_timeouts_work_under_a_schedule() -> None:
     assert called == [0, 1, 2, 3, 4]
 
 
+@settings(deadline=None)
 @given(choices=schedules())
 def test_no_task_runs_before_a_callback_that_was_ready_earlier(choices: list[int]) -> None:
     """The selector's own callbacks rely on it: one that comes too late removes the next socket of that number."""
