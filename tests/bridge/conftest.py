@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +18,7 @@ from pytest_mcp_storage.bridge.errors import BridgeFault
 from pytest_mcp_storage.bridge.harness import StdioHarness
 from pytest_mcp_storage.bridge.mcp_ts.package import installed
 from pytest_mcp_storage.bridge.mcp_ts.sqlite import McpTsSqlite
+from pytest_mcp_storage.bridge.mcp_ts.supabase import McpTsSupabase
 from reference_backends import SessionData
 from tests.parts import missing
 
@@ -107,3 +109,14 @@ def session() -> Callable[..., SessionData]:
         return SessionData(**{**given, **fields})
 
     return made
+
+
+@pytest.fixture(autouse=True)
+def _needs_node_20(request: pytest.FixtureRequest) -> None:
+    """Skip a test of upstream's Supabase store where Node.js lacks the web sockets that supabase-js needs."""
+    made = request.node.callspec.params.values() if "callspec" in vars(request.node) else ()
+    if McpTsSupabase not in made and McpTsSupabase.__name__ not in request.function.__code__.co_names:
+        return
+    done = subprocess.run(["node", "--version"], capture_output=True, text=True, check=True)
+    if int(done.stdout.removeprefix("v").partition(".")[0]) < 20:
+        missing("npm", f"Node.js {done.stdout.strip()}", "install Node.js 20 or newer")
