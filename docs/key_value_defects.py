@@ -9,6 +9,8 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
+from key_value.aio.errors import BaseKeyValueError, StoreSetupError
+
 Make = Callable[[], Any]
 
 
@@ -27,15 +29,36 @@ async def slashes_meet(make: Make) -> bool:
 
 
 async def some_names_fail(make: Make) -> bool:
-    """Return whether keys that are no file names raise errors that are not py-key-value's."""
+    """Return whether names that are no file names fail: keys with errors that are not py-key-value's."""
     store = make()
     errors = []
-    for key in ("../b/c", "é" * 200, "\0"):
+    for key in ("b/c", "é" * 200, "\0"):
         try:
             await store.put(key, {"of": "a"}, collection="a")
         except (OSError, ValueError) as error:
             errors.append(error)
-    return len(errors) == 3
+    try:
+        await store.put("k", {"of": "a"}, collection="é" * 200)
+    except StoreSetupError:
+        return len(errors) == 3
+    return False
+
+
+async def values_change(make: Make) -> bool:
+    """Return whether some values come back as others, and one raises an error that is not py-key-value's."""
+    store = make()
+    values: list[dict[str, Any]] = [{"list": [1, "x"]}, {"list": [True, 2]}, {"key": ["k"], "value": ["v"]}]
+    found = []
+    for value in values:
+        await store.put("k", value)
+        found.append(await store.get("k"))
+    try:
+        await store.put("k", {"list": [["x"], "y"]})
+    except BaseKeyValueError:
+        return False
+    except Exception:
+        return found == [{"list": ["1", "x"]}, {"list": [1, 2]}, {"k": "v"}]
+    return False
 
 
 async def ends_early(make: Make) -> bool:

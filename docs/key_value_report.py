@@ -2,22 +2,21 @@
 
 ``python docs/key_value_report.py [STORE…]`` judges stores at the smoke tier. ``--reports FOLDER`` keeps the JSON
 reports there. The reports of stores that are not named are read from there. docs/key-value.yaml explains each failure,
-and docs/key_value_defects.py confirms it without the suite. The exit code is 1 if a failure is not explained or not
-confirmed, or if an explained one was not found.
+and docs/key_value_defects.py confirms it without the suite. Some stores need
+``pip install 'py-key-value-aio[valkey,postgresql,duckdb,rocksdb]'``. The exit code is 1 if a failure is not explained
+or not confirmed, or if an explained one was not found.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
-import datetime
 import os
 import re
 import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +29,7 @@ from pytest_mcp_storage.engine.loop import SuiteLoop
 from pytest_mcp_storage.report.model import Report
 from pytest_mcp_storage.spec.clause_ids import compact
 from pytest_mcp_storage.stacks.redis.server import redis_server
+from pytest_mcp_storage.stacks.supabase import start_stack
 
 HERE = Path(__file__).parent
 PAGE = HERE / "key-value.md"
@@ -40,19 +40,23 @@ STORES = {
     "filetree": "FileTree",
     "filetree_v1": "FileTree, V1 names (FastMCP's default)",
     "redis": "Redis, on Valkey",
+    "valkey": "Valkey",
+    "postgresql": "PostgreSQL",
     "duckdb": "DuckDB",
     "rocksdb": "RocksDB",
 }
 
 
 @contextmanager
-def valkey() -> Iterator[None]:
-    """Start a server for the Redis store."""
+def servers() -> Iterator[None]:
+    """Start Valkey and PostgreSQL."""
     loop = SuiteLoop()
     server = redis_server(appendfsync="everysec")
     os.environ["REDIS_URL"] = loop.run(server.__aenter__()).url
     try:
-        yield
+        with start_stack("native") as stack:
+            os.environ["POSTGRESQL_URL"] = stack.store(migrated=False).database_url or ""
+            yield
     finally:
         loop.run(server.__aexit__(None, None, None))
         loop.close()
@@ -64,14 +68,14 @@ def failed(report: Report) -> list[str]:
 
 
 def table(reports: dict[str, Report]) -> Iterator[str]:
-    yield "| store | verdict | passed | failed | not applicable | not measured |"
-    yield "| :-- | :-- | --: | :-- | --: | --: |"
+    yield "| store | verdict | passed | failed | not applicable | not measured | judged |"
+    yield "| :-- | :-- | --: | :-- | --: | --: | :-- |"
     for store, report in reports.items():
         backend = report.backends[0]
         bad = compact(failed(report)) or "none"
         counts = [backend.count(each) for each in (Outcome.PASSED, Outcome.NOT_APPLICABLE, Outcome.NOT_MEASURED)]
         verdict = backend.verdict.replace("_", " ")
-        yield f"| {STORES[store]} | {verdict} | {counts[0]} | {bad} | {counts[1]} | {counts[2]} |"
+        yield f"| {STORES[store]} | {verdict} | {counts[0]} | {bad} | {counts[1]} | {counts[2]} | {report.when[:10]} |"
 
 
 async def confirmed(name: str, store: str) -> bool:
@@ -110,15 +114,15 @@ def main() -> int:
     options = parser.parse_args()
     options.reports.mkdir(parents=True, exist_ok=True)
     problems: list[str] = []
-    with valkey():
+    with servers():
         for store in options.stores:
             judged = judge_sync(f"key-value:key_value_stores:{store}", tier="smoke", seed=0)
             judged.write(options.reports / f"{store}.json")
             print(f"{store}: {judged.verdict} {compact(failed(judged.report))}", flush=True)
         paths = {store: options.reports / f"{store}.json" for store in STORES}
         reports = {store: Report.load(path) for store, path in paths.items() if path.exists()}
-        today = datetime.datetime.now(datetime.UTC).date()
-        text = [f"py-key-value-aio {version('py-key-value-aio')}, smoke tier, seed 0, {today}.", ""]
+        versions = sorted({report.backends[0].version for report in reports.values()})
+        text = [f"{', '.join(versions)}, smoke tier, seed 0.", ""]
         text += [*table(reports), "", *defects(reports, problems)]
     page = PAGE.read_text(encoding="utf-8")
     block = f"{START}\n\n" + "\n".join(text).strip() + f"\n\n{END}"

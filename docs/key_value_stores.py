@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 
 def memory() -> Any:
@@ -60,3 +61,28 @@ def rocksdb(folder: Path) -> Any:
     from key_value.aio.stores.rocksdb import RocksDBStore
 
     return RocksDBStore(path=folder / "store")
+
+
+def valkey() -> Any:
+    """Return a store on the same server as :func:`redis`.
+
+    Its client waits for 10 s: the usual 250 ms are the machine's fault if it is busy.
+    """
+    from glide import GlideClientConfiguration, NodeAddress, ServerCredentials
+    from key_value.aio.stores.valkey import ValkeyStore
+
+    server = urlsplit(os.environ["REDIS_URL"])
+    return ValkeyStore(
+        config=GlideClientConfiguration(
+            [NodeAddress(server.hostname or "", server.port or 6379)],
+            credentials=ServerCredentials(server.password or "", server.username or None),
+            request_timeout=10_000,
+        )
+    )
+
+
+def postgresql() -> Any:
+    """Return a store in the database of ``POSTGRESQL_URL``; docs/key_value_report.py starts PostgreSQL."""
+    from key_value.aio.stores.postgresql import PostgreSQLStore
+
+    return PostgreSQLStore(url=os.environ["POSTGRESQL_URL"])

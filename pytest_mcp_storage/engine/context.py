@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pytest_mcp_storage.engine.cleanup import Cleanup
 from pytest_mcp_storage.engine.clock import SuiteClock
@@ -31,6 +32,8 @@ from reference_backends import SessionData, StorageBackend
 
 if TYPE_CHECKING:
     from pytest_mcp_storage.engine.source_constants import SourceConstants
+
+T = TypeVar("T")
 
 
 class TestContext(ExampleNames):
@@ -256,6 +259,16 @@ class TestContext(ExampleNames):
         """Note, once, a part of the clause that could not be judged here."""
         if (note := f"{LEFT_OUT}{what}") not in self.notes:
             self.notes.append(note)
+
+    def while_patient(self, items: Sequence[T], what: str) -> Iterator[T]:
+        """Yield the items until the tier's patience ends, and note how many ``what`` were left out of a slow store."""
+        end = time.monotonic() + self.tier.patience
+        for number, item in enumerate(items):
+            if time.monotonic() > end:
+                left = f"{len(items) - number} of {len(items)} {what}"
+                self.leave_out(f"{left}: the others took over {self.tier.patience:g} s")
+                break
+            yield item
 
     # -- the end -------------------------------------------------------------------------------------------------
 

@@ -29,7 +29,7 @@ def modules_of(harness: BackendHarness, backend_type: type) -> list[str]:
 
 
 def project_files(modules: Iterable[str]) -> list[Path]:
-    """Return the files of the named modules and of the modules that they import from the same project.
+    """Return the files of the named modules, and then of the modules that they import from the same project.
 
     Same project: the same top-level package, or, for modules that are not installed, the same folder.
     Modules of the suite itself are left out.
@@ -39,14 +39,14 @@ def project_files(modules: Iterable[str]) -> list[Path]:
     tops = {name.partition(".")[0] for name in waiting}
     found: dict[str, Path] = {}
     while waiting:
-        name = waiting.pop()
+        name = waiting.pop(0)
         module = sys.modules.get(name)
         file = source_file(module)
         if module is None or file is None or name in found:
             continue
         found[name] = file
         waiting += [each for each in _imports(module, file) if _belongs(each, tops, roots)]
-    return sorted(set(found.values()))
+    return list(dict.fromkeys(found.values()))
 
 
 def source_file(module: ModuleType | None) -> Path | None:

@@ -31,16 +31,17 @@ Locks = defaultdict[str, asyncio.Lock]
 """By identity; the empty text is for the list of identities. All handles of a harness share them."""
 
 NEEDED = ("get", "get_many", "put", "delete")
-PARTS = 16
-"""An identity's list of session ids has this many parts, so that one create rewrites a small part."""
+IDENTITIES = "identities"
+"""The key of the list of identities."""
 
 
 class KeyValueBackend(BaseBackend):
     """A session store on a key-value store: a session is the value of the key *session id* in a collection.
 
-    A key-value store has no compare-and-set and no listing. So writes of one identity wait for each other, and the ids
-    are kept in separate values. An id is listed before its session is stored and until after it is removed; a
-    listing leaves out ids without a session. Expiry is the store's.
+    A key-value store has no compare-and-set and no listing. So writes of one identity wait for each other, and each
+    identity's ids are kept in a separate value. An id is listed before its session is stored and until after it is
+    removed; a listing leaves out ids without a session. An identity is listed as long as one of its ids is. Expiry is
+    the store's.
     """
 
     label = "key-value"
@@ -74,8 +75,8 @@ class KeyValueBackend(BaseBackend):
                 if await store.get(session_id, collection=self._sessions(identity)) is not None:
                     raise SessionExistsError(f"session {session_id!r} exists already")
                 async with self._locks[""]:
-                    await self._list("identities", "", identity)
-                await self._list(identity, part_of(session_id), session_id)
+                    await self._list(IDENTITIES, identity)
+                await self._list(_key(identity), session_id)
                 await self._put(session, seconds)
 
     async def update_session(
@@ -110,7 +111,7 @@ class KeyValueBackend(BaseBackend):
         with _as_storage_errors():
             async with self._locks[identity]:
                 await store.delete(session_id, collection=self._sessions(identity))
-                await self._unlist(identity, part_of(session_id), [session_id])
+                await self._unlist(identity, [session_id])
 
     async def get_all_session_ids(self) -> list[str]:
         return [session_id for identity in await self._identities() for session_id in await self._live(identity)]
@@ -120,11 +121,10 @@ class KeyValueBackend(BaseBackend):
         for identity in await self._identities():
             with _as_storage_errors():
                 async with self._locks[identity]:
-                    for part, ids in (await self._parts(identity)).items():
-                        for session_id in ids:
-                            await store.delete(session_id, collection=self._sessions(identity))
-                        await store.delete(_key(identity, part), collection=self._prefix)
-                    await self._forget(identity)
+                    ids = await self._listed(_key(identity))
+                    for session_id in ids:
+                        await store.delete(session_id, collection=self._sessions(identity))
+                    await self._unlist(identity, ids)
 
     async def cleanup_expired_sessions(self) -> None:
         self._opened_store()
@@ -132,10 +132,8 @@ class KeyValueBackend(BaseBackend):
             with _as_storage_errors():
                 async with self._locks[identity]:
                     live = await self._live(identity)
-                    for part, ids in (await self._parts(identity)).items():
-                        await self._unlist(identity, part, [each for each in ids if each not in live])
-                    if not live:
-                        await self._forget(identity)
+                    ids = await self._listed(_key(identity))
+                    await self._unlist(identity, [each for each in ids if each not in live])
 
     async def disconnect(self) -> None:
         store, self._store, self._open = self._store, None, False
@@ -160,43 +158,43 @@ class KeyValueBackend(BaseBackend):
         await self._opened_store().put(session.session_id, value, collection=collection, ttl=seconds)
 
     async def _identities(self) -> list[str]:
-        store = self._opened_store()
+        self._opened_store()
         with _as_storage_errors():
-            listed = await store.get(_key("identities", ""), collection=self._prefix) or {"names": []}
-        return list(listed["names"])
-
-    async def _parts(self, identity: str) -> dict[str, list[str]]:
-        """Return the ids that are listed, live or not, by part."""
-        parts = [f"{number:x}" for number in range(PARTS)]
-        found = await self._opened_store().get_many([_key(identity, part) for part in parts], collection=self._prefix)
-        return {part: listed["names"] for part, listed in zip(parts, found, strict=True) if listed is not None}
+            return await self._listed(IDENTITIES)
 
     async def _live(self, identity: str) -> dict[str, dict[str, Any]]:
         """Return the identity's sessions as stored, by id."""
         store = self._opened_store()
         with _as_storage_errors():
-            ids = [each for listed in (await self._parts(identity)).values() for each in listed]
+            ids = await self._listed(_key(identity))
             values = await store.get_many(ids, collection=self._sessions(identity)) if ids else []
         return {session_id: value for session_id, value in zip(ids, values, strict=True) if value is not None}
 
-    async def _list(self, owner: str, part: str, name: str) -> None:
-        store, key = self._opened_store(), _key(owner, part)
-        listed = await store.get(key, collection=self._prefix) or {"names": []}
-        if name not in listed["names"]:
-            await store.put(key, {"names": [*listed["names"], name]}, collection=self._prefix)
+    async def _listed(self, key: str) -> list[str]:
+        """Return a list's names: of identities, or of ids, live or not."""
+        listed = await self._opened_store().get(key, collection=self._prefix) or {"names": []}
+        return list(listed["names"])
 
-    async def _unlist(self, owner: str, part: str, names: list[str]) -> None:
-        store, key = self._opened_store(), _key(owner, part)
-        listed = await store.get(key, collection=self._prefix) or {"names": []}
-        left = [each for each in listed["names"] if each not in names]
+    async def _list(self, key: str, name: str) -> None:
+        names = await self._listed(key)
+        if name not in names:
+            await self._opened_store().put(key, {"names": [*names, name]}, collection=self._prefix)
+
+    async def _unlist(self, identity: str, ids: list[str]) -> None:
+        """Remove ids from the identity's list, and the identity from the list of identities if none is left."""
+        if not await self._shorten(_key(identity), ids):
+            async with self._locks[""]:
+                await self._shorten(IDENTITIES, [identity])
+
+    async def _shorten(self, key: str, names: list[str]) -> list[str]:
+        """Remove names from a list, and return those that are left."""
+        listed = await self._listed(key)
+        left = [each for each in listed if each not in names]
         if not left:
-            await store.delete(key, collection=self._prefix)
-        elif len(left) < len(listed["names"]):
-            await store.put(key, {"names": left}, collection=self._prefix)
-
-    async def _forget(self, identity: str) -> None:
-        async with self._locks[""]:
-            await self._unlist("identities", "", [identity])
+            await self._opened_store().delete(key, collection=self._prefix)
+        elif len(left) < len(listed):
+            await self._opened_store().put(key, {"names": left}, collection=self._prefix)
+        return left
 
 
 async def made_by(make: Callable[[], Any]) -> AsyncKeyValue:
@@ -209,14 +207,9 @@ async def made_by(make: Callable[[], Any]) -> AsyncKeyValue:
     return store
 
 
-def part_of(session_id: str) -> str:
-    """Return the part of the list that the id belongs to."""
-    return f"{hashlib.sha256(session_id.encode()).digest()[0] % PARTS:x}"
-
-
-def _key(owner: str, part: str) -> str:
-    """Return the key of a list. It is hashed, so that names which the store confuses do not spoil the lists too."""
-    return hashlib.sha256(f"{part}:{owner}".encode()).hexdigest()
+def _key(identity: str) -> str:
+    """Return the key of a list of ids. It is hashed: names that the store confuses do not spoil the lists too."""
+    return hashlib.sha256(identity.encode()).hexdigest()
 
 
 @contextmanager

@@ -324,9 +324,10 @@ async def test_neighbours_expire_each_in_its_own_time(
     renewed = family[0][0].model_copy(update={"session_id": context.session_id("the neighbour that is renewed")})
     await store.create_session(renewed, 500_000)
     await store.update_session(identity, renewed.session_id, {}, 500_000)
+    stored = context.now()
     for session, ttl in sorted(family, key=lambda each: each[1]):
-        created = context.now() if not context.can(Capability.CLOCK) else written_at
-        await context.pass_time(max(0.0, written_at + ttl + ROUNDING - created))
+        now = stored if context.can(Capability.CLOCK) else context.now()
+        await context.pass_time(max(0.0, stored + ttl + ROUNDING - now))
         await assert_gone(store, session, why=f"its own TTL of {ttl:.12g} s has passed")
         for other, longer in family:
             if written_at + longer > context.now():

@@ -301,7 +301,7 @@ async def test_clear_all_leaves_nothing(context: TestContext, session: SessionDa
     await create_many(context, store, session, min(context.tier.clearing, context.tier.listed) // 2, identities=True)
     await store.create_session(other)
     last = many[-1].model_copy(update={"session_id": context.session_id("last")})
-    await store.create_session(last, 60)
+    await store.create_session(last, 600)
     shown = [many[0], other, last]
     await assert_shows(context, store, shown, when="before clear_all", should="show what was created")
     await store.clear_all()
@@ -316,7 +316,7 @@ async def test_clear_all_leaves_nothing(context: TestContext, session: SessionDa
     if (ids := await store.get_identity_mcp_sessions(session.identity)) != [last.session_id]:
         raise Violation(f"a session created after clear_all is listed as {ids[:5]}", should="be the only one")
     if context.can(Capability.CLOCK):
-        await context.pass_time(60 + ROUNDING)
+        await context.pass_time(600 + ROUNDING)
     await store.cleanup_expired_sessions()
     await assert_shows(context, store, [last], when="after clear_all and a new create", should="show that session")
 

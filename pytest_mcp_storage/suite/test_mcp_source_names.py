@@ -5,7 +5,7 @@ from __future__ import annotations
 from pytest_mcp_storage.engine.clause_tests import clause_test
 from pytest_mcp_storage.engine.context import TestContext
 from pytest_mcp_storage.engine.violation import Violation
-from pytest_mcp_storage.oracle.bulk_create import create_many
+from pytest_mcp_storage.oracle.bulk_create import MORE_THAN_A_SMALL_PAGE, create_many
 from pytest_mcp_storage.oracle.edge_texts import joined_by, of_length
 from pytest_mcp_storage.oracle.generators import sessions
 from pytest_mcp_storage.oracle.limits import LONGEST_NAME
@@ -20,7 +20,7 @@ async def test_names_that_the_source_names_are_kept_apart(context: TestContext, 
     for length in context.constants.around(2, LONGEST_NAME - 40):
         one, other = of_length(length - 1) + "a", of_length(length - 1) + "b"
         pairs += [((one, "s"), (other, "s2")), (("alice", one), ("alice", other))]
-    for pair in pairs:
+    for pair in context.while_patient(pairs, "pairs of names around what the source names"):
         context.begin()
         await keep_apart(context, [(context.identity(one), context.session_id(other)) for one, other in pair], template)
 
@@ -32,7 +32,8 @@ async def test_whole_names_that_the_source_names_are_kept_apart(context: TestCon
         store = await context.open(*context.usual_keys, name="another_store", harness=harness)
         names = [(text, f"s{number}") for number, text in enumerate(context.constants.texts)]
         names += [(f"i{number}", text) for number, text in enumerate(context.constants.texts)]
-        for identity, session_id in names:
+        created = []
+        for identity, session_id in context.while_patient(names, "names of the source"):
             update = {"identity": identity, "session_id": session_id, "server_name": f"{identity} {session_id}"}
             session = template.model_copy(update=update)
             await store.create_session(session)
@@ -40,7 +41,8 @@ async def test_whole_names_that_the_source_names_are_kept_apart(context: TestCon
                 raise Violation(
                     f"get_session({identity!r}, {session_id!r}) returned {found}", should="find the session"
                 )
-        for identity, session_id in names:
+            created.append((identity, session_id))
+        for identity, session_id in created:
             if (ids := await store.get_identity_mcp_sessions(identity)) != [session_id]:
                 raise Violation(f"{identity!r} lists {ids}", should=f"list {[session_id]}")
 
@@ -52,9 +54,13 @@ async def test_listings_are_complete_at_counts_that_the_source_names(
     store = await context.store()
     identity = session.identity
     created: set[str] = set()
-    for count in context.constants.around(2, context.tier.listed):
-        more = await create_many(context, store, session, count - len(created), first=len(created))
+    counts = context.constants.around(2, context.tier.listed)
+    for count in context.while_patient(counts, "counts of sessions that the source names"):
+        least = max(0, MORE_THAN_A_SMALL_PAGE - len(created))
+        more = await create_many(context, store, session, count - len(created), first=len(created), least=least)
         created |= {each.session_id for each in more}
+        if len(created) < count:
+            break
         for method in (store.get_identity_mcp_sessions, store.get_identity_sessions_data):
             ids = [each if isinstance(each, str) else each.session_id for each in await method(identity)]
             if sorted(ids) != sorted(created):

@@ -150,3 +150,19 @@ def test_handles_are_named_by_what_distinguishes_them(
     used = environment(type("Some", (Shared,), {"capabilities": frozenset(capabilities)}))
     context = TestContext(used, TIERS["smoke"], 0, destructive=False)
     assert used.loop.run(context.holder(*keys)).name == name
+
+
+def test_a_slow_store_gets_as_many_items_as_the_patience_of_the_tier_allows(
+    environment: Callable[[type[Shared]], Environment], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    context = TestContext(environment(Shared), TIERS["smoke"], 0, destructive=False)
+    now = 0.0
+    monkeypatch.setattr("pytest_mcp_storage.engine.context.time.monotonic", lambda: now)
+    assert list(context.while_patient(range(20), "texts")) == [*range(20)]
+    assert context.notes == []
+    taken = []
+    for number in context.while_patient(range(20), "texts"):
+        taken.append(number)
+        now += 4
+    assert taken == [0, 1, 2]
+    assert context.notes == ["left out: 17 of 20 texts: the others took over 10 s"]

@@ -17,7 +17,7 @@ from key_value.aio.stores.redis import RedisStore
 from pytest_mcp_storage import Capability, judge_sync
 from pytest_mcp_storage.engine.loop import SuiteLoop
 from pytest_mcp_storage.harnesses.key_value import KeyValueHarness
-from pytest_mcp_storage.harnesses.key_value_backend import PARTS, KeyValueBackend
+from pytest_mcp_storage.harnesses.key_value_backend import KeyValueBackend
 from pytest_mcp_storage.session.backends import resolve
 from pytest_mcp_storage.session.loading import BackendNameError
 from pytest_mcp_storage.stacks.redis.server import redis_server
@@ -156,16 +156,25 @@ async def test_nothing_is_left_of_sessions_that_are_gone() -> None:
     async with KeyValueHarness.of(Plain)() as harness:
         backend = await harness.open()
         entries = Plain(harness._folder).entries
-        for number in range(2 * PARTS):
+
+        def names() -> list[int]:
+            return sorted(len(json.loads(text)["names"]) for text, _ in entries.values() if "names" in text)
+
+        for number in range(10):
             await backend.create_session(session(f"s{number}"), ttl=0.2 if number % 2 else 60)
-        assert len(entries) > 2 * PARTS
+        for identity in ("another", "third"):
+            await backend.create_session(session("s", identity), ttl=0.2)
+        assert names() == [1, 1, 3, 10]
         await asyncio.sleep(0.3)
         await backend.cleanup_expired_sessions()
-        assert sorted(await backend.get_identity_mcp_sessions("me")) == sorted(f"s{n}" for n in range(0, 2 * PARTS, 2))
-        listed = [json.loads(text)["names"] for text, _ in entries.values() if "names" in text]
-        assert sum(map(len, listed)) == PARTS + 1
+        assert sorted(await backend.get_identity_mcp_sessions("me")) == [f"s{number}" for number in range(0, 10, 2)]
+        assert names() == [1, 5]
         await backend.clear_all()
-        assert [text for text, _ in entries.values() if "names" in text] == []
+        assert names() == []
+        await backend.create_session(session("s"))
+        await backend.remove_session("me", "s")
+        await backend.remove_session("me", "s")
+        assert names() == []
         await backend.disconnect()
         with pytest.raises(StorageError):
             await backend.get_session("me", "s1")

@@ -32,7 +32,10 @@ def suite_loop() -> Iterator[SuiteLoop]:
 
 @pytest.fixture(scope="session")
 def judge(suite_loop: SuiteLoop) -> Judge:
-    """Return ``judge(harness, "CO")``: the measurements of each test of that clause or group on that store."""
+    """Return ``judge(harness, "CO")``: the measurements of each test of that clause or group on that store.
+
+    ``only``: the one test that is measured.
+    """
 
     def judged(
         harness: Callable[[], BackendHarness],
@@ -42,6 +45,7 @@ def judge(suite_loop: SuiteLoop) -> Judge:
         examples: int | None = None,
         seed: int = SEED,
         destructive: bool = True,
+        only: str = "",
     ) -> list[Measurement]:
         hurried = replace(TIERS[tier], shrinking=0, examples=examples or TIERS[tier].examples)
         environment = Environment(getattr(harness, "name", ""), harness, suite_loop)
@@ -52,6 +56,7 @@ def judge(suite_loop: SuiteLoop) -> Judge:
                 for clause in load_clauses()
                 if name in (clause.id, clause.group)
                 for test in clause.tests
+                if only in ("", test)
             ]
         finally:
             environment.stop()
