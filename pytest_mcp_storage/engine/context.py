@@ -261,12 +261,12 @@ class TestContext(ExampleNames):
             self.notes.append(note)
 
     def while_patient(self, items: Sequence[T], what: str) -> Iterator[T]:
-        """Yield the items until the tier's patience ends, and note how many ``what`` were left out of a slow store."""
-        end = time.monotonic() + self.tier.patience
+        """Yield the items until the tier's time for filling ends, and note how many ``what`` were left out of a slow store."""
+        end = time.monotonic() + self.tier.filling_time
         for number, item in enumerate(items):
             if time.monotonic() > end:
                 left = f"{len(items) - number} of {len(items)} {what}"
-                self.leave_out(f"{left}: the others took over {self.tier.patience:g} s")
+                self.leave_out(f"{left}: the others took over {self.tier.filling_time:g} s")
                 break
             yield item
 

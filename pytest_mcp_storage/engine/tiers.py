@@ -12,8 +12,8 @@ class Tier:
     ``listed``, ``clearing``, ``ids``: how many sessions ID-6 lists and LC-10 clears (of a slow store fewer), and how
     many ids LC-13 draws.
     ``kills``: how many processes DU-2 and DU-3 kill; ``faults``: how often FA-1 to FA-3 go through every method.
-    ``filling_time``: seconds after which a slow store gets no more sessions for a large listing, and no more values that
-    its source names.
+    ``filling_time``: seconds after which a slow store gets no more sessions for a large listing, and no more values
+    that its source names.
     ``every_example``: slow stores get every example too.
     """
 

@@ -152,7 +152,7 @@ def test_handles_are_named_by_what_distinguishes_them(
     assert used.loop.run(context.holder(*keys)).name == name
 
 
-def test_a_slow_store_gets_as_many_items_as_the_patience_of_the_tier_allows(
+def test_a_slow_store_gets_as_many_items_as_the_time_of_the_tier_allows(
     environment: Callable[[type[Shared]], Environment], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     context = TestContext(environment(Shared), TIERS["smoke"], 0, destructive=False)
