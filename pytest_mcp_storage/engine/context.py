@@ -260,8 +260,8 @@ class TestContext(ExampleNames):
         if (note := f"{LEFT_OUT}{what}") not in self.notes:
             self.notes.append(note)
 
-    def while_patient(self, items: Sequence[T], what: str) -> Iterator[T]:
-        """Yield the items until the tier's time for filling ends, and note how many ``what`` were left out of a slow store."""
+    def in_filling_time(self, items: Sequence[T], what: str) -> Iterator[T]:
+        """Yield the items until the filling time of the tier ends; note how many ``what`` a slow store did not get."""
         end = time.monotonic() + self.tier.filling_time
         for number, item in enumerate(items):
             if time.monotonic() > end:

@@ -20,7 +20,7 @@ async def test_names_that_the_source_names_are_kept_apart(context: TestContext, 
     for length in context.constants.around(2, LONGEST_NAME - 40):
         one, other = of_length(length - 1) + "a", of_length(length - 1) + "b"
         pairs += [((one, "s"), (other, "s2")), (("alice", one), ("alice", other))]
-    for pair in context.while_patient(pairs, "pairs of names around what the source names"):
+    for pair in context.in_filling_time(pairs, "pairs of names around what the source names"):
         context.begin()
         await keep_apart(context, [(context.identity(one), context.session_id(other)) for one, other in pair], template)
 
@@ -33,7 +33,7 @@ async def test_whole_names_that_the_source_names_are_kept_apart(context: TestCon
         names = [(text, f"s{number}") for number, text in enumerate(context.constants.texts)]
         names += [(f"i{number}", text) for number, text in enumerate(context.constants.texts)]
         created = []
-        for identity, session_id in context.while_patient(names, "names of the source"):
+        for identity, session_id in context.in_filling_time(names, "names of the source"):
             update = {"identity": identity, "session_id": session_id, "server_name": f"{identity} {session_id}"}
             session = template.model_copy(update=update)
             await store.create_session(session)
@@ -55,7 +55,7 @@ async def test_listings_are_complete_at_counts_that_the_source_names(
     identity = session.identity
     created: set[str] = set()
     counts = context.constants.around(2, context.tier.listed)
-    for count in context.while_patient(counts, "counts of sessions that the source names"):
+    for count in context.in_filling_time(counts, "counts of sessions that the source names"):
         least = max(0, MORE_THAN_A_SMALL_PAGE - len(created))
         more = await create_many(context, store, session, count - len(created), first=len(created), least=least)
         created |= {each.session_id for each in more}

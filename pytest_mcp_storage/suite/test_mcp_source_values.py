@@ -32,14 +32,14 @@ async def test_texts_and_numbers_that_the_source_names_survive(context: TestCont
         await _survives(context, session, sealed, {"headers": {text: text for text in texts}})
     whole = [dict.fromkeys(TEXT_FIELDS, text) for text in context.constants.texts]
     parts = [dict(zip(TEXT_FIELDS, some, strict=False)) for some in batched(texts, len(TEXT_FIELDS))]
-    for number, fields in enumerate(context.while_patient([*whole, *parts], "sessions with texts of the source")):
+    for number, fields in enumerate(context.in_filling_time([*whole, *parts], "sessions with texts of the source")):
         await _survives(context, session, number % 2 == 0, fields)
 
 
 @clause_test("RT-3", at_most=1, session=sessions())
 async def test_lengths_that_the_source_names_survive(context: TestContext, session: SessionData) -> None:
     lengths = list(product((True, False), context.constants.around(1, LARGEST_VALUE)))
-    for sealed, length in context.while_patient(lengths, "lengths that the source names"):
+    for sealed, length in context.in_filling_time(lengths, "lengths that the source names"):
         text = of_length(length)
         await _survives(context, session, sealed, {"tokens": {"access_token": text}, "server_url": text})
         await _survives(context, session, sealed, {"headers": {"h": text}, "client_information": {"scope": text}})
@@ -48,7 +48,7 @@ async def test_lengths_that_the_source_names_survive(context: TestContext, sessi
 @clause_test("RT-3", at_most=1, session=sessions())
 async def test_counts_and_depths_that_the_source_names_survive(context: TestContext, session: SessionData) -> None:
     counts = list(product((True, False), context.constants.around(1, MOST_KEYS)))
-    for sealed, count in context.while_patient(counts, "counts that the source names"):
+    for sealed, count in context.in_filling_time(counts, "counts that the source names"):
         many = {f"k{number}": number for number in range(count)}
         await _survives(context, session, sealed, {"tokens": many, "client_information": {"list": list(many)}})
         await _survives(context, session, sealed, {"headers": dict.fromkeys(many, "v")})
@@ -73,7 +73,7 @@ async def _survives(context: TestContext, session: SessionData, sealed: bool, fi
 async def test_moments_that_the_source_names_survive(context: TestContext, session: SessionData) -> None:
     store = await context.store()
     moments = context.constants.around(0, LATEST_MOMENT_MS)
-    for moment in context.while_patient(moments, "moments that the source names"):
+    for moment in context.in_filling_time(moments, "moments that the source names"):
         each = session.model_copy(update={"session_id": context.session_id(f"{moment}"), "created_at": moment})
         await store.create_session(each)
         if found := difference(await store.get_session(each.identity, each.session_id), each):

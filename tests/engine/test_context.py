@@ -158,10 +158,10 @@ def test_a_slow_store_gets_as_many_items_as_the_time_of_the_tier_allows(
     context = TestContext(environment(Shared), TIERS["smoke"], 0, destructive=False)
     now = 0.0
     monkeypatch.setattr("pytest_mcp_storage.engine.context.time.monotonic", lambda: now)
-    assert list(context.while_patient(range(20), "texts")) == [*range(20)]
+    assert list(context.in_filling_time(range(20), "texts")) == [*range(20)]
     assert context.notes == []
     taken = []
-    for number in context.while_patient(range(20), "texts"):
+    for number in context.in_filling_time(range(20), "texts"):
         taken.append(number)
         now += 4
     assert taken == [0, 1, 2]
