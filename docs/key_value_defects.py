@@ -47,18 +47,27 @@ async def some_names_fail(make: Make) -> bool:
 async def values_change(make: Make) -> bool:
     """Return whether some values come back as others, and one raises an error that is not py-key-value's."""
     store = make()
-    values: list[dict[str, Any]] = [{"list": [1, "x"]}, {"list": [True, 2]}, {"key": ["k"], "value": ["v"]}]
     found = []
-    for value in values:
+    for value in ({"list": [1, "x"]}, {"list": [True, 2]}, {"object": {"": "x"}}, {"key": ["k"], "value": ["v"]}):
         await store.put("k", value)
         found.append(await store.get("k"))
+    changed = found == [{"list": ["1", "x"]}, {"list": [1, 2]}, {"object": ["x"]}, {"k": "v"}]
+    error = await error_of(store, {"list": [["x"], "y"]})
+    return changed and error is not None and not isinstance(error, BaseKeyValueError)
+
+
+async def an_error_shows_the_value(make: Make) -> bool:
+    """Return whether the text of an error contains a text of the value."""
+    return "a secret" in str(await error_of(make(), {"list": [["x"], "a secret"]}))
+
+
+async def error_of(store: Any, value: dict[str, Any]) -> Exception | None:
+    """Return the error that ``put`` raises."""
     try:
-        await store.put("k", {"list": [["x"], "y"]})
-    except BaseKeyValueError:
-        return False
-    except Exception:
-        return found == [{"list": ["1", "x"]}, {"list": [1, 2]}, {"k": "v"}]
-    return False
+        await store.put("k", value)
+    except Exception as error:
+        return error
+    return None
 
 
 async def ends_early(make: Make) -> bool:
