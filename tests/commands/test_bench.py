@@ -64,7 +64,7 @@ def test_a_file_that_cannot_be_written_is_refused_before_the_run(tmp_path: Path)
 def test_a_named_store_that_cannot_be_measured_fails_the_command() -> None:
     done = run("json:loads", "--alone", *QUICK)
     assert done.exit_code == 1
-    assert "not measured: TypeError" in done.output
+    assert "not measured: " in done.output
 
 
 @pytest.mark.parametrize(("name", "variable"), [("redis", "REDIS_URL"), ("supabase", "SUPABASE_URL")])

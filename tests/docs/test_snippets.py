@@ -150,6 +150,10 @@ def test_a_pytest_command_judges(page: Path, command: str, project: Path) -> Non
         CliRunner().invoke(main, ["bridge-kit", "."], catch_exceptions=False)
     for example in examples(page):
         save(example)
+        before, found, _ = example.parsed.partition(command)
+        for each in shell.commands(before) if found else ():
+            if each.startswith("mcp-storage new-harness "):
+                shell.run(each)
     output = shell.run_pytest(command, f"--mcp-clause={','.join(QUICK)}", "--mcp-tier=smoke", "--mcp-no-coverage")
     assert "1 passed" in output
 

@@ -26,6 +26,9 @@ def explanations() -> ModuleType:
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings(
+    "ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"
+)  # the mutants'
 @pytest.mark.parametrize("count", [8, pytest.param(50, marks=pytest.mark.verdicts)])
 def test_a_sample_of_reproducers_fails_on_the_mutant_and_passes_on_the_correct_store(count: int) -> None:
     script = explanations()

@@ -12,7 +12,7 @@ from pytest_mcp_storage.stacks.supabase.database_schema import migrations
 STACK = """
 import httpx, pytest_mcp_storage
 from pytest_mcp_storage.stacks.supabase import native, database_schema
-print(pytest_mcp_storage.__file__, schema.migrations_folder())
+print(pytest_mcp_storage.__file__, database_schema.migrations_folder())
 with native.start() as server:
     stack = server.store()
     print(httpx.get(stack.url + "/rest/v1/mcp_sessions", headers={"apikey": stack.secret_key}).json())
