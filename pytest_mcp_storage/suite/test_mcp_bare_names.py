@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from pytest_mcp_storage.engine.clause_tests import clause_test
 from pytest_mcp_storage.engine.context import TestContext
-from pytest_mcp_storage.engine.recording import RecordingBackend
+from pytest_mcp_storage.engine.recording import UNMARKED, RecordingBackend
 from pytest_mcp_storage.engine.violation import Violation, outcome_of
 from pytest_mcp_storage.oracle.bulk_create import create_many
 from pytest_mcp_storage.oracle.generators import ABSENT, sessions
@@ -23,6 +23,9 @@ SHIFT = 7
 @clause_test("RT-3", at_most=1, session=sessions())
 async def test_every_bare_name_can_be_used(context: TestContext, session: SessionData) -> None:
     """Use each name for both parts: a store may refuse a session id that another identity has, and these differ."""
+    if not context.store_is_ours:
+        context.leave_out(UNMARKED)
+        return
     async with context.another_store() as harness:
         store = await context.open(*context.usual_keys, name="another_store", harness=harness)
         for name in _names(context):
@@ -39,6 +42,9 @@ async def test_bare_names_are_kept_apart(context: TestContext, session: SessionD
     shifted = [*BARE_NAMES[SHIFT:], *BARE_NAMES[:SHIFT]]
     chain = [*zip(BARE_NAMES, shifted, strict=True)]
     swapped = [pair for one, other in _disjoint(context, BARE_NAMES) for pair in ((one, other), (other, one))]
+    if not context.store_is_ours:
+        context.leave_out(UNMARKED)
+        return
     async with context.another_store() as harness:
         store = await context.open(*context.usual_keys, name="another_store", harness=harness)
         context.notes.append(f"tried {len(BARE_NAMES)} bare names, each as identity and as session id, in one store")
@@ -49,6 +55,9 @@ async def test_bare_names_are_kept_apart(context: TestContext, session: SessionD
 
 @clause_test("ID-2", at_most=1, session=sessions())
 async def test_bare_names_are_all_listed(context: TestContext, session: SessionData) -> None:
+    if not context.store_is_ours:
+        context.leave_out(UNMARKED)
+        return
     async with context.another_store() as harness:
         store = await context.open(*context.usual_keys, name="another_store", harness=harness)
         names = _names(context)
@@ -66,6 +75,9 @@ async def test_no_bare_name_reads_anothers_session(context: TestContext, session
     """Ask for each session by other identities, and by its names exchanged and doubled."""
     names = _names(context)
     pairs = [*zip(names, [*names[SHIFT:], *names[:SHIFT]], strict=True)]
+    if not context.store_is_ours:
+        context.leave_out(UNMARKED)
+        return
     async with context.another_store() as harness:
         store = await context.open(*context.usual_keys, name="another_store", harness=harness)
         for name in pairs:

@@ -19,8 +19,8 @@ Judge = Callable[..., list[Measurement]]
 
 GROUPS = sorted({clause.group for clause in load_clauses()})
 THEIRS = SessionData(
-    session_id="theirs",
-    identity="somebody",
+    session_id="1",
+    identity="alice",
     server_url="https://mcp.example",
     callback_url="https://app.example",
     transport_type="sse",
