@@ -86,6 +86,40 @@ def test_an_error_of_the_store_names_its_cause() -> None:
     assert any(note.startswith("caused by OSError: the file is locked, raised at ") for note in row.notes), row.notes
 
 
+class LocksItself(MemoryStorageBackend):
+    """Refuses every call after one that was cancelled, as a database does whose transaction was left open."""
+
+    def __init__(self, locked: list[bool], **options: Any) -> None:
+        super().__init__(**options)
+        self.locked = locked
+
+    async def create_session(self, session: SessionData, ttl: float | None = None) -> None:
+        if self.locked:
+            raise StorageError("the database is locked")
+        try:
+            await asyncio.sleep(0)
+        except asyncio.CancelledError:
+            self.locked.append(True)
+            raise
+        await super().create_session(session, ttl)
+
+
+class LocksItselfHarness(ForgetfulHarness):
+    def __init__(self) -> None:
+        self.locked: list[bool] = []
+
+    def store(self, **options: Any) -> StorageBackend:  # type: ignore[override]
+        return LocksItself(self.locked, **options)
+
+
+def test_a_store_that_a_cancelled_call_has_locked_is_replaced() -> None:
+    judged = judge_sync(LocksItselfHarness, tier="smoke", clauses=["CA-1", "HA-1"], seed=3)
+    assert {row.id: row.outcome.value for row in judged.clauses if row.id in ("CA-1", "HA-1")} == {
+        "CA-1": "failed",
+        "HA-1": "passed",
+    }
+
+
 @pytest.mark.parametrize("name", ["memory", "sqlite"])
 def test_it_reports_what_the_command_line_reports(name: str, tmp_path: Path) -> None:
     options = [f"--mcp-backend={name}", "--mcp-tier=smoke", f"--mcp-clause={','.join(SOME)}", "--hypothesis-seed=7"]

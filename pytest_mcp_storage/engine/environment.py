@@ -16,6 +16,7 @@ from pytest_mcp_storage.engine.observing import Observer
 from pytest_mcp_storage.engine.timeouts import GRACE, ended, in_time
 from pytest_mcp_storage.spec.capabilities import Capability
 from pytest_mcp_storage.spec.harness import BackendHarness
+from reference_backends import SessionData
 
 if TYPE_CHECKING:
     from pytest_mcp_storage.engine.source_constants import SourceConstants
@@ -32,6 +33,16 @@ LONGEST_END = 600.0
 """Seconds after which a harness that destroys its store has timed out."""
 LONGEST_END_OF_HUNG = 5.0
 """The same limit if the store has hung before."""
+LONGEST_PROBE = 4.0
+"""Seconds after which a store that a test may have locked counts as unusable; lock timeouts are longer."""
+PROBE = SessionData(
+    session_id="mcp-storage-probe",
+    identity="mcp-storage-probe",
+    server_url="",
+    callback_url="",
+    transport_type="sse",
+    created_at=0,
+)
 MOST_LOST = 2
 """Stop calling the store after this many calls have timed out: each takes a minute."""
 
@@ -84,6 +95,22 @@ class Environment:
         limit = LONGEST_END_OF_HUNG if self.hung else LONGEST_END
         destroyed = in_time("__aexit__()", self.harness.__aexit__, None, None, None, limit=limit)
         self.loop.run(destroyed, limit=limit + GRACE)
+
+    def is_usable(self) -> bool:
+        """Say whether a new handle can write a session, before the usual lock timeouts have passed."""
+        try:
+            self.loop.run(self._write_once(), limit=LONGEST_PROBE)
+        except Exception:
+            return False
+        return True
+
+    async def _write_once(self) -> None:
+        handle = await self.harness.open()
+        try:
+            await handle.create_session(PROBE)
+            await handle.remove_session(PROBE.identity, PROBE.session_id)
+        finally:
+            await handle.disconnect()
 
     def lost_a_call(self) -> None:
         """Count a call that has timed out."""

@@ -28,6 +28,8 @@ PATCHED = (
 )
 
 
+LEAVING = ("CA", "RE")
+"""Groups whose tests may leave a lock, a transaction or a connection in a broken store, also where they pass."""
 REPLAYED = "the failure of an earlier run, replayed; pytest --cache-clear forgets it"
 
 
@@ -47,6 +49,7 @@ class Run:
         self.makers = makers
         self.clauses = {clause.id: clause for clause in options.clauses}
         self._environments: dict[str, Environment] = {}
+        self._undestroyed: list[str] = []
         self._refusals: dict[str, str] = {}
         self._origins: dict[str, tuple[str, str]] = {}
         self._loop: SuiteLoop | None = None
@@ -100,7 +103,18 @@ class Run:
             assert measured is not None
         if environment.hung:
             self._refusals[backend] = f"the store hung after {test.name}, and was not called again"
+        elif measured.examples and clause.group in LEAVING and environment.harness.dedicated:
+            self._replace_if_unusable(environment)
         return measured
+
+    def _replace_if_unusable(self, environment: Environment) -> None:
+        """Take a new store if a lock was left in this one: else every later test would wait for it, and fail by it."""
+        if environment.is_usable():
+            return
+        self._undestroyed += _stopped(environment)
+        del self._environments[environment.name]
+        with suppress(Exception):  # the next test reports it
+            self._environment(environment.name)
 
     def _known_failure(self, test: ClauseTest, backend: str, environment: Environment) -> Measurement | None:
         """Return the failure of an earlier run, if a replay of its smallest history still shows it."""
@@ -141,13 +155,7 @@ class Run:
 
     def close(self) -> list[str]:
         """Destroy every provisioned store. Return what was not destroyed, in words."""
-        problems = []
-        for environment in self._environments.values():
-            try:
-                environment.stop()
-            except (Exception, KeyboardInterrupt) as error:  # Ctrl-C again: the report is written nevertheless
-                reason = f"{type(error).__name__}: {error}".removesuffix(": ")
-                problems.append(f"the store of {environment.name} was not destroyed: {reason}")
+        problems = [*self._undestroyed, *(each for one in self._environments.values() for each in _stopped(one))]
         self._environments.clear()
         if self._loop is not None:
             with suppress(KeyboardInterrupt):
@@ -184,6 +192,16 @@ class Run:
                 environment.start()
             self._environments[backend] = environment
         return self._environments[backend]
+
+
+def _stopped(environment: Environment) -> list[str]:
+    """Destroy a store. Return what was not destroyed, in words."""
+    try:
+        environment.stop()
+    except (Exception, KeyboardInterrupt) as error:  # Ctrl-C again: the report is written nevertheless
+        reason = f"{type(error).__name__}: {error}".removesuffix(": ")
+        return [f"the store of {environment.name} was not destroyed: {reason}"]
+    return []
 
 
 class _Saying(logging.Handler):
