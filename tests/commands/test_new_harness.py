@@ -190,7 +190,7 @@ def test_a_store_gets_its_verdict_without_an_edit(project: Path, store: str) -> 
         [
             *command,
             f"--mcp-backend={name}",
-            "--mcp-clause=HA,LC-1,LC-2,LC-3,LC-4,LC-8,LC-12,EX-6,DU",
+            "--mcp-clause=HA,LC-1,LC-2,LC-3,LC-4,LC-8,LC-12,EX-6",
             "--mcp-no-coverage",
             "--mcp-report=out.json",
         ],
@@ -203,4 +203,4 @@ def test_a_store_gets_its_verdict_without_an_edit(project: Path, store: str) -> 
     failed = [row for row in backend["clauses"] if row["outcome"] == "failed"]
     assert not failed, run.stdout
     assert " 1 skipped" in run.stdout, "the test that was written judges a store only where the plugin does not"
-    assert sum(row["outcome"] == "passed" for row in backend["clauses"]) > 8
+    assert sum(row["outcome"] == "passed" for row in backend["clauses"]) > 7
