@@ -41,6 +41,7 @@ class ClauseTest:
     waits: bool
     needs: frozenset[Capability] = frozenset()
     shuffled: bool = False
+    unmarked: bool = False
 
     @property
     def name(self) -> str:
@@ -62,6 +63,7 @@ def clause_test(
     waits: bool = False,
     needs: Iterable[Capability] = (),
     shuffled: bool = False,
+    unmarked: bool = False,
     **arguments: SearchStrategy[Any] | Every,
 ) -> Callable[[Body], Body]:
     """Mark a function as a test of ``clause``; it receives a :class:`TestContext` and an example of each strategy.
@@ -69,14 +71,15 @@ def clause_test(
     An argument may also be :func:`every` one of some values: they share the examples, at least one each. ``at_most``:
     the limit of examples, for costly tests. ``waits``: the test lets time pass, so a store without CLOCK gets one
     example, in real time. ``needs``: capabilities in addition to the clause's, for a test of one of its
-    ``optional_parts``. ``shuffled``: the order in which ready tasks run is drawn too.
+    ``optional_parts``. ``shuffled``: the order in which ready tasks run is drawn too. ``unmarked``: the
+    test uses names without its example's mark, so it is left out on a store that may hold sessions of others.
     """
     strategies = {name: value for name, value in arguments.items() if not isinstance(value, Every)}
     taken = {name: value.values for name, value in arguments.items() if isinstance(value, Every)}
     parameters = [dict(zip(taken, values, strict=True)) for values in product(*taken.values())]
 
     def mark(body: Body) -> Body:
-        test = ClauseTest(clause, body, strategies, parameters, at_most, waits, frozenset(needs), shuffled)
+        test = ClauseTest(clause, body, strategies, parameters, at_most, waits, frozenset(needs), shuffled, unmarked)
         body.__clause_test__ = test  # type: ignore[attr-defined]
         return body
 

@@ -17,12 +17,14 @@ from pytest_mcp_storage.engine.violation import NoReturn, Violation
 from pytest_mcp_storage.spec.clauses import Clause
 from pytest_mcp_storage.spec.describe import describe
 from pytest_mcp_storage.spec.harness import HarnessFault, NotMeasurable
-from pytest_mcp_storage.spec.outcome import Measurement, Outcome
+from pytest_mcp_storage.spec.outcome import LEFT_OUT, Measurement, Outcome
 from pytest_mcp_storage.spec.tracebacks import called_in, raised_at, traceback_of
 from reference_backends import StorageError
 
 Reduce = Callable[[Measurement, History, TestContext], None]
 """Adds to a failed measurement the smallest history that shows the failure. The context is a new one."""
+
+UNMARKED = "names without the example's mark: the store may hold sessions of others under them"
 
 
 def measure(
@@ -47,6 +49,9 @@ def measure(
     if clause.store_wide and not context.store_is_ours:
         measurement.outcome = Outcome.NOT_MEASURED
         measurement.message = f"it touches the whole store, {OTHERS_DATA}"
+        return measurement
+    if test.unmarked and not context.store_is_ours:
+        measurement.notes.append(f"{LEFT_OUT}{UNMARKED}")
         return measurement
     start = time.perf_counter()
     executor = Executor(test, context)

@@ -19,7 +19,6 @@ from reference_backends import SessionData, SessionUpdate, StorageBackend
 Item = TypeVar("Item")
 
 OTHERS_DATA = "which may hold others' data: --mcp-allow-destructive allows it"
-UNMARKED = "names without the example's mark: the store may hold sessions of others under them"
 LONGEST_CALL = 60.0
 """Seconds after which a call counts as one that never returns."""
 

@@ -15,7 +15,12 @@ def signatures() -> dict[str, Any]:
     file = files("pytest_mcp_storage").joinpath("zoo/signatures.json")
     if not file.is_file():
         return {"mutants": {}, "threshold": None}
-    table: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    return parsed(file.read_text(encoding="utf-8"))
+
+
+def parsed(text: str) -> dict[str, Any]:
+    """Return a stored table: the figures of its calibration, and by mutant its clauses and how each failed."""
+    table: dict[str, Any] = json.loads(text)
     return {**table, "mutants": {name: expanded(each) for name, each in table["mutants"].items()}}
 
 
@@ -29,7 +34,4 @@ def packed(signature: Mapping[str, Any]) -> dict[str, Any]:
 
 def expanded(stored: Mapping[str, Any]) -> dict[str, Any]:
     """Return a stored signature with how each clause failed, by its id."""
-    failed = stored["failed"]
-    if isinstance(failed, list):
-        failed = {id: kind for kind, ids in failed for id in ids.split()}
-    return {**stored, "failed": failed}
+    return {**stored, "failed": {id: kind for kind, ids in stored["failed"] for id in ids.split()}}

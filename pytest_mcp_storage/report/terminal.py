@@ -87,7 +87,7 @@ def verdict(backend: BackendReport, tier: str, *, problems: int = 0) -> Segment:
     inside = "; ".join(filter(None, [extent, ", ".join(counts) or "nothing was judged"]))
     text = f"{one_line(backend.name)}: {one_line(label.words).upper()} ({inside})"
     if problems and extent:  # a good verdict alone would hide that the exit code is not 0
-        text += f", but the run fails: {problems} problem{'s' if problems > 1 else ''}, above"
+        text += f", but the run fails: {counted(problems, 'problem')}, above"
     return text, {**COLOURS[label.key], "bold": True}
 
 

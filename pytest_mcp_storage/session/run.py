@@ -111,7 +111,10 @@ class Run:
         """Take a new store if a lock was left in this one: else every later test would wait for it, and fail by it."""
         if environment.is_usable():
             return
-        self._undestroyed += _stopped(environment)
+        try:
+            environment.stop()
+        except Exception as error:
+            self._undestroyed.append(_not_destroyed(environment, error))
         del self._environments[environment.name]
         with suppress(Exception):  # the next test reports it
             self._environment(environment.name)
@@ -155,7 +158,12 @@ class Run:
 
     def close(self) -> list[str]:
         """Destroy every provisioned store. Return what was not destroyed, in words."""
-        problems = [*self._undestroyed, *(each for one in self._environments.values() for each in _stopped(one))]
+        problems = list(self._undestroyed)
+        for environment in self._environments.values():
+            try:
+                environment.stop()
+            except (Exception, KeyboardInterrupt) as error:  # Ctrl-C again: the report is written nevertheless
+                problems.append(_not_destroyed(environment, error))
         self._environments.clear()
         if self._loop is not None:
             with suppress(KeyboardInterrupt):
@@ -194,14 +202,9 @@ class Run:
         return self._environments[backend]
 
 
-def _stopped(environment: Environment) -> list[str]:
-    """Destroy a store. Return what was not destroyed, in words."""
-    try:
-        environment.stop()
-    except (Exception, KeyboardInterrupt) as error:  # Ctrl-C again: the report is written nevertheless
-        reason = f"{type(error).__name__}: {error}".removesuffix(": ")
-        return [f"the store of {environment.name} was not destroyed: {reason}"]
-    return []
+def _not_destroyed(environment: Environment, error: BaseException) -> str:
+    reason = f"{type(error).__name__}: {error}".removesuffix(": ")
+    return f"the store of {environment.name} was not destroyed: {reason}"
 
 
 class _Saying(logging.Handler):

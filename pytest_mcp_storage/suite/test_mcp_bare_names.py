@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from pytest_mcp_storage.engine.clause_tests import clause_test
 from pytest_mcp_storage.engine.context import TestContext
-from pytest_mcp_storage.engine.recording import UNMARKED, RecordingBackend
+from pytest_mcp_storage.engine.recording import RecordingBackend
 from pytest_mcp_storage.engine.violation import Violation, outcome_of
 from pytest_mcp_storage.oracle.bulk_create import create_many
 from pytest_mcp_storage.oracle.generators import ABSENT, sessions
@@ -20,12 +20,9 @@ SHIFT = 7
 """How far the names of a pair are apart in the catalogue, so that they are of the same kind or the next."""
 
 
-@clause_test("RT-3", at_most=1, session=sessions())
+@clause_test("RT-3", at_most=1, unmarked=True, session=sessions())
 async def test_every_bare_name_can_be_used(context: TestContext, session: SessionData) -> None:
     """Use each name for both parts: a store may refuse a session id that another identity has, and these differ."""
-    if not context.store_is_ours:
-        context.leave_out(UNMARKED)
-        return
     async with context.another_store() as harness:
         store = await context.open(*context.usual_keys, name="another_store", harness=harness)
         for name in _names(context):
@@ -36,15 +33,12 @@ async def test_every_bare_name_can_be_used(context: TestContext, session: Sessio
         await store.disconnect()
 
 
-@clause_test("ID-3", at_most=1, session=sessions())
+@clause_test("ID-3", at_most=1, unmarked=True, session=sessions())
 async def test_bare_names_are_kept_apart(context: TestContext, session: SessionData) -> None:
     """Keep every name in one store, as identity and as session id at once: names that a store treats as one collide."""
     shifted = [*BARE_NAMES[SHIFT:], *BARE_NAMES[:SHIFT]]
     chain = [*zip(BARE_NAMES, shifted, strict=True)]
     swapped = [pair for one, other in _disjoint(context, BARE_NAMES) for pair in ((one, other), (other, one))]
-    if not context.store_is_ours:
-        context.leave_out(UNMARKED)
-        return
     async with context.another_store() as harness:
         store = await context.open(*context.usual_keys, name="another_store", harness=harness)
         context.notes.append(f"tried {len(BARE_NAMES)} bare names, each as identity and as session id, in one store")
@@ -53,11 +47,8 @@ async def test_bare_names_are_kept_apart(context: TestContext, session: SessionD
         await store.disconnect()
 
 
-@clause_test("ID-2", at_most=1, session=sessions())
+@clause_test("ID-2", at_most=1, unmarked=True, session=sessions())
 async def test_bare_names_are_all_listed(context: TestContext, session: SessionData) -> None:
-    if not context.store_is_ours:
-        context.leave_out(UNMARKED)
-        return
     async with context.another_store() as harness:
         store = await context.open(*context.usual_keys, name="another_store", harness=harness)
         names = _names(context)
@@ -70,14 +61,11 @@ async def test_bare_names_are_all_listed(context: TestContext, session: SessionD
         await store.disconnect()
 
 
-@clause_test("ID-5", at_most=1, session=sessions())
+@clause_test("ID-5", at_most=1, unmarked=True, session=sessions())
 async def test_no_bare_name_reads_anothers_session(context: TestContext, session: SessionData) -> None:
     """Ask for each session by other identities, and by its names exchanged and doubled."""
     names = _names(context)
     pairs = [*zip(names, [*names[SHIFT:], *names[:SHIFT]], strict=True)]
-    if not context.store_is_ours:
-        context.leave_out(UNMARKED)
-        return
     async with context.another_store() as harness:
         store = await context.open(*context.usual_keys, name="another_store", harness=harness)
         for name in pairs:

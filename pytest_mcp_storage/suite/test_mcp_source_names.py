@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pytest_mcp_storage.engine.clause_tests import clause_test
 from pytest_mcp_storage.engine.context import TestContext
-from pytest_mcp_storage.engine.recording import UNMARKED
 from pytest_mcp_storage.engine.violation import Violation
 from pytest_mcp_storage.oracle.bulk_create import MORE_THAN_A_SMALL_PAGE, create_many
 from pytest_mcp_storage.oracle.edge_texts import joined_by, of_length
@@ -26,12 +25,9 @@ async def test_names_that_the_source_names_are_kept_apart(context: TestContext, 
         await keep_apart(context, [(context.identity(one), context.session_id(other)) for one, other in pair], template)
 
 
-@clause_test("ID-3", at_most=1, template=sessions())
+@clause_test("ID-3", at_most=1, unmarked=True, template=sessions())
 async def test_whole_names_that_the_source_names_are_kept_apart(context: TestContext, template: SessionData) -> None:
     """Use a separate store and no example mark: a store may compare a whole name."""
-    if not context.store_is_ours:
-        context.leave_out(UNMARKED)
-        return
     async with context.another_store() as harness:
         store = await context.open(*context.usual_keys, name="another_store", harness=harness)
         names = [(text, f"s{number}") for number, text in enumerate(context.constants.texts)]

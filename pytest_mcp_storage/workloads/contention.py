@@ -55,7 +55,7 @@ async def let_expire(context: TestContext, store: RecordingBackend, session: Ses
     Return whether it has expired, judged by a second session: a read of this one might delete it.
     """
     ttl = context.ttl(1)
-    other = session.model_copy(update={"session_id": context.session_id("beside")})
+    other = session.model_copy(update={"session_id": context.session_id("another")})
     for each in (session, other):
         await store.create_session(each, ttl)
     await context.pass_time(ttl + ROUNDING)

@@ -16,7 +16,7 @@ from pytest_mcp_storage.engine.measure import measure
 from pytest_mcp_storage.engine.tiers import TIERS
 from pytest_mcp_storage.oracle.reduction import reduce
 from pytest_mcp_storage.report.fingerprint import kind_of
-from pytest_mcp_storage.report.signature_table import expanded, packed
+from pytest_mcp_storage.report.signature_table import packed, parsed
 from pytest_mcp_storage.report.similarity import calibrated
 from pytest_mcp_storage.spec.clauses import load_clauses
 from pytest_mcp_storage.spec.outcome import Outcome
@@ -61,9 +61,8 @@ def signature(name: str, *, seed: int = 0) -> dict[str, Any]:
 
 
 def read_table(file: Path = FILE) -> dict[str, Any]:
-    """Return the table: the figures of its calibration, and by mutant its clauses and how each failed."""
-    table: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-    return {**table, "mutants": {name: expanded(each) for name, each in table["mutants"].items()}}
+    """Return the table in a file."""
+    return parsed(file.read_text(encoding="utf-8"))
 
 
 def write_table(mutants: Mapping[str, Any], file: Path = FILE) -> None:

@@ -102,7 +102,7 @@ JUDGING = ROOT / "docs/judge-from-code.md"
 )
 def test_every_snippet_of_a_page(page: Path, project: Path, pytestconfig: pytest.Config) -> None:
     if "\n$ jq " in page.read_text(encoding="utf-8") and not shutil.which("jq"):
-        missing("jq (apt-get install jq)")
+        missing("jq", "no jq", "apt-get install jq, as root")
     for example in examples(page):
         if not example.namespace:
             example.namespace.update(pytestconfig=pytestconfig, __name__="snippet")
