@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import logging
 from collections.abc import Awaitable, Callable
 from typing import Any, Unpack
 
@@ -20,6 +22,7 @@ RECORDS = sa.Table(
     sa.Column("expires_at", sa.Double, nullable=False),
 )
 COLUMNS = RECORDS.c
+logging.getLogger("aiosqlite").setLevel(logging.INFO)  # its DEBUG records hold the parameters: tokens (EN-10)
 
 
 class SqlAlchemyBackend(rb.BaseBackend):
@@ -31,6 +34,7 @@ class SqlAlchemyBackend(rb.BaseBackend):
         super().__init__(**options)
         self.url = url
         self.engine: Any = None
+        self._in_flight: set[asyncio.Future[Any]] = set()
 
     async def init(self) -> None:
         if self.engine is None:
@@ -93,6 +97,8 @@ class SqlAlchemyBackend(rb.BaseBackend):
 
     async def disconnect(self) -> None:
         self._closed()
+        if self._in_flight:
+            await asyncio.wait(self._in_flight)
         engine, self.engine = self.engine, None
         if engine is not None:
             await engine.dispose()
@@ -121,17 +127,32 @@ class SqlAlchemyBackend(rb.BaseBackend):
         return bool(await self._transact(write))
 
     async def _transact(self, work: Callable[[AsyncConnection], Awaitable[Any]]) -> Any:
-        """Work in one transaction. Raise ``StorageUnavailableError`` if the database does not answer."""
+        """Work in one transaction. Raise ``StorageUnavailableError`` if the database does not answer.
+
+        The transaction continues if the caller is cancelled (CA-2). aiosqlite would drop its connection with the lock
+        held, and other connections would wait for it until the garbage collector runs.
+        """
         self._require_open()
+        transaction = asyncio.ensure_future(self._outcome(work))
+        self._in_flight.add(transaction)
+        transaction.add_done_callback(self._in_flight.discard)
+        outcome = await asyncio.shield(transaction)
+        if isinstance(outcome, rb.StorageError):
+            raise outcome
+        return outcome
+
+    async def _outcome(self, work: Callable[[AsyncConnection], Awaitable[Any]]) -> Any:
         try:
             async with self.engine.begin() as connection:
                 return await work(connection)
         except sa.exc.IntegrityError:
             return None
+        except rb.StorageError as error:
+            return error
         except (sa.exc.SQLAlchemyError, OSError, TimeoutError) as error:
             reason = type(error).__name__
         # Not in the except block: the driver's error holds the statement's parameters (EN-10).
-        raise rb.StorageUnavailableError(f"the database did not answer ({reason}); retry")
+        return rb.StorageUnavailableError(f"the database did not answer ({reason}); retry")
 
 
 def _named(identity: str, session_id: str) -> Any:

@@ -85,6 +85,11 @@ class TestContext(ExampleNames):
         """Return the numbers and texts that the store's own source names; none for a store in another process."""
         return self.environment.constants
 
+    def cancelled_a_call(self, what: str) -> None:
+        """Remember the cancelled call, in words: what it leaves behind is neither the next call's fault nor test's."""
+        self.cancelled = what
+        self.environment.had_a_cancelled_call = True
+
     # -- the store -----------------------------------------------------------------------------------------------
 
     def can(self, capability: Capability) -> bool:

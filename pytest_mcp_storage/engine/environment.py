@@ -62,6 +62,8 @@ class Environment:
         """The class of the handles that ``open`` returns."""
         self.hung = False
         """Whether the store is no longer called: it blocks the loop, or too many calls have timed out."""
+        self.had_a_cancelled_call = False
+        """Whether a call was cancelled since the store was last found usable: a lock may be left in it."""
         self.observer: Observer | None = None
         """Looks at the store after each test."""
         self.shared: dict[str, Any] = {}
@@ -102,6 +104,7 @@ class Environment:
             self.loop.run(self._write_once(), limit=LONGEST_PROBE)
         except Exception:
             return False
+        self.had_a_cancelled_call = False
         return True
 
     async def _write_once(self) -> None:

@@ -67,6 +67,7 @@ class Interrupted(Generic[Returned]):
                 else:
                     thrown = None
         finally:
+            del thrown  # its traceback holds this frame: a cycle, which would keep the store's frames alive
             if self._waited is not None:
                 self._waited.remove_done_callback(self._has_come)
 

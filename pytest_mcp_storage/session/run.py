@@ -28,8 +28,8 @@ PATCHED = (
 )
 
 
-LEAVING = ("CA", "RE")
-"""Groups whose tests may leave a lock, a transaction or a connection in a broken store, also where they pass."""
+OUTAGES = "RE"
+"""The group whose tests may leave a lock, a transaction or a connection in a broken store, also where they pass."""
 REPLAYED = "the failure of an earlier run, replayed; pytest --cache-clear forgets it"
 
 
@@ -103,13 +103,13 @@ class Run:
             assert measured is not None
         if environment.hung:
             self._refusals[backend] = f"the store hung after {test.name}, and was not called again"
-        elif measured.examples and clause.group in LEAVING and environment.harness.dedicated:
+        elif measured.examples and (clause.group == OUTAGES or environment.had_a_cancelled_call):
             self._replace_if_unusable(environment)
         return measured
 
     def _replace_if_unusable(self, environment: Environment) -> None:
         """Take a new store if a lock was left in this one: else every later test would wait for it, and fail by it."""
-        if environment.is_usable():
+        if not environment.harness.dedicated or environment.is_usable():
             return
         try:
             environment.stop()

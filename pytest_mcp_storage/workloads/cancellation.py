@@ -94,7 +94,8 @@ async def interrupted(context: TestContext, what: str, call: Call, at: int, *, a
         limit = f"{context.harness.time_limit:g} s"
         raise Violation(f"{what} and did not end within {limit}", should="end with CancelledError, or with its result")
     ending = task.result()
-    context.cancelled = what if ending.cancelled else context.cancelled
+    if ending.cancelled:
+        context.cancelled_a_call(what)
     return ending
 
 
@@ -105,8 +106,10 @@ async def _caller(call: Call, at: int, answered: bool) -> Ending:
     result: object
     try:
         result = await stepped
-    except (Exception, asyncio.CancelledError) as error:
+    except Exception as error:
         result = error
+    except asyncio.CancelledError as error:
+        result = error.with_traceback(None)  # whose frames would keep what the store has dropped
     stray = False
     for _ in range(LATER):
         try:

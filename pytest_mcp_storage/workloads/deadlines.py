@@ -26,6 +26,7 @@ async def assert_ends_by_its_deadline(
     task = asyncio.ensure_future(end(store, one, at))
     await asyncio.wait([task], timeout=context.harness.time_limit)
     where = f"{one.method} was ended by {way} at its suspension point {at}"
+    context.cancelled_a_call(where)
     if not task.done():
         task.cancel()
         raise Violation(f"{where}, and did not end within {context.harness.time_limit:g} s", should=SHOULD)

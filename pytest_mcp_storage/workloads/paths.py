@@ -146,6 +146,7 @@ async def cancellations(walk: Walk) -> None:
             for _ in range(turns):
                 await asyncio.sleep(0)
             task.cancel()
+            walk.context.cancelled_a_call(f"{method.__name__} was cancelled")
             with suppress(asyncio.CancelledError):
                 await in_time("a cancelled call", lambda task=task: task, limit=walk.harness.time_limit)
     await walk.update(session, walk.secrets("an update after cancelled ones"))

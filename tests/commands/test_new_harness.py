@@ -190,7 +190,7 @@ def test_a_store_gets_its_verdict_without_an_edit(project: Path, store: str) -> 
         [
             *command,
             f"--mcp-backend={name}",
-            "--mcp-clause=HA,LC-1,LC-2,LC-3,LC-4,LC-8,LC-12,EX-6",
+            "--mcp-clause=HA,LC-1,LC-2,LC-3,LC-4,LC-8,LC-12,EX-6,EN-10,CA-4",
             "--mcp-no-coverage",
             "--mcp-report=out.json",
         ],

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import gc
+import weakref
 
 import pytest
 
@@ -93,3 +96,29 @@ async def test_a_call_that_swallows_its_cancellation_and_waits_again_is_seen() -
         return call
 
     assert (await asyncio.ensure_future(caller())).waited_again
+
+
+async def test_what_a_cancelled_call_held_is_freed_at_once() -> None:
+    """A cursor that stays alive in a cycle keeps SQLite's lock: the suite may not be what keeps it."""
+
+    class Cursor: ...
+
+    held: list[weakref.ref[Cursor]] = []
+
+    async def call() -> None:
+        cursor = Cursor()
+        held.append(weakref.ref(cursor))
+        await asyncio.sleep(0)
+
+    async def caller() -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        with contextlib.suppress(asyncio.CancelledError):
+            await Interrupted(call(), 1, task.cancel)
+
+    gc.disable()
+    try:
+        await asyncio.ensure_future(caller())
+        assert held[0]() is None
+    finally:
+        gc.enable()
