@@ -274,8 +274,8 @@ async def test_listings_are_complete_past_any_page_size(context: TestContext, se
         ("get_identity_sessions_data", [each.session_id for each in data]),
     ):
         if set(seen) != expected or len(seen) != len(expected):
-            listed_ = f"{len(seen)} ids, {len(set(seen))} of them different"
-            raise Violation(f"{method} returned {listed_}", should=f"be all {len(expected)}, each once")
+            found = f"{len(seen)} ids, {len(set(seen))} of them different"
+            raise Violation(f"{method} returned {found}", should=f"be all {len(expected)}, each once")
 
 
 @clause_test("ID-6", at_most=1, session=sessions())
@@ -335,5 +335,5 @@ async def test_all_ids_are_complete_past_a_thousand(context: TestContext, sessio
     }
     seen = [each for each in await store.get_all_session_ids() if each not in before]
     if set(seen) != expected or len(seen) != len(expected):
-        listed_ = f"{len(seen)} new ids, {len(set(seen))} of them different"
-        raise Violation(f"get_all_session_ids returned {listed_}", should=f"be all {len(expected)}, each once")
+        found = f"{len(seen)} new ids, {len(set(seen))} of them different"
+        raise Violation(f"get_all_session_ids returned {found}", should=f"be all {len(expected)}, each once")
