@@ -77,9 +77,12 @@ class Band:
 def as_html(report: Report) -> str:
     """Return the page. It loads nothing, and its own policy forbids it to."""
     style, script = _read("page.css"), _read("page.js")
+    matrix = list(bands(report))
+    cells = [cell for band in matrix for row in band.rows for cell in row.cells]
     page: str = _template().render(
         report=report,
-        bands=list(bands(report)),
+        bands=matrix,
+        panels={(cell.backend.name, cell.clause.id): cell.id for cell in cells if cell.clause},
         labels=labels,
         breakable=breakable,
         seconds=seconds,

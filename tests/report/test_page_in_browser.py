@@ -12,7 +12,7 @@ from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-unt
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from pytest_mcp_storage.report.escaping import printable
-from pytest_mcp_storage.report.model import BackendReport, ClauseReport, Report
+from pytest_mcp_storage.report.model import BackendReport, Cause, ClauseReport, Report
 from pytest_mcp_storage.report.write import write
 from tests.parts import browser_program
 
@@ -87,6 +87,17 @@ def test_a_cell_opens_its_evidence(open_page: Open, every_outcome: Report) -> No
     page.keyboard.press("Escape")
     expect(panel(page)).to_have_count(0)
     expect(cell(page, "EX-2", "sqlite")).to_be_focused()
+
+
+def test_a_cause_leads_to_the_clause_to_fix_first(open_page: Open, every_outcome: Report) -> None:
+    every_outcome.backends[0].causes = [Cause("expired sessions are still served", ["EX-2", "LC-3"], "EX-2")]
+    page = open_page(every_outcome)
+    page.get_by_role("button", name="evidence of EX-2").click()
+    expect(panel(page)).to_contain_text("What EX-2 says.")
+    expect(page).to_have_url(re.compile("#EX-2@sqlite$"))
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("button", name="evidence of EX-2")).to_be_focused()
+    assert Axe().run(page).violations_count == 0
 
 
 @pytest.mark.parametrize(
