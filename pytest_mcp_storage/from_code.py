@@ -187,6 +187,7 @@ def _judge(
         coverage=not unavailable(),
     )
     run, tests = Run(options, {name: make}), suite_tests()
+    run.planned[name] = [tests[test] for clause in selected for test in clause.tests]
     measured: list[Measurement] = []
     problems: list[str] = []
     try:

@@ -116,6 +116,20 @@ class Executor:
         for number, taken in enumerate(self.test.parameters):
             seed(self.context.seed + number)(self.settings()(given(drawn)(self._example_of(taken))))()
 
+    def drawn(self) -> list[dict[str, Any]]:
+        """Draw the arguments of each example without running one: of a test that gets one for each parameter set."""
+        return [each for number, taken in enumerate(self.test.parameters) for each in self._drawn(number, taken)]
+
+    def _drawn(self, number: int, taken: dict[str, Any]) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = []
+
+        def keep(drawn: dict[str, Any]) -> None:
+            found.append({**drawn, **taken})
+
+        strategies = fixed_dictionaries(self.test.strategies)
+        seed(self.context.seed + number)(self.settings()(given(strategies)(keep)))()
+        return found
+
     def _example_of(self, taken: dict[str, Any]) -> Callable[[dict[str, Any]], None]:
         def example(drawn: dict[str, Any]) -> None:
             self.begin()
@@ -142,8 +156,11 @@ class Executor:
         result = self.call(lambda: self.test.body(self.context))
         if isinstance(result, type) and issubclass(result, RuleBasedStateMachine):
             self.examples = 0
-            machine = type(result.__name__, (result,), {"executor": self, "context": self.context})
-            run_state_machine_as_test(seed(self.context.seed)(machine), settings=self.settings())
+            machine: Any = type(result.__name__, (result,), {"executor": self, "context": self.context})
+            try:
+                run_state_machine_as_test(seed(self.context.seed)(machine), settings=self.settings())
+            finally:
+                del machine.executor, machine.context  # Hypothesis keeps the class for ever
 
     def _look(self) -> None:
         """Raise :class:`NoReturn` if a call does not end when it is cancelled; the store is not called again."""

@@ -61,7 +61,7 @@ def measure(
         tidy(context, limit=GRACE)
         raise
     if executor.failure is None:
-        measurement.observed = _observed(test, context)
+        measurement.observed = observed(test, context)
     tidy(context, limit=GRACE if isinstance(executor.failure, EndedByTimeout) else LONGEST_EXAMPLE)
     measurement.seconds = time.perf_counter() - start
     measurement.examples = executor.examples
@@ -81,7 +81,7 @@ def measure(
     return measurement
 
 
-def _observed(test: ClauseTest, context: TestContext) -> list[Measurement]:
+def observed(test: ClauseTest, context: TestContext) -> list[Measurement]:
     """Return what the environment's observer saw after the test, as measurements of the clauses that are broken."""
     environment = context.environment
     if environment.observer is None or environment.hung:

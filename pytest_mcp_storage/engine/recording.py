@@ -111,7 +111,7 @@ class RecordingBackend:
 
     def called(self, name: str) -> RecordingBackend:
         """Return the same handle for another caller."""
-        caller = RecordingBackend(
+        caller = type(self)(
             self.backend,
             name,
             self._history,

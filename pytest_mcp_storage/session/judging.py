@@ -96,10 +96,14 @@ class Judging:
             report.result = [*(report.result or ()), *suite_nodes(session, self.run, self._wanted)]
 
     def begin(self, session: pytest.Session) -> None:
-        """Before the first test: no line for each module of the suite, and on a terminal say which test runs."""
+        """Before the first test: plan the run, print no line for each module, and on a terminal say which test runs."""
         reporter = self.config.pluginmanager.get_plugin("terminalreporter")
         if reporter is not None and session.items and all(isinstance(each, ClauseItem) for each in session.items):
             reporter.showfspath = False
+        if not self.is_worker:  # which learns test by test what it gets
+            for item in session.items:
+                if isinstance(item, ClauseItem):
+                    self.run.planned.setdefault(item.backend, []).append(item.test)
         self._running = running.started(self.config)
 
     def attach_result(self, item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport) -> None:

@@ -54,6 +54,9 @@ class Run:
         self._origins: dict[str, tuple[str, str]] = {}
         self._loop: SuiteLoop | None = None
         self._meters: dict[str, BranchMeter] = {}
+        self._waited: dict[str, dict[str, Measurement]] = {}
+        self.planned: dict[str, list[ClauseTest]] = {}
+        """The tests of this run that each backend will get, if that is known."""
 
     @property
     def loop(self) -> SuiteLoop:
@@ -92,7 +95,7 @@ class Run:
             return Measurement(clause.id, test.name, Outcome.NOT_MEASURED, self._refusals[backend], fault=fault)
         options = self.options
         with self._following(environment):
-            measured = self._known_failure(test, backend, environment)
+            measured = self._known_failure(test, backend, environment) or self._waited_for(test, environment)
             for seed in () if measured else self._seeds(test, backend):
                 measured = measure(
                     test, clause, environment, options.tier, seed, destructive=options.destructive, reduce=reduce
@@ -118,6 +121,23 @@ class Run:
         del self._environments[environment.name]
         with suppress(Exception):  # the next test reports it
             self._environment(environment.name)
+
+    def _waited_for(self, test: ClauseTest, environment: Environment) -> Measurement | None:
+        """Return what the test showed when all tests that wait for real time ran together; ``None``: run it alone."""
+        from pytest_mcp_storage.engine.together import can_wait_together, measure_together
+
+        backend, options = environment.name, self.options
+        if backend not in self._waited and can_wait_together(test, self.clauses[test.clause], environment):
+            planned = [(each, self.clauses[each.clause]) for each in self.planned.get(backend, ())]
+            those = [
+                (each, clause)
+                for each, clause in planned
+                if can_wait_together(each, clause, environment) and name_of(backend, each.name) not in self._known
+            ]
+            self._waited[backend] = measure_together(
+                those, environment, options.tier, options.seed, destructive=options.destructive
+            )
+        return self._waited.get(backend, {}).pop(test.name, None)
 
     def _known_failure(self, test: ClauseTest, backend: str, environment: Environment) -> Measurement | None:
         """Return the failure of an earlier run, if a replay of its smallest history still shows it."""

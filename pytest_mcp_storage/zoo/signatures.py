@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import replace
@@ -31,6 +32,10 @@ QUICK_TIER = replace(TIERS["smoke"], examples=6, steps=12, shrinking=0.4, listed
 """A tier that is enough for a signature: how a clause fails differs little between tiers."""
 
 
+LONGEST = 60.0
+"""Seconds after which a mutant that is slow by its fault gets only the clauses that must kill it."""
+TASKS = 20
+"""Mutants that a process runs before a new one takes its place: each leaves some megabytes behind."""
 PRECISION = 0.9
 """The share of diagnoses that must be right, in the test that leaves each mutant out in turn."""
 
@@ -39,13 +44,15 @@ def signature(name: str, *, seed: int = 0) -> dict[str, Any]:
     """Return what the clauses observe on a mutant: for each failed clause how it failed."""
     mutant = next(each for each in all_mutants() if each.name == name)
     failed: dict[str, str] = {}
+    end = time.monotonic() + LONGEST
     loop = SuiteLoop()
     environment = Environment(name, mutant.harness, loop)
     tests = suite_tests()
     try:
         environment.start()
         for clause in load_clauses():
-            if clause.id.startswith(SLOW) and clause.id not in mutant.clauses:
+            too_slow = clause.id.startswith(SLOW) or time.monotonic() > end
+            if too_slow and clause.id not in mutant.clauses:
                 continue
             for test in clause.tests:
                 seen = measure(tests[test], clause, environment, QUICK_TIER, seed, destructive=True, reduce=reduce)
@@ -79,7 +86,7 @@ def write_signatures(names: Iterable[str], *, jobs: int, file: Path = FILE) -> N
     """Run these mutants and write their signatures, keeping those of the others that still exist."""
     known = read_table(file)["mutants"] if file.exists() else {}
     existing = [each.name for each in all_mutants()]
-    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=quietly) as pool:
+    with ProcessPoolExecutor(jobs, get_context("spawn"), quietly, max_tasks_per_child=TASKS) as pool:
         running = {pool.submit(signature, name): name for name in names}
         for count, done in enumerate(as_completed(running), 1):
             known[running[done]] = done.result()

@@ -34,17 +34,33 @@ def make_store():
 """
 """The reader's module, which the pages call mypackage.storage and mypackage.testing."""
 BACKEND_IN_JS = """\
-const rows = new Map(), key = (...names) => JSON.stringify(names);
+const rows = new Map(), key = (...names) => JSON.stringify(names), named = (name) => Object.assign(new Error(), { name });
+const live = () => [...rows.values()].filter((row) => row.end > Date.now());
+const end = (ttl = 43200) => Date.now() + 1000 * ttl;
 export class MyBackend {
   generateSessionId() { return crypto.randomUUID(); }
-  async createSession(session) { rows.set(key(session.identity, session.sessionId), structuredClone(session)); }
-  async updateSession(identity, id, changes) { Object.assign(rows.get(key(identity, id)), changes); }
-  async getSession(identity, id) { return rows.get(key(identity, id)) ?? null; }
-  async getIdentitySessionsData(identity) { return [...rows.values()].filter((row) => row.identity === identity); }
-  async getIdentityMcpSessions(identity) {
-    return (await this.getIdentitySessionsData(identity)).map((row) => row.sessionId);
+  async createSession(session, ttl) {
+    if (await this.getSession(session.identity, session.sessionId)) throw named("SessionExistsError");
+    rows.set(key(session.identity, session.sessionId), { session: structuredClone(session), end: end(ttl) });
   }
+  async updateSession(identity, id, changes, ttl) {
+    const old = await this.getSession(identity, id);
+    if (!old) throw named("SessionNotFoundError");
+    rows.set(key(identity, id), { session: structuredClone({ ...old, ...changes }), end: end(ttl) });
+  }
+  async getSession(identity, id) {
+    return live().map((row) => row.session).find((each) => each.identity === identity && each.sessionId === id) ?? null;
+  }
+  async getIdentitySessionsData(identity) {
+    return live().map((row) => row.session).filter((each) => each.identity === identity);
+  }
+  async getIdentityMcpSessions(identity) {
+    return (await this.getIdentitySessionsData(identity)).map((each) => each.sessionId);
+  }
+  async getAllSessionIds() { return live().map((row) => row.session.sessionId); }
   async removeSession(identity, id) { rows.delete(key(identity, id)); }
+  async clearAll() { rows.clear(); }
+  async cleanupExpiredSessions() { for (const [name, row] of rows) if (row.end <= Date.now()) rows.delete(name); }
   async disconnect() {}
 }
 """
