@@ -34,7 +34,8 @@ def make_store():
 """
 """The reader's module, which the pages call mypackage.storage and mypackage.testing."""
 BACKEND_IN_JS = """\
-const rows = new Map(), key = (...names) => JSON.stringify(names), named = (name) => Object.assign(new Error(), { name });
+const rows = new Map(), key = (...names) => JSON.stringify(names);
+const named = (name) => Object.assign(new Error(), { name });
 const live = () => [...rows.values()].filter((row) => row.end > Date.now());
 const end = (ttl = 43200) => Date.now() + 1000 * ttl;
 export class MyBackend {
