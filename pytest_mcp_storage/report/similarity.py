@@ -11,8 +11,10 @@ from typing import Any
 from pytest_mcp_storage.report.cause_classes import classes_of
 
 NEIGHBOURS = 7
-SHARPNESS = 4
+SHARPNESS = 3
 """The power of a similarity that is its vote: the nearest mutants decide."""
+OWN_VOTE = 0.5
+"""The vote of a class to which all failed clauses belong."""
 READS = ("get_session", "get_identity_sessions_data", "get_identity_mcp_sessions", "get_all_session_ids")
 
 Mutants = Mapping[str, Mapping[str, Any]]
@@ -46,7 +48,10 @@ class Table:
         self._weights.update({feature: math.log(total / count) for feature, count in counts.items()})
 
     def nearest(self, failed: Mapping[str, str], without: Collection[str] = ()) -> Diagnosis | None:
-        """Return the most probable class. Its confidence is the best similarity times its share of the votes."""
+        """Return the most probable class. Its confidence is the best evidence times its share of the votes.
+
+        The mutants that are most similar vote, and so do the classes of the failed clauses themselves.
+        """
         mine = features(failed)
         scores = sorted(
             ((_similar(mine, each, self._weights), name) for name, each in self._known.items() if name not in without),
@@ -55,14 +60,26 @@ class Table:
         best = [(score, name) for score, name in scores[:NEIGHBOURS] if score > 0]
         if not best:
             return None
-        votes: dict[str, float] = {}
+        votes: defaultdict[str, float] = defaultdict(float)
         for score, name in best:
             for cause in self.classes[name]:
-                votes[cause] = votes.get(cause, 0) + score**SHARPNESS / len(self.classes[name])
+                votes[cause] += score**SHARPNESS / len(self.classes[name])
+        shares = _shares(failed)
+        for cause, share in shares.items():
+            votes[cause] += OWN_VOTE * share**2
         ranking = tuple(sorted(votes, key=lambda cause: -votes[cause]))
-        top, mutant = next((score, name) for score, name in best if ranking[0] in self.classes[name])
-        confidence = math.sqrt(top) * votes[ranking[0]] / sum(votes.values())
-        return Diagnosis(mutant, ranking[0], confidence, ranking)
+        cause = ranking[0]
+        top, mutant = next(((score, name) for score, name in scores if cause in self.classes[name]), (0.0, ""))
+        if not mutant:
+            return None
+        evidence = max(math.sqrt(top), shares.get(cause, 0.0) ** 2)
+        return Diagnosis(mutant, cause, evidence * votes[cause] / sum(votes.values()), ranking)
+
+
+def _shares(failed: Collection[str]) -> dict[str, float]:
+    """Return which share of the failed clauses each class has: a defect that breaks one class is of that class."""
+    counts = Counter(cause for id in failed for cause in classes_of([id]))
+    return {cause: count / len(failed) for cause, count in counts.items()}
 
 
 def diagnose(failed: Mapping[str, str], measured: Collection[str], table: Mapping[str, Any]) -> Diagnosis | None:
