@@ -133,26 +133,21 @@ class SqlAlchemyBackend(rb.BaseBackend):
         held, and other connections would wait for it until the garbage collector runs.
         """
         self._require_open()
-        transaction = asyncio.ensure_future(self._outcome(work))
+        transaction = asyncio.ensure_future(self._done(work))
         self._in_flight.add(transaction)
         transaction.add_done_callback(self._in_flight.discard)
-        outcome = await asyncio.shield(transaction)
-        if isinstance(outcome, rb.StorageError):
-            raise outcome
-        return outcome
+        return await asyncio.shield(transaction)
 
-    async def _outcome(self, work: Callable[[AsyncConnection], Awaitable[Any]]) -> Any:
+    async def _done(self, work: Callable[[AsyncConnection], Awaitable[Any]]) -> Any:
         try:
             async with self.engine.begin() as connection:
                 return await work(connection)
         except sa.exc.IntegrityError:
             return None
-        except rb.StorageError as error:
-            return error
         except (sa.exc.SQLAlchemyError, OSError, TimeoutError) as error:
             reason = type(error).__name__
         # Not in the except block: the driver's error holds the statement's parameters (EN-10).
-        return rb.StorageUnavailableError(f"the database did not answer ({reason}); retry")
+        raise rb.StorageUnavailableError(f"the database did not answer ({reason}); retry")
 
 
 def _named(identity: str, session_id: str) -> Any:

@@ -7,6 +7,7 @@
 - ``clause_tests``: the decorator that makes a clause test from a function.
 - ``executor``: runs the examples of a test and keeps the shortest failing one.
 - ``measure``: runs one test on one backend and judges it.
+- ``together``: runs the tests that wait for real time at once.
 - ``violation``: how a test reports that a store breaks a clause.
 - ``harness_checks``: checks of a harness before the run.
 - ``clock``: the suite's clock, and observed time.
