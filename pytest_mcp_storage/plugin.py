@@ -23,6 +23,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     options.register(parser)
 
 
+@pytest.hookimpl(wrapper=True, tryfirst=True)  # before xdist reads the number of its workers
+def pytest_cmdline_main(config: pytest.Config) -> Generator[None, object, object]:
+    options.spread(config)
+    return (yield)
+
+
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "mcp_conformance(clause): a test of the MCP storage contract, by clause id")
     if options.only_prints(config):

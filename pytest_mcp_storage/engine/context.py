@@ -68,12 +68,17 @@ class TestContext(ExampleNames):
         self._cleanup = Cleanup(environment, PROCESS)
         self.planted: set[tuple[str, str]] = set()
         """Names of sessions whose stored fields the suite has replaced."""
+        self.begun = 0
+        """How many examples have begun, of these parameters."""
         self.begin()
 
     # -- the example ---------------------------------------------------------------------------------------------
 
     def begin(self) -> None:
         """Start an example: a new history, and names that no example had before."""
+        self.begun += 1
+        if self.environment.meter:
+            self.environment.meter.begin(self.begun)
         self._opened_before += self._opened_now
         self._opened_now = []
         self.renew_names(shared=not self.harness.dedicated)

@@ -19,6 +19,7 @@ from pytest_mcp_storage.spec.harness import BackendHarness
 from reference_backends import SessionData
 
 if TYPE_CHECKING:
+    from pytest_mcp_storage.engine.exercised import BranchMeter
     from pytest_mcp_storage.engine.source_constants import SourceConstants
 
 SLOW_CALL = 0.002
@@ -66,6 +67,8 @@ class Environment:
         """Whether a call was cancelled since the store was last found usable: a lock may be left in it."""
         self.observer: Observer | None = None
         """Looks at the store after each test."""
+        self.meter: BranchMeter | None = None
+        """Measures which branches of the store's code run; it learns where examples begin."""
         self.shared: dict[str, Any] = {}
         """What tests of several clauses measure once, by name."""
         self.planted: list[str] = []

@@ -114,6 +114,7 @@ class Executor:
         strategies = self.test.strategies | ({SCHEDULE: schedules()} if self.test.shuffled else {})
         drawn = fixed_dictionaries(strategies)
         for number, taken in enumerate(self.test.parameters):
+            self.context.begun = 0
             seed(self.context.seed + number)(self.settings()(given(drawn)(self._example_of(taken))))()
 
     def drawn(self) -> list[dict[str, Any]]:
@@ -152,6 +153,7 @@ class Executor:
             return await work
 
     def _once(self) -> None:
+        self.context.begun = 0
         self.begin()
         result = self.call(lambda: self.test.body(self.context))
         if isinstance(result, type) and issubclass(result, RuleBasedStateMachine):
@@ -187,11 +189,12 @@ def schedules() -> SearchStrategy[list[int]]:
     )
 
 
-def _timeout_in(error: BaseException) -> BaseException | None:
-    """Return the failure by which pytest-timeout ended a draw, which hypothesis wraps in its own."""
-    if isinstance(error, BaseExceptionGroup):
-        return next((found for each in error.exceptions if (found := _timeout_in(each))), None)
-    return error if isinstance(error, pytest.fail.Exception) and "imeout" in str(error) else None
+def _timeout_in(error: BaseException | None) -> BaseException | None:
+    """Return the failure by which pytest-timeout ended a draw; Hypothesis hides it in groups and as a cause."""
+    if error is None or (isinstance(error, pytest.fail.Exception) and "imeout" in str(error)):
+        return error
+    parts = error.exceptions if isinstance(error, BaseExceptionGroup) else (error.__cause__,)
+    return next((found for each in parts if (found := _timeout_in(each))), None)
 
 
 async def _awaited(result: Any) -> Any:

@@ -64,6 +64,10 @@ class SuiteLoop:
             raise TimeoutError(f"no result within {limit:g} s")
         return future.result()
 
+    def is_current(self) -> bool:
+        """Say whether the caller runs on this loop's thread."""
+        return threading.current_thread() is self._thread
+
     def use_fresh_threads(self) -> None:
         """Let ``asyncio.to_thread`` start new threads: a new tracer does not follow older ones."""
         self._loop.set_default_executor(ThreadPoolExecutor(thread_name_prefix="asyncio"))

@@ -7,7 +7,15 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from pytest_mcp_storage.oracle.edge_cases import EDGE_CASE_NAMES, EDGE_CASE_NUMBERS, EDGE_CASE_TEXTS, FILLED, MOMENTS
+from pytest_mcp_storage.oracle.edge_cases import (
+    EDGE_CASE_NAMES,
+    EDGE_CASE_NUMBERS,
+    EDGE_CASE_TEXTS,
+    EDGE_CASES,
+    EMPTY,
+    FILLED,
+    MOMENTS,
+)
 from pytest_mcp_storage.oracle.limits import LARGEST_NUMBER, LATEST_MOMENT_MS
 from reference_backends import SessionData
 
@@ -109,13 +117,41 @@ ABSENT: dict[str, Any] = {**FILLED, **dict.fromkeys(OPTIONAL_FIELDS)}
 """Only the fields that every session has."""
 
 
+USUAL: tuple[dict[str, Any], ...] = (
+    {"server_url": "", "transport_type": "sse", "callback_url": "", "created_at": 0},
+    FILLED,
+    {**FILLED, "client_information": None, "code_verifier": None, "client_id": None},
+    {**FILLED, "tokens": None, "headers": None, "active": False},
+    EMPTY,
+    EDGE_CASES,
+)
+"""The fields of a few sessions: the smallest, whole ones, and two in the middle of a login."""
+
+
 @cache  # Hypothesis validates a strategy once, which costs as much as some examples
 def sessions(identity: str | None = None, **fixed: st.SearchStrategy[Any]) -> st.SearchStrategy[SessionData]:
-    """Return sessions of every shape. ``identity``: of this one; ``fixed``: fields that are present, by strategy."""
+    """Return sessions that are usual but for their names and up to two fields, for tests that look at other things.
+
+    ``identity``: of this one; ``fixed``: fields that are present, by strategy.
+    """
+    varied = {field: value for field, value in (REQUIRED_FIELDS | OPTIONAL_FIELDS).items() if field not in fixed}
+    one = st.one_of(*(st.tuples(st.just(field), value) for field, value in varied.items()))
+    parts = st.tuples(
+        _names_of(identity), st.sampled_from(USUAL), st.lists(one, max_size=2), st.fixed_dictionaries(fixed)
+    )
+    return parts.map(lambda drawn: SessionData(**{**drawn[1], **dict(drawn[2]), **drawn[3], **drawn[0]}))
+
+
+@cache
+def sessions_of_every_shape() -> st.SearchStrategy[SessionData]:
+    """Return sessions in which every field is drawn, for tests of what a store keeps."""
+    there = {"identity": names(), "session_id": names(), **REQUIRED_FIELDS}
+    return st.fixed_dictionaries(there, optional=OPTIONAL_FIELDS).map(lambda drawn: SessionData(**drawn))
+
+
+def _names_of(identity: str | None) -> st.SearchStrategy[dict[str, str]]:
     name = st.just(identity) if identity is not None else names()
-    there = {"identity": name, "session_id": names(), **REQUIRED_FIELDS, **fixed}
-    optional = {field: value for field, value in OPTIONAL_FIELDS.items() if field not in fixed}
-    return st.fixed_dictionaries(there, optional=optional).map(lambda drawn: SessionData(**drawn))
+    return st.fixed_dictionaries({"identity": name, "session_id": names()})
 
 
 def families(min_size: int = 1, max_size: int = 7) -> st.SearchStrategy[list[SessionData]]:

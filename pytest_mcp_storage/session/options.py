@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import random
 import shlex
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 TIER_NAMES = ("smoke", "standard", "deep")
 DEFAULT_TIER = "standard"
+AUTO = "auto"
 PROVIDERS = ("auto", "url", "native", "docker", "cli")
 REPEATED = ("--mcp-revision", "--mcp-supabase")
 """Options that say what was judged and how: a command that reproduces a failure must repeat them."""
@@ -83,12 +85,35 @@ def register(parser: pytest.Parser) -> None:
     add("--mcp-allow-destructive", action="store_true", help="let store-wide clauses run on a store that may hold "
         "others' data")  # fmt: skip
     add("--mcp-no-coverage", action="store_true", help="do not measure which branches of the store were exercised")
+    add("--mcp-workers", metavar="N", type=_workers, help="judge in this many processes (auto: one for each core; one "
+        "for memory alone); needs pytest-xdist")  # fmt: skip
     add("--mcp-supabase", choices=PROVIDERS, help="how the Supabase stack is found or started (default: auto)")
     parser.addini("mcp_backends", "backends to judge if --mcp-backend is not given", type="args", default=[])
     parser.addini(MISSPELLED, "refused: the name is mcp_backends", type="args", default=[])
     parser.addini("mcp_tier", "the default of --mcp-tier", default=DEFAULT_TIER)
     parser.addini("mcp_deviations", "the default of --mcp-deviations", default="")
     parser.addini("mcp_strict", "the default of --mcp-strict", type="bool", default=False)
+
+
+def _workers(text: str) -> int | str:
+    if text != AUTO and not (text.isdecimal() and int(text)):
+        raise argparse.ArgumentTypeError(f"{text!r} is neither {AUTO} nor a number from 1 on")
+    return text if text == AUTO else int(text)
+
+
+def spread(config: pytest.Config) -> None:
+    """Have xdist start as many workers as ``--mcp-workers`` asks for; ``-n``, and a run that judges nothing, win.
+
+    Raise ``pytest.UsageError`` if xdist is not installed.
+    """
+    asked = config.getoption("--mcp-workers")
+    names = names_given(config)
+    if asked is None or not names or stays_out(config) or hasattr(config, "workerinput"):
+        return
+    if not config.pluginmanager.hasplugin("xdist"):
+        raise pytest.UsageError("--mcp-workers needs pytest-xdist: pip install pytest-xdist")
+    if config.option.numprocesses is None and asked != 1 and not (asked == AUTO and names == ("memory",)):
+        config.option.numprocesses = asked
 
 
 def names_given(config: pytest.Config) -> tuple[str, ...]:

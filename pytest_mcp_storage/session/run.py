@@ -205,7 +205,8 @@ class Run:
 
             modules = modules_of(environment.harness, environment.backend_type)
             self._meters[environment.name] = BranchMeter(project_files(modules), self.loop, type(environment.harness))
-        return self._meters[environment.name].following()
+        environment.meter = self._meters[environment.name]
+        return environment.meter.following()
 
     def _environment(self, backend: str) -> Environment:
         from pytest_mcp_storage.engine.environment import Environment

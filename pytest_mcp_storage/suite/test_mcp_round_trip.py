@@ -19,7 +19,15 @@ from pytest_mcp_storage.oracle.edge_cases import (
     MOMENTS,
     TEXT_FIELDS,
 )
-from pytest_mcp_storage.oracle.generators import ABSENT, changes, json_values, moments, sessions, texts
+from pytest_mcp_storage.oracle.generators import (
+    ABSENT,
+    changes,
+    json_values,
+    moments,
+    sessions,
+    sessions_of_every_shape,
+    texts,
+)
 from pytest_mcp_storage.oracle.limits import DEEPEST_NESTING, LONGEST_NAME
 from pytest_mcp_storage.spec.comparison import difference, first_difference
 from reference_backends import SessionData
@@ -30,7 +38,7 @@ LONG_TEXT = 70_000
 DEFACED = "defaced"
 
 
-@clause_test("RT-1", session=sessions(), sealed=every(False, True))
+@clause_test("RT-1", session=sessions_of_every_shape(), sealed=every(False, True))
 async def test_get_returns_what_was_created(context: TestContext, session: SessionData, sealed: bool) -> None:
     store = await context.store(sealed=sealed)
     await store.get_session(session.identity, session.session_id)  # a cache has that one now
@@ -40,7 +48,7 @@ async def test_get_returns_what_was_created(context: TestContext, session: Sessi
         raise Violation(f"get_session returned {found}", should="equal what was created, in every field")
 
 
-@clause_test("RT-1", at_most=1, session=sessions())
+@clause_test("RT-1", at_most=1, session=sessions_of_every_shape())
 async def test_every_field_comes_back(context: TestContext, session: SessionData) -> None:
     store = await context.store()
     filled = session.model_copy(update=FILLED)
@@ -49,7 +57,7 @@ async def test_every_field_comes_back(context: TestContext, session: SessionData
         raise Violation(f"get_session returned {found}", should="equal what was created, in every field")
 
 
-@clause_test("RT-2", session=sessions(), sealed=every(False, True))
+@clause_test("RT-2", session=sessions_of_every_shape(), sealed=every(False, True))
 async def test_absent_empty_false_and_none_stay_apart(context: TestContext, session: SessionData, sealed: bool) -> None:
     store = await context.store(sealed=sealed)
     variants = [
@@ -64,7 +72,9 @@ async def test_absent_empty_false_and_none_stay_apart(context: TestContext, sess
             raise Violation(f"get_session returned {found}", should="keep absent and empty apart, False and None too")
 
 
-@clause_test("RT-3", session=sessions(), value=json_values(12), text=texts(60), sealed=every(False, True))
+@clause_test(
+    "RT-3", session=sessions_of_every_shape(), value=json_values(12), text=texts(60), sealed=every(False, True)
+)
 async def test_every_text_and_json_value_survives(
     context: TestContext, session: SessionData, value: Any, text: str, sealed: bool
 ) -> None:
@@ -84,7 +94,7 @@ async def test_every_text_and_json_value_survives(
         raise Violation(f"get_session returned {found}", should="return every admitted value unchanged")
 
 
-@clause_test("RT-3", at_most=1, session=sessions())
+@clause_test("RT-3", at_most=1, session=sessions_of_every_shape())
 async def test_every_awkward_text_survives_in_every_field(context: TestContext, session: SessionData) -> None:
     for number, (text, sealed) in enumerate(product(EDGE_CASE_TEXTS, (True, False))):
         store = await context.store(sealed=sealed)
@@ -103,7 +113,7 @@ async def test_every_awkward_text_survives_in_every_field(context: TestContext, 
             raise Violation(f"get_session returned {found}", should="return the text as it was")
 
 
-@clause_test("RT-3", at_most=1, session=sessions())
+@clause_test("RT-3", at_most=1, session=sessions_of_every_shape())
 async def test_a_long_text_survives_in_every_field(context: TestContext, session: SessionData) -> None:
     store = await context.store()
     text = "0123456789é👩" * (LONG_TEXT // 12)
@@ -114,7 +124,7 @@ async def test_a_long_text_survives_in_every_field(context: TestContext, session
         raise Violation(f"get_session returned {found}", should=f"return all {len(text)} characters")
 
 
-@clause_test("RT-3", at_most=1, session=sessions())
+@clause_test("RT-3", at_most=1, session=sessions_of_every_shape())
 async def test_every_awkward_value_survives(context: TestContext, session: SessionData) -> None:
     objects = {"tokens": EDGE_CASE_JSON, "client_information": EDGE_CASE_JSON}
     for sealed in (True, False):
@@ -127,7 +137,7 @@ async def test_every_awkward_value_survives(context: TestContext, session: Sessi
             await store.update_session(edge_case.identity, edge_case.session_id, objects)
 
 
-@clause_test("RT-3", at_most=1, session=sessions())
+@clause_test("RT-3", at_most=1, session=sessions_of_every_shape())
 async def test_the_longest_names_survive(context: TestContext, session: SessionData) -> None:
     store = await context.store()
     for letter in "aé👩":
@@ -143,7 +153,7 @@ async def test_the_longest_names_survive(context: TestContext, session: SessionD
             raise Violation(f"{doing} is {ids}", should="hold its session")
 
 
-@clause_test("RT-3", at_most=2, session=sessions(), sealed=every(False, True))
+@clause_test("RT-3", at_most=2, session=sessions_of_every_shape(), sealed=every(False, True))
 async def test_the_deepest_nesting_survives(context: TestContext, session: SessionData, sealed: bool) -> None:
     store = await context.store(sealed=sealed)
     value = _nested(DEEPEST_NESTING - 1)
@@ -155,7 +165,7 @@ async def test_the_deepest_nesting_survives(context: TestContext, session: Sessi
             raise Violation(f"a read returned {found}", should=f"return all {DEEPEST_NESTING} levels unchanged")
 
 
-@clause_test("RT-4", session=sessions(), first=changes(1), second=changes(1), sealed=every(False, True))
+@clause_test("RT-4", session=sessions_of_every_shape(), first=changes(1), second=changes(1), sealed=every(False, True))
 async def test_the_other_fields_survive_an_update(
     context: TestContext, session: SessionData, first: dict[str, Any], second: dict[str, Any], sealed: bool
 ) -> None:
@@ -170,7 +180,7 @@ async def test_the_other_fields_survive_an_update(
         raise Violation(f"after updates of other fields get_session returned {found}", should="keep it unchanged")
 
 
-@clause_test("RT-4", at_most=1, session=sessions())
+@clause_test("RT-4", at_most=1, session=sessions_of_every_shape())
 async def test_every_field_survives_an_update_of_every_other(context: TestContext, session: SessionData) -> None:
     shapes = (FILLED, True), (EMPTY, False), (ABSENT, True), (EDGE_CASES, True), (EDGE_CASES, False)
     for number, (shape, sealed) in enumerate(shapes):
@@ -185,7 +195,7 @@ async def test_every_field_survives_an_update_of_every_other(context: TestContex
                 raise Violation(f"after an update of {field} get_session returned {found}", should="keep the others")
 
 
-@clause_test("RT-4", at_most=1, session=sessions())
+@clause_test("RT-4", at_most=1, session=sessions_of_every_shape())
 async def test_what_is_large_survives_an_update_of_another_field(context: TestContext, session: SessionData) -> None:
     store = await context.store()
     large = session.model_copy(

@@ -117,6 +117,45 @@ def test_what_a_call_starts_is_followed(loop: SuiteLoop, tmp_path: Path, way: st
     assert [each.first for each in exercised([meter.arcs()]).missed] == [4], "halve alone was not called"
 
 
+def test_every_other_example_is_followed_at_first_and_then_fewer(loop: SuiteLoop, tmp_path: Path) -> None:
+    file = tmp_path / "lines.py"
+    lines = "\n".join(f"    if number == {number}:\n        return" for number in range(1, 18))
+    file.write_text(f"def act(number):\n{lines}\n")
+    names: dict[str, Any] = {}
+    exec(compile(file.read_text(), str(file), "exec"), names)
+
+    async def work(number: int) -> None:
+        names["act"](number)
+
+    meter = BranchMeter([file], loop)
+    with meter.following():
+        for number in range(1, 18):
+            meter.begin(number)
+            loop.run(in_time("work", work, number, limit=60))
+    returns = {first // 2 for first, last in meter.arcs()[str(file)]["jumps"] if first % 2 and last < 0}
+    assert returns == {1, 2, 4, 8, 16}
+
+
+def test_an_example_may_begin_on_the_suite_loop(loop: SuiteLoop, tmp_path: Path) -> None:
+    file = tmp_path / "halves.py"
+    file.write_text(CODE)
+    names: dict[str, Any] = {}
+    exec(compile(CODE, str(file), "exec"), names)
+    meter = BranchMeter([file], loop)
+
+    async def halve(number: int) -> None:
+        names["halve"](number)
+
+    async def test() -> None:
+        for begun, number in ((3, 3), (4, 2)):
+            meter.begin(begun)
+            await in_time("halve", halve, number, limit=60)
+
+    with meter.following():
+        loop.run(test())
+    assert [each.source for each in exercised([meter.arcs()]).missed] == ["if number % 2", "never called"]
+
+
 def test_nothing_followed_is_nothing_claimed() -> None:
     assert exercised([]).words == ""
 
