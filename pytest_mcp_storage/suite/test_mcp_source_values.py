@@ -59,13 +59,22 @@ async def test_counts_and_depths_that_the_source_names_survive(context: TestCont
 async def _survives(context: TestContext, session: SessionData, sealed: bool, fields: dict[str, Any]) -> None:
     context.begin()
     store = await context.store(sealed=sealed)
-    session = SessionData.model_validate(context.own(session).__dict__ | fields)
+    usual = context.own(session)
+    session = SessionData.model_validate(usual.__dict__ | fields)
     name = session.identity, session.session_id
     await store.create_session(session.model_copy(deep=True))
-    for when in ("after create", "after an update that names them"):
+    others = {field: getattr(usual, field) for field in fields}
+    for when, updates in (
+        ("create", ()),
+        ("an update", (fields,)),
+        ("updates to usual values and back", (others, fields)),
+    ):
+        for changes in updates:
+            await store.update_session(*name, changes)
         if found := difference(await store.get_session(*name), session):
-            raise Violation(f"{when} get_session returned {found}", should="return every admitted value unchanged")
-        await store.update_session(*name, fields)
+            raise Violation(
+                f"after {when} get_session returned {found}", should="return every admitted value unchanged"
+            )
     await store.remove_session(*name)
 
 
