@@ -15,6 +15,10 @@ class SuiteClock:
     def __call__(self) -> float:
         return self._now
 
+    def epoch(self) -> float:
+        """Return the moment in seconds since the epoch."""
+        return self._now
+
     async def pass_time(self, seconds: float) -> None:
         """Move the clock on."""
         self._now += seconds
@@ -29,6 +33,10 @@ class ObservedTime:
 
     def __call__(self) -> float:
         return time.monotonic()
+
+    def epoch(self) -> float:
+        """Return the moment in seconds since the epoch."""
+        return time.time()
 
     async def pass_time(self, seconds: float) -> None:
         """Wait for this long."""

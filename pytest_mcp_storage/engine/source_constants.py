@@ -23,6 +23,8 @@ MOST_WORDS = 3
 """The same, in words."""
 MOST_TEXTS = 300
 MOST_NUMBERS = 100
+PAST_A_PAGE = 100
+"""Sessions on the last page."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,10 @@ class SourceConstants:
         """Return n - 1, n and n + 1 for each whole number n of the source, those from ``least`` to ``most``."""
         near = {int(each) + step for each in self.numbers if each == int(each) for step in (-1, 0, 1)}
         return sorted(each for each in near if least <= each <= most)
+
+    def past_each_page(self, least: int, most: int) -> int:
+        """Return a count of sessions that is past each number of the source, which may be a page's size."""
+        return min(most, max([least, *(each + PAST_A_PAGE for each in self.around(1, most))]))
 
 
 def constants_of(harness: BackendHarness, backend_type: type) -> SourceConstants:

@@ -77,3 +77,13 @@ EDGE_CASES: dict[str, Any] = {
     **FILLED, **dict.fromkeys(TEXT_FIELDS, " e\u0301\r\n👩‍👩‍👧 "), "created_at": LATEST_MOMENT_MS, "active": None,
     "headers": {"x-Key": " e\u0301 ", "X-Key": ""}, "client_information": EDGE_CASE_JSON, "tokens": EDGE_CASE_JSON,
 }  # fmt: skip
+
+
+def naming_moments(at: float, seconds: int) -> dict[str, Any]:
+    """Return tokens and client information that name a moment, as OAuth (RFC 6749, RFC 7591) and its libraries do.
+
+    ``at``: the moment, in seconds since the epoch; ``seconds``: how long until then.
+    """
+    held = {"expires_at": at, "expiresAt": int(at * 1000), "exp": int(at), "expires_in": seconds, "iat": 1}
+    registered = {"client_id": "c", "client_secret_expires_at": int(at), "client_id_issued_at": 1, **held}
+    return {"tokens": {"access_token": "t", **held}, "client_information": registered}

@@ -60,10 +60,17 @@ NAMES: dict[str, tuple[str, ...]] = {
     "long": ("d" * LONGEST_NAME, "d" * (LONGEST_NAME - 1), "d" * (LONGEST_NAME - 1) + "e", "d" * 191, "d" * 64,
              "d" * 63 + "e", "d" * 36, "d" * 128, "d" * 127, "\u00e9" * LONGEST_NAME,
              "\u00e9" * (LONGEST_NAME - 1) + "e", "\U0001f600" * LONGEST_NAME, "\U0001f600" * (LONGEST_NAME - 1)),
+    # Names of one checksum, by pairs: CRC-32, Adler-32, Java's hashCode, djb2, FNV-1a with 32 bits, and the first eight
+    # hexadecimal digits of MD5, SHA-1 and SHA-256. Keys and file names are shortened so; found by drawing names.
+    "hashed": ("wx9x2xcoec", "5tvwm4sjgn", "8zab7ompfm", "n48ltwhhai", "f4ciswz21o", "i3ntr9b6cf", "1zkihk7hbz",
+               "rnmnqtnqam", "jz04cluki0", "9tt9qig4eh", "peger6gky7", "6uf42m53ef", "mu2cju0f7j", "9cybos5qd6",
+               "om1b8jsf9u", "9n9ifr2yp1"),
 }  # fmt: skip
 
 BARE_NAMES = tuple(dict.fromkeys(name for kind in NAMES.values() for name in kind))
-RISKY_NAMES = tuple(dict.fromkeys(name for kind in ("blank", "path", "word", "property") for name in NAMES[kind]))
+RISKY_NAMES = tuple(
+    dict.fromkeys(name for kind in ("blank", "path", "word", "property", "hashed") for name in NAMES[kind])
+)
 """Names that stores use for something else; few enough for the smoke tier."""
 
 SEPARATORS = (":", "/", "|", ".", "-", "_", ",", ";", "#", "@", " ", "\x1f", "::", "\n", "%3A", "\\", "~", "'")

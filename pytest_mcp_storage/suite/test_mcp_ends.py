@@ -13,6 +13,7 @@ from pytest_mcp_storage.engine.context import TestContext
 from pytest_mcp_storage.engine.violation import Violation
 from pytest_mcp_storage.oracle.assertions import JUST_BEFORE, assert_gone, assert_live, assert_shows
 from pytest_mcp_storage.oracle.bulk_create import create_many
+from pytest_mcp_storage.oracle.edge_cases import naming_moments
 from pytest_mcp_storage.oracle.generators import sessions
 from pytest_mcp_storage.oracle.limits import LONGEST_TTL
 from pytest_mcp_storage.oracle.store_model import ROUNDING
@@ -51,6 +52,18 @@ async def test_no_listing_shows_one_of_many_expired_sessions(context: TestContex
                 f"{short_repr(sorted(ids), 120)}",
                 should=f"be {expected}",
             )
+
+
+@clause_test("EX-1", waits=True, at_most=2, session=sessions(), sealed=every(False, True))
+async def test_no_moment_that_a_session_holds_ends_it(context: TestContext, session: SessionData, sealed: bool) -> None:
+    """Let moments pass that tokens and client information name: only the session's own TTL ends it."""
+    store = await context.store(sealed=sealed)
+    ttl = context.ttl(3_600) + 2
+    written_at = context.now()
+    session = session.model_copy(update=naming_moments(context.environment.time.epoch() + ttl / 4, int(ttl / 4)))
+    await store.create_session(session, ttl)
+    await context.pass_time(ttl / 2)
+    await assert_live(context, store, session, until=written_at + ttl)
 
 
 @clause_test("EX-5", at_most=2, session=sessions(), renewed=every(False, True))

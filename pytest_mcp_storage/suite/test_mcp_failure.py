@@ -11,11 +11,12 @@ from pytest_mcp_storage.engine.context import TestContext
 from pytest_mcp_storage.engine.recording import RecordingBackend
 from pytest_mcp_storage.engine.violation import Violation, outcome_of
 from pytest_mcp_storage.oracle.assertions import assert_shows
+from pytest_mcp_storage.oracle.bulk_create import create_many
 from pytest_mcp_storage.oracle.generators import changes, sessions
 from pytest_mcp_storage.spec.describe import describe
 from pytest_mcp_storage.workloads.attempts import METHODS, may_be_called
 from pytest_mcp_storage.workloads.callers import at_once
-from pytest_mcp_storage.workloads.failing_steps import HOWS, fail_each_step
+from pytest_mcp_storage.workloads.failing_steps import HOWS, fail_each_request, fail_each_step
 from pytest_mcp_storage.workloads.outages import (
     assert_unavailable,
     assert_whole,
@@ -38,6 +39,9 @@ COMMAND = re.compile(
 a word that asks for it (and not one that says what could not be done)."""
 
 CALLERS = 2
+LISTINGS = ("get_identity_mcp_sessions", "get_identity_sessions_data")
+SEVERAL, MOST_LISTED = 3, 1_100
+"""Sessions that are listed: as many as exceed the pages that the source names."""
 """How often each method is called at once in an outage: more calls than a pool has connections."""
 
 
@@ -217,3 +221,22 @@ async def test_a_call_of_which_a_request_fails_is_done_or_not(
 ) -> None:
     if may_be_called(context, method):
         await fail_each_step(context, session, method, how)
+
+
+@clause_test("FA-5", at_most=len(LISTINGS) * len(HOWS), session=sessions(), method=every(*LISTINGS), how=every(*HOWS))
+async def test_a_listing_of_which_a_request_fails_is_whole(
+    context: TestContext, session: SessionData, method: str, how: str
+) -> None:
+    store = await context.store()
+    count = context.constants.past_each_page(SEVERAL, MOST_LISTED)
+    created = sorted(each.session_id for each in await create_many(context, store, session, count, least=SEVERAL))
+    got = await fail_each_request(context, store, session, lambda: getattr(store, method)(session.identity), how)
+    for number, listed in enumerate(got, start=1):
+        if (
+            isinstance(listed, list)
+            and sorted(each if isinstance(each, str) else each.session_id for each in listed) != created
+        ):
+            raise Violation(
+                f"{method}, of which request {number} was {how}, returned {len(listed)} of {len(created)} sessions",
+                should="return all, or raise StorageUnavailableError",
+            )

@@ -142,15 +142,16 @@ async def test_an_update_with_ttl_sets_it_anew(
     await assert_gone(store, session, why=f"the renewed TTL of {second:.12g} s has passed")
 
 
-@clause_test("EX-7", waits=True, session=sessions(), ttl=ttls(), changed=every(False, True))
+@clause_test("EX-7", waits=True, session=sessions(), ttl=ttls(), what=every("nothing", "a field", "what is stored"))
 async def test_an_update_without_ttl_renews_for_the_default(
-    context: TestContext, session: SessionData, ttl: float, changed: bool
+    context: TestContext, session: SessionData, ttl: float, what: str
 ) -> None:
     store = await context.store()
     ttl = context.ttl(ttl) + 2
     await store.create_session(session, ttl)
     renewed = context.now()
-    named: dict[str, Any] = {"server_name": "renewed"} if changed else {}
+    stored: dict[str, Any] = {"server_name": session.server_name, "active": session.active}
+    named: dict[str, Any] = {"nothing": {}, "a field": {"server_name": "renewed"}, "what is stored": stored}[what]
     await store.update_session(session.identity, session.session_id, named)
     await context.pass_time(context.default_ttl - 0.5 if context.can(Capability.CLOCK) else ttl + ROUNDING)
     await assert_live(context, store, session, until=renewed + context.default_ttl)

@@ -18,6 +18,7 @@ from pytest_mcp_storage.oracle.edge_cases import (
     FILLED,
     MOMENTS,
     TEXT_FIELDS,
+    naming_moments,
 )
 from pytest_mcp_storage.oracle.generators import (
     ABSENT,
@@ -55,6 +56,22 @@ async def test_every_field_comes_back(context: TestContext, session: SessionData
     await store.create_session(filled.model_copy(deep=True))
     if found := difference(await store.get_session(filled.identity, filled.session_id), filled):
         raise Violation(f"get_session returned {found}", should="equal what was created, in every field")
+
+
+@clause_test("RT-1", waits=True, at_most=2, session=sessions(), sealed=every(False, True))
+async def test_no_moment_that_passes_changes_what_names_it(
+    context: TestContext, session: SessionData, sealed: bool
+) -> None:
+    store = await context.store(sealed=sealed)
+    ttl = context.ttl(3_600) + 2
+    until = context.now() + ttl
+    session = session.model_copy(update=naming_moments(context.environment.time.epoch() + ttl / 4, int(ttl / 4)))
+    await store.create_session(session, ttl)
+    for _ in range(2):
+        seen = await store.get_session(session.identity, session.session_id)
+        if context.now() < until and (found := difference(seen, session)):
+            raise Violation(f"get_session returned {found}", should="return what was created")
+        await context.pass_time(ttl / 2)
 
 
 @clause_test("RT-2", session=sessions_of_every_shape(), sealed=every(False, True))

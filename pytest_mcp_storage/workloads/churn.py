@@ -63,7 +63,8 @@ class Churn:
         await all_at_once([self._list(lister, reads), self._all_writes()])
 
     async def _begin(self) -> None:
-        many = await create_many(self.context, self.store, self.session, min(MOST, self.context.tier.clearing))
+        count = self.context.constants.past_each_page(self.context.tier.clearing, MOST)
+        many = await create_many(self.context, self.store, self.session, count)
         self._to_remove = many[1::SHARE]
         for each in many:
             self.lifespans[each.session_id] = Lifespan(created=1)

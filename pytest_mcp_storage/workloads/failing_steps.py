@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+
 from pytest_mcp_storage.engine.context import TestContext
 from pytest_mcp_storage.engine.recording import RecordingBackend
 from pytest_mcp_storage.engine.timeouts import Overdue
@@ -56,6 +58,28 @@ async def fail_each_step(context: TestContext, session: SessionData, method: str
         if method == "clear_all" and returned:
             await store.create_session(neighbour)
     return None
+
+
+async def fail_each_request(
+    context: TestContext, store: RecordingBackend, session: SessionData, call: Callable[[], Awaitable[object]], how: str
+) -> list[object]:
+    """Return what the call answered or raised when its first request failed, its second, and so on.
+
+    ``session``: a name that is read until the store answers again.
+    """
+    answers: list[object] = []
+    for k in range(1, MOST_REQUESTS.get(context.tier.name, MOST) + 1):
+        context.history.note(f"… request {k} of the next call is {how} …")
+        try:
+            async with context.harness.fail_request(k, how):  # type: ignore[arg-type]
+                answers.append(await in_time(context, call))
+        except NotMeasurable as error:
+            if how != "conflict":  # the one that only a store's own protocol can answer
+                raise
+            context.leave_out(f"requests that meet a conflict: {error.reason}")
+            return answers
+        await back(context, store, session)
+    return answers
 
 
 def _check_answer(tried: Attempt, what: str, got: object) -> None:

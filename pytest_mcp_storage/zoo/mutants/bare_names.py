@@ -5,6 +5,7 @@ from __future__ import annotations
 import posixpath
 from hashlib import sha256
 from urllib.parse import quote
+from zlib import crc32
 
 from pytest_mcp_storage.oracle.store_model import SessionKey
 from pytest_mcp_storage.zoo.in_memory_store import InMemoryBackend
@@ -36,6 +37,14 @@ class CombinesHashes(InMemoryBackend):
     def key(self, identity: str, session_id: str) -> SessionKey:
         one, other = (int.from_bytes(sha256(name.encode()).digest()) for name in (identity, session_id))
         return "", f"{one ^ other}"
+
+
+@broken("ID-2")
+class ChecksumOfTheId(InMemoryBackend):
+    """Keys a session by the CRC-32 of its id, to keep the index small: two ids may have one."""
+
+    def key(self, identity: str, session_id: str) -> SessionKey:
+        return identity, f"{crc32(session_id.encode()):08x}"
 
 
 @broken("RT-3")

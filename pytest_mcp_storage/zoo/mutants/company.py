@@ -16,9 +16,10 @@ Answer = TypeVar("Answer")
 PAGE = 100
 
 
-@broken("CO-6")
-class ListsByOffset(InMemoryBackend):
-    """Lists page by page with OFFSET: a session that is removed meanwhile moves another one out of sight."""
+class PagesByOffset(InMemoryBackend):
+    """Base: lists page by page with OFFSET."""
+
+    page_size = PAGE
 
     async def _pages(self, identity: str) -> list[tuple[str, Row]]:
         found: list[tuple[str, Row]] = []
@@ -26,17 +27,22 @@ class ListsByOffset(InMemoryBackend):
             start = len(found)
             page = await self.call(partial(self._page, identity, start))
             found += page
-            if len(page) < PAGE:
+            if len(page) < self.page_size:
                 return found
 
     def _page(self, identity: str, start: int, rows: Rows) -> list[tuple[str, Row]]:
-        return [*self.of(rows, identity).items()][start : start + PAGE]
+        return [*self.of(rows, identity).items()][start : start + self.page_size]
 
     async def get_identity_sessions_data(self, identity: str) -> list[SessionData]:
         return [self.shown(row.record) for _, row in await self._pages(identity)]
 
     async def get_identity_mcp_sessions(self, identity: str) -> list[str]:
         return [session_id for session_id, _ in await self._pages(identity)]
+
+
+@broken("CO-6")
+class ListsByOffset(PagesByOffset):
+    """A session that is removed meanwhile moves another one to the page before, which has been read."""
 
 
 @broken("CO-6")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from pytest_mcp_storage.oracle.store_model import SessionKey
 from pytest_mcp_storage.zoo.in_memory_store import InMemoryBackend, Row, Rows
 from pytest_mcp_storage.zoo.mutant import broken
+from pytest_mcp_storage.zoo.mutants.company import PagesByOffset
 from reference_backends import SessionData
 from reference_backends.core.record import Record
 
@@ -21,6 +23,16 @@ class CutsALongName(InMemoryBackend):
         if session.server_url:
             session = session.model_copy(update={"server_url": session.server_url[:733]})
         await super().create_session(session, ttl)
+
+
+@broken("RT-3")
+class KeepsTheShortForm(InMemoryBackend):
+    """Moves a URL of over 3,011 characters to another column; the old one in the first column is read before it."""
+
+    def merged(self, record: Record, named: Mapping[str, Any]) -> Record:
+        new = super().merged(record, named)
+        grows = len(new["server_url"]) > 3_011 >= len(record["server_url"])
+        return {**new, "server_url": record["server_url"]} if grows else new
 
 
 @broken("RT-3")
@@ -70,6 +82,13 @@ class AsksForThePageAfterAFullOne(InMemoryBackend):
     async def get_identity_mcp_sessions(self, identity: str) -> list[str]:
         found = await super().get_identity_mcp_sessions(identity)
         return found[:-1] if len(found) == 61 else found
+
+
+@broken("CO-6")
+class ListsByLargePages(PagesByOffset):
+    """Lists page by page with OFFSET, as ``ListsByOffset``; a few hundred sessions are on one page."""
+
+    page_size = 701
 
 
 @broken("EX-9")

@@ -1,4 +1,4 @@
-"""Stores that go wrong at certain moments: an hour that occurs twice, a second that is not over (RT-7, EX-5)."""
+"""Stores that go wrong at certain moments: an hour that occurs twice, a moment that the session names (RT, EX)."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pytest_mcp_storage.zoo.in_memory_store import InMemoryBackend, Rows
 from pytest_mcp_storage.zoo.mutant import broken
 from reference_backends import SessionData
 from reference_backends.core.record import Record
+from reference_backends.core.validation import check_session
 
 HOUR = 3_600_000
 
@@ -87,3 +88,25 @@ class CleanupByTheMinute(_Cleaning):
 
     def at(self, now: float) -> float:
         return math.ceil(now / 60) * 60
+
+
+@broken("EX-1")
+class EndsWithItsTokens(InMemoryBackend):
+    """Takes a moment that the tokens name for the session's end, if it is the earlier one."""
+
+    async def create_session(self, session: SessionData, ttl: float | None = None) -> None:
+        at = (check_session(session).tokens or {}).get("expires_at")
+        if isinstance(at, float) and self._clock() < at < self._expiry(ttl):
+            ttl = at - self._clock()
+        await super().create_session(session, ttl)
+
+
+@broken("RT-1")
+class HidesAnExpiredRegistration(InMemoryBackend):
+    """Shows no client information whose secret has expired, so that the client registers again."""
+
+    def shown(self, record: Record) -> SessionData:
+        session = super().shown(record)
+        at = (session.client_information or {}).get("client_secret_expires_at")
+        ended = isinstance(at, int) and 0 < at <= self._clock()
+        return session.model_copy(update={"client_information": None}) if ended else session

@@ -245,3 +245,17 @@ class WritesTheWholeWithATtl(InMemoryBackend):
             raise SessionNotFoundError("there is no such session")
         await self.call(lambda rows: rows.update({name: Row(self.merged(row.record, named), expires_at)}))
         return None
+
+
+@broken("EX-7")
+class RenewsOnlyWhatChanges(InMemoryBackend):
+    """Writes nothing, and so renews nothing, if an update without ttl names what is stored already."""
+
+    async def update_session(
+        self, identity: str, session_id: str, changes: SessionUpdate, ttl: float | None = None
+    ) -> None:
+        name, named = self.key(*check_names(identity, session_id)), check_changes(changes)
+        row = await self.call(lambda rows: self.live(rows, name))
+        if ttl is None and named and row and all(row.record.get(field) == value for field, value in named.items()):
+            return
+        await super().update_session(identity, session_id, changes, ttl)

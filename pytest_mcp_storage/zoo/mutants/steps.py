@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from pytest_mcp_storage.oracle.store_model import SessionKey
 from pytest_mcp_storage.zoo.in_memory_store import InMemoryBackend, Rows
 from pytest_mcp_storage.zoo.mutant import broken
-from reference_backends import SessionData, SessionUpdate
+from reference_backends import SessionData, SessionUpdate, StorageUnavailableError
+from reference_backends.core.validation import check_identity
 
 FOREVER = 3_000_000_000
 """Seconds."""
@@ -85,3 +88,27 @@ class CallsAConflictTaken(InMemoryBackend):
             if isinstance(error.__cause__, ConnectionAbortedError):
                 raise KeyError("conflict") from error
             raise
+
+
+@broken("FA-5")
+class ShowsWhatItHas(InMemoryBackend):
+    """Lists page by page, and returns the pages that it has if a later one fails."""
+
+    page_size = 350
+
+    async def get_identity_mcp_sessions(self, identity: str) -> list[str]:
+        check_identity(identity)
+        found: list[str] = []
+        while True:
+            try:
+                page = await self.call(partial(self._page, identity, found[-1] if found else ""))
+            except StorageUnavailableError:
+                if not found:
+                    raise
+                return found
+            found += page
+            if len(page) < self.page_size:
+                return found
+
+    def _page(self, identity: str, after: str, rows: Rows) -> list[str]:
+        return sorted(each for each in self.of(rows, identity) if each > after)[: self.page_size]
