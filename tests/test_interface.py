@@ -137,6 +137,7 @@ OPTIONS = [
     "--mcp-repro",
     "--mcp-allow-destructive",
     "--mcp-no-coverage",
+    "--mcp-workers",
     "--mcp-supabase",
 ]
 
