@@ -40,7 +40,8 @@ NAMES: dict[str, tuple[str, ...]] = {
     # Dates, UUIDs, hashes and addresses, which are normalised.
     "typed": ("550e8400-e29b-41d4-a716-446655440000", "550E8400-E29B-41D4-A716-446655440000",
               "550e8400e29b41d4a716446655440000", "{550e8400-e29b-41d4-a716-446655440000}", "2026-11-25",
-              "2026-11-25T00:00:00Z", "2026-11-25T00:00:00.000Z", "A@B.example", "a@b.example", "a+c@b.example",
+              "2026-11-25T00:00:00Z", "2026-11-25T00:00:00.000Z", "A@B.example", "a@b.example", "A@b.example",
+              "a@B.example", "a+c@b.example", "x.y@gmail.com", "xy@gmail.com", "https://A.example/b",
               "mailto:a@b.example", "https://a.example/b", "https://a.example:443/b", "HTTPS://A.example/b",
               "auth0|5f7c", "5f7c", "urn:a:b", "YQ==", "YQ", "d41d8cd98f00b204e9800998ecf8427e"),
     # Case, in the languages where it is not one to one (Unicode SpecialCasing.txt, CaseFolding.txt).

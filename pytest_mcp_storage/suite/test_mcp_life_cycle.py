@@ -91,7 +91,7 @@ async def test_each_field_can_be_updated_alone(context: TestContext, session: Se
     store = await context.store()
     expected = session.model_copy(update=ABSENT)
     await store.create_session(expected)
-    for field, ttl, values in product([*FILLED, None], (None, 600), (FILLED, EMPTY)):
+    for ttl, field, values in product((None, 600), [*FILLED, None], (FILLED, EMPTY, ABSENT, FILLED)):
         named = {field: values[field]} if field else {}
         await store.update_session(session.identity, session.session_id, deepcopy(named), ttl)
         expected = expected.model_copy(update=named)

@@ -29,7 +29,7 @@ async def test_texts_and_numbers_that_the_source_names_survive(context: TestCont
     numbers = [each for n in context.constants.numbers for each in (n - 1, n, n + 1, -n) if abs(each) <= LARGEST_NUMBER]
     values: dict[str, Any] = {**{text: text for text in texts}, "numbers": numbers, "texts": texts}
     for sealed in (True, False):
-        await _survives(context, session, sealed, {"tokens": values, "client_information": {"inner": values}})
+        await _survives(context, session, sealed, {"tokens": values, "client_information": {**values, "in": values}})
         await _survives(context, session, sealed, {"headers": {text: text for text in texts}})
     whole = [dict.fromkeys(TEXT_FIELDS, text) for text in context.constants.texts]
     parts = [dict(zip(TEXT_FIELDS, some, strict=False)) for some in batched(texts, len(TEXT_FIELDS))]

@@ -8,7 +8,7 @@ from urllib.parse import quote
 from zlib import crc32
 
 from pytest_mcp_storage.oracle.store_model import SessionKey
-from pytest_mcp_storage.zoo.in_memory_store import InMemoryBackend
+from pytest_mcp_storage.zoo.in_memory_store import InMemoryBackend, Row, Rows
 from pytest_mcp_storage.zoo.mutant import broken
 from reference_backends import InvalidSessionError, SessionData
 
@@ -83,3 +83,20 @@ class FindsNumbers(InMemoryBackend):
             return identity, f"{float(session_id):.12g}"
         except ValueError:
             return identity, session_id
+
+
+@broken("ID-3")
+class LowersTheDomain(InMemoryBackend):
+    """Looks an e-mail address up with its domain in lower case, as a mail server does."""
+
+    def key(self, identity: str, session_id: str) -> SessionKey:
+        return lowered(identity), session_id
+
+    def of(self, rows: Rows, identity: str) -> dict[str, Row]:
+        return {name[1]: row for name, row in rows.items() if name[0] == lowered(identity) and self.live(rows, name)}
+
+
+def lowered(address: str) -> str:
+    """Return the address with its domain in lower case."""
+    user, at, domain = address.rpartition("@")
+    return f"{user}{at}{domain.lower()}" if at else address
