@@ -47,7 +47,7 @@ def causes_of(failed: list[ClauseReport], measured: Iterable[str]) -> list[Cause
     rest = failed
     if found is not None:
         explained = _explained(failed, table["mutants"][found.mutant]["failed"])
-        if len(explained) > 1 or len(failed) == 1:
+        if len(explained) > 1 or explained == failed:
             causes.append(_known(found, explained, table["mutants"][found.mutant]))
             rest = [each for each in failed if each not in explained]
     groups: dict[str, list[ClauseReport]] = {}

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from pytest_mcp_storage.engine.clause_tests import clause_test, every
 from pytest_mcp_storage.engine.context import TestContext
-from pytest_mcp_storage.engine.violation import Violation
+from pytest_mcp_storage.engine.violation import Violation, outcome_of
 from pytest_mcp_storage.oracle.assertions import JUST_BEFORE, assert_gone, assert_live, assert_shows
 from pytest_mcp_storage.oracle.bulk_create import create_many
 from pytest_mcp_storage.oracle.edge_cases import naming_moments
@@ -19,7 +19,7 @@ from pytest_mcp_storage.oracle.limits import LONGEST_TTL
 from pytest_mcp_storage.oracle.store_model import ROUNDING
 from pytest_mcp_storage.spec.capabilities import Capability
 from pytest_mcp_storage.spec.describe import short_repr
-from reference_backends import SessionData
+from reference_backends import SessionData, SessionExistsError
 
 MANY = {"smoke": 130, "standard": 1_101, "deep": 2_501}
 LEFT = (0.5, 0.999, JUST_BEFORE, 1.0, 59.5, 3_599.0)
@@ -84,6 +84,20 @@ async def test_cleanup_leaves_what_is_about_to_end(context: TestContext, session
         await context.pass_time(left + ROUNDING)
         await store.cleanup_expired_sessions()
         await assert_shows(context, store, gone=[each], when="after cleanup", should="show nothing of it")
+    return None
+
+
+@clause_test("EX-5", waits=True, at_most=1, session=sessions())
+async def test_cleanup_leaves_the_same_id_of_another_identity(context: TestContext, session: SessionData) -> None:
+    store = await context.store()
+    ttl, begun = context.ttl(60) + 2, context.now()
+    other = session.model_copy(update={"identity": context.identity("other")})
+    await store.create_session(session, ttl)
+    if isinstance(await outcome_of(store.create_session(other, 10 * ttl)), SessionExistsError):
+        return context.leave_out("one id of two identities: this store refuses it (ID-4)")
+    await context.pass_time(ttl + ROUNDING)
+    await store.cleanup_expired_sessions()
+    await assert_live(context, store, other, until=begun + 10 * ttl)
     return None
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from pytest_mcp_storage.engine.clause_tests import clause_test
 from pytest_mcp_storage.engine.context import TestContext
 from pytest_mcp_storage.engine.violation import Violation
+from pytest_mcp_storage.oracle.edge_cases import FILLED
 from pytest_mcp_storage.oracle.edge_texts import around, batched, nested, of_length
 from pytest_mcp_storage.oracle.generators import sessions
 from pytest_mcp_storage.oracle.limits import LARGEST_NUMBER, LATEST_MOMENT_MS
@@ -65,11 +66,11 @@ async def _survives(context: TestContext, session: SessionData, sealed: bool, fi
     special = SessionData.model_validate(usual.__dict__ | fields)
     name = usual.identity, usual.session_id
     await store.create_session(special.model_copy(deep=True))
-    others = {field: getattr(usual, field) for field in fields}
+    others = {field: FILLED[field] for field in fields}
     updates: tuple[tuple[SessionData, dict[str, Any]], ...] = (
         (special, {}),
         (special, fields),
-        (usual, others),
+        (usual.model_copy(update=others), others),
         (special, fields),
     )
     for number, (expected, changes) in enumerate(updates):

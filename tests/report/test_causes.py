@@ -8,7 +8,7 @@ from pytest_mcp_storage.report import causes
 from pytest_mcp_storage.report.causes import causes_of
 from pytest_mcp_storage.report.fingerprint import kind_of
 from pytest_mcp_storage.report.model import ClauseReport
-from pytest_mcp_storage.report.similarity import Table, calibrated
+from pytest_mcp_storage.report.similarity import Diagnosis, Table, calibrated
 from pytest_mcp_storage.spec.outcome import Outcome
 
 MUTANTS = {
@@ -69,3 +69,10 @@ def test_the_threshold_is_measured_without_the_mutant_itself() -> None:
 def test_names_and_numbers_do_not_count() -> None:
     assert kind_of("'a.1' lists 12 ids", {}) == kind_of("'b.77' lists 3 ids", {})
     assert Table(MUTANTS).nearest({"XX-1": "odd"}) is None
+
+
+def test_a_pattern_that_explains_none_of_the_failures_is_no_cause(monkeypatch: pytest.MonkeyPatch) -> None:
+    like = Diagnosis("CutsNames", "names", 0.9, ("names",))
+    monkeypatch.setattr(causes, "diagnose", lambda *_: like)
+    (cause,) = causes_of([failed("RT-1", "get_session changed tokens")], {"RT-1"})
+    assert (cause.like, cause.clauses) == ("", ["RT-1"])

@@ -89,6 +89,18 @@ class StrangersEmptyTheIndex(_Indexed):
             self.drop(owner, session_id)
 
 
+@broken("EX-5")
+class CleansTheIndexById(_Indexed):
+    """Takes the ids of expired sessions out of the index by the id alone, of every identity."""
+
+    async def cleanup_expired_sessions(self) -> None:
+        ended = await self.call(lambda rows: [name for name in rows if not self.live(rows, name)])
+        await super().cleanup_expired_sessions()
+        for _, session_id in ended:
+            for owner in list(self.index):
+                self.drop(owner, session_id)
+
+
 @broken("LC-8")
 class RemovalDropsTheIndex(_Indexed):
     """Deletes the set (DEL) in place of its member (SREM): the others are readable, and listed nowhere."""
