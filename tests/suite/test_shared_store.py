@@ -15,7 +15,7 @@ from tests.suite.conftest import Judge
 NAMES = """
 from types import SimpleNamespace
 from pytest_mcp_storage.engine.context import TestContext
-environment = SimpleNamespace(harness=SimpleNamespace(dedicated=%s))
+environment = SimpleNamespace(meter=None, harness=SimpleNamespace(dedicated=%s))
 context = TestContext(environment, None, 0, destructive=True)
 print(context.identity("a"), context.session_id("b"))
 """
