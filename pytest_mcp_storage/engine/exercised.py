@@ -81,7 +81,6 @@ class BranchMeter:
         try:
             yield
         finally:
-            self._follow(True)
             self._call(self._stop)
 
     def begin(self, number: int) -> None:
@@ -112,6 +111,7 @@ class BranchMeter:
             self._call(lambda: sys.settrace(tracer))
 
     def _stop(self) -> None:
+        self._follow(True)  # coverage ends its own tracer
         self._loop.trace(None)
         self._coverage.stop()
         self._tracer = None

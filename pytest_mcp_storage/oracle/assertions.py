@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 from pytest_mcp_storage.engine.context import TestContext
 from pytest_mcp_storage.engine.recording import RecordingBackend
@@ -120,6 +121,11 @@ async def assert_absent(store: RecordingBackend, session: SessionData, *, why: s
 def _assert_does_not_show(seen: dict[str, bool], why: str) -> None:
     if found := [method for method, shown in seen.items() if shown]:
         raise Violation(f"{' and '.join(found)} returned the session", should=f"not return it: {why}")
+
+
+def ids_of(listed: Iterable[object]) -> list[Any]:
+    """Return the session ids in what a listing returned, sessions or ids; what is neither, as it is."""
+    return [each.session_id if isinstance(each, SessionData) else each for each in listed]
 
 
 async def shown_by(store: RecordingBackend, session: SessionData, *, everywhere: bool = True) -> dict[str, bool]:

@@ -11,7 +11,7 @@ from pytest_mcp_storage.engine.clause_tests import clause_test, every
 from pytest_mcp_storage.engine.context import TestContext
 from pytest_mcp_storage.engine.recording import RecordingBackend
 from pytest_mcp_storage.engine.violation import Violation, outcome_of
-from pytest_mcp_storage.oracle.assertions import assert_shows
+from pytest_mcp_storage.oracle.assertions import assert_shows, ids_of
 from pytest_mcp_storage.oracle.bulk_create import create_many
 from pytest_mcp_storage.oracle.generators import changes, sessions
 from pytest_mcp_storage.spec.describe import describe
@@ -40,10 +40,10 @@ COMMAND = re.compile(
 a word that asks for it (and not one that says what could not be done)."""
 
 CALLERS = 2
+"""How often each method is called at once in an outage: more calls than a pool has connections."""
 LISTINGS = ("get_identity_mcp_sessions", "get_identity_sessions_data")
 SEVERAL, MOST_LISTED = 3, 1_100
-"""Sessions that are listed: as many as exceed the pages that the source names."""
-"""How often each method is called at once in an outage: more calls than a pool has connections."""
+"""Sessions that are listed, at least and at most: as many as exceed the pages that the source names."""
 
 
 @clause_test("FA-1", at_most=1, session=sessions(), named=changes(1))
@@ -234,12 +234,8 @@ async def test_a_listing_of_which_a_request_fails_is_whole(context: TestContext,
             context, store, session, partial(getattr(store, method), session.identity), how
         )
         for number, listed in enumerate(answers, start=1):
-            if isinstance(listed, list) and _ids(listed) != created:
+            if isinstance(listed, list) and sorted(ids_of(listed)) != created:
                 raise Violation(
                     f"{method}, of which request {number} was {how}, returned {len(listed)} of {len(created)} sessions",
                     should="return all, or raise StorageUnavailableError",
                 )
-
-
-def _ids(listed: list[Any]) -> list[str]:
-    return sorted(each.session_id if isinstance(each, SessionData) else each for each in listed)

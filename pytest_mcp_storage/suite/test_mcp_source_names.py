@@ -5,6 +5,7 @@ from __future__ import annotations
 from pytest_mcp_storage.engine.clause_tests import clause_test
 from pytest_mcp_storage.engine.context import TestContext
 from pytest_mcp_storage.engine.violation import Violation
+from pytest_mcp_storage.oracle.assertions import ids_of
 from pytest_mcp_storage.oracle.bulk_create import MORE_THAN_A_SMALL_PAGE, create_many
 from pytest_mcp_storage.oracle.edge_texts import joined_by, of_length
 from pytest_mcp_storage.oracle.generators import sessions
@@ -62,7 +63,7 @@ async def test_listings_are_complete_at_counts_that_the_source_names(
         if len(created) < count:
             break
         for method in (store.get_identity_mcp_sessions, store.get_identity_sessions_data):
-            ids = [each if isinstance(each, str) else each.session_id for each in await method(identity)]
+            ids = ids_of(await method(identity))
             if sorted(ids) != sorted(created):
                 found = f"{len(ids)} sessions, {len(set(ids))} of them different"
                 raise Violation(f"{method.__name__} returned {found}", should=f"be all {count}, each once")

@@ -67,18 +67,18 @@ async def _survives(context: TestContext, session: SessionData, sealed: bool, fi
     name = usual.identity, usual.session_id
     await store.create_session(special.model_copy(deep=True))
     others = {field: FILLED[field] for field in fields}
-    updates: tuple[tuple[SessionData, dict[str, Any]], ...] = (
-        (special, {}),
-        (special, fields),
-        (usual.model_copy(update=others), others),
-        (special, fields),
+    writes: tuple[tuple[str, SessionData, dict[str, Any]], ...] = (
+        ("create", special, {}),
+        ("an update that names them", special, fields),
+        ("an update to usual values", usual.model_copy(update=others), others),
+        ("an update back", special, fields),
     )
-    for number, (expected, changes) in enumerate(updates):
+    for when, expected, changes in writes:
         if changes:
             await store.update_session(*name, changes)
         if found := difference(await other.get_session(*name), expected):
             raise Violation(
-                f"after update {number} get_session returned {found}", should="return what was written last"
+                f"after {when} get_session returned {found}", should="return every admitted value unchanged"
             )
     await store.remove_session(*name)
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pytest_mcp_storage.engine.context import TestContext
 from pytest_mcp_storage.engine.recording import RecordingBackend
 from pytest_mcp_storage.engine.violation import Violation
+from pytest_mcp_storage.oracle.assertions import ids_of
 from pytest_mcp_storage.oracle.bulk_create import create_many
 from pytest_mcp_storage.oracle.store_model import ROUNDING
 from pytest_mcp_storage.spec.capabilities import Capability
@@ -87,7 +88,7 @@ class Churn:
             await asyncio.sleep(0)
 
     def _judge(self, read: str, start: int, end: int, shown: list[object]) -> None:
-        ids = Counter(each.session_id if isinstance(each, SessionData) else each for each in shown)
+        ids = Counter(ids_of(shown))
         while_others = f"{read} while other sessions came and went"
         for session_id, lifespan in self.lifespans.items():
             count = ids.pop(session_id, 0)

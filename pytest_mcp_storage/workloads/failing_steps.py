@@ -8,7 +8,7 @@ from pytest_mcp_storage.engine.context import TestContext
 from pytest_mcp_storage.engine.recording import RecordingBackend
 from pytest_mcp_storage.engine.timeouts import Overdue
 from pytest_mcp_storage.engine.violation import Violation
-from pytest_mcp_storage.oracle.assertions import assert_gone, assert_live
+from pytest_mcp_storage.oracle.assertions import assert_gone, assert_live, ids_of
 from pytest_mcp_storage.oracle.store_model import ROUNDING
 from pytest_mcp_storage.spec.capabilities import Capability
 from pytest_mcp_storage.spec.comparison import difference
@@ -23,6 +23,7 @@ HOWS = ("refused", "lost", "late", "conflict")
 MOST_REQUESTS = {"smoke": 3, "standard": 5}
 """Requests of a call that are made to fail, one after the other; at ``deep`` more."""
 MOST = 8
+NOT_CALLED = object()
 BEFORE, AFTER = 60.0, 600.0
 """Seconds: the TTL that a session has before the call, and the one that the call asks for."""
 
@@ -37,14 +38,9 @@ async def fail_each_step(context: TestContext, session: SessionData, method: str
         tried = attempt(method, each, {"server_name": f"changed by request {k}"}, AFTER)
         await tried.prepare(store, BEFORE)
         what = f"{method}, of which request {k} was {how},"
-        context.history.note(f"… request {k} of the next call is {how} …")
-        try:
-            async with context.harness.fail_request(k, how):  # type: ignore[arg-type]
-                got = await in_time(context, lambda tried=tried: tried.call(store))  # type: ignore[misc]
-        except NotMeasurable as error:
-            if how != "conflict":  # the one that only a store's own protocol can answer
-                raise
-            return context.leave_out(f"requests that meet a conflict: {error.reason}")
+        got = await _failing(context, k, how, lambda tried=tried: tried.call(store))  # type: ignore[misc]
+        if got is NOT_CALLED:
+            return
         _check_answer(tried, what, got)
         await back(context, store, neighbour)
         returned = not isinstance(got, Exception)
@@ -57,7 +53,7 @@ async def fail_each_step(context: TestContext, session: SessionData, method: str
         await store.remove_session(each.identity, each.session_id)
         if method == "clear_all" and returned:
             await store.create_session(neighbour)
-    return None
+    return
 
 
 async def fail_each_request(
@@ -69,17 +65,25 @@ async def fail_each_request(
     """
     answers: list[object] = []
     for k in range(1, MOST_REQUESTS.get(context.tier.name, MOST) + 1):
-        context.history.note(f"… request {k} of the next call is {how} …")
-        try:
-            async with context.harness.fail_request(k, how):  # type: ignore[arg-type]
-                answers.append(await in_time(context, call))
-        except NotMeasurable as error:
-            if how != "conflict":  # the one that only a store's own protocol can answer
-                raise
-            context.leave_out(f"requests that meet a conflict: {error.reason}")
-            return answers
+        got = await _failing(context, k, how, call)
+        if got is NOT_CALLED:
+            break
+        answers.append(got)
         await back(context, store, session)
     return answers
+
+
+async def _failing(context: TestContext, k: int, how: str, call: Callable[[], Awaitable[object]]) -> object:
+    """Return the outcome of the call whose k-th request fails; ``NOT_CALLED`` if the harness can't make that fault."""
+    context.history.note(f"… request {k} of the next call is {how} …")
+    try:
+        async with context.harness.fail_request(k, how):  # type: ignore[arg-type]
+            return await in_time(context, call)
+    except NotMeasurable as error:
+        if how != "conflict":  # the one that only a store's own protocol can answer
+            raise
+        context.leave_out(f"requests that meet a conflict: {error.reason}")
+        return NOT_CALLED
 
 
 def _check_answer(tried: Attempt, what: str, got: object) -> None:
@@ -94,8 +98,7 @@ def _wrong(tried: Attempt, got: object) -> str:
     """Say what is wrong with a result; the listings hold the neighbour too."""
     if not isinstance(got, list):
         return tried.wrong(got)
-    ids = [each.session_id if isinstance(each, SessionData) else each for each in got]
-    return "" if ids.count(tried.session.session_id) == 1 else describe(got)
+    return "" if ids_of(got).count(tried.session.session_id) == 1 else describe(got)
 
 
 async def _check_expiry(

@@ -49,17 +49,23 @@ def checked(identity):
 """
 
 
-def measured(loop: SuiteLoop, folder: Path, numbers: list[int]) -> dict[str, Ran]:
+def loaded(folder: Path, code: str = CODE) -> tuple[Path, dict[str, Any]]:
+    """Return a new file with this code, and what the code defines."""
     file = folder / "halves.py"
-    file.write_text(CODE)
-    names: dict[str, object] = {}
-    exec(compile(CODE, str(file), "exec"), names)
+    file.write_text(code)
+    names: dict[str, Any] = {}
+    exec(compile(code, str(file), "exec"), names)
+    return file, names
+
+
+def measured(loop: SuiteLoop, folder: Path, numbers: list[int]) -> dict[str, Ran]:
+    file, names = loaded(folder)
     meter = BranchMeter([file], loop)
 
     async def work() -> None:
         for number in numbers:
             await asyncio.sleep(0)
-            names["halve"](number)  # type: ignore[operator]
+            names["halve"](number)
 
     with meter.following():
         loop.run(in_time("work", work, limit=60))
@@ -84,10 +90,7 @@ def test_what_several_processes_saw_counts_together(loop: SuiteLoop, tmp_path: P
 
 @pytest.mark.parametrize("way", ["a task", "a timer", "a callback", "a thread", "a callback of a thread"])
 def test_what_a_call_starts_is_followed(loop: SuiteLoop, tmp_path: Path, way: str) -> None:
-    file = tmp_path / "halves.py"
-    file.write_text(CODE)
-    names: dict[str, Any] = {}
-    exec(compile(CODE, str(file), "exec"), names)
+    file, names = loaded(tmp_path)
     run = names["never"]
 
     async def task() -> None:
@@ -118,11 +121,8 @@ def test_what_a_call_starts_is_followed(loop: SuiteLoop, tmp_path: Path, way: st
 
 
 def test_every_other_example_is_followed_at_first_and_then_fewer(loop: SuiteLoop, tmp_path: Path) -> None:
-    file = tmp_path / "lines.py"
     lines = "\n".join(f"    if number == {number}:\n        return" for number in range(1, 18))
-    file.write_text(f"def act(number):\n{lines}\n")
-    names: dict[str, Any] = {}
-    exec(compile(file.read_text(), str(file), "exec"), names)
+    file, names = loaded(tmp_path, f"def act(number):\n{lines}\n")
 
     async def work(number: int) -> None:
         names["act"](number)
@@ -137,10 +137,7 @@ def test_every_other_example_is_followed_at_first_and_then_fewer(loop: SuiteLoop
 
 
 def test_an_example_may_begin_on_the_suite_loop(loop: SuiteLoop, tmp_path: Path) -> None:
-    file = tmp_path / "halves.py"
-    file.write_text(CODE)
-    names: dict[str, Any] = {}
-    exec(compile(CODE, str(file), "exec"), names)
+    file, names = loaded(tmp_path)
     meter = BranchMeter([file], loop)
 
     async def halve(number: int) -> None:

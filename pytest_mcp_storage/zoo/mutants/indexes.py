@@ -25,6 +25,10 @@ class _Indexed(InMemoryBackend):
     def drop(self, identity: str, session_id: str) -> None:
         self.index[identity] = [each for each in self.index.get(identity, []) if each != session_id]
 
+    def drop_of_all(self, session_id: str) -> None:
+        for owner in list(self.index):
+            self.drop(owner, session_id)
+
     def listed(self, rows: Rows, identity: str) -> list[Row]:
         found = [self.live(rows, (identity, each)) for each in self.index.get(identity, [])]
         return [row for row in found if row is not None]
@@ -85,20 +89,7 @@ class StrangersEmptyTheIndex(_Indexed):
 
     async def remove_session(self, identity: str, session_id: str) -> None:
         await super().remove_session(identity, session_id)
-        for owner in list(self.index):
-            self.drop(owner, session_id)
-
-
-@broken("EX-5")
-class CleansTheIndexById(_Indexed):
-    """Takes the ids of expired sessions out of the index by the id alone, of every identity."""
-
-    async def cleanup_expired_sessions(self) -> None:
-        ended = await self.call(lambda rows: [name for name in rows if not self.live(rows, name)])
-        await super().cleanup_expired_sessions()
-        for _, session_id in ended:
-            for owner in list(self.index):
-                self.drop(owner, session_id)
+        self.drop_of_all(session_id)
 
 
 @broken("LC-8")
@@ -110,15 +101,33 @@ class RemovalDropsTheIndex(_Indexed):
         self.index.pop(identity, None)
 
 
-@broken("EX-5")
-class CleanupDropsTheIndex(_Indexed):
-    """Cleans up the index of an identity of which something expired."""
+class _Cleaning(_Indexed):
+    """Base: cleanup takes what has expired out of the index too."""
+
+    def expired(self, identity: str, session_id: str) -> None:
+        raise NotImplementedError
 
     async def cleanup_expired_sessions(self) -> None:
         dead = await self.call(lambda rows: [name for name in rows if not self.live(rows, name)])
         await super().cleanup_expired_sessions()
-        for identity, _ in dead:
-            self.index.pop(identity, None)
+        for identity, session_id in dead:
+            self.expired(identity, session_id)
+
+
+@broken("EX-5")
+class CleanupDropsTheIndex(_Cleaning):
+    """Cleans up the index of an identity of which something expired."""
+
+    def expired(self, identity: str, session_id: str) -> None:
+        self.index.pop(identity, None)
+
+
+@broken("EX-5")
+class CleansTheIndexById(_Cleaning):
+    """Takes the ids of expired sessions out of the index by the id alone, of every identity."""
+
+    def expired(self, identity: str, session_id: str) -> None:
+        self.drop_of_all(session_id)
 
 
 @broken("ID-4")
